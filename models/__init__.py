@@ -1,0 +1,1 @@
+"""The networks: classifiers, inpainters, and the drawn scenes that they can be trained on."""

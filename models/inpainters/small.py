@@ -1,0 +1,121 @@
+"""The inpainter that ships with the package: a small U-shaped network of gated convolutions.
+
+Gated convolution (Yu et al. 2019) lets every layer learn where its input can be trusted. Here the gate is a
+1 x 1 convolution, the "light-weight" gate of Yi et al. (2020), which leaves most of the work to the
+features. The stem folds 2 x 2 pixels into channels, so nothing runs at full resolution.
+"""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.checkpoints import CHECKPOINTS, read
+
+FILE: Path = CHECKPOINTS / "small_inpainter.safetensors"
+MULTIPLE = 8
+"""Sides must be multiples of this many pixels."""
+
+
+class GatedConv(nn.Module):
+    """`act(features(x)) * sigmoid(gate(x))`, with an optional step down and dilation."""
+
+    def __init__(
+        self, inward: int, outward: int, stride: int = 1, dilation: int = 1, residual: bool = False
+    ) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(inward, outward, 3, stride, dilation, dilation)
+        self.gate = nn.Conv2d(inward, outward, 1, stride)
+        self.residual = residual
+
+    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h2 w2"]:
+        """Apply the layer; with `residual`, add its input."""
+        y = F.silu(self.features(x)) * torch.sigmoid(self.gate(x))
+        return x + y if self.residual else y
+
+
+class Up(nn.Module):
+    """Double the side, join what the encoder saw at that size, and mix."""
+
+    def __init__(self, inward: int, skip: int, outward: int) -> None:
+        super().__init__()
+        self.lift = nn.Conv2d(inward, 4 * outward, 1)
+        self.mix = GatedConv(outward + skip, outward)
+
+    def forward(
+        self, x: Float[Tensor, "n i h w"], skip: Float[Tensor, "n s h2 w2"]
+    ) -> Float[Tensor, "n o h2 w2"]:
+        """Upsample `x` by a factor of two and merge it with `skip`."""
+        return self.mix(torch.cat([F.pixel_shuffle(self.lift(x), 2), skip], 1))
+
+
+class SmallInpainter(nn.Module):
+    """Fills holes of any shape in images of any size, deterministically.
+
+    Args:
+        width: Channels at half, quarter and eighth resolution.
+        dilations: One gated residual layer each, at eighth resolution; their sum sets how far it sees.
+    """
+
+    def __init__(
+        self,
+        width: tuple[int, int, int] = (32, 64, 128),
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8),
+    ) -> None:
+        super().__init__()
+        half, quarter, eighth = width
+        self.stem = GatedConv(16, half)
+        self.down4 = GatedConv(half, quarter, 2)
+        self.mix4 = GatedConv(quarter, quarter, residual=True)
+        self.down8 = GatedConv(quarter, eighth, 2)
+        self.middle = nn.Sequential(
+            *[GatedConv(eighth, eighth, dilation=d, residual=True) for d in dilations]
+        )
+        self.up4 = Up(eighth, quarter, quarter)
+        self.up2 = Up(quarter, half, half)
+        self.head = nn.Conv2d(half, 12, 3, padding=1)
+
+    def forward(
+        self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Propose content for the hole.
+
+        Args:
+            image: RGB in [0, 1]; what lies under the hole is not looked at.
+            hole: 1 where pixels are removed, else 0.
+
+        Returns:
+            The proposal, in [0, 1], everywhere; the caller composites it.
+
+        Raises:
+            ValueError: If a side is not a multiple of 8.
+        """
+        if image.shape[-1] % MULTIPLE or image.shape[-2] % MULTIPLE:
+            raise ValueError(
+                f"`image` must have sides that are multiples of {MULTIPLE}, got {tuple(image.shape)}"
+            )
+        return self.proposal(image, hole).clamp(0, 1)
+
+    def proposal(
+        self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
+    ) -> Float[Tensor, "n 3 h w"]:
+        """The proposal before it is cut off at 0 and 1, for training."""
+        observed = torch.cat([(image - 0.5) * (1 - hole), hole], 1)
+        half = self.stem(F.pixel_unshuffle(observed, 2))
+        quarter = self.mix4(self.down4(half))
+        x = self.middle(self.down8(quarter))
+        x = self.up2(self.up4(x, quarter), half)
+        return F.pixel_shuffle(self.head(x), 2) + 0.5
+
+
+def load(path: Path = FILE) -> SmallInpainter:
+    """The trained network, in evaluation mode.
+
+    Raises:
+        ValueError: If the file is missing or holds another network.
+    """
+    network = SmallInpainter()
+    read(path, network)
+    return network.eval()

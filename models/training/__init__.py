@@ -1,0 +1,1 @@
+"""How the networks that ship with the package are trained; run by `python -m models.training`."""

@@ -1,0 +1,80 @@
+"""Training data: scenes drawn once into memory-mapped arrays, and a folder of photographs."""
+
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from numpy import ndarray
+from numpy.lib.format import open_memmap
+from PIL import Image
+
+from models.scenes import SIDE, draw
+
+TRAINING_SEED = 1
+"""The world that the shipped networks are trained in; the default world, 0, is never trained on."""
+
+
+@dataclass(frozen=True)
+class SceneArrays:
+    """Scenes as 8-bit arrays: `silhouettes` holds 0 for the background, 1 and 2 for the objects."""
+
+    images: UInt8[ndarray, "n h w 3"]
+    backgrounds: UInt8[ndarray, "n h w 3"]
+    silhouettes: UInt8[ndarray, "n h w"]
+    labels: Int[ndarray, "n 2"]
+
+
+def scene_arrays(folder: Path, count: int, seed: int = TRAINING_SEED, workers: int = 2) -> SceneArrays:
+    """The first `count` scenes of the world `seed`, drawn in parallel unless `folder` already holds them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"scenes-{seed}-{count}.npy"
+    if not path.exists():
+        unfinished = path.with_suffix(".part.npy")
+        open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(count, SIDE + 1, SIDE, 7))
+        jobs = [(unfinished, seed, start, min(start + 64, count)) for start in range(0, count, 64)]
+        with get_context("spawn").Pool(workers) as pool:
+            for _ in pool.imap_unordered(_fill, jobs):
+                pass
+        unfinished.rename(path)
+    everything = np.load(path, mmap_mode="r")
+    pixels = everything[:, :SIDE]
+    labels = everything[:, SIDE, :2, 0].astype(np.int64) - 1
+    return SceneArrays(pixels[..., :3], pixels[..., 3:6], pixels[..., 6], labels)
+
+
+def _fill(job: tuple[Path, int, int, int]) -> None:
+    path, seed, start, stop = job
+    rows = np.load(path, mmap_mode="r+")
+    for index in range(start, stop):
+        scene = draw(index, seed)
+        row = np.zeros((SIDE + 1, SIDE, 7), dtype=np.uint8)  # the last line carries the labels, plus one
+        row[:SIDE, :, :3] = (scene.image * 255).round().byte().permute(1, 2, 0).numpy()
+        row[:SIDE, :, 3:6] = (scene.background * 255).round().byte().permute(1, 2, 0).numpy()
+        for i, silhouette in enumerate(scene.silhouettes.numpy()):
+            row[:SIDE][silhouette, 6] = i + 1
+        row[SIDE, : len(scene.labels), 0] = np.array(scene.labels) + 1
+        rows[index] = row
+
+
+def photographs(folder: Path, side: int = 288) -> list[UInt8[ndarray, "h w 3"]]:
+    """Every picture of a folder in RGB, its short side reduced to at most `side` pixels.
+
+    Raises:
+        ValueError: If the folder holds no picture.
+    """
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    if not paths:
+        raise ValueError(f"`photos` must be a folder with .jpg or .png files, found none in {folder}")
+    pictures = []
+    for path in paths:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        if min(picture.size) > side:
+            scale = side / min(picture.size)
+            picture = picture.resize(
+                (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS
+            )
+        pictures.append(np.asarray(picture))
+    return pictures
