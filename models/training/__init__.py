@@ -1,1 +1,1 @@
-"""How the networks that ship with the package are trained; run by `python -m models.training`."""
+"""How the networks that ship with the package are trained; run by `infill train`."""

@@ -1,4 +1,4 @@
-"""Trains the classifier of scenes; one of the two jobs of `python -m models.training`."""
+"""Trains the classifier of scenes; one of the two jobs of `infill train`."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Trains the small inpainter; one of the two jobs of `python -m models.training`."""
+"""Trains the small inpainter; one of the two jobs of `infill train`."""
 
 import time
 from collections.abc import Callable, Iterator

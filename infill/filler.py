@@ -1,0 +1,74 @@
+"""The contract of a filler, and the one function in which a hole meets pixels."""
+
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from infill.validate import require
+
+Images: TypeAlias = Float[Tensor, "#n c h w"]
+"""RGB in [0, 1]; one image for all ``n`` holes, or one image per hole."""
+
+Hole: TypeAlias = Float[Tensor, "n 1 h w"]
+"""1 where pixels are removed, 0 where they are observed; values between are soft."""
+
+Fill: TypeAlias = Float[Tensor, "#n c h w"]
+"""Content for the removed pixels; one fill for all holes, or one fill per hole."""
+
+
+@runtime_checkable
+class Filler(Protocol):
+    """Proposes content for the removed pixels; what it proposes elsewhere is ignored.
+
+    Attributes:
+        per_hole: Whether the fill depends on the hole (or on chance). If not, the fill is a
+            function of the image alone: one fill per *image* comes back for whatever holes are
+            asked about, and the caller may compute it once per image.
+        sees_hidden: Whether the fill may depend on the pixels under the hole. Only fillers
+            whose definition needs it (blur, mean color of the whole image) say ``True``.
+    """
+
+    @property
+    def per_hole(self) -> bool:
+        """Whether every hole needs a fill of its own."""
+        ...
+
+    @property
+    def sees_hidden(self) -> bool:
+        """Whether the fill may depend on what the hole covers."""
+        ...
+
+    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+        """Return a finite fill in [0, 1] on the image's device and in its dtype.
+
+        A stochastic filler draws from ``generator`` only, one draw per hole in order, so that
+        the same generator gives the same fills however the holes are split into batches; it
+        raises ``ValueError`` when the generator is ``None``.
+        """
+        ...
+
+
+def composite(image: Images, hole: Hole, fill: Fill) -> Float[Tensor, "n c h w"]:
+    """Remove what the hole covers: ``(1 - hole) * image + hole * fill``.
+
+    Agarwal & Nguyen (2020), eq. 1. This is the only place where polarity meets pixels. Observed
+    pixels (hole = 0) come through bit by bit, and so does the fill where the hole is 1.
+    Gradients flow into all three arguments.
+    """
+    return torch.lerp(image, fill, hole.to(image.dtype))
+
+
+def check_shapes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
+    """Check that there are ``n`` one-channel holes for one image or for ``n`` images of their size.
+
+    Raises:
+        ValueError: If the shapes do not fit together.
+    """
+    require(image.ndim == 4, "image", "of shape n c h w", tuple(image.shape))
+    size = tuple(image.shape[2:])
+    fits = hole.ndim == 4 and hole.shape[1] == 1 and tuple(hole.shape[2:]) == size
+    require(fits, "hole", f"of shape n 1 h w with h w = {size} as the image", tuple(hole.shape))
+    rule = f"one image, or one per hole ({len(hole)})"
+    require(len(image) in (1, len(hole)), "image", rule, f"{len(image)} images")

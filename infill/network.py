@@ -1,0 +1,56 @@
+"""A caller's network made ready to be asked, without touching the caller's own."""
+
+import copy
+from collections.abc import Callable
+from itertools import chain
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+Precision = Literal["float32", "bfloat16", "auto"]
+
+Network: TypeAlias = Callable[..., Tensor]
+"""``(image, hole) -> image``, each ``n ? h w``; stochastic ones take ``generator=`` too."""
+
+_NATIVE_ON_CPU = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+"""What ``torch.cpu`` can be asked; private names, so their absence counts as a no."""
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes in it natively, else float32."""
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere and later
+    else:
+        probes = (getattr(torch.cpu, name, None) for name in _NATIVE_ON_CPU)
+        native = device.type == "cpu" and any(probe() for probe in probes if probe is not None)
+    return torch.bfloat16 if native else torch.float32
+
+
+def compute_dtype(network: Network, precision: Precision) -> torch.dtype:
+    """The dtype in which a network gets its input; "auto" leaves a plain callable at float32."""
+    if precision == "bfloat16":
+        return torch.bfloat16
+    if precision == "float32" or not isinstance(network, nn.Module):
+        return torch.float32
+    return fast_dtype(home(network) or torch.device("cpu"))
+
+
+def home(network: Network) -> torch.device | None:
+    """The device of a module's weights; ``None`` if it has none, or is no module."""
+    if not isinstance(network, nn.Module):
+        return None
+    tensor = next(chain(network.parameters(), network.buffers()), None)
+    return None if tensor is None else tensor.device
+
+
+def ready(network: Network, dtype: torch.dtype) -> Network:
+    """A private copy of a module: eval mode, frozen, channels last, in ``dtype``.
+
+    The caller's module keeps its mode, dtype, ``requires_grad`` and gradients. A plain callable
+    comes back as it is.
+    """
+    if not isinstance(network, nn.Module):
+        return network
+    private = copy.deepcopy(network).eval().requires_grad_(False)
+    return private.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

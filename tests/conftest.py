@@ -1,0 +1,66 @@
+"""Fixtures shared by all tests."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+from torch import Tensor
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real weights and photographs."""
+    default = Path(__file__).resolve().parents[1] / ".." / "shared" / "assets"
+    path = Path(os.environ.get("INFILL_ASSETS", default)).resolve()
+    if not path.is_dir():
+        pytest.skip(f"no assets at {path}: set INFILL_ASSETS to the folder of weights and photographs")
+    return path
+
+
+@pytest.fixture(scope="session")
+def smooth_image() -> Callable[..., Tensor]:
+    """Makes random RGB images of any size; for what needs more than one of the fixtures below."""
+    return _smooth_image
+
+
+@pytest.fixture
+def image() -> Tensor:
+    """One small RGB image, 24 x 32: smooth colors with some grain."""
+    return _smooth_image(24, 32)
+
+
+@pytest.fixture
+def images() -> Tensor:
+    """Three different RGB images, 24 x 32."""
+    return torch.cat([_smooth_image(24, 32, seed) for seed in range(3)])
+
+
+@pytest.fixture
+def holes() -> Tensor:
+    """Three different rectangular holes, 24 x 32: inside, at the border, and in a corner."""
+    hole = torch.zeros(3, 1, 24, 32)
+    hole[0, :, 8:16, 10:22] = 1
+    hole[1, :, :, 26:] = 1
+    hole[2, :, :9, :7] = 1
+    return hole
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """Switch the shape checks of the annotations off, to reach the errors that a user meets."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def _smooth_image(height: int, width: int, seed: int = 0) -> Tensor:
+    """A random RGB image "1 3 h w" in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.linspace(0, 1, height)[:, None], torch.linspace(0, 1, width)
+    planes = torch.stack([rows * columns, 1 - rows + 0 * columns, columns + 0 * rows])
+    grain = torch.rand(3, height, width, generator=generator)
+    return (0.2 * torch.rand(3, 1, 1, generator=generator) + 0.5 * planes + 0.3 * grain)[None]

@@ -1,0 +1,71 @@
+"""Classifiers whose evidence is known, for tests of attribution."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Linear(nn.Module):
+    """Logits that are linear in the pixels."""
+
+    def __init__(self, channels: int = 3, height: int = 24, width: int = 32, classes: int = 3, seed: int = 0):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        pixels = channels * height * width
+        self.weight = nn.Parameter(torch.randn(classes, channels, height, width, generator=generator))
+        self.weight.data /= pixels**0.5
+        self.bias = nn.Parameter(torch.randn(classes, generator=generator))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.einsum("nchw,kchw->nk", images, self.weight) + self.bias
+
+
+class BrightSquare(nn.Module):
+    """Class 1 is seen where an 8 x 8 square is bright; class 0 is seen with constant strength."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        brightest = F.avg_pool2d(images.mean(dim=1, keepdim=True), 8, stride=1).amax(dim=(1, 2, 3))
+        return torch.stack([torch.full_like(brightest, 5.0), 10 * brightest], dim=1)
+
+
+class Network(nn.Module):
+    """A small convolutional network with lively batch normalization and dropout."""
+
+    def __init__(self, classes: int = 5, seed: int = 0):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.features = nn.Sequential(
+                nn.Conv2d(3, 16, 3, padding=1, bias=False),
+                nn.BatchNorm2d(16),
+                nn.ReLU(),
+                nn.Conv2d(16, 16, 3, stride=2),
+                nn.BatchNorm2d(16),
+                nn.ReLU(),
+                nn.AdaptiveAvgPool2d(2),
+                nn.Flatten(),
+                nn.Dropout(),
+            )
+            self.head = nn.Linear(64, classes)
+            liven(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images))
+
+
+def liven(network: nn.Module) -> None:
+    """Give batch normalization statistics and weights as after training, from the global generator."""
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
+            nn.init.uniform_(norm.weight, 0.5, 2)
+            nn.init.normal_(norm.bias, std=0.5)
+            norm.running_mean.normal_(std=0.2)
+            norm.running_var.uniform_(0.3, 2)
+
+
+def square_image(height: int = 40, width: int = 48, top: int = 20, left: int = 30) -> Tensor:
+    """A dark image "1 3 h w" with a bright 8 x 8 square."""
+    generator = torch.Generator().manual_seed(0)
+    image = 0.2 * torch.rand(1, 3, height, width, generator=generator)
+    image[:, :, top : top + 8, left : left + 8] += 0.8
+    return image
