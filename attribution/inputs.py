@@ -1,0 +1,82 @@
+"""Images, targets and holes brought into one form, or refused in one wording."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from infill.validate import require
+
+ROUNDING = 1e-5
+"""How far an image may leave [0, 1] by rounding alone."""
+
+
+def checked_image(image: Tensor) -> Float[Tensor, "b c h w"]:
+    """Return the image, or the batch of images, as "b c h w" in float32, without gradient.
+
+    Raises:
+        ValueError: Unless it is a floating-point tensor "c h w" or "b c h w" of finite values in [0, 1].
+    """
+    require(isinstance(image, Tensor), "image", "a tensor", type(image).__name__)
+    require(image.ndim in (3, 4), "image", "of shape c h w or b c h w", tuple(image.shape))
+    require(image.is_floating_point(), "image", "floating point in [0, 1]", image.dtype)
+    require(image.numel() > 0, "image", "at least one pixel", tuple(image.shape))
+    image = _storable(image).float()
+    require(bool(image.isfinite().all()), "image", "finite", "NaN or infinity")
+    low, high = (float(end) for end in image.aminmax())
+    rule = "in [0, 1] (normalization belongs to the classifier)"
+    require(low >= -ROUNDING and high <= 1 + ROUNDING, "image", rule, f"values in [{low:.4g}, {high:.4g}]")
+    if low < 0 or high > 1:
+        image = image.clamp(0, 1)
+    return image if image.ndim == 4 else image[None]
+
+
+def _storable(tensor: Tensor) -> Tensor:
+    # What was made in inference mode could not be used in a graph later.
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
+
+
+def checked_target(target: int | Sequence[int] | Tensor, images: Tensor) -> Int[Tensor, " b"]:
+    """Return one class per image, on the images' device.
+
+    Raises:
+        ValueError: Unless it is one class for all images, or one per image, none of them negative.
+    """
+    number = len(images)
+    classes = _storable(torch.as_tensor(target, device=images.device))
+    whole = not (classes.is_floating_point() or classes.is_complex() or classes.dtype is torch.bool)
+    require(whole, "target", "whole numbers", classes.dtype)
+    fits = classes.ndim == 0 or tuple(classes.shape) in ((1,), (number,))
+    require(fits, "target", f"one class, or one per image ({number})", f"shape {tuple(classes.shape)}")
+    require(int(classes.min()) >= 0, "target", "at least 0", int(classes.min()))
+    return classes.long().expand(number)
+
+
+def checked_rows(index: Tensor | None, holes: int, images: Tensor) -> Int[Tensor, " n"] | None:
+    """Return to which image each hole belongs; ``None`` if there is one image only.
+
+    Raises:
+        ValueError: If that is left open, or there is no such image.
+    """
+    number = len(images)
+    if index is None:
+        rule = f"given unless there is one image or one hole per image ({number})"
+        require(number in (1, holes), "index", rule, f"None for {holes} holes")
+        return None if number == 1 else torch.arange(number, device=images.device)
+    require(tuple(index.shape) == (holes,), "index", f"one image per hole ({holes})", tuple(index.shape))
+    inside = holes == 0 or (int(index.min()) >= 0 and int(index.max()) < number)
+    require(inside, "index", f"below the number of images {number}", index.tolist())
+    return None if number == 1 else index.to(images.device)
+
+
+def checked_hole(hole: Tensor, images: Tensor) -> Float[Tensor, "n 1 h w"]:
+    """Return the holes on the images' device.
+
+    Raises:
+        ValueError: Unless they are "n 1 h w" of the images' height and width.
+    """
+    size = tuple(images.shape[2:])
+    fits = hole.ndim == 4 and hole.shape[1] == 1 and tuple(hole.shape[2:]) == size
+    require(fits, "hole", f"of shape n 1 {size[0]} {size[1]}", tuple(hole.shape))
+    return hole.to(images.device)

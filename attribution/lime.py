@@ -1,0 +1,151 @@
+"""LIME: a linear model of the score in which superpixels are on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int, Integer
+from torch import Tensor
+
+from attribution.explainer import Heatmap
+from attribution.holes import SegmentHoles, batches
+from attribution.score import MaskedScore
+from infill.validate import require
+
+Segmentation: TypeAlias = Callable[[Tensor], Tensor]
+"""Maps an image "c h w" in [0, 1] to integer labels "h w"."""
+
+Distance = Literal["cosine", "l2"]
+
+
+@dataclass(frozen=True, eq=False)
+class Lime:
+    """Local interpretable model-agnostic explanations (Ribeiro et al. 2016; Agarwal & Nguyen 2020, sec. 3.4).
+
+    In each sample a random set of superpixels is off: together they are one hole. A ridge regression
+    of the score on the superpixels that are on, in which samples near the image weigh more, gives
+    each superpixel its coefficient, and so all of its pixels theirs.
+
+    Defaults are those of Agarwal & Nguyen; their code draws 500 samples. The ``lime`` package fills each
+    superpixel with its own mean: ``Mean("segment", segments)`` as filler, the same as ``segmentation``.
+
+    Attributes:
+        segments: About how many superpixels SLIC makes.
+        compactness: SLIC's weight of space against color.
+        sigma: Gaussian smoothing before SLIC, in pixels.
+        samples: Number of samples, the first of which is the image itself.
+        keep: Probability that a superpixel is on.
+        kernel_width: Scale of the kernel ``sqrt(exp(-distance^2 / kernel_width^2))``.
+        distance: ``"cosine"``, as in the package: between the vectors of what is on in the sample and in
+            the image. ``"l2"``, the paper's words: the L2 distance of the two images, divided by the root
+            of the number of their values, hence in pixel-value units, 0 to 1 (the paper leaves the scale
+            open; undivided, the kernel would be 0 for every sample but the first).
+        alpha: Strength of the ridge.
+        segmentation: Replaces SLIC: labels for every image, or a function from an image to its labels.
+        seed: Seed of the samples, which do not depend on the other images of a batch.
+
+    Raises:
+        ValueError: If a number is out of its range or ``distance`` is unknown.
+    """
+
+    segments: int = 50
+    compactness: float = 30.0
+    sigma: float = 3.0
+    samples: int = 1000
+    keep: float = 0.5
+    kernel_width: float = 0.25
+    distance: Distance = "cosine"
+    alpha: float = 1.0
+    segmentation: Segmentation | Integer[Tensor, "h w"] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.segments >= 1, "segments", "at least 1", self.segments)
+        require(self.samples >= 2, "samples", "at least 2", self.samples)
+        require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
+        for name in ("compactness", "kernel_width", "alpha"):
+            require(getattr(self, name) > 0, name, "positive", getattr(self, name))
+        require(self.sigma >= 0, "sigma", "at least 0", self.sigma)
+        names = get_args(Distance)
+        require(self.distance in names, "distance", f"one of {', '.join(names)}", self.distance)
+
+    def __call__(self, score: MaskedScore) -> Heatmap:
+        """Return each pixel's coefficient: the change of the score that its superpixel makes.
+
+        Raises:
+            ValueError: If given segments do not fit the image, or as for the score.
+        """
+        maps = []
+        for one in score:
+            holes = self.holes(one)
+            maps.append(self.coefficients(one, holes)[holes.segments])
+        return torch.stack(maps)
+
+    def holes(self, score: MaskedScore) -> SegmentHoles:
+        """Return the samples of the one image of a score."""
+        segments = self.segment(score.image[0])
+        count = int(segments.max()) + 1
+        generator = torch.Generator().manual_seed(self.seed)
+        on = torch.rand(self.samples, count, generator=generator) < self.keep
+        on[0] = True
+        return SegmentHoles(segments, on)
+
+    def segment(self, image: Float[Tensor, "c h w"]) -> Int[Tensor, "h w"]:
+        """Return the superpixels of an image, numbered from 0 without gaps.
+
+        Raises:
+            ValueError: If given segments do not have the image's size.
+        """
+        if self.segmentation is None:
+            labels = self._slic(image)
+        else:
+            labels = self.segmentation if isinstance(self.segmentation, Tensor) else self.segmentation(image)
+        size = tuple(image.shape[1:])
+        require(
+            tuple(labels.shape) == size, "segmentation", f"of shape {size} as the image", tuple(labels.shape)
+        )
+        numbers: Tensor = torch.unique(labels, return_inverse=True)[1]
+        return numbers.to(image.device)
+
+    def _slic(self, image: Tensor) -> Tensor:
+        from skimage.segmentation import slic
+
+        pixels = image.permute(1, 2, 0).double().cpu().numpy()
+        labels = slic(
+            pixels, n_segments=self.segments, compactness=self.compactness, sigma=self.sigma, start_label=0
+        )
+        return torch.from_numpy(labels)
+
+    def coefficients(self, score: MaskedScore, holes: SegmentHoles) -> Float[Tensor, " s"]:
+        """Return the superpixels' coefficients from the given samples of one image."""
+        clean, scores, far = score.perturbed(torch.zeros_like(score.image[:, :1])), [], []
+        for _, images, batch in score.stream_images(batches(holes, score.batch_size), len(holes)):
+            scores.append(batch)
+            if self.distance == "l2":
+                far.append((images.float() - clean).square().flatten(1).mean(dim=1).sqrt())
+        distance = torch.cat(far) if far else cosine_distance(holes.on)
+        weights = (-(distance.double().cpu() ** 2) / self.kernel_width**2).exp().sqrt()
+        fitted = ridge(holes.on.double().cpu(), torch.cat(scores).double().cpu(), weights, self.alpha)
+        return fitted.to(score.image)
+
+
+def cosine_distance(on: Bool[Tensor, "n s"]) -> Float[Tensor, " n"]:
+    """Return the cosine distance of each sample to the one in which all superpixels are on, in [0, 1]."""
+    return 1 - on.double().mean(dim=1).sqrt()
+
+
+def ridge(
+    inputs: Float[Tensor, "n s"], outputs: Float[Tensor, " n"], weights: Float[Tensor, " n"], alpha: float
+) -> Float[Tensor, " s"]:
+    """Return the coefficients of a weighted ridge regression whose intercept is not penalized.
+
+    They minimize ``sum_i weights_i * (outputs_i - intercept - inputs_i . c)^2 + alpha * |c|^2``.
+    """
+    share = weights / weights.sum()
+    inputs = inputs - share @ inputs
+    outputs = outputs - share @ outputs
+    weighted = inputs.mT * weights
+    penalty = alpha * torch.eye(inputs.shape[1], dtype=inputs.dtype)
+    solution: Tensor = torch.linalg.solve(weighted @ inputs + penalty, weighted @ outputs)
+    return solution

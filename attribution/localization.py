@@ -1,0 +1,132 @@
+"""How well a heatmap finds the object: boxes, localization error, pointing game."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from attribution.explainer import Heatmap
+from infill.validate import require
+
+Boxes: TypeAlias = Int[Tensor, "_ 4"]
+"""Any number of boxes: left, top, right, bottom in pixels; right and bottom are the first pixels outside."""
+
+Level: TypeAlias = Callable[[Tensor], Tensor]
+"""Maps heatmaps "b h w" to the level "b" whose multiple is the threshold."""
+
+ALPHAS_OF_PEAK = tuple(step / 20 for step in range(20))
+"""0, 0.05, ..., 0.95 (Agarwal & Nguyen 2020, sec. 4.3)."""
+
+ALPHAS_OF_MEAN = tuple(step / 2 for step in range(21))
+"""0, 0.5, ..., 10 (Du et al. 2018)."""
+
+
+def peak(heatmap: Heatmap) -> Float[Tensor, " b"]:
+    """The largest value of each heatmap."""
+    return heatmap.amax(dim=(1, 2))
+
+
+def mean(heatmap: Heatmap) -> Float[Tensor, " b"]:
+    """The mean value of each heatmap."""
+    return heatmap.mean(dim=(1, 2))
+
+
+def boxes_above(heatmap: Heatmap, alpha: float, level: Level = peak) -> Int[Tensor, "b 4"]:
+    """Return the tightest box around all pixels above ``alpha * level(heatmap)``.
+
+    A heatmap with no pixel above it singles nothing out: its box is the whole image.
+    """
+    above = heatmap > (alpha * level(heatmap))[:, None, None]
+    above |= ~above.any(dim=2).any(dim=1)[:, None, None]
+    left, right = _extent(above.any(dim=1))
+    top, bottom = _extent(above.any(dim=2))
+    return torch.stack([left, top, right, bottom], dim=1)
+
+
+def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first index that is occupied in each row, and the first one after the last."""
+    flags = occupied.byte()
+    return flags.argmax(dim=1), occupied.shape[1] - flags.flip(1).argmax(dim=1)
+
+
+def iou(box: Int[Tensor, " 4"], others: Int[Tensor, "m 4"]) -> Float[Tensor, " m"]:
+    """Return the intersection over union of a box with each of the others, in [0, 1]."""
+    corner, end = torch.maximum(box[:2], others[:, :2]), torch.minimum(box[2:], others[:, 2:])
+    shared = (end - corner).clamp_min(0).prod(dim=1)
+    area = (box[2:] - box[:2]).prod()
+    union = area + (others[:, 2:] - others[:, :2]).prod(dim=1) - shared
+    return torch.div(shared, union)
+
+
+def localization_error(heatmap: Heatmap, boxes: Sequence[Boxes], alpha: float, level: Level = peak) -> float:
+    """Return the share of images whose heatmap does not find the object (Agarwal & Nguyen 2020, sec. 4.3).
+
+    It is found if the tightest box above the threshold has an intersection over union of more
+    than 0.5 with any of the image's boxes.
+
+    Args:
+        heatmap: One heatmap per image.
+        boxes: The true boxes of each image, of which there must be at least one.
+        alpha: Threshold, as a multiple of the level: to be tuned on other images (`tuned_alpha`).
+        level: `peak` in Agarwal & Nguyen (2020), `mean` in Du et al. (2018).
+
+    Raises:
+        ValueError: If there are not boxes for each heatmap.
+    """
+    _require_boxes(heatmap, boxes)
+    found = [
+        bool((iou(box, true.to(box)) > 0.5).any())
+        for box, true in zip(boxes_above(heatmap, alpha, level), boxes, strict=True)
+    ]
+    return 1 - sum(found) / len(found)
+
+
+def tuned_alpha(
+    heatmap: Heatmap,
+    boxes: Sequence[Boxes],
+    alphas: Sequence[float] = ALPHAS_OF_PEAK,
+    level: Level = peak,
+) -> float:
+    """Return the alpha of lowest localization error on held-out images, the smallest one of equals.
+
+    Raises:
+        ValueError: If there are not boxes for each heatmap.
+    """
+    return min(sorted(alphas), key=lambda alpha: localization_error(heatmap, boxes, alpha, level))
+
+
+def pointing_hit(heatmap: Heatmap, boxes: Sequence[Boxes], tolerance: float = 0.0) -> Float[Tensor, " b"]:
+    """Return whether the heatmap's maximum lies in one of the image's boxes (Zhang et al. 2018).
+
+    If several pixels share the maximum (a superpixel, a constant map), it is the share of them that
+    lie in a box: what a random one of them would score on average.
+
+    Args:
+        heatmap: One heatmap per image.
+        boxes: The true boxes of each image.
+        tolerance: Distance to a box in pixels up to which a pixel counts as inside (15 in the
+            pointing game on PASCAL VOC and COCO).
+
+    Raises:
+        ValueError: If there are not boxes for each heatmap.
+    """
+    _require_boxes(heatmap, boxes)
+    return torch.stack([_pointed(one, true, tolerance) for one, true in zip(heatmap, boxes, strict=True)])
+
+
+def _pointed(heatmap: Float[Tensor, "h w"], boxes: Boxes, tolerance: float) -> Float[Tensor, ""]:
+    points = (heatmap == heatmap.max()).nonzero()[:, None, [1, 0]]  # x, y of each maximal pixel
+    boxes = boxes.to(points)
+    # How far a pixel is from the pixels of the box along each axis, at most one of which is positive.
+    apart = torch.maximum(boxes[:, :2] - points, points - (boxes[:, 2:] - 1)).clamp_min(0)
+    inside = apart.float().norm(dim=2) <= tolerance
+    return torch.mean(inside.any(dim=1).float())
+
+
+def _require_boxes(heatmap: Heatmap, boxes: Sequence[Boxes]) -> None:
+    require(len(heatmap) > 0, "heatmap", "at least one", len(heatmap))
+    require(len(boxes) == len(heatmap), "boxes", f"given for each of {len(heatmap)} heatmaps", len(boxes))
+    empty = [i for i, true in enumerate(boxes) if len(true) == 0]
+    require(not empty, "boxes", "at least one per image", f"none for images {empty}")

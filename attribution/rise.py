@@ -1,0 +1,67 @@
+"""RISE: the mean of random masks, weighted by the score of what they keep."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from attribution.explainer import Heatmap
+from attribution.holes import RandomGridHoles, batches
+from attribution.score import MaskedScore
+from infill.validate import require
+
+Normalize = Literal["probability", "mass"]
+
+
+@dataclass(frozen=True)
+class Rise:
+    """Randomized input sampling for explanation (Petsiuk et al. 2018, eq. 6).
+
+    The heatmap is the expectation of the score given that the pixel is kept, estimated from soft
+    random masks; ``1 - hole`` is what is kept.
+
+    Attributes:
+        masks: Number of random masks (4000 to 8000 in the paper).
+        cells: Cells of the binary grid along each side.
+        keep: Probability that a cell is kept.
+        normalize: What the weighted sum of the masks is divided by: ``"probability"``, the paper's, by
+            ``masks * keep``; ``"mass"``, as in xplique, by the sum of the masks at each pixel.
+        seed: Seed of the masks, which are the same for every image of a batch.
+
+    Raises:
+        ValueError: If ``masks`` or ``cells`` is below 1, ``keep`` is not between 0 and 1, or
+            ``normalize`` is unknown.
+    """
+
+    masks: int = 4000
+    cells: int = 7
+    keep: float = 0.5
+    normalize: Normalize = "probability"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.masks >= 1, "masks", "at least 1", self.masks)
+        require(self.cells >= 1, "cells", "at least 1", self.cells)
+        require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
+        names = get_args(Normalize)
+        require(self.normalize in names, "normalize", f"one of {', '.join(names)}", self.normalize)
+
+    def __call__(self, score: MaskedScore) -> Heatmap:
+        """Return the expected score given that a pixel is kept."""
+        total = torch.zeros_like(score.image[:, 0])
+        mass = torch.zeros_like(score.image[0, 0])
+        holes = self.holes(score)
+        for i, one in enumerate(score):
+            mass.zero_()
+            for hole, scores in one.stream(batches(holes, one.batch_size), len(holes)):
+                kept = 1 - hole[:, 0]
+                total[i] += torch.einsum("n,nhw->hw", scores, kept)
+                mass += kept.sum(dim=0)
+        # A pixel that no mask keeps has no estimate: it gets 0, as in the paper's sum.
+        return total / (mass.clamp_min(1e-6) if self.normalize == "mass" else self.masks * self.keep)
+
+    def holes(self, score: MaskedScore) -> RandomGridHoles:
+        """Return the random holes, soft and in [0, 1]."""
+        height, width = score.image.shape[2:]
+        device = score.image.device
+        return RandomGridHoles(self.masks, (height, width), self.cells, self.keep, self.seed, device)

@@ -1,0 +1,104 @@
+"""SP: slide a patch over the image and see how much the score drops (Zeiler & Fergus 2014)."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from attribution.explainer import Heatmap
+from attribution.holes import PatchHoles, batches
+from attribution.score import MaskedScore
+from infill.validate import require
+
+Placement = Literal["resize", "centers"]
+
+
+@dataclass(frozen=True)
+class SlidingPatch:
+    """Sliding patch (Zeiler & Fergus 2014; Agarwal & Nguyen 2020, sec. 3.3).
+
+    A square is removed at every position of a grid; the position's value is ``s(x) - s(composite)``,
+    in [-1, 1] for probabilities. With the defaults a 224 x 224 image has 66 x 66 positions.
+
+    Attributes:
+        patch: Side of the patch in pixels.
+        stride: Step of the grid in pixels.
+        average: If set, a pixel's value is the mean over all patches that cover it, as in captum's
+            ``Occlusion``: the grid is continued until patches, cut off at the far edges, cover every
+            pixel. If not, it is interpolated bilinearly between the grid's values.
+        placement: How the grid's values are laid over the image for the interpolation.
+            ``"resize"``, the paper's: the map of values is resized to the image, which moves values
+            towards the borders, by up to half a patch. ``"centers"``: each value stays at the
+            center of its patch, and beyond the outermost centers the map is constant.
+
+    Raises:
+        ValueError: If ``patch`` or ``stride`` is below 1, ``placement`` is unknown or, with
+            ``average``, a ``stride`` larger than the patch leaves gaps.
+    """
+
+    patch: int = 29
+    stride: int = 3
+    average: bool = False
+    placement: Placement = "resize"
+
+    def __post_init__(self) -> None:
+        require(self.patch >= 1, "patch", "at least 1", self.patch)
+        require(self.stride >= 1, "stride", "at least 1", self.stride)
+        names = get_args(Placement)
+        require(self.placement in names, "placement", f"one of {', '.join(names)}", self.placement)
+        gapless = not self.average or self.stride <= self.patch
+        require(gapless, "stride", f"at most the patch ({self.patch}) with average", self.stride)
+
+    def __call__(self, score: MaskedScore) -> Heatmap:
+        """Return the drop of the score, per pixel.
+
+        Raises:
+            ValueError: If the patch is larger than the image, or as for the score.
+        """
+        if self.average:
+            return self._averaged(score)
+        values, size = self.drops(score), score.image.shape[2:]
+        if self.placement == "resize":
+            return F.interpolate(values[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+        return self._centered(values, size)
+
+    def holes(self, score: MaskedScore) -> PatchHoles:
+        """Return the patches, row by row.
+
+        Raises:
+            ValueError: If the patch is larger than the image.
+        """
+        height, width = score.image.shape[2:]
+        return PatchHoles((height, width), self.patch, self.stride, self.average, score.image.device)
+
+    def drops(self, score: MaskedScore) -> Float[Tensor, "b rows columns"]:
+        """Return the raw map: the drop of the score at each position of the grid."""
+        clean, holes = score.clean, self.holes(score)
+        scores = []
+        for one in score:
+            found = [batch for _, batch in one.stream(batches(holes, one.batch_size), len(holes))]
+            scores.append(torch.cat(found).view(holes.grid))
+        return clean[:, None, None] - torch.stack(scores)
+
+    def _averaged(self, score: MaskedScore) -> Heatmap:
+        clean, holes = score.clean, self.holes(score)
+        total, cover = torch.zeros_like(score.image[:, 0]), torch.zeros_like(score.image[0, 0])
+        for i, one in enumerate(score):
+            cover.zero_()
+            for hole, scores in one.stream(batches(holes, one.batch_size), len(holes)):
+                total[i] += torch.einsum("n,nhw->hw", clean[i] - scores, hole[:, 0])
+                cover += hole.sum(dim=(0, 1))
+        return total / cover
+
+    def _centered(self, values: Float[Tensor, "b rows columns"], size: torch.Size) -> Heatmap:
+        # A pixel's place in the grid: 0 at the first patch's center, 1 a stride further.
+        places = [(torch.arange(side) - (self.patch - 1) / 2) / self.stride for side in size]
+        # grid_sample counts from -1 to 1 between the outermost values.
+        ends = [max(steps - 1, 1) for steps in values.shape[1:]]
+        down, across = (2 * place / end - 1 for place, end in zip(places, ends, strict=True))
+        grid = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1).to(values)
+        grid = grid.expand(len(values), -1, -1, -1)
+        return F.grid_sample(values[:, None], grid, padding_mode="border", align_corners=True)[:, 0]

@@ -1,0 +1,170 @@
+"""What every method promises, with every kind of filler."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from planted import BrightSquare, Network, square_image
+from torch import Generator, Tensor, nn
+
+from attribution import Explainer, Lime, MaskedScore, Rise, SlidingPatch
+from attribution.explainer import SamplingExplainer
+from attribution.holes import Holes
+from infill import Blur, Gray, Mean, Noise
+
+
+class Around:
+    """Fills a hole with the mean color of what is left."""
+
+    per_hole = True
+    sees_hidden = False
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Generator | None = None) -> Tensor:
+        left = ((1 - hole) * image).sum(dim=(2, 3), keepdim=True)
+        return (left / (1 - hole).sum(dim=(2, 3), keepdim=True).clamp_min(1)).expand(-1, *image.shape[1:])
+
+
+METHODS = {
+    "sp": SlidingPatch(patch=9, stride=5),
+    "sp, centers": SlidingPatch(patch=9, stride=5, placement="centers"),
+    "sp, average": SlidingPatch(patch=9, stride=5, average=True),
+    "lime": Lime(segments=12, samples=40),
+    "lime, l2": Lime(segments=12, samples=40, distance="l2"),
+    "rise": Rise(masks=30),
+    "rise, mass": Rise(masks=30, normalize="mass"),
+}
+FILLERS = {"gray": Gray(), "blur": Blur(3.0), "mean": Mean(), "noise": Noise(), "around": Around()}
+
+every_method = pytest.mark.parametrize("explainer", METHODS.values(), ids=METHODS)
+every_filler = pytest.mark.parametrize("filler", FILLERS.values(), ids=FILLERS)
+
+
+def scored(images: Tensor, filler=FILLERS["gray"], **settings) -> MaskedScore:
+    return MaskedScore(
+        images, list(range(len(images))), settings.pop("classifier", Network()), filler, **settings
+    )
+
+
+@every_method
+@every_filler
+def test_a_heatmap_is_finite_and_of_the_images_size(images, explainer, filler):
+    assert isinstance(explainer, Explainer)
+    heatmap = explainer(scored(images, filler))
+    assert heatmap.shape == (3, 24, 32)
+    assert heatmap.dtype is torch.float32
+    assert heatmap.isfinite().all()
+    assert not heatmap.requires_grad
+    assert (heatmap.amax(dim=(1, 2)) > heatmap.amin(dim=(1, 2))).all(), "it must say something"
+
+
+@every_method
+@every_filler
+def test_batch_size_and_neighbors_do_not_matter(images, explainer, filler):
+    images = images[:2]
+    score = scored(images, filler, batch_size=64)
+    expected = explainer(score)
+    for batch_size in (1, 7):
+        torch.testing.assert_close(
+            explainer(replace(score, batch_size=batch_size)), expected, rtol=0, atol=1e-5
+        )
+    alone = MaskedScore(images[1:], 1, Network(), filler)
+    torch.testing.assert_close(explainer(alone), expected[1:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(explainer(score[1]), expected[1:], rtol=0, atol=1e-5)
+
+
+@every_method
+@every_filler
+def test_the_same_seeds_give_the_same_heatmap(images, explainer, filler):
+    before = torch.get_rng_state()
+    assert torch.equal(explainer(scored(images, filler)), explainer(scored(images, filler)))
+    assert torch.equal(torch.get_rng_state(), before), "the global generator is none of our business"
+
+
+@pytest.mark.parametrize("explainer", [METHODS["lime"], METHODS["rise"]], ids=["lime", "rise"])
+def test_another_seed_gives_another_heatmap(image, explainer):
+    score = scored(image)
+    assert not torch.equal(explainer(score), replace(explainer, seed=explainer.seed + 1)(score))
+
+
+@every_method
+@every_filler
+def test_a_planted_square_is_found(explainer, filler):
+    image = square_image(top=20, left=30)
+    if isinstance(explainer, Rise):
+        explainer = replace(explainer, masks=1500)
+    heatmap = explainer(MaskedScore(image, 1, BrightSquare(), filler))[0]
+    square = torch.zeros(40, 48, dtype=torch.bool)
+    square[20:28, 30:38] = True
+    top, left = divmod(int(heatmap.argmax()), 48)
+    assert 16 <= top < 32
+    assert 26 <= left < 42
+    assert heatmap[square].mean() > heatmap[~square].mean() + heatmap[~square].std()
+
+
+@every_method
+def test_the_classifier_is_left_alone(images, explainer):
+    network = Network().train()
+    network.head.weight.grad = torch.ones_like(network.head.weight)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    explainer(scored(images, classifier=network))
+    assert all(module.training for module in network.modules())
+    assert all(value.requires_grad for value in network.parameters())
+    assert network.features[0].weight.grad is None
+    assert torch.equal(network.head.weight.grad, torch.ones_like(network.head.weight))
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert isinstance(network.features[1], nn.BatchNorm2d)
+
+
+@every_method
+def test_a_plain_callable_will_do(images, explainer):
+    network = Network().eval()
+    expected = explainer(scored(images, classifier=network))
+    heatmap = explainer(scored(images, classifier=lambda some: network(some)))
+    torch.testing.assert_close(heatmap, expected, rtol=0, atol=1e-5)
+
+
+@every_method
+def test_bfloat16_is_close_to_float32(explainer):
+    score = scored(square_image(), Gray((1.0, 1.0, 1.0)), classifier=Network(seed=2))
+    exact, fast = explainer(score).flatten(), explainer(replace(score, precision="bfloat16")).flatten()
+    assert not torch.equal(exact, fast)
+    assert float(torch.corrcoef(torch.stack([exact, fast]))[0, 1]) > 0.99
+
+
+@every_method
+def test_progress_reaches_its_total(images, explainer):
+    told = []
+    explainer(scored(images, batch_size=16, progress=lambda done, total: told.append((done, total))))
+    assert told == sorted(told)
+    assert len({total for _, total in told}) == 1
+    assert told[-1][0] == told[-1][1]
+    assert len(told) > 3
+
+
+@every_method
+def test_no_more_than_a_batch_is_classified_at_once(images, explainer):
+    network, sizes = Network().eval(), []
+
+    def classifier(some: Tensor) -> Tensor:
+        sizes.append(len(some))
+        return network(some)
+
+    explainer(scored(images, classifier=classifier, batch_size=5))
+    assert max(sizes) == 5
+
+
+@every_method
+def test_a_classifier_that_returns_nan_is_refused(images, explainer):
+    with pytest.raises(ValueError, match="classifier must"):
+        explainer(scored(images, classifier=lambda some: torch.full((len(some), 5), torch.nan)))
+
+
+@every_method
+def test_holes_are_known_beforehand(image, explainer):
+    assert isinstance(explainer, SamplingExplainer)
+    asked, score = [], scored(image)
+    holes = explainer.holes(score)
+    assert isinstance(holes, Holes)
+    explainer(replace(score, progress=lambda done, total: asked.append(total)))
+    assert asked[-1] == len(holes)
+    assert holes[0:3].shape == (3, 1, 24, 32)
