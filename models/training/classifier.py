@@ -47,7 +47,7 @@ def train_classifier(
 
 
 def _initialised(seed: int) -> SceneClassifier:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # layers draw from the global generator, which is given back as it was
         torch.default_generator.manual_seed(seed)
         return SceneClassifier().train()
 

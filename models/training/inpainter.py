@@ -90,7 +90,7 @@ def train_inpainter(
 
     The loss is the mean absolute error under the hole plus `perceptual` times LPIPS of the composite.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # layers draw from the global generator, which is given back as it was
         torch.default_generator.manual_seed(seed)
         network = SmallInpainter().to(device).to(memory_format=torch.channels_last).train()
     if start:

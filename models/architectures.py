@@ -1,0 +1,146 @@
+"""Torchvision's classification networks: their names, how they want their images, and how to build them."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from models.weights import Checkpoint, load_state
+
+_CLASSES = 1000
+_Said = TypeVar("_Said")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a network wants its images, and what it calls its classes.
+
+    Attributes:
+        own: Whether the weights are torchvision's own.
+    """
+
+    crop: int
+    resize: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    labels: tuple[str, ...]
+    own: bool
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of torchvision's classification networks."""
+    import torchvision
+
+    return tuple(torchvision.models.list_models(module=torchvision.models))
+
+
+def address(name: str) -> str:
+    """Return where torchvision keeps its best weights for this network."""
+    import torchvision
+
+    return str(torchvision.models.get_model_weights(name).DEFAULT.url)
+
+
+def preset(name: str, checkpoint: Checkpoint) -> Preset:
+    """Return what the file says of itself, completed by torchvision's transforms.
+
+    Torchvision's own files are known by their name. For any other file that does not say, the transforms
+    are those of the first weights that torchvision published for this network; a file that gives its crop
+    alone is resized to 256/224 of it.
+
+    Raises:
+        ValueError: if the file's metadata cannot be understood.
+    """
+    import torchvision
+
+    every = list(torchvision.models.get_model_weights(name))
+    own = [weights for weights in every if weights.url.rsplit("/", 1)[-1] == checkpoint.path.name]
+    like = (own or every)[0]
+    known = like.transforms()
+    crop = _said(checkpoint, "crop", int, known.crop_size[0])
+    resize = round(crop * 256 / 224) if "crop" in checkpoint.metadata else known.resize_size[0]
+    return Preset(
+        crop=crop,
+        resize=_said(checkpoint, "resize", int, resize),
+        mean=_said(checkpoint, "mean", _numbers, tuple(known.mean)),
+        std=_said(checkpoint, "std", _numbers, tuple(known.std)),
+        interpolation=_said(checkpoint, "interpolation", str, known.interpolation.value),
+        labels=_said(checkpoint, "labels", _labels, tuple(like.meta["categories"])),
+        own=bool(own),
+    )
+
+
+def build(name: str, checkpoint: Checkpoint, preset: Preset) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the network with the file's weights and number of classes, and the names of these classes.
+
+    Raises:
+        ValueError: if the weights do not fit, or the file names another number of classes than it has.
+    """
+    checkpoint = replace(checkpoint, state=_renamed(name, checkpoint))
+    options = _options(name, checkpoint, preset)
+    network = _made(name, options)
+    head = [key for key, value in network.state_dict().items() if value.shape[:1] == (_CLASSES,)][-1]
+    classes = len(checkpoint.state[head]) if head in checkpoint.state else _CLASSES
+    if classes != _CLASSES:
+        network = _made(name, {**options, "num_classes": classes})
+    load_state(network, checkpoint, name)
+    labels = preset.labels
+    if classes != len(labels):
+        if "labels" in checkpoint.metadata:
+            raise ValueError(f"weights: {checkpoint.path} has {classes} classes, but names {len(labels)}")
+        labels = tuple(f"class {index}" for index in range(classes))
+    return network, labels
+
+
+def _made(name: str, options: dict[str, Any]) -> nn.Module:
+    import torchvision
+
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
+        network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return network
+
+
+def _options(name: str, checkpoint: Checkpoint, preset: Preset) -> dict[str, Any]:
+    """Return what else torchvision must be told to build the network that this file is for."""
+    if name in ("inception_v3", "googlenet"):  # torchvision's own weights expect TensorFlow's normalization
+        auxiliary = any(key.lower().startswith("aux") for key in checkpoint.state)
+        return {"init_weights": False, "aux_logits": auxiliary, "transform_input": preset.own}
+    if name.startswith("vit_"):
+        return {"image_size": preset.crop}
+    if name == "maxvit_t":
+        return {"input_size": (preset.crop, preset.crop)}
+    return {}
+
+
+def _renamed(name: str, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
+    """Give old DenseNet files (``denselayer1.norm.1``) today's names (``denselayer1.norm1``)."""
+    if not name.startswith("densenet"):
+        return checkpoint.state
+    old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")
+    return {old.sub(r"\1\2", key): value for key, value in checkpoint.state.items()}
+
+
+def _said(checkpoint: Checkpoint, key: str, parse: Callable[[str], _Said], default: _Said) -> _Said:
+    text = checkpoint.metadata.get(key)
+    if text is None:
+        return default
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"weights: {checkpoint.path}: cannot understand {key} = {text!r}") from error
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    labels = json.loads(text)
+    if not isinstance(labels, list):
+        raise ValueError("not a JSON list")
+    return tuple(str(label) for label in labels)

@@ -1,0 +1,171 @@
+"""Image classifiers by name: [0, 1] images of any size in, logits out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models import architectures
+from models.weights import Checkpoint, hub_file, load_state, published, read_checkpoint
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ImageClassifier(nn.Module):
+    """A network with its own eye: resize the short side, crop the center, normalize, classify.
+
+    The resizing (antialiased) and the rounding of sizes and crops are torchvision's. An image that already
+    has the size of the crop is only normalized, so that composites made in the classifier's view are
+    classified as they are. Coordinates are continuous: pixel ``j`` covers ``[j, j + 1)``.
+
+    Raises:
+        ValueError: if ``crop`` or ``resize`` are impossible, or the interpolation is unknown.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        crop: int = 224,
+        resize: int = 256,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        labels: Sequence[str] = (),
+        interpolation: str = "bilinear",
+    ) -> None:
+        super().__init__()
+        if not 1 <= crop <= resize:
+            raise ValueError(f"crop and resize: expected 1 <= crop <= resize, got {crop} and {resize}")
+        if interpolation not in ("bilinear", "bicubic"):
+            raise ValueError(f"interpolation: expected 'bilinear' or 'bicubic', got {interpolation!r}")
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(f"mean and std: expected one of each a channel, std > 0, got {mean} and {std}")
+        self.network = network
+        self.crop, self.resize, self.interpolation = crop, resize, interpolation
+        self.labels = tuple(labels)
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits of images in [0, 1]."""
+        logits: Tensor = self.network((self._see(images) - self.mean) / self.std)
+        return logits
+
+    def view(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c crop crop"]:
+        """Return what the network sees of an image, still in [0, 1]."""
+        return self._see(image[None])[0]
+
+    def view_box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return (left, top, right, bottom) of the view in an input of this (height, width)."""
+        (tall, wide), (top, left) = self._geometry(size)
+        y, x = size[0] / tall, size[1] / wide
+        return left * x, top * y, (left + self.crop) * x, (top + self.crop) * y
+
+    def to_input(self, heatmap: Float[Tensor, "crop crop"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
+        """Map a heatmap of the view back onto an input of this (height, width).
+
+        Bilinear; exactly 0 where the crop cut the input away (pixels whose center is outside the view).
+
+        Raises:
+            ValueError: if the heatmap does not have the size of the view.
+        """
+        if heatmap.shape != (self.crop, self.crop):
+            raise ValueError(f"heatmap: expected {self.crop} x {self.crop}, got {tuple(heatmap.shape)}")
+        (tall, wide), (top, left) = self._geometry(size)
+        below, right = tall - top - self.crop, wide - left - self.crop
+        # The border is continued, so that nothing outside the view leaks into its outermost pixels.
+        canvas = F.pad(heatmap[None, None], (left, right, top, below), mode="replicate")
+        if (tall, wide) != size:
+            canvas = F.interpolate(canvas, size=size, mode="bilinear", antialias=True)
+        return canvas[0, 0] * self._inside(heatmap, size)
+
+    def _inside(self, heatmap: Float[Tensor, "crop crop"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
+        x0, y0, x1, y1 = self.view_box(size)
+        y, x = (torch.arange(side, device=heatmap.device) + 0.5 for side in size)
+        rows, columns = (y >= y0) & (y < y1), (x >= x0) & (x < x1)
+        return (rows[:, None] & columns).to(heatmap.dtype)
+
+    def _see(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c crop crop"]:
+        size = (images.shape[-2], images.shape[-1])
+        if size == (self.crop, self.crop):
+            return images
+        resized, (top, left) = self._geometry(size)
+        if resized != size:
+            images = F.interpolate(images, size=resized, mode=self.interpolation, antialias=True)
+            images = images.clamp(0, 1)  # bicubic overshoots
+        return images[..., top : top + self.crop, left : left + self.crop]
+
+    def _geometry(self, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the resized (height, width) and the crop's (top, left), rounded as torchvision does."""
+        if size == (self.crop, self.crop):
+            return size, (0, 0)
+        height, width = size
+        long = int(self.resize * max(size) / min(size))
+        tall, wide = (self.resize, long) if height <= width else (long, self.resize)
+        return (tall, wide), (round((tall - self.crop) / 2.0), round((wide - self.crop) / 2.0))
+
+
+def load_classifier(name: str | None = "scenes", weights: Path | None = None) -> ImageClassifier:
+    """Return the classifier of this name, in evaluation mode.
+
+    ``scenes`` is the network that ships with the package; all others are torchvision's. Their weights are
+    torchvision's own (with its transforms and class names), or those in the file ``weights``. A safetensors
+    file may say in its metadata what it is: ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``),
+    ``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels`` (a JSON list).
+
+    Raises:
+        ValueError: if the name is unknown, or the weights cannot be had or do not fit.
+    """
+    if name not in (None, "scenes", *architectures.names()):
+        raise ValueError(f"classifier: expected 'scenes' or a torchvision network, got {name!r}")
+    checkpoint = None if weights is None else read_checkpoint(weights)
+    name = _agreed(name, checkpoint)
+    if name == "scenes":
+        return _scenes(checkpoint)
+    checkpoint = checkpoint or _own(name)
+    like = architectures.preset(name, checkpoint)
+    network, labels = architectures.build(name, checkpoint, like)
+    seen = (like.crop, like.resize, like.mean, like.std, labels, like.interpolation)
+    return ImageClassifier(network, *seen).eval()
+
+
+def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:
+    """Return the one architecture that the name asked for and the file's own word agree on."""
+    said = checkpoint.metadata.get("arch", "").removeprefix("torchvision.") if checkpoint else ""
+    if not name and not said:
+        raise ValueError("classifier: expected a name, for the weights do not say what they are")
+    if name and said and name != said and checkpoint:
+        raise ValueError(f"weights: {checkpoint.path} is for {said}, not for {name}")
+    if said not in ("", "scenes", *architectures.names()):
+        raise ValueError(f"weights: the file is for {said!r}, which torchvision does not have")
+    return name or said
+
+
+def _own(name: str) -> Checkpoint:
+    """Read torchvision's weights for this architecture."""
+    url = architectures.address(name)
+    try:
+        return read_checkpoint(published(url))
+    except ValueError as error:
+        place = hub_file(url)
+        ways = f"put {place.name} into {place.parent}, or pass --weights FILE; 'scenes' needs no download"
+        raise ValueError(f"{error}. To use {name}, {ways}") from error
+
+
+def _scenes(checkpoint: Checkpoint | None) -> ImageClassifier:
+    from models import scene_classifier
+    from models.scene_textures import SIDE
+    from models.scenes import CLASSES
+
+    if checkpoint:
+        network = scene_classifier.SceneClassifier()
+        load_state(network, checkpoint, "scenes")
+    else:
+        network = scene_classifier.load()
+    seen = (SIDE, SIDE, scene_classifier.MEAN, scene_classifier.STD, CLASSES)
+    return ImageClassifier(network, *seen).eval()

@@ -1,0 +1,61 @@
+"""What ``infill list`` says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from studio.registry import FILLERS, METHODS, Entry
+
+
+def lines(every: bool) -> Iterator[str]:
+    """Yield methods, fillers and classifiers; ``every`` names all of torchvision's networks (slower)."""
+    yield "methods"
+    yield from (_entry(name, entry) for name, entry in METHODS.items())
+    yield ""
+    yield "fillers"
+    for name, entry in FILLERS.items():
+        yield _entry(name, entry)
+        if name == "inpaint":
+            yield f"  {'':15} weights {_shipped('small_inpainter.safetensors')}"
+    yield ""
+    yield "classifiers"
+    yield f"  {'scenes':15} names the objects of drawn scenes"
+    yield f"  {'':15} weights {_shipped('scene_classifier.safetensors')}"
+    folder = _hub_folder()
+    yield f"  {'NAME':15} any classification network of torchvision, such as mobilenet_v2 or resnet50"
+    yield f"  {'':15} weights from --weights FILE, or looked for in {folder}, or downloaded to it"
+    yield from _networks(folder) if every else _found(folder)
+
+
+def _entry(name: str, entry: Entry) -> str:
+    return f"  {name:15} {entry.says}" + (f" ({entry.source})" if entry.source else "")
+
+
+def _shipped(name: str) -> str:
+    spec = find_spec("models")
+    folders = spec.submodule_search_locations if spec else None
+    path = Path(next(iter(folders or ["models"]))) / "checkpoints" / name
+    return f"{'present' if path.is_file() else 'MISSING'}: {path}"
+
+
+def _hub_folder() -> Path:
+    """Return torch hub's folder of weights, by its own rules but without importing torch."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+
+
+def _found(folder: Path) -> Iterator[str]:
+    files = sorted(path.name for path in folder.glob("*.pth")) if folder.is_dir() else []
+    yield f"  {'':15} there now: {', '.join(files) or 'nothing'}; `infill list --all` names every network"
+
+
+def _networks(folder: Path) -> Iterator[str]:
+    from models import architectures
+
+    for name in architectures.names():
+        file = architectures.address(name).rsplit("/", 1)[-1]
+        state = "present" if (folder / file).is_file() else "missing"
+        yield f"  {name:20} {state:8} {file}"

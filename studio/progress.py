@@ -1,0 +1,56 @@
+"""Tell how a long job goes: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Progress:
+    """Counts composites over all runs of a job, on stderr.
+
+    On a terminal one bar shows the run, the rate and the time left of the whole job. Elsewhere each run ends
+    with a line of its own.
+    """
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self._bar: Any = None
+        self._total = self._done = self._before = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def plan(self, total: int) -> None:
+        """Say how many composites the whole job has; the first word counts."""
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._total = total
+            self._bar = tqdm(
+                total=total, unit="img", dynamic_ncols=True, smoothing=0.05, disable=not self.live
+            )
+
+    @contextmanager
+    def run(self, name: str) -> Iterator[None]:
+        """One run of the job; a line tells its end if there is no bar."""
+        self._bar.set_description(name)
+        self._before, begun = self._done, time.perf_counter()
+        yield
+        seconds, count = time.perf_counter() - begun, self._done - self._before
+        if not self.live:
+            share = f"{100 * self._done // max(self._total, 1)} %"
+            print(f"{share:>5}  {name}: {count} composites in {seconds:.1f} s", file=sys.stderr, flush=True)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note that so many of the run's composites are done."""
+        step = self._before + done - self._done
+        self._done += step
+        self._bar.update(step)

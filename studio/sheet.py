@@ -1,0 +1,71 @@
+"""A figure on which everything is placed in inches from the top left."""
+
+from __future__ import annotations
+
+import bisect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy import ndarray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 130
+INK = "#222222"
+
+
+class Sheet:
+    """A figure on which everything is placed in inches from the top left."""
+
+    def __init__(self, width: float, height: float) -> None:
+        from matplotlib.figure import Figure
+
+        self.width, self.height = width, height
+        self.figure: Figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Place empty axes."""
+        bottom = self.height - y - height
+        place = (x / self.width, bottom / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(place)
+
+    def text(self, x: float, y: float, text: str, size: float, room: float = np.inf, **style: Any) -> None:
+        """Write one line, shortened to ``room`` inches; its top is at ``y``."""
+        style = {"color": INK, "va": "top", "parse_math": False, **style}
+        text = shortened(text, room, size, bold=style.get("weight") == "bold")
+        self.figure.text(x / self.width, 1 - y / self.height, text, fontsize=size, **style)
+
+    def picture(self, x: float, y: float, width: float, height: float, image: ndarray) -> Axes:
+        """Place an image; in a frame of another shape it is centered."""
+        axes = self.axes(x, y, width, height)
+        axes.imshow(image, interpolation="nearest" if max(image.shape[:2]) < 64 else "auto", vmin=0, vmax=1)
+        bare(axes)
+        return axes
+
+
+def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str:
+    """Return the line, cut to at most ``room`` inches in matplotlib's font of this size in points."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=size, weight="bold" if bold else "normal")
+    renderer = RendererAgg(1, 1, DPI)
+
+    def fits(line: str) -> bool:
+        return renderer.get_text_width_height_descent(line, font, ismath=False)[0] <= room * DPI
+
+    text = " ".join(text.split())
+    if not np.isfinite(room) or fits(text):
+        return text
+    longest = bisect.bisect_left(range(1, len(text)), True, key=lambda end: not fits(text[:end] + "…"))
+    return text[:longest].rstrip() + "…"
+
+
+def bare(axes: Axes) -> None:
+    """Take the frame and the ticks away."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -1,0 +1,162 @@
+"""The picture of an explanation: what is where, in which color, and that no text leaves its room."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from studio import figures
+from studio.figures import Cell, Page, Panel, Sample, draw
+from studio.sheet import Sheet, shortened
+
+LONG = "black-and-tan coonhound, a dog with a very long name indeed, and $x_1$ of them"
+
+
+def page(
+    fillers: int = 2, methods: int = 2, size: tuple[int, int] = (60, 80), samples: int = 4, truth: int = 0
+) -> Page:
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([columns / width, rows / height, 0 * rows + 0.5], -1)
+    blob = np.exp(-((columns - width / 2) ** 2 + (rows - height / 2) ** 2) / (0.02 * width * height))
+    hole = np.zeros((32, 32))
+    hole[4:10, 8:20] = 1
+    stamp = Sample(np.full((32, 32, 3), 0.5), hole, 0.123, LONG)
+    names_f = [(f"filler{i}", LONG) for i in range(fillers)]
+    names_m = [(f"method{j}", LONG) for j in range(methods)]
+    side = min(size)
+    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+    return Page(
+        title=LONG,
+        subtitle=LONG * 3,
+        image=image,
+        box=box,
+        target=LONG,
+        top=[(LONG, 0.7), ("tench", 0.2), ("", 0.1)],
+        fillers=names_f,
+        methods=names_m,
+        cells={(f, m): Cell(blob - 0.1, [stamp] * samples) for f, _ in names_f for m, _ in names_m},
+        truth=[Panel(LONG, image)] * truth,
+    )
+
+
+def overlaps(sheet: Sheet) -> list[tuple[str, str]]:
+    """Pairs of texts that touch, and texts that leave the page."""
+    renderer = FigureCanvasAgg(sheet.figure).get_renderer()
+    texts = [text for text in sheet.figure.texts if text.get_text()]
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    page = sheet.figure.bbox
+    found = [
+        (texts[i].get_text(), texts[j].get_text())
+        for i in range(len(boxes))
+        for j in range(i)
+        if boxes[i].padded(-0.5).overlaps(boxes[j].padded(-0.5))
+    ]
+    outside = [
+        (text.get_text(), "page")
+        for text, box in zip(texts, boxes, strict=True)
+        if not (page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1)
+    ]
+    return found + outside
+
+
+@pytest.mark.parametrize(
+    ("fillers", "methods", "size", "truth"),
+    [
+        (1, 1, (60, 80), 0),
+        (1, 1, (20, 160), 2),
+        (2, 3, (160, 20), 0),
+        (3, 3, (64, 64), 2),
+        (11, 3, (48, 64), 0),
+    ],
+)
+def test_no_text_overlaps_or_leaves_the_page(
+    fillers: int, methods: int, size: tuple[int, int], truth: int
+) -> None:
+    sheet = figures._laid_out(page(fillers, methods, size, truth=truth))
+    assert overlaps(sheet) == []
+
+
+@pytest.mark.parametrize("truth", [0, 2])
+def test_no_panels_overlap_or_leave_the_page(truth: int) -> None:
+    sheet = figures._laid_out(page(2, 3, truth=truth))
+    boxes = [axes.get_position() for axes in sheet.figure.axes]
+    assert len(boxes) == 1 + truth + 3 + 2 * 3 * (2 + 4)
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= 1
+        assert box.y1 <= 1
+        assert not any(box.padded(-1e-4).overlaps(other.padded(-1e-4)) for other in boxes[:i])
+
+
+def test_the_png_is_written_without_warnings(tmp_path: Path) -> None:
+    strange = page(1, 1)
+    strange = Page(**{**vars(strange), "title": "犬 🐕 $\\alpha", "target": "tench"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw(strange, tmp_path / "a.unfinished")
+    with Image.open(tmp_path / "a.unfinished") as image:
+        assert image.format == "PNG"
+        pixels = np.asarray(image.convert("RGB"))
+    assert (pixels[0] == 255).all()  # a white margin
+    assert pixels.std() > 10
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3])
+def test_fewer_samples_leave_room_empty(samples: int, tmp_path: Path) -> None:
+    sheet = figures._laid_out(page(1, 1, samples=samples))
+    assert len(sheet.figure.axes) == 1 + 3 + 2 + samples
+
+
+def test_red_is_evidence_and_blue_is_against() -> None:
+    gray = np.full((40, 40, 3), 0.5)
+    heatmap = np.zeros((40, 40))
+    heatmap[5:15, 5:15], heatmap[25:35, 25:35] = 1.0, -1.0
+    seen = np.ones((40, 40), dtype=bool)
+    seen[:, 36:] = False
+    mapping = figures._mapping(heatmap, seen)
+    shown = figures._overlay(gray, heatmap, seen, mapping)
+    red, blue = shown[10, 10], shown[30, 30]
+    assert red[0] > red[2] + 0.2
+    assert blue[2] > blue[0] + 0.2
+    assert np.ptp(shown[20, 2]) < 0.02  # no evidence, no color
+    np.testing.assert_allclose(shown[0, 38], 0.25 + 0.75 * 0.5, atol=1e-6)  # outside the view
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "limits"),
+    [
+        (-0.2, 0.5, (-0.5, 0.5)),
+        (-0.5, 0.2, (-0.5, 0.5)),
+        (0.0, 0.5, (-0.5, 0.5)),
+        (0.0, 0.0, (-1.0, 1.0)),
+        (0.3, 0.5, (0.3, 0.5)),
+        (-0.6, -0.2, (-0.6, -0.2)),
+    ],
+)
+def test_the_scale_is_symmetric_about_zero_or_else_the_mean(
+    low: float, high: float, limits: tuple[float, float]
+) -> None:
+    heatmap = np.zeros((10, 12))  # 0 outside the view must not count
+    seen = np.zeros((10, 12), dtype=bool)
+    seen[:, 1:11] = True
+    heatmap[:5, 1:11], heatmap[5:, 1:11] = low, high
+    norm = figures._mapping(heatmap, seen).norm
+    assert (norm.vmin, norm.vmax) == pytest.approx(limits)
+
+
+def test_texts_are_shortened_to_their_room() -> None:
+    assert shortened("tench", 1.0, 7) == "tench"
+    assert shortened("two\n lines", 5.0, 7) == "two lines"
+    assert shortened("", 1.0, 7) == ""
+    assert shortened(LONG, 0.0, 7) == "…"
+    cut = shortened(LONG, 1.0, 7)
+    assert cut.endswith("…")
+    assert LONG.startswith(cut[:-1])
+    assert 10 < len(cut) < 30
+    assert len(shortened(LONG, 1.0, 7, bold=True)) < len(cut)
+    assert len(shortened(LONG, 2.0, 7)) > len(cut)

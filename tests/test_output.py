@@ -1,0 +1,47 @@
+"""Either all files of a result are there, or none."""
+
+from pathlib import Path
+
+import pytest
+
+from studio.output import output_folder
+
+
+def test_files_come_all_together(tmp_path: Path) -> None:
+    def second(path: Path) -> None:
+        assert not (tmp_path / "out" / "a").exists()  # the first is written, but not yet there
+        path.write_text("two")
+
+    with output_folder(tmp_path / "out") as folder:
+        paths = folder.publish({"a": lambda path: path.write_text("one"), "b": second}, within="deep")
+    assert paths == [tmp_path / "out" / "deep" / "a", tmp_path / "out" / "deep" / "b"]
+    assert [path.read_text() for path in paths] == ["one", "two"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["deep"]
+
+
+@pytest.mark.parametrize("error", [OSError("full"), KeyboardInterrupt()])
+def test_a_failure_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise error
+
+    with pytest.raises(type(error)), output_folder(tmp_path / "new" / "out") as folder:
+        folder.publish({"a": lambda path: path.write_text("one"), "b": fail})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    with pytest.raises(KeyError), output_folder(tmp_path):
+        raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(ValueError, match=r"--out: cannot write to .*file/out \(Not a directory\)"),
+        output_folder(tmp_path / "file" / "out"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

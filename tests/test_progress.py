@@ -1,0 +1,55 @@
+"""A live bar on a terminal, plain lines elsewhere."""
+
+import sys
+
+import pytest
+
+from studio.progress import Progress
+
+
+def job() -> None:
+    with Progress() as progress:
+        progress.plan(30)
+        progress.plan(99)  # the first word counts
+        for name in ("sp gray", "rise gray"):
+            with progress.run(name):
+                for done in (5, 10, 15):
+                    progress(done, 15)
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_elsewhere_each_run_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    job()
+    out, err = capsys.readouterr()
+    first, second = err.splitlines()
+    assert first.startswith(" 50 %  sp gray: 15 composites in 0.")
+    assert second.startswith("100 %  rise gray: 15 composites in 0.")
+    assert out == ""
+
+
+def test_on_a_terminal_one_bar_has_rate_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    job()
+    out, err = capsys.readouterr()
+    last = err.split("\r")[-1]
+    assert "rise gray: 100%" in last
+    assert "30/30" in last
+    assert "img/s" in last
+    assert "<00:00" in last
+    assert "composites in" not in err
+    assert out == ""
+
+
+def test_a_job_that_ends_early_ends_the_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(Progress, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    assert capsys.readouterr().err.endswith("\n")
