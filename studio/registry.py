@@ -129,7 +129,8 @@ def build_filler(name: str, settings: Settings, image: Tensor, precision: str = 
     if name == "inpaint":
         from models.inpainters import small
 
-        special.update(network=small.load().to(image.device), precision=precision)
+        network = small.load().to(image.device)
+        special.update(network=network, precision=precision, context=small.CONTEXT)
     filler: Filler = _build(name, entry, special, settings)
     return filler
 

@@ -132,7 +132,7 @@ def test_what_cannot_be_folded_is_left_alone(build):
     liven(network)
     result, logits, expected = prepared(network)
     torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
-    assert result.folded == 0
+    assert result.mode == "float32, channels_last, 0 batch norms folded", "by insight, not by trial"
 
 
 def test_dropout_and_batch_statistics_of_training_mode_are_not_used():
@@ -323,3 +323,14 @@ def test_what_cannot_be_used_is_refused():
         prepare(Locked(), "float32", IMAGES[:1])
     with pytest.raises(ValueError, match="classifier must be on the image's device cpu, got meta"):
         prepare(Linear().to("meta"), "float32", IMAGES[:1])
+
+
+def test_a_copy_that_says_something_else_is_not_used(monkeypatch):
+    def spoil(network: nn.Module) -> int:
+        network.head.bias.data.add_(1)
+        return 1
+
+    monkeypatch.setattr("attribution.precision.fold_batch_norm", spoil)
+    result, logits, expected = prepared(Network())
+    assert result.mode == "float32, contiguous, 0 batch norms folded"
+    torch.testing.assert_close(logits, expected)

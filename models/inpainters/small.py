@@ -2,7 +2,9 @@
 
 Gated convolution (Yu et al. 2019) lets every layer learn where its input can be trusted. Here the gate is a
 1 x 1 convolution, the "light-weight" gate of Yi et al. (2020), which leaves most of the work to the
-features. The stem folds 2 x 2 pixels into channels, so nothing runs at full resolution.
+features. The stem folds 2 x 2 pixels into channels, so nothing runs at full resolution. What is hidden is
+first filled with a smooth surface through what is observed (push-pull, Gortler et al. 1996), and the network
+adds to it: even where it knows no better, the colors fit.
 """
 
 from pathlib import Path
@@ -17,6 +19,8 @@ from models.checkpoints import CHECKPOINTS, read
 FILE: Path = CHECKPOINTS / "small_inpainter.safetensors"
 MULTIPLE = 8
 """Sides must be multiples of this many pixels."""
+CONTEXT = 32
+"""How many pixels round a hole are enough for it: with them a window is as large as its training crops."""
 
 
 class GatedConv(nn.Module):
@@ -51,6 +55,32 @@ class Up(nn.Module):
         return self.mix(torch.cat([F.pixel_shuffle(self.lift(x), 2), skip], 1))
 
 
+def smooth(image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h2 w2"]:
+    """A smooth surface through the observed pixels, at half the size (push-pull, Gortler et al. 1996).
+
+    Means of the observed pixels are pushed to ever coarser grids, and pulled back to where finer ones have
+    seen too little. With nothing observed the surface is mid-gray.
+    """
+    known = 1 - hole
+    level = F.avg_pool2d(torch.cat([image * known, known], 1), 2)
+    pyramid = [level]
+    while max(level.shape[-2:]) > 1:
+        level = F.avg_pool2d(level, 2, ceil_mode=True, count_include_pad=False)
+        pyramid.append(level)
+    surface = torch.where(level[:, 3:] > 0, _mean(level), 0.5)
+    for level in reversed(pyramid):
+        if surface.shape[-2:] != level.shape[-2:]:
+            surface = F.interpolate(surface, size=level.shape[-2:], mode="bilinear")
+        surface = torch.lerp(surface, _mean(level), level[:, 3:].clamp(max=1))
+    return surface
+
+
+def _mean(level: Float[Tensor, "n 4 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """The mean color of what is observed of each cell; 0 where nothing is."""
+    weight = level[:, 3:]
+    return level[:, :3] / torch.where(weight > 0, weight, 1.0)
+
+
 class SmallInpainter(nn.Module):
     """Fills holes of any shape in images of any size, deterministically.
 
@@ -76,6 +106,8 @@ class SmallInpainter(nn.Module):
         self.up4 = Up(eighth, quarter, quarter)
         self.up2 = Up(quarter, half, half)
         self.head = nn.Conv2d(half, 12, 3, padding=1)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)  # an untrained network returns the smooth surface
 
     def forward(
         self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
@@ -102,12 +134,13 @@ class SmallInpainter(nn.Module):
         self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
     ) -> Float[Tensor, "n 3 h w"]:
         """The proposal before it is cut off at 0 and 1, for training."""
-        observed = torch.cat([(image - 0.5) * (1 - hole), hole], 1)
-        half = self.stem(F.pixel_unshuffle(observed, 2))
+        surface = F.interpolate(smooth(image, hole), scale_factor=2, mode="bilinear")
+        shown = torch.cat([torch.lerp(image, surface, hole) - 0.5, hole], 1)
+        half = self.stem(F.pixel_unshuffle(shown, 2))
         quarter = self.mix4(self.down4(half))
         x = self.middle(self.down8(quarter))
         x = self.up2(self.up4(x, quarter), half)
-        return F.pixel_shuffle(self.head(x), 2) + 0.5
+        return F.pixel_shuffle(self.head(x), 2) + surface
 
 
 def load(path: Path = FILE) -> SmallInpainter:

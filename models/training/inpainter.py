@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -18,7 +18,7 @@ from models.training.data import photographs, scene_arrays
 from models.training.holes import grown, random_hole
 
 Log = Callable[[str], object]
-Sample = tuple[UInt8[ndarray, "h w 3"], UInt8[ndarray, "h w 3"], UInt8[ndarray, "h w"]]
+Sample = tuple[UInt8[ndarray, "h w 3"], UInt8[ndarray, "h w 3"], Bool[ndarray, "h w"]]
 
 
 class Samples(IterableDataset[Sample]):
@@ -45,7 +45,7 @@ class Samples(IterableDataset[Sample]):
             picture, truth, hole = self._photo(rng) if photo else self._scene(rng)
             if rng.random() < 0.5:
                 picture, truth, hole = picture[:, ::-1], truth[:, ::-1], hole[:, ::-1]
-            yield picture.copy(), truth.copy(), hole.astype(np.uint8)
+            yield picture.copy(), truth.copy(), hole.copy()
 
     def _silhouettes(self, rng: np.random.Generator) -> UInt8[ndarray, "h w"]:
         return np.asarray(self.arrays.silhouettes[rng.integers(len(self.arrays.labels))])

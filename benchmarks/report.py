@@ -1,0 +1,50 @@
+"""A Markdown table with the machine, the versions and the command that made it."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def processor() -> str:
+    """The processor's name and the matrix extensions that matter here."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    name = next(
+        (line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")),
+        platform.processor(),
+    )
+    found = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in text]
+    return f"{name}, {len(os.sched_getaffinity(0))} cores, {' '.join(found) or 'no bfloat16 instructions'}"
+
+
+def commit() -> str:
+    """The short hash of the checkout, with a plus sign when files have been changed."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, cwd=RESULTS.parent
+    )
+    return described.stdout.strip() or "unknown"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows as a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def write(
+    name: str, title: str, command: str, body: str, packages: Sequence[str] = ("torch", "torchvision")
+) -> None:
+    """Write `results/NAME.md` and print it."""
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    machine = f"{processor()}; Python {platform.python_version()}, {versions}"
+    head = f"# {title}\n\n`{command}` at {commit()}, on {machine}.\n\n"
+    RESULTS.mkdir(exist_ok=True)
+    unfinished = RESULTS / f"{name}.part"
+    unfinished.write_text(head + body.rstrip() + "\n")
+    unfinished.replace(RESULTS / f"{name}.md")
+    print(head + body)

@@ -1,0 +1,236 @@
+"""`uv run python -m benchmarks.speed`: methods beside captum and lime, engine overhead, memory, start-up.
+
+Every comparison is run side by side in one process, so that a ratio holds when the machine's speed drifts.
+The comparison with captum takes every composite of stride 3 once; `--stride` thins the grid for a quick
+look.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from attribution import Lime, MaskedScore, Rise, SlidingPatch
+from benchmarks.report import table, write
+from infill import Gray
+from models.scene_classifier import load
+from models.scenes import draw
+
+GRAY = Gray()
+
+
+def resnet50() -> nn.Module:
+    """Torchvision's ResNet-50 with random weights (the arithmetic is the same), normalization in front."""
+    from torchvision.models import get_model
+    from torchvision.transforms import Normalize
+
+    with torch.random.fork_rng():
+        torch.default_generator.manual_seed(0)
+        network = get_model("resnet50", weights=None).eval()
+    return nn.Sequential(Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), network).eval()
+
+
+def seconds(job: Callable[[], object]) -> tuple[float, object]:
+    """Wall time of one call, and its result."""
+    started = time.perf_counter()
+    result = job()
+    return time.perf_counter() - started, result
+
+
+def against_captum(stride: int, batches: tuple[int, ...]) -> list[list[object]]:
+    """SP with patch 29 against captum's Occlusion at its best batch size."""
+    from captum.attr import Occlusion
+
+    network, image = resnet50(), draw(0).image[None]
+    with torch.inference_mode():
+        target = int(network(image).argmax())
+    forward = lambda images: network(images).softmax(1)  # noqa: E731
+    baseline = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand_as(image)
+
+    def captum(step: int, batch: int) -> Tensor:
+        with torch.inference_mode():
+            return Occlusion(forward).attribute(
+                image, (3, 29, 29), (3, step, step), baseline, target=target, perturbations_per_eval=batch
+            )
+
+    trials = {batch: seconds(lambda batch=batch: captum(28, batch))[0] for batch in batches}
+    best = min(trials, key=lambda batch: trials[batch])
+    method = SlidingPatch(patch=29, stride=stride, average=True)
+    spent: dict[str, float] = {}
+    maps: dict[str, np.ndarray] = {}
+    for name, job in {
+        "captum float32": lambda: captum(stride, best).mean(1),
+        "float32": lambda: method(MaskedScore(image, target, network, GRAY)),
+        "bfloat16": lambda: method(MaskedScore(image, target, network, GRAY, precision="bfloat16")),
+    }.items():
+        spent[name], heatmap = seconds(job)
+        maps[name] = heatmap.float().numpy()  # type: ignore[attr-defined]
+    gap = np.abs(maps["float32"] - maps["captum float32"]).max()
+    rank = spearmanr(maps["bfloat16"].ravel(), maps["float32"].ravel()).statistic
+    base = spent["captum float32"]
+    return [
+        ["captum Occlusion, float32", f"{base:.1f} s at {best} a call", "1", ""],
+        [
+            "SP float32",
+            f"{spent['float32']:.1f} s",
+            f"{base / spent['float32']:.2f} (1.5)",
+            f"largest difference {gap:.1e} (1e-4)",
+        ],
+        [
+            "SP bfloat16",
+            f"{spent['bfloat16']:.1f} s",
+            f"{base / spent['bfloat16']:.2f} (4)",
+            f"Spearman to float32 {rank:.4f} (0.99)",
+        ],
+    ]
+
+
+def against_lime(samples: int, batch: int) -> list[list[object]]:
+    """LIME against the lime package, both with the same segments, batch size and float32 network."""
+    from lime.lime_image import LimeImageExplainer
+
+    network, image = resnet50(), draw(0).image
+    segments = Lime().segment(image)
+
+    def classify(images: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            batch_ = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+            return network(batch_).softmax(1).numpy()
+
+    def lime() -> object:
+        return LimeImageExplainer(random_state=0).explain_instance(
+            image.permute(1, 2, 0).double().numpy(), classify, hide_color=0.45, num_samples=samples,
+            batch_size=batch,
+            segmentation_fn=lambda _: segments.numpy(), progress_bar=False,
+        )  # fmt: skip
+
+    base, _ = seconds(lime)
+    rows: list[list[object]] = [
+        ["lime package, float32", f"{base:.1f} s", "1", f"{samples} samples, batch {batch}"]
+    ]
+    for precision in ("float32", "bfloat16"):
+        score = MaskedScore(image, 0, network, GRAY, batch_size=batch, precision=precision)
+        spent, _ = seconds(lambda score=score: Lime(samples=samples, segmentation=segments)(score))
+        rows.append(
+            [
+                f"LIME {precision}",
+                f"{spent:.1f} s",
+                f"{base / spent:.2f}" + (" (3)" if precision == "bfloat16" else ""),
+                "",
+            ]
+        )
+    return rows
+
+
+def overhead(rounds: int, batch: int = 64) -> list[list[object]]:
+    """The engine's time over bare forward passes of the same prepared network, round by round."""
+    network, image = resnet50(), draw(0).image
+    rows: list[list[object]] = []
+    for precision in ("float32", "bfloat16"):
+        score = MaskedScore(image, 0, network, GRAY, batch_size=batch, precision=precision)
+        holes = SlidingPatch().holes(score)
+        bare_input = score.perturbed(holes[0:batch])
+
+        @torch.inference_mode()
+        def bare(score: MaskedScore = score, images: Tensor = bare_input) -> None:
+            score.classifier(images)
+
+        def engine(score: MaskedScore = score) -> None:
+            for _ in score.stream(iter([holes[0:batch]]), batch):  # noqa: B023
+                pass
+
+        bare(), engine()
+        ratios = [seconds(engine)[0] / seconds(bare)[0] for _ in range(rounds)]
+        rows.append(
+            [
+                f"engine {precision}",
+                f"median of {rounds} pairs",
+                f"{statistics.median(ratios):.3f} (1.05)",
+                f"{min(ratios):.3f} to {max(ratios):.3f}",
+            ]
+        )
+    return rows
+
+
+JOBS = {
+    "SP stride 8": SlidingPatch(patch=29, stride=8),
+    "SP stride 1": SlidingPatch(patch=29, stride=1),
+    "RISE 8000": Rise(masks=8000),
+}
+
+
+def peak(name: str) -> None:
+    """Run one job with the small classifier and print this process's peak memory in MiB."""
+    network, scene = load(), draw(0)
+    JOBS[name](MaskedScore(scene.image, scene.labels[0], network, GRAY, precision="auto"))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def memory() -> list[list[object]]:
+    """Peak memory of a whole process for few and for many holes."""
+    peaks = {}
+    for name in JOBS:
+        ran = subprocess.run(
+            [sys.executable, "-m", "benchmarks.speed", "--peak", name],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks[name] = float(ran.stdout.split()[-1])
+    base = peaks["SP stride 8"]
+    return [
+        [f"peak memory, {name}", f"{value:.0f} MiB", f"{value / base:.3f} (1.10)", ""]
+        for name, value in peaks.items()
+    ]
+
+
+def startup(rounds: int = 5) -> list[list[object]]:
+    """Time from the command to the end of `infill --help`."""
+    command = [sys.executable, "-c", "from studio.cli import main; main()", "--help"]
+    times = [
+        seconds(lambda: subprocess.run(command, capture_output=True, check=True))[0] for _ in range(rounds)
+    ]
+    return [["`infill --help`", f"{statistics.median(times):.2f} s (1)", "", f"{rounds} runs"]]
+
+
+def main() -> None:
+    """Run the chosen parts and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stride", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 16, 32, 64])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--peak", choices=JOBS)
+    options = parser.parse_args()
+    if options.peak:
+        return peak(options.peak)
+    rows = against_captum(options.stride, tuple(options.batches))
+    rows += against_lime(options.samples, 32)
+    rows += overhead(options.rounds)
+    rows += memory()
+    rows += startup()
+    body = table(["what", "measured", "ratio (goal)", "note"], rows)
+    body += (
+        "\n\nSP: patch 29, gray, ResNet-50 with random weights, 224 x 224, against captum at the fastest of "
+        f"{options.batches} perturbations a call; stride {options.stride}. Memory and start-up are of "
+        "whole processes; memory with the classifier of scenes."
+    )
+    write(
+        "speed",
+        "Speed and memory",
+        "python -m benchmarks.speed",
+        body,
+        ("torch", "torchvision", "captum", "lime"),
+    )
+
+
+if __name__ == "__main__":
+    main()
