@@ -11,6 +11,7 @@ import csv
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from attribution import Lime, MaskedScore, Rise, SlidingPatch
 from attribution.localization import localization_error, pointing_hit
 from attribution.precision import prepare
 from benchmarks.report import table, write
+from infill import Learned
 from models.classifiers import load_classifier
 from studio.images import read_picture
 from studio.registry import build_filler
@@ -70,7 +72,9 @@ def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]
             if path.exists():
                 continue
             view, size = views[name]
-            filler = build_filler(filler_name, {}, view)
+            filler = build_filler(filler_name, {}, view, precision="auto")
+            if isinstance(filler, Learned) and options.size:
+                filler = replace(filler, size=options.size)
             score = MaskedScore(view, images[name][0], fast, filler, precision="auto")
             maps = {
                 key: classifier.to_input(method(score)[0], size).numpy().astype(np.float16)
@@ -143,6 +147,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=14)
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--masks", type=int, default=300)
+    parser.add_argument("--size", type=int, help="Side at which the inpainter works; in full by default.")
     parser.add_argument("--limit", type=int, help="Only so many photographs.")
     options = parser.parse_args()
     images = dict(list(truths().items())[: options.limit])
@@ -168,11 +173,12 @@ def main() -> None:
         "error, off center",
     ]
     where = "boxes that miss the center"
+    size = f"at {options.size} px" if options.size else "in full size"
     body = (
         f"{len(right)} correctly classified photographs of {len(images)}, {sum(away)} of them with {where}. "
         f"SP patch {options.patch} stride {options.stride}, LIME {options.samples} samples, RISE "
-        f"{options.masks} masks; ± is a 95 % interval of the mean; thresholds tuned on the other half of the "
-        "images.\n\n"
+        f"{options.masks} masks, inpainting {size}; ± is a 95 % interval of the mean; thresholds tuned on the "
+        "other half of the images.\n\n"
     )
     order = sorted(maps, key=lambda name: (name in ("image center", "random map"), name))
     body += table(header, rows_of({name: maps[name] for name in order}, boxes, away))
