@@ -177,8 +177,8 @@ def main() -> None:
     body = (
         f"{len(right)} correctly classified photographs of {len(images)}, {sum(away)} of them with {where}. "
         f"SP patch {options.patch} stride {options.stride}, LIME {options.samples} samples, RISE "
-        f"{options.masks} masks, inpainting {size}; ± is a 95 % interval of the mean; thresholds tuned on the "
-        "other half of the images.\n\n"
+        f"{options.masks} masks, inpainting {size}; ± is a 95 % interval of the mean; thresholds tuned on "
+        "the other half of the images.\n\n"
     )
     order = sorted(maps, key=lambda name: (name in ("image center", "random map"), name))
     body += table(header, rows_of({name: maps[name] for name in order}, boxes, away))

@@ -352,6 +352,8 @@ def test_interruption_leaves_nothing(tmp_path: Path, environment: dict[str, str]
         ],
         cwd=tmp_path,
         env=environment,
+        # A test run in the background ignores Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stderr=subprocess.PIPE,
         text=True,
     )
