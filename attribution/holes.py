@@ -157,7 +157,7 @@ class RandomGridHoles:
     def __getitem__(self, part: slice) -> Hole:
         down, across = (self._weights(axis)[self.offset[part, axis]] for axis in (0, 1))
         kept = down @ self.kept[part] @ across.mT
-        return (1 - kept)[:, None].clamp(0, 1)  # rounding must not lead out of [0, 1]
+        return kept.neg_().add_(1).clamp_(0, 1)[:, None]  # rounding must not lead out of [0, 1]
 
     def _weights(self, axis: int) -> Float[Tensor, "offsets side cells"]:
         """Bilinear upsampling along one axis as a matrix, for each offset: it is separable."""

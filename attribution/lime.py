@@ -142,9 +142,7 @@ def ridge(
 
     They minimize ``sum_i weights_i * (outputs_i - intercept - inputs_i . c)^2 + alpha * |c|^2``.
     """
-    share = weights / weights.sum()
-    inputs = inputs - share @ inputs
-    outputs = outputs - share @ outputs
+    inputs = inputs - weights @ inputs / weights.sum()  # the intercept drops out
     weighted = inputs.mT * weights
     penalty = alpha * torch.eye(inputs.shape[1], dtype=inputs.dtype)
     solution: Tensor = torch.linalg.solve(weighted @ inputs + penalty, weighted @ outputs)

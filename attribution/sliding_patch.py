@@ -77,11 +77,14 @@ class SlidingPatch:
     def drops(self, score: MaskedScore) -> Float[Tensor, "b rows columns"]:
         """Return the raw map: the drop of the score at each position of the grid."""
         clean, holes = score.clean, self.holes(score)
-        scores = []
-        for one in score:
-            found = [batch for _, batch in one.stream(batches(holes, one.batch_size), len(holes))]
-            scores.append(torch.cat(found).view(holes.grid))
-        return clean[:, None, None] - torch.stack(scores)
+        # Written in place: small results kept between large batches would scatter the heap, which then grows.
+        scores = clean.new_empty(len(score), len(holes))
+        for row, one in zip(scores, score, strict=True):
+            done = 0
+            for _, batch in one.stream(batches(holes, one.batch_size), len(holes)):
+                row[done : done + len(batch)] = batch
+                done += len(batch)
+        return clean[:, None, None] - scores.view(-1, *holes.grid)
 
     def _averaged(self, score: MaskedScore) -> Heatmap:
         clean, holes = score.clean, self.holes(score)

@@ -1,0 +1,65 @@
+"""What README and CONTRIBUTING show runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks(name):
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """The names that README's first example leaves behind; a coarser grid saves time."""
+    names = {}
+    exec(blocks("README.md")[0].replace("stride=8", "stride=32"), names)
+    return names
+
+
+def test_first_example_points_at_the_object(shown):
+    heatmap = shown["heatmap"]
+    assert heatmap.shape == (224, 224)
+    assert heatmap.isfinite().all()
+    inside = shown["scene"].silhouettes[0]
+    assert heatmap[inside].mean() > heatmap[~inside].mean()
+
+
+def test_captum_and_quantus_example(shown):
+    names = {"classifier": shown["classifier"], "inputs": shown["scene"].image[None]}
+    source = blocks("README.md")[1].replace("SlidingPatch()", "SlidingPatch(patch=56, stride=56)")
+    exec(source, names)
+    assert names["attributions"].shape == (1, 1, 224, 224)
+    assert callable(names["explain_func"])
+
+
+def test_filler_and_method_of_the_guide(shown):
+    from attribution import MaskedScore
+
+    names = {}
+    for block in blocks("CONTRIBUTING.md"):
+        exec(block, names)
+    score = MaskedScore(shown["scene"].image, 0, shown["classifier"], names["Mirror"]())
+    heatmap = names["Quadrants"]()(score)
+    assert heatmap.shape == (1, 224, 224)
+    assert len(torch.unique(heatmap)) == 4
+
+
+def test_the_two_commands_are_what_ci_runs():
+    text, script = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    for command in ("uv run infill explain", "uv run pytest"):
+        assert f"\n{command}\n" in text or f"&& {command}\n" in text
+        assert command in script
+
+
+def test_every_file_that_the_readme_names_is_there():
+    text = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"\]\(([\w/.]+)\)", text)) | set(
+        re.findall(r"`((?:infill|attribution)/\w+\.py)`", text)
+    )
+    assert len(named) > 8
+    assert [name for name in named if not (ROOT / name).exists()] == []
