@@ -50,10 +50,16 @@ def methods(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
+def folder_of(options: argparse.Namespace) -> Path:
+    """Where the heatmaps of these settings are kept: every setting that changes them is in the name."""
+    size = options.size or "full"
+    return RUNS / f"p{options.patch}-s{options.stride}-l{options.samples}-r{options.masks}-i{size}"
+
+
 def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]]) -> list[str]:
     """Compute the heatmaps that are missing, and return the correctly classified photographs."""
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
-    folder = RUNS / f"p{options.patch}-s{options.stride}-l{options.samples}-r{options.masks}"
+    folder = folder_of(options)
     folder.mkdir(parents=True, exist_ok=True)
     views, right = {}, []
     fast = None
@@ -152,7 +158,7 @@ def main() -> None:
     options = parser.parse_args()
     images = dict(list(truths().items())[: options.limit])
     right = explain(options, images)
-    folder = RUNS / f"p{options.patch}-s{options.stride}-l{options.samples}-r{options.masks}"
+    folder = folder_of(options)
     maps: dict[str, list[Tensor]] = defaultdict(list)
     boxes, away = [], []
     for i, name in enumerate(right):
