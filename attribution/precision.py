@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attribution.folding import fold_batch_norm
+from infill.network import fast_dtype
 
 Classifier: TypeAlias = Callable[..., Any]
 """Maps [0, 1] images "n c h w" to logits "n k", or to an object that has them as ``.logits``."""
@@ -135,10 +136,7 @@ def _recipes(
 
 
 def _native_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, hence looked up with care
-    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in names)
+    return fast_dtype(device) is torch.bfloat16
 
 
 def _private_copy(source: nn.Module, device: torch.device) -> nn.Module:
