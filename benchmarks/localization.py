@@ -8,7 +8,6 @@ Thresholds are tuned in two folds: on the one half of the images for the other.
 
 import argparse
 import csv
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,16 +19,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 from attribution import Lime, MaskedScore, Rise, SlidingPatch
-from attribution.localization import localization_error, pointing_hit
+from attribution.localization import ALPHAS_OF_PEAK, localization_error, pointing_hit
 from attribution.precision import prepare
+from benchmarks.holes import ASSETS
 from benchmarks.report import table, write
 from infill import Learned
 from models.classifiers import load_classifier
 from studio.images import read_picture
 from studio.registry import build_filler
 
-ASSETS = Path(os.environ.get("INFILL_ASSETS", Path(__file__).parents[2] / "shared" / "assets"))
 RUNS = Path("runs/localization")
+RANDOM = 10
+"""Random maps an image, whose mean is reported."""
 
 
 def truths() -> dict[str, tuple[int, Tensor]]:
@@ -110,37 +111,48 @@ def random(size: tuple[int, int], seed: int) -> Tensor:
     return torch.nn.functional.interpolate(coarse, size=size, mode="bicubic")[0, 0]
 
 
-def folded_error(maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> float:
-    """Localization error with the threshold tuned on the other half of the images."""
-    total = 0.0
-    for fold in (0, 1):
-        alphas = [_one(maps[i], boxes[i]) for i in range(len(maps)) if i % 2 != fold]
-        best = int(np.mean(alphas, 0).argmin())
-        total += sum(_one(maps[i], boxes[i])[best] for i in range(len(maps)) if i % 2 == fold)
-    return total / len(maps)
+def errors(maps: Sequence[Tensor], boxes: Sequence[Tensor], fold: Sequence[int]) -> np.ndarray:
+    """Map by map whether the object is missed, the threshold tuned on all maps of the other fold."""
+    missed = np.array(
+        [
+            [localization_error(one[None].float(), [true], alpha) for alpha in ALPHAS_OF_PEAK]
+            for one, true in zip(maps, boxes, strict=True)
+        ]
+    )
+    folds = np.array(fold)
+    best = [int(missed[folds != this].mean(0).argmin()) for this in (0, 1)]
+    return missed[np.arange(len(missed)), np.array(best)[folds]]
 
 
-def _one(heatmap: Tensor, boxes: Tensor) -> np.ndarray:
-    from attribution.localization import ALPHAS_OF_PEAK
+def hits(maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> np.ndarray:
+    """Map by map whether its maximum lies in a box."""
+    return np.array(
+        [float(pointing_hit(one[None].float(), [true])) for one, true in zip(maps, boxes, strict=True)]
+    )
 
-    return np.array([localization_error(heatmap[None].float(), [boxes], alpha) for alpha in ALPHAS_OF_PEAK])
+
+def interval(values: np.ndarray) -> str:
+    """Mean and half the width of its normal 95 % interval, in percent; one value an image."""
+    return f"{100 * values.mean():.1f} ± {100 * 1.96 * values.std() / len(values) ** 0.5:.1f}"
 
 
 def rows_of(
     maps: Mapping[str, Sequence[Tensor]], boxes: Sequence[Tensor], away: Sequence[bool]
-) -> list[list[object]]:
-    """One row a map: pointing accuracy and localization error on all images, then on those off center."""
+) -> list[list[str]]:
+    """One row a kind of map: pointing accuracy and localization error on all images, then off center.
+
+    A kind may have several maps an image, one after another; they count as one image.
+    """
     rows = []
-    some = [i for i, flag in enumerate(away) if flag]
+    everything, some = range(len(boxes)), [i for i, flag in enumerate(away) if flag]
     for name, heatmaps in maps.items():
-        row: list[object] = [name]
-        for chosen in (range(len(boxes)), some):
-            these, true = [heatmaps[i] for i in chosen], [boxes[i] for i in chosen]
-            hits = np.array(
-                [float(pointing_hit(one[None].float(), [box])) for one, box in zip(these, true, strict=True)]
-            )
-            error = 1.96 * hits.std() / len(hits) ** 0.5
-            row += [f"{100 * hits.mean():.1f} ± {100 * error:.1f}", f"{100 * folded_error(these, true):.1f}"]
+        times, row = len(heatmaps) // len(boxes), [name]
+        for chosen in (everything, some):
+            these = [heatmaps[times * i + k] for i in chosen for k in range(times)]
+            true = [boxes[i] for i in chosen for _ in range(times)]
+            fold = [place % 2 for place in range(len(chosen)) for _ in range(times)]
+            for values in (hits(these, true), errors(these, true, fold)):
+                row.append(interval(values.reshape(len(chosen), times).mean(1)))
         rows.append(row)
     return rows
 
@@ -168,7 +180,7 @@ def main() -> None:
                     maps[f"{method} / {filler}"].append(torch.from_numpy(found[method]))
                     size = tuple(found[method].shape)
         maps["image center"].append(center(size))
-        maps["random map"].append(random(size, i))
+        maps["random map"] += [random(size, RANDOM * i + k) for k in range(RANDOM)]
         boxes.append(images[name][1])
         away.append(off_center(images[name][1], size))
     header = [

@@ -133,7 +133,8 @@ def against_lime(samples: int, batch: int) -> list[list[object]]:
 
 def fidelity(photographs: int = 3) -> list[list[object]]:
     """Rank correlation of heatmaps in bfloat16 with float32, MobileNetV2 with real weights."""
-    from benchmarks.localization import ASSETS, truths
+    from benchmarks.holes import ASSETS
+    from benchmarks.localization import truths
     from models.classifiers import load_classifier
     from studio.images import read_picture
 

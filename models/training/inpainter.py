@@ -1,164 +1,225 @@
 """Trains the small inpainter; one of the two jobs of `infill train`."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from copy import deepcopy
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
-from numpy import ndarray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
-from models.checkpoints import write
+from models.checkpoints import read, write
 from models.inpainters.small import FILE, SmallInpainter
-from models.training.data import photographs, scene_arrays
-from models.training.holes import grown, random_hole
+from models.training.adversary import Critic, Perception, critic_loss, fooling_loss
+from models.training.samples import Sample, Samples
 
 Log = Callable[[str], object]
-Sample = tuple[UInt8[ndarray, "h w 3"], UInt8[ndarray, "h w 3"], Bool[ndarray, "h w"]]
+EVERY = 1000
+"""Steps between two sheets and two states to resume from."""
 
 
-class Samples(IterableDataset[Sample]):
-    """Endless (picture, truth, hole): scenes and photographs in equal parts.
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
 
-    On a scene the truth under a hole that covers an object is the background without it, so the network
-    learns to remove objects; elsewhere, and on photographs, the truth is the picture itself.
+    Attributes:
+        minutes: Wall time, that of what is resumed included.
+        side: Side of the crops in pixels.
+        batch: Crops a step.
+        lr: Highest learning rate; it warms up over 200 steps and falls as a cosine.
+        perceptual: Weight of LPIPS of the composite, beside the mean absolute error under the hole.
+        adversarial: Weight of the critic's verdict on the composite.
+        seed: Seed of weights and samples.
     """
 
-    def __init__(self, data: Path, scenes: int, photos: Path | None, side: int, seed: int) -> None:
-        self.arrays = scene_arrays(data, scenes)
-        # Some photographs are smaller than a crop: they are left out, for enlarging them would teach blur.
-        self.photos = (
-            [photo for photo in photographs(photos) if min(photo.shape[:2]) >= side] if photos else []
+    minutes: float = 60.0
+    side: int = 128
+    batch: int = 16
+    lr: float = 6e-4
+    perceptual: float = 0.5
+    adversarial: float = 0.01
+    seed: int = 0
+
+
+class Training:
+    """The networks, their optimizers, and how far they have come."""
+
+    def __init__(self, recipe: Recipe, device: str, start: Path | None) -> None:
+        self.recipe = recipe
+        with torch.random.fork_rng():  # layers draw from the global generator, which is given back as it was
+            torch.default_generator.manual_seed(recipe.seed)
+            self.network = SmallInpainter().to(device).to(memory_format=torch.channels_last).train()
+            self.critic = Critic().to(device)
+        if start:
+            read(start, self.network)
+        self.average = deepcopy(self.network)
+        self.perception = None
+        if recipe.perceptual or recipe.adversarial:
+            self.perception = Perception().to(device).to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), recipe.lr, betas=(0.9, 0.98), weight_decay=1e-4
         )
-        self.side, self.seed = side, seed
+        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), 4e-4, betas=(0.0, 0.98))
+        self.chance = torch.Generator().manual_seed(recipe.seed)
+        self.step, self.seconds = 0, 0.0
 
-    def __iter__(self) -> Iterator[Sample]:
-        """Draw samples from this worker's own stream."""
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
-        while True:
-            photo = self.photos and rng.random() < 0.5
-            picture, truth, hole = self._photo(rng) if photo else self._scene(rng)
-            if rng.random() < 0.5:
-                picture, truth, hole = picture[:, ::-1], truth[:, ::-1], hole[:, ::-1]
-            yield picture.copy(), truth.copy(), hole.copy()
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """What has to be kept to go on."""
+        return {
+            "network": self.network, "average": self.average, "critic": self.critic,
+            "optimizer": self.optimizer, "critic_optimizer": self.critic_optimizer,
+        }  # fmt: skip
 
-    def _silhouettes(self, rng: np.random.Generator) -> UInt8[ndarray, "h w"]:
-        return np.asarray(self.arrays.silhouettes[rng.integers(len(self.arrays.labels))])
+    def keep(self, path: Path) -> None:
+        """Write everything that is needed to go on from here."""
+        state: dict[str, object] = {name: part.state_dict() for name, part in self.parts().items()}
+        unfinished = path.with_suffix(".part")
+        torch.save({**state, "step": self.step, "seconds": self.seconds}, unfinished)
+        unfinished.replace(path)
 
-    def _photo(self, rng: np.random.Generator) -> Sample:
-        photo = self.photos[rng.integers(len(self.photos))]
-        step = 1 if min(photo.shape[:2]) < 1.5 * self.side or rng.random() < 0.6 else 2
-        if step == 2 and min(photo.shape[:2]) >= 2 * self.side:
-            even = photo[: photo.shape[0] // 2 * 2, : photo.shape[1] // 2 * 2].astype(np.uint16)
-            photo = ((even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2] + 2) // 4).astype(
-                np.uint8
+    def resume(self, path: Path) -> None:
+        """Go on from what `keep` wrote.
+
+        Raises:
+            ValueError: If there is nothing to go on from.
+        """
+        if not path.is_file():
+            raise ValueError(f"nothing to resume: {path} is missing")
+        state = torch.load(path, weights_only=True, map_location=next(self.network.parameters()).device)
+        for name, part in self.parts().items():
+            part.load_state_dict(state[name])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.chance.manual_seed(self.recipe.seed + self.step)
+
+    def rate(self) -> float:
+        """The learning rate now."""
+        share = min(1, self.seconds / (60 * self.recipe.minutes))
+        return float(self.recipe.lr * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * share)))
+
+    def advance(self, sample: list[Tensor]) -> np.ndarray:
+        """One step; returns the mean absolute error, LPIPS, and the losses of critic and inpainter."""
+        picture, truth = (part.permute(0, 3, 1, 2).float() / 255 for part in sample[:2])
+        hole = sample[2][:, None].float()
+        self.optimizer.param_groups[0]["lr"] = self.rate()
+        with torch.autocast(picture.device.type, torch.bfloat16):
+            proposal = self.network.proposal(picture, hole)
+        away = (proposal.float() - truth).abs()
+        # every sample weighs the square root of its hole: a large hole says more, but not in proportion
+        weight = hole / (hole.sum((1, 2, 3), keepdim=True) * hole[0].numel()).sqrt()
+        loss = (weight * away).sum() / (3 * len(hole))
+        told = np.zeros(3)
+        if self.perception is not None:
+            more, told = self._perceived(
+                self.perception, torch.lerp(truth, proposal.float(), hole), truth, hole
             )
-        y, x = (int(rng.integers(0, length - self.side + 1)) for length in photo.shape[:2])
-        picture = photo[y : y + self.side, x : x + self.side]
-        gain, lift = rng.uniform(0.75, 1.2, 3), rng.uniform(-15, 15)
-        picture = np.clip(picture * gain + lift, 0, 255).astype(np.uint8)
-        return picture, picture, random_hole(rng, self.side, self._silhouettes(rng))
+            loss = loss + more
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        _average(self.average, self.network, min(0.999, self.step / (self.step + 10)))
+        return np.array([((hole * away).sum() / (3 * hole.sum())).item(), *told])
 
-    def _scene(self, rng: np.random.Generator) -> Sample:
-        row = rng.integers(len(self.arrays.labels))
-        pixels = self.arrays.images[row], self.arrays.backgrounds[row], self.arrays.silhouettes[row]
-        y, x = rng.integers(0, pixels[0].shape[0] - self.side + 1, 2)
-        picture, background, objects = (p[y : y + self.side, x : x + self.side] for p in pixels)
-        if rng.random() < 0.4 and objects.any():
-            hole = grown(rng, objects == rng.choice(np.unique(objects[objects > 0])))
-        else:
-            hole = random_hole(rng, self.side, self._silhouettes(rng))
-        truth = picture
-        for number in np.unique(objects[objects > 0]):
-            thing = objects == number
-            if hole[thing].mean() > 0.8:  # removed, rather than cut: behind it lies the background
-                near = grown(np.random.default_rng(0), thing) | hole
-                truth = np.where(near[..., None] & ~((objects > 0) & ~thing)[..., None], background, truth)
-        return picture, truth, hole
+    def _perceived(
+        self, perception: Perception, fused: Tensor, truth: Tensor, hole: Tensor
+    ) -> tuple[Tensor, np.ndarray]:
+        """The losses on features, for the inpainter; the critic takes its own step."""
+        # The backbone's strides see some pixels more often than others: from another corner each time, that
+        # leaves no pattern in what is learned.
+        y, x = torch.randint(0, 8, (2,), generator=self.chance).tolist()
+        fused, truth, hole = (part[..., y:, x:] for part in (fused, truth, hole))
+        with torch.autocast(fused.device.type, torch.bfloat16):
+            with torch.no_grad():
+                theirs = perception.features(truth)
+            ours = perception.features(fused)
+            distance = perception.distance(ours, theirs).mean()
+            loss = self.recipe.perceptual * distance
+            if not self.recipe.adversarial:
+                return loss, np.array([distance.item(), 0, 0])
+            judged = critic_loss(self.critic(theirs), self.critic([one.detach() for one in ours]), hole)
+            self.critic_optimizer.zero_grad(set_to_none=True)
+            judged.backward()
+            self.critic_optimizer.step()
+            self.critic.requires_grad_(False)
+            fooling = fooling_loss(self.critic(ours), hole)
+            self.critic.requires_grad_(True)
+        return loss + self.recipe.adversarial * fooling, np.array(
+            [distance.item(), judged.item(), fooling.item()]
+        )
 
 
 def train_inpainter(
-    data: Path, scenes: int, photos: Path | None, minutes: float, side: int, batch: int, seed: int,
-    device: str, perceptual: float, start: Path | None, log: Log, out: Path = FILE, lr: float = 6e-4,
+    data: Path, scenes: int, photos: Path | None, recipe: Recipe, device: str, run: Path, log: Log,
+    start: Path | None = None, resume: bool = False, out: Path = FILE, workers: int = 1,
 ) -> None:  # fmt: skip
-    """Train for `minutes` of wall time and write the averaged weights to `out`.
+    """Train, and write the averaged weights to `out`; states, log and sheets of samples go to `run`.
 
-    The loss is the mean absolute error under the hole plus `perceptual` times LPIPS of the composite.
+    Raises:
+        ValueError: If weights, photographs or what is to be resumed are missing.
     """
-    with torch.random.fork_rng():  # layers draw from the global generator, which is given back as it was
-        torch.default_generator.manual_seed(seed)
-        network = SmallInpainter().to(device).to(memory_format=torch.channels_last).train()
-    if start:
-        from models.checkpoints import read
-
-        read(start, network)
-    average = deepcopy(network)
-    distance = _lpips(device) if perceptual else None
-    optimizer = torch.optim.AdamW(network.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=1e-4)
-    loader = DataLoader(Samples(data, scenes, photos, side, seed), batch, num_workers=1, prefetch_factor=4)
-    started, seen, running = time.perf_counter(), 0, np.zeros(2)
-    for step, sample in enumerate(loader):
-        share = (time.perf_counter() - started) / (60 * minutes)
-        if share >= 1:
+    training = Training(recipe, device, start)
+    run.mkdir(parents=True, exist_ok=True)
+    if resume:
+        training.resume(run / "state.pt")
+    samples = Samples(data, scenes, photos, recipe.side, [recipe.seed, training.step])
+    shown = _batch(Samples(data, scenes, photos, recipe.side, [recipe.seed, 1 << 31]), 12, device)
+    loader = DataLoader(
+        samples, recipe.batch, num_workers=workers, prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # or else the loader would draw from the global one
+    )  # fmt: skip
+    before, started, first = training.seconds, time.perf_counter(), training.step
+    running = np.zeros(4)
+    for sample in loader:
+        training.seconds = before + time.perf_counter() - started
+        if training.seconds >= 60 * recipe.minutes:
             break
-        rate = lr * min(1, (step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * min(share, 1)))
-        optimizer.param_groups[0]["lr"] = rate
-        running += _step(network, [part.to(device) for part in sample], optimizer, distance, perceptual)
-        _average(average, network, min(0.999, (step + 1) / (step + 10)))
-        seen += batch
-        if (step + 1) % 100 == 0:
-            l1, lpips = running / 100
+        running += training.advance([part.to(device) for part in sample])
+        if training.step % 100 == 0:
+            speed = (training.step - first) * recipe.batch / (time.perf_counter() - started)
+            _report(training, running / 100, speed, run, log)
             running[:] = 0
-            seconds = time.perf_counter() - started
-            speed = f"{seconds:.0f} s  {seen / seconds:.0f} images/s"
-            log(f"step {step + 1}  L1 {l1:.4f}  LPIPS {lpips:.4f}  {speed}")
-        if (step + 1) % 1000 == 0:
-            write(out, average, {"arch": "infill.small_inpainter", "trained": f"{seen} samples, unfinished"})
-    write(
-        out,
-        average,
-        {"arch": "infill.small_inpainter", "trained": f"{seen} samples of {side} px, seed {seed}"},
-    )
+        if training.step % EVERY == 0:
+            training.keep(run / "state.pt")
+            _sheet(training.average, shown, run / f"step-{training.step:07d}.png")
+    training.keep(run / "state.pt")
+    _sheet(training.average, shown, run / "last.png")
+    trained = f"{training.step * recipe.batch} crops of {recipe.side} px, seed {recipe.seed}"
+    write(out, training.average, {"arch": "infill.small_inpainter", "trained": trained})
 
 
-def _lpips(device: str) -> nn.Module:
-    import lpips
+def _report(training: Training, figures: np.ndarray, speed: float, run: Path, log: Log) -> None:
+    names = ("L1", "LPIPS", "critic", "fooling")
+    told = "  ".join(f"{name} {value:.4f}" for name, value in zip(names, figures, strict=True))
+    log(f"step {training.step}  {told}  {training.seconds:.0f} s  {speed:.0f} crops/s")
+    path = run / "log.csv"
+    new = not path.exists()
+    with path.open("a") as file:
+        if new:
+            file.write("step,seconds,l1,lpips,critic,fooling\n")
+        values = ",".join(f"{value:.5f}" for value in figures)
+        file.write(f"{training.step},{training.seconds:.1f},{values}\n")
 
-    return (
-        lpips.LPIPS(net="squeeze", verbose=False)
-        .to(device, memory_format=torch.channels_last)
-        .requires_grad_(False)
-    )
+
+def _batch(samples: Iterable[Sample], count: int, device: str) -> list[Tensor]:
+    columns = zip(*islice(samples, count), strict=True)
+    return [torch.from_numpy(np.stack(column)).to(device) for column in columns]
 
 
-def _step(
-    network: SmallInpainter, sample: list[Tensor], optimizer: torch.optim.Optimizer,
-    distance: nn.Module | None, perceptual: float,
-) -> np.ndarray:  # fmt: skip
+@torch.no_grad()
+def _sheet(network: SmallInpainter, sample: list[Tensor], path: Path) -> None:
+    """Pictures, their holes, the composites and the truth, one line each."""
+    from torchvision.utils import make_grid, save_image
+
     picture, truth = (part.permute(0, 3, 1, 2).float() / 255 for part in sample[:2])
     hole = sample[2][:, None].float()
-    with torch.autocast(picture.device.type, torch.bfloat16):
-        proposal = network.proposal(picture, hole)
-    # every sample weighs the square root of its hole: a large hole says more, but not in proportion
-    weight = hole / (hole.sum((1, 2, 3), keepdim=True) * hole[0].numel()).sqrt()
-    l1 = (weight * (proposal.float() - truth).abs()).sum() / (3 * len(hole))
-    loss, seen = l1, 0.0
-    if distance is not None:
-        fused = torch.lerp(truth, proposal.float(), hole)
-        with torch.autocast(picture.device.type, torch.bfloat16):
-            away = distance(fused, truth, normalize=True).float().mean()
-        loss, seen = l1 + perceptual * away, away.item()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimizer.step()
-    error = (hole * (proposal.detach().float() - truth).abs()).sum() / (3 * hole.sum())
-    return np.array([error.item(), seen])
+    composites = torch.lerp(picture, network(picture, hole), hole)
+    rows = torch.cat([picture, picture * (1 - hole), composites, torch.lerp(picture, truth, hole)])
+    save_image(make_grid(rows, nrow=len(picture)), path)
 
 
 @torch.no_grad()

@@ -1,0 +1,87 @@
+"""What removing by inpainting costs beside the classifier that looks at the result: ratios from one run."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from attribution import Lime, MaskedScore, SlidingPatch
+from attribution.precision import prepare
+from benchmarks import holes
+from benchmarks.report import table
+from benchmarks.speed import resnet50
+from infill import Gray
+from models.scenes import draw
+from studio.registry import build_filler
+
+BATCH = 32
+WINDOW = "inpaint, window round 29 px"
+
+
+def rounds(jobs: Sequence[Callable[[], object]], count: int) -> list[list[float]]:
+    """Wall times of the jobs, taken in turns so that a drift of the machine meets all of them."""
+    for job in jobs:
+        job()
+    times = [[] for _ in jobs]  # type: list[list[float]]
+    for _ in range(count):
+        for job, seen in zip(jobs, times, strict=True):
+            started = time.perf_counter()
+            job()
+            seen.append(time.perf_counter() - started)
+    return times
+
+
+def ratio(over: Sequence[float], under: Sequence[float]) -> str:
+    """Median of the pairwise ratios, and their range."""
+    pairs = [a / b for a, b in zip(over, under, strict=True)]
+    return f"{statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})"
+
+
+def measure(count: int = 7, stride: int = 13, samples: int = 256) -> tuple[str, list[list[object]]]:
+    """The inpainter's throughput against ResNet-50's, and SP and LIME with it against both with gray."""
+    image = draw(0).image
+    classifier = resnet50()
+    fast = prepare(classifier, "bfloat16", image[None])
+    images = image.expand(BATCH, -1, -1, -1).contiguous()
+    filler = replace(build_filler("inpaint", {}, image, "bfloat16"), batch_size=BATCH)  # type: ignore[type-var]
+    whole = replace(filler, context=None)  # type: ignore[call-arg]
+    wide = torch.cat([case.hole[None] for case in holes.superpixels([image] * BATCH)])
+    small = torch.cat([case.hole[None] for case in holes.squares([image] * BATCH, 29)])
+
+    def classify() -> None:
+        with torch.inference_mode():
+            fast(images)
+
+    times = dict(
+        zip(
+            ("ResNet-50", "inpaint", WINDOW),
+            rounds([classify, lambda: whole(image[None], wide), lambda: filler(image[None], small)], count),
+            strict=True,
+        )
+    )
+    methods = {"SP": SlidingPatch(patch=29, stride=stride), "LIME": Lime(samples=samples)}
+    for name, method in methods.items():
+        plain, ours = (
+            MaskedScore(image, 0, fast, fill, batch_size=BATCH, precision="bfloat16")
+            for fill in (Gray(), filler)
+        )
+        jobs = [partial(method, plain), partial(method, ours)]
+        times[name], times[f"{name}-G"] = rounds(jobs, max(1, count // 2))
+    base = times["ResNet-50"]
+    rows = [[name, f"{statistics.median(seen):.2f} s"] for name, seen in times.items()]
+    body = (
+        f"## Speed\n\nbfloat16, batches of {BATCH}, 224 x 224; ResNet-50 with random weights. The first "
+        f"three rows: one batch. SP: patch 29, stride {stride}; LIME: {samples} samples; -G: with inpainting "
+        "instead of gray. Ratios are medians over rounds, with their range.\n\n"
+        + table(["what", "median time"], rows)
+    )
+    goals: list[list[object]] = [
+        ["speed", "inpaint's images a second / ResNet-50's", ratio(base, times["inpaint"]), "at least 1"],
+        ["speed", "the same, window round 29 px", ratio(base, times[WINDOW]), "at least 4"],
+        ["speed", "time of SP-G / SP", ratio(times["SP-G"], times["SP"]), "at most 2"],
+        ["speed", "time of LIME-G / LIME", ratio(times["LIME-G"], times["LIME"]), "at most 2.2"],
+    ]  # fmt: skip
+    return body, goals

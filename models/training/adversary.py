@@ -1,0 +1,100 @@
+"""The losses that look at features: LPIPS, and a critic of the same features.
+
+Both see through one frozen backbone, so the critic costs next to nothing (Sauer et al. 2021, "Projected GANs
+converge faster"). It judges place by place, and only the places under the hole count (Suvorov et al. 2022,
+section 2.2.2).
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Features = Sequence[Float[Tensor, "n _c _y _x"]]
+
+STAGES = (1, 2, 4)
+"""Which of the backbone's outputs the critic sees: at a quarter, an eighth and a sixteenth of the size."""
+CHANNELS = (128, 256, 384)
+
+
+class Perception(nn.Module):
+    """LPIPS (Zhang et al. 2018) with the SqueezeNet backbone, and the features that it compares.
+
+    Raises:
+        ValueError: If the backbone's weights are neither under TORCH_HOME nor to be downloaded.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        import lpips
+
+        try:
+            with warnings.catch_warnings():  # lpips asks torchvision in a way that torchvision frowns upon
+                warnings.simplefilter("ignore", UserWarning)
+                self.lpips = lpips.LPIPS(net="squeeze", verbose=False)
+        except OSError as error:
+            raise ValueError(
+                "LPIPS needs squeezenet1_1-b8a52dc0.pth in TORCH_HOME/hub/checkpoints, which could not be "
+                f"downloaded ({error}); `--perceptual 0 --adversarial 0` trains without"
+            ) from error
+        self.requires_grad_(False).eval()
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+        """The backbone's seven outputs, each of unit length at every place."""
+        from lpips import normalize_tensor
+
+        seen = self.lpips.net(self.lpips.scaling_layer(2 * images - 1))
+        return [normalize_tensor(one) for one in seen]
+
+    def distance(self, ours: Features, theirs: Features) -> Float[Tensor, " n"]:
+        """LPIPS from the features of both."""
+        total = 0.0
+        for weigh, a, b in zip(self.lpips.lins, ours, theirs, strict=True):
+            total = total + weigh((a - b) ** 2).float().mean((1, 2, 3))
+        return total  # type: ignore[return-value]
+
+
+class Critic(nn.Module):
+    """Tells composites from pictures by their features, place by place."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels, width, 1), nn.LeakyReLU(0.2),
+                nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2),
+                nn.Conv2d(width, 1, 1),
+            )
+            for channels in CHANNELS
+        )  # fmt: skip
+
+    def forward(self, features: Features) -> list[Float[Tensor, "n 1 _y _x"]]:
+        """One map of logits a stage, positive where it takes the features for a picture's."""
+        # unit vectors of so many channels have tiny entries: scaled to a mean square of 1
+        chosen = [features[stage] * features[stage].shape[1] ** 0.5 for stage in STAGES]
+        return [head(one) for head, one in zip(self.heads, chosen, strict=True)]
+
+
+def critic_loss(
+    real: Sequence[Tensor], fake: Sequence[Tensor], hole: Float[Tensor, "n 1 h w"]
+) -> Float[Tensor, ""]:
+    """Hinge loss of the critic, weighed by how much of each place is under the hole."""
+    return _over_hole([F.relu(1 - one) for one in real], hole) + _over_hole(
+        [F.relu(1 + one) for one in fake], hole
+    )
+
+
+def fooling_loss(fake: Sequence[Tensor], hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+    """Hinge loss of the inpainter."""
+    return _over_hole([-one for one in fake], hole)
+
+
+def _over_hole(maps: Sequence[Tensor], hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+    total = torch.zeros((), device=hole.device)
+    for one in maps:
+        weight = F.adaptive_avg_pool2d(hole, (one.shape[-2], one.shape[-1]))
+        total = total + (weight * one.float()).sum() / weight.sum().clamp(min=1e-6)
+    return total / len(maps)

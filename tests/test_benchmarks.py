@@ -1,0 +1,118 @@
+"""What the benchmarks measure with: holes, distances, folds."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import holes
+from benchmarks.inpainting import compared, frechet, interval, near_truth
+from benchmarks.localization import errors, hits, off_center
+from infill import Gray
+from models.scenes import draw
+
+
+def test_frechet_distance_of_known_sets():
+    a = torch.randn(40, 12, generator=torch.Generator().manual_seed(0)).double()
+    assert frechet(a, a) == pytest.approx(0, abs=1e-9)
+    assert frechet(a, a + 2) == pytest.approx(12 * 4)
+    wider = 3 * (a - a.mean(0)) + a.mean(0)
+    assert frechet(a, wider) == pytest.approx(4 * float(a.var(0).sum()))
+
+
+@pytest.mark.parametrize("width", [5, 60])  # fewer and more features than images
+def test_frechet_distance_is_that_of_torchmetrics(width):
+    from torchmetrics.image.fid import _compute_fid
+
+    rng = torch.Generator().manual_seed(1)
+    a = torch.randn(30, width, generator=rng).double()
+    b = torch.randn(25, width, generator=rng).double() @ torch.randn(width, width, generator=rng).double()
+    theirs = _compute_fid(a.mean(0), a.T.cov(), b.mean(0), b.T.cov())
+    assert frechet(a, b) == pytest.approx(float(theirs), rel=1e-4)
+
+
+def test_squares_have_their_size_and_lie_where_they_lay():
+    images = [torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(i)) for i in range(8)]
+    first, again = list(holes.squares(images, 29)), list(holes.squares(images, 29))
+    places = set()
+    for one, other in zip(first, again, strict=True):
+        assert torch.equal(one.hole, other.hole)
+        assert one.hole.sum() == 29 * 29
+        rows = one.hole[0].any(1).nonzero().flatten()
+        assert len(rows) == rows[-1] - rows[0] + 1 == 29
+        places.add(int(rows[0]))
+    assert len(places) > 4
+
+
+def test_half_of_the_superpixels_are_off():
+    cases = list(holes.superpixels([draw(i).image for i in range(4)]))
+    assert all(0.3 < case.hole.mean() < 0.7 for case in cases)
+    assert {float(value) for case in cases for value in case.hole.unique()} == {0.0, 1.0}
+
+
+def test_the_truth_of_a_scene_differs_from_it_under_the_hole_alone():
+    for case in holes.scene_objects(3):
+        changed = (case.image != case.truth).any(0)
+        inside = case.hole[0] > 0
+        assert (changed & inside).sum() > 0.5 * inside.sum()
+        assert (changed & ~inside).sum() < 0.25 * (~inside).sum()  # the shadow
+
+
+def test_photographs_and_silhouettes_are_square(assets):
+    images = holes.photographs(2)
+    assert [tuple(image.shape) for image in images] == [(3, 224, 224)] * 2
+    for case in holes.silhouettes(3):
+        assert case.image.shape == (3, 224, 224)
+        assert 0.02 < case.hole.mean() < 0.9
+
+
+def test_errors_against_the_truth():
+    image = torch.full((3, 224, 224), 0.5)
+    hole = torch.zeros(1, 224, 224)
+    hole[:, :20] = 1
+    distance = lambda a, b, normalize: (a - b).abs().mean()  # noqa: E731
+    found = near_truth(Gray((0.6, 0.6, 0.6)), [holes.Case(image, hole, image)] * 2, distance)
+    assert found["mae"] == pytest.approx([0.1, 0.1], rel=1e-4)
+    assert found["psnr"] == pytest.approx([20, 20], rel=1e-4)
+    assert found["lpips"] == pytest.approx([0.1 * 20 / 224] * 2, rel=1e-4)
+
+
+def test_goals_name_the_best_classical_filler():
+    names = ("telea", "ns", "biharmonic", "inpaint")
+    found = {
+        name: {"lpips": np.array([value, value]), "mae": np.array([2 * value, 2 * value])}
+        for name, value in zip(names, (0.4, 0.2, 0.3, 0.1), strict=True)
+    }
+    rows = compared("some holes", found)
+    assert [row[1:3] for row in rows] == [
+        ["LPIPS / that of ns", "0.500"],
+        ["mean absolute error / that of ns", "0.500"],
+    ]
+
+
+def test_thresholds_come_from_the_other_fold():
+    # a peak of 1 in the box on a plateau that has the box's size in fold 0 and covers everything in fold 1
+    box = torch.tensor([[10, 10, 20, 20]])
+    tight, loose = torch.zeros(2, 40, 40)
+    tight[10:20, 10:20] = 0.2
+    loose += 0.2
+    loose[10:20, 10:20] = 0.6
+    for one in (tight, loose):
+        one[15, 15] = 1.0
+    maps = [tight, loose, tight, loose]
+    # fold 1 is found above 0.2 of its peak, at which fold 0 shows but one pixel; and the other way round
+    assert errors(maps, [box] * 4, [0, 1, 0, 1]).tolist() == [1, 1, 1, 1]
+    # one of each in both folds: the lowest threshold is as good as any, and finds the first
+    assert errors(maps, [box] * 4, [0, 0, 1, 1]).tolist() == [0, 1, 0, 1]
+    assert hits(maps, [box] * 4).tolist() == [1, 1, 1, 1]
+
+
+def test_off_center_boxes():
+    assert off_center(torch.tensor([[0, 0, 20, 20], [30, 30, 40, 40]]), (50, 50))
+    assert not off_center(torch.tensor([[0, 0, 20, 20], [20, 20, 40, 40]]), (50, 50))
+
+
+def test_interval_holds_the_mean():
+    mean, low, high = (float(part.strip("[],")) for part in interval(np.arange(100.0)).split())
+    assert low < mean < high
+    assert mean == 49.5
+    assert 43 <= low <= 45  # a standard error is 2.9
