@@ -2,13 +2,16 @@
 
 On photographs what was there is the reference; on scenes it is the true background behind the object. Where
 an object is removed from a photograph nobody knows the truth: there a classifier is asked whether the object
-is gone, and whether the composites look like photographs to it. Sheets to look at go to `runs/inpainting`.
+is gone, and whether the composites look like photographs to it. Sheets to look at go to `runs/inpainting`;
+figures are kept there too, so that the command can be broken off and goes on where it was.
 """
 
 import argparse
+import hashlib
 import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from benchmarks.holes import ASSETS, Case
 from benchmarks.report import table, write
 from infill import Biharmonic, Blur, Filler, Gray, Mean, NavierStokes, Noise, Telea, composite
 from models.classifiers import ImageClassifier, load_classifier
+from models.inpainters import small
 from studio.registry import build_filler
 
 SHEETS = Path("runs/inpainting")
@@ -46,23 +50,13 @@ def near_truth(filler: Filler, cases: Sequence[Case], distance: nn.Module) -> Fo
     """LPIPS of the composite to the truth, and inside the hole the mean absolute error and the PSNR."""
     rng, rows = torch.Generator().manual_seed(0), []
     for case in cases:
-        started = time.perf_counter()
         fill = filler(case.image[None], case.hole[None], rng)
-        spent = time.perf_counter() - started
         whole = composite(case.truth[None], case.hole[None], fill)
         error = (fill[0] - case.truth)[:, case.hole[0] > 0]
         away = distance(whole, case.truth[None], normalize=True).item()
         psnr = -10 * error.square().mean().clamp(min=1e-10).log10().item()
-        rows.append((away, error.abs().mean().item(), psnr, spent))
-    return dict(zip(("lpips", "mae", "psnr", "seconds"), np.array(rows).T, strict=True))
-
-
-@torch.inference_mode()
-def seen(classifier: ImageClassifier, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and pooled features of MobileNetV2."""
-    maps = classifier.network.features((images - classifier.mean) / classifier.std)  # type: ignore[operator,union-attr]
-    pooled = maps.mean((2, 3))
-    return classifier.network.classifier(pooled), pooled  # type: ignore[operator]
+        rows.append((away, error.abs().mean().item(), psnr))
+    return dict(zip(("lpips", "mae", "psnr"), np.array(rows).T, strict=True))
 
 
 def frechet(ours: Tensor, theirs: Tensor) -> float:
@@ -78,28 +72,53 @@ def frechet(ours: Tensor, theirs: Tensor) -> float:
     return float(center + a.square().sum() + b.square().sum() - 2 * shared)
 
 
-def removed(fillers: Mapping[str, Filler], cases: Sequence[Case], others: list[Tensor]) -> list[list[object]]:
+@torch.inference_mode()
+def seen(classifier: ImageClassifier, images: Iterable[Tensor]) -> Found:
+    """Probabilities and pooled features of MobileNetV2, image by image."""
+    rows = []
+    for image in images:
+        normalized = (image[None] - classifier.mean) / classifier.std
+        maps = classifier.network.features(normalized)  # type: ignore[operator,union-attr]
+        pooled = maps.mean((2, 3))
+        logits = classifier.network.classifier(pooled)  # type: ignore[operator]
+        rows.append((logits.softmax(1)[0], pooled[0]))
+    return {
+        "p": torch.stack([p for p, _ in rows]).numpy(),
+        "pooled": torch.stack([f for _, f in rows]).numpy(),
+    }
+
+
+def composites(filler: Filler, cases: Sequence[Case]) -> Iterator[Tensor]:
+    """The images with their holes filled."""
+    rng = torch.Generator().manual_seed(0)
+    for case in cases:
+        fill = filler(case.image[None], case.hole[None], rng)
+        yield composite(case.image[None], case.hole[None], fill)[0]
+
+
+def removed(before: Found, elsewhere: Found, after: Mapping[str, Found]) -> list[list[object]]:
     """Whether the object is gone for MobileNetV2, and whether what is left looks like a photograph to it."""
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
-    logits, before = map(torch.cat, zip(*[seen(classifier, case.image[None]) for case in cases], strict=True))
-    _, elsewhere = map(torch.cat, zip(*[seen(classifier, image[None]) for image in others], strict=True))
-    top = logits.argmax(1)
-    first = logits.softmax(1).gather(1, top[:, None])[:, 0].numpy()
-    rows: list[list[object]] = [
-        ["untouched", interval(first), "0 %", "0", f"{frechet(before, elsewhere):.1f}"]
-    ]
-    for name, filler in fillers.items():
-        rng, after, pooled = torch.Generator().manual_seed(0), [], []
-        for case in tqdm(cases, desc=f"silhouettes {name}", mininterval=10, leave=False):
-            fill = filler(case.image[None], case.hole[None], rng)
-            scores, features = seen(classifier, composite(case.image[None], case.hole[None], fill))
-            after.append(scores), pooled.append(features)
-        scores, features = torch.cat(after), torch.cat(pooled)
-        left = scores.softmax(1).gather(1, top[:, None])[:, 0].numpy()
-        changed = 100 * (scores.argmax(1) != top).float().mean().item()
-        distances = [f"{frechet(features, reference):.1f}" for reference in (before, elsewhere)]
+    top, rows = before["p"].argmax(1), []
+    for name, found in {"untouched": before, **after}.items():
+        left = np.take_along_axis(found["p"], top[:, None], 1)[:, 0]
+        changed = 100 * (found["p"].argmax(1) != top).mean()
+        distances = [
+            f"{frechet(*(torch.from_numpy(one['pooled']) for one in (found, reference))):.1f}"
+            for reference in (before, elsewhere)
+        ]
         rows.append([name, interval(left), f"{changed:.0f} %", *distances])
     return rows
+
+
+def kept(path: Path, job: Callable[[], Found]) -> Found:
+    """What `job` found, or had found when it was last asked for."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part.npz")
+        np.savez_compressed(unfinished, **job())
+        unfinished.replace(path)
+    with np.load(path) as found:
+        return dict(found)
 
 
 def interval(values: np.ndarray, places: int = 3) -> str:
@@ -133,24 +152,25 @@ def sheet(name: str, fillers: Mapping[str, Filler], cases: Sequence[Case]) -> No
 
 
 def quality(
-    fillers: Mapping[str, Filler], kinds: Mapping[str, Sequence[Case]]
+    fillers: Mapping[str, Filler], kinds: Mapping[str, Sequence[Case]], folders: Mapping[str, Path]
 ) -> tuple[list[str], list[list[object]]]:
     """A table for every kind of hole, and the goals."""
     distance, parts, goals = perceptual(), [], []
+
+    def job(filler: Filler, cases: Sequence[Case]) -> Found:
+        return near_truth(filler, tqdm(cases, mininterval=10), distance)
+
     for title, cases in kinds.items():
         found = {
-            name: near_truth(
-                filler, tqdm(cases, desc=f"{title} {name}", mininterval=10, leave=False), distance
-            )
+            name: kept(folders[name] / f"{slug(title)}-{name}.npz", partial(job, filler, cases))
             for name, filler in fillers.items()
         }
         rows = [
-            [name, interval(one["lpips"], 4), interval(one["mae"], 4), interval(one["psnr"], 2),
-             f"{1000 * np.median(one['seconds']):.0f} ms"]
+            [name, interval(one["lpips"], 4), interval(one["mae"], 4), interval(one["psnr"], 2)]
             for name, one in found.items()
-        ]  # fmt: skip
+        ]
         header = ["filler", "LPIPS (lower)", "MAE in the hole (lower)", "PSNR in the hole, dB (higher)"]
-        parts.append(f"## {title}, {len(cases)} images\n\n{table([*header, 'median time'], rows)}")
+        parts.append(f"## {title}, {len(cases)} images\n\n{table(header, rows)}")
         if title.startswith("Scenes"):
             best = max(CLASSICAL, key=lambda name: found[name]["psnr"].mean())
             ahead = found["inpaint"]["psnr"].mean() - found[best]["psnr"].mean()
@@ -159,6 +179,33 @@ def quality(
             goals += compared(title, found)
         print(parts[-1], flush=True)
     return parts, goals
+
+
+def judged(
+    fillers: Mapping[str, Filler], count: int | None, folders: Mapping[str, Path]
+) -> tuple[str, list[Case]]:
+    """The table of objects removed from ECSSD's photographs, and these cases."""
+    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    cases = list(holes.silhouettes(count))
+
+    def job(filler: Filler) -> Found:
+        return seen(classifier, tqdm(composites(filler, cases), total=len(cases), mininterval=10))
+
+    after = {
+        name: kept(folders[name] / f"ecssd-{name}.npz", partial(job, filler))
+        for name, filler in fillers.items()
+    }
+    before = seen(classifier, [case.image for case in cases])
+    elsewhere = seen(classifier, holes.photographs(count))
+    header = ["composites", "p of the object's class (lower)", "top-1 changed", "Frechet distance (lower)"]
+    rows = removed(before, elsewhere, after)
+    title = f"## ECSSD, the object removed, {len(cases)} images"
+    return f"{title}\n\n{table([*header, 'to ImageNet photographs (lower)'], rows)}", cases
+
+
+def slug(title: str) -> str:
+    """A title as a file name."""
+    return title.lower().replace(" ", "-").replace(",", "")
 
 
 def cases_of(count: int | None, scenes: int) -> dict[str, list[Case]]:
@@ -181,24 +228,22 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="Another inpainter's weights than those that ship.")
     parser.add_argument("--no-speed", action="store_true")
     options = parser.parse_args()
+    weights = options.weights or small.FILE
     kinds = cases_of(options.count, options.scenes)
-    objects = list(holes.silhouettes(options.count))
-    fillers = {**FILLERS, "inpaint": build_filler("inpaint", {}, kinds["Squares of 29 px"][0].image, "auto")}
-    parts, goals = quality(fillers, kinds)
-    header = [
-        "composites",
-        "p of the object's class (lower)",
-        "top-1 changed",
-        "Frechet distance",
-        "to others",
-    ]
-    rows = removed(fillers, objects, holes.photographs(options.count))
-    parts.append(f"## ECSSD, the object removed, {len(objects)} images\n\n{table(header, rows)}")
-    print(parts[-1], flush=True)
+    learned = build_filler("inpaint", {}, kinds["Squares of 29 px"][0].image, "auto")
+    learned = replace(learned, network=small.load(weights))  # type: ignore[type-var]
+    fillers = {**FILLERS, "inpaint": learned}
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    kept_in = SHEETS / f"{options.count or 'all'}-{options.scenes}"
+    folders = {name: kept_in / (digest if name == "inpaint" else "fixed") for name in fillers}
+    parts, goals = quality(fillers, kinds, folders)
+    body, objects = judged(fillers, options.count, folders)
+    parts.append(body)
+    print(body, flush=True)
     for name, cases in {**kinds, "ECSSD": objects}.items():
-        sheet(name.lower().replace(" ", "-").replace(",", ""), fillers, cases[:24])
+        sheet(slug(name), fillers, cases[:24])
     if not options.no_speed:
-        speed, more = throughput.measure()
+        speed, more = throughput.measure(fillers)
         parts.append(speed)
         goals += more
     body = f"## Goals\n\n{table(['holes', 'figure', 'measured', 'goal'], goals)}\n\n" + "\n\n".join(parts)

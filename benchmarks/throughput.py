@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from attribution.precision import prepare
 from benchmarks import holes
 from benchmarks.report import table
 from benchmarks.speed import resnet50
-from infill import Gray
+from infill import Filler, Gray
 from models.scenes import draw
 from studio.registry import build_filler
 
@@ -40,7 +40,23 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> str:
     return f"{statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})"
 
 
-def measure(count: int = 7, stride: int = 13, samples: int = 256) -> tuple[str, list[list[object]]]:
+def each(fillers: Mapping[str, Filler], count: int) -> str:
+    """Milliseconds an image of every filler, batches of 8: one small square, and half of the superpixels."""
+    images, rng = [draw(i).image for i in range(8)], torch.Generator()
+    image = images[0][None]
+    rows: dict[str, list[object]] = {name: [name] for name in fillers}
+    for cases in (holes.squares(images, 29), holes.superpixels(images)):
+        hole = torch.stack([case.hole for case in cases])
+        jobs = [partial(filler, image, hole, rng) for filler in fillers.values()]
+        for name, times in zip(fillers, rounds(jobs, count), strict=True):
+            rows[name].append(f"{1000 * statistics.median(times) / len(hole):.1f} ms")
+    header = ["filler, an image", "square of 29 px", "half of 50 superpixels"]
+    return table(header, list(rows.values()))
+
+
+def measure(
+    fillers: Mapping[str, Filler], count: int = 7, stride: int = 13, samples: int = 256
+) -> tuple[str, list[list[object]]]:
     """The inpainter's throughput against ResNet-50's, and SP and LIME with it against both with gray."""
     image = draw(0).image
     classifier = resnet50()
@@ -76,7 +92,7 @@ def measure(count: int = 7, stride: int = 13, samples: int = 256) -> tuple[str, 
         f"## Speed\n\nbfloat16, batches of {BATCH}, 224 x 224; ResNet-50 with random weights. The first "
         f"three rows: one batch. SP: patch 29, stride {stride}; LIME: {samples} samples; -G: with inpainting "
         "instead of gray. Ratios are medians over rounds, with their range.\n\n"
-        + table(["what", "median time"], rows)
+        + f"{table(['what', 'median time'], rows)}\n\n{each(fillers, 3)}"
     )
     goals: list[list[object]] = [
         ["speed", "inpaint's images a second / ResNet-50's", ratio(base, times["inpaint"]), "at least 1"],

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks import holes
-from benchmarks.inpainting import compared, frechet, interval, near_truth
+from benchmarks.inpainting import compared, frechet, interval, kept, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
 from infill import Gray
 from models.scenes import draw
@@ -116,3 +116,31 @@ def test_interval_holds_the_mean():
     assert low < mean < high
     assert mean == 49.5
     assert 43 <= low <= 45  # a standard error is 2.9
+
+
+def test_figures_are_computed_once_and_never_kept_by_half(tmp_path):
+    calls = []
+
+    def job(fails=False):
+        calls.append(fails)
+        if fails:
+            raise RuntimeError("broken off")
+        return {"lpips": np.array([0.25, 0.5])}
+
+    path = tmp_path / "folder" / "some.npz"
+    with pytest.raises(RuntimeError):
+        kept(path, lambda: job(fails=True))
+    assert not path.exists()
+    for _ in range(2):
+        assert kept(path, job)["lpips"].tolist() == [0.25, 0.5]
+    assert calls == [True, False]
+
+
+def test_objects_removed_are_judged_by_the_class_that_was_first():
+    before = {"p": np.array([[0.7, 0.3], [0.2, 0.8]]), "pooled": np.array([[0.0, 1.0], [1.0, 0.0]])}
+    after = {"p": np.array([[0.1, 0.9], [0.4, 0.6]]), "pooled": np.array([[0.0, 3.0], [1.0, 2.0]])}
+    untouched, gray = removed(before, before, {"gray": after})
+    assert untouched[1].startswith("0.750")
+    assert untouched[2:] == ["0 %", "0.0", "0.0"]
+    assert gray[1].startswith("0.350")
+    assert gray[2:] == ["50 %", "4.0", "4.0"]

@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch.nn.functional import max_pool2d
 
-from infill import Blur, Gray, Learned, Telea
+from benchmarks.holes import photographs, squares, superpixels
+from infill import Biharmonic, Blur, Gray, Learned, Telea, composite
 from models import scene_classifier
 from models.checkpoints import metadata, read, write
 from models.inpainters import small
 from models.scenes import CLASSES, draw
+from models.training.adversary import Perception
 
 FRESH = 3
 """A world that no network was trained in."""
@@ -86,6 +88,38 @@ def test_inpainter_does_not_look_under_the_hole_and_repeats_itself():
     with torch.inference_mode():
         assert torch.equal(network(image, hole), network(other, hole))
         assert torch.equal(network(image, hole), network(image, hole))
+
+
+def test_the_noise_is_always_the_same_and_not_part_of_the_weights():
+    one, other = small.SmallInpainter(), small.load()
+    assert torch.equal(one.noise, other.noise)
+    assert "noise" not in one.state_dict()
+    assert one.noise.min() < -0.1 < 0.1 < one.noise.max()
+    image = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(0))
+    hole = torch.zeros(1, 1, 96, 160)
+    hole[..., 20:70, 30:80] = 1
+    with torch.inference_mode():
+        proposals = [other.proposal(image, hole, shift) for shift in ((0, 0), (0, 0), (5, 9))]
+    assert torch.equal(*proposals[:2])
+    moved = (proposals[0] - proposals[2]).abs()
+    assert (moved * hole).max() > 1e-3
+
+
+def test_on_photographs_it_is_nearer_than_the_classical_fillers(assets, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(assets / "torch_home"))
+    images = photographs(12)
+    distance = Perception()
+    ours = Learned(small.load(), value_range=(0.0, 1.0), multiple=small.MULTIPLE)
+    for cases, allowed in ((squares(images, 53), 0.9), (superpixels(images), 0.9)):
+        found = {"ours": 0.0, "telea": 0.0, "biharmonic": 0.0}
+        for case in cases:
+            for name, filler in zip(found, (ours, Telea(), Biharmonic()), strict=True):
+                fill = filler(case.image[None], case.hole[None])
+                whole = composite(case.image[None], case.hole[None], fill)
+                with torch.inference_mode():
+                    features = distance.features(whole), distance.features(case.image[None])
+                    found[name] += float(distance.distance(*features))
+        assert found["ours"] < allowed * min(found["telea"], found["biharmonic"])
 
 
 @pytest.mark.parametrize("size", [(8, 8), (64, 120), (224, 224)])

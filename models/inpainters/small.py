@@ -4,7 +4,8 @@ Gated convolution (Yu et al. 2019) lets every layer learn where its input can be
 1 x 1 convolution, the "light-weight" gate of Yi et al. (2020), which leaves most of the work to the
 features. The stem folds 2 x 2 pixels into channels, so nothing runs at full resolution. What is hidden is
 first filled with a smooth surface through what is observed (push-pull, Gortler et al. 1996), and the network
-adds to it: even where it knows no better, the colors fit.
+adds to it: even where it knows no better, the colors fit. Noise, the same each time, is laid over that
+surface: without it all places far from the rim would look alike to the layers, and so would their texture.
 """
 
 from pathlib import Path
@@ -19,6 +20,10 @@ from models.checkpoints import CHECKPOINTS, read
 FILE: Path = CHECKPOINTS / "small_inpainter.safetensors"
 MULTIPLE = 8
 """Sides must be multiples of this many pixels."""
+NOISE, TILE = 0.3, 64
+"""Range of the noise under the hole, and the side of the square that is repeated, in pixels."""
+SOFTEN_IN_TRAINING, SOFTEN = (1, 2, 1), (1, 6, 10, 6, 1)
+"""Weights of the filter over the detail: the wider one takes off what LPIPS makes the network overdo."""
 CONTEXT = 32
 """How many pixels round a hole are enough for it: with them a window is as large as its training crops."""
 
@@ -75,6 +80,14 @@ def smooth(image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]) -> F
     return surface
 
 
+def _softened(detail: Float[Tensor, "n c h w"], weights: tuple[int, ...]) -> Float[Tensor, "n c h w"]:
+    """The detail under a separable filter: without the dots that unfolding channels to pixels leads to."""
+    line = detail.new_tensor(weights) / sum(weights)
+    kernel = torch.outer(line, line).expand(detail.shape[1], 1, -1, -1)
+    edge = [len(weights) // 2] * 4
+    return F.conv2d(F.pad(detail, edge, mode="replicate"), kernel, groups=detail.shape[1])
+
+
 def _mean(level: Float[Tensor, "n 4 h w"]) -> Float[Tensor, "n 3 h w"]:
     """The mean color of what is observed of each cell; 0 where nothing is."""
     weight = level[:, 3:]
@@ -108,6 +121,9 @@ class SmallInpainter(nn.Module):
         self.head = nn.Conv2d(half, 12, 3, padding=1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)  # an untrained network returns the smooth surface
+        noise = torch.rand(1, 1, TILE, TILE, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("noise", NOISE * (noise - 0.5), persistent=False)
+        self.noise: Tensor
 
     def forward(
         self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
@@ -131,16 +147,22 @@ class SmallInpainter(nn.Module):
         return self.proposal(image, hole).clamp(0, 1)
 
     def proposal(
-        self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
+        self,
+        image: Float[Tensor, "n 3 h w"],
+        hole: Float[Tensor, "n 1 h w"],
+        shift: tuple[int, int] = (0, 0),
+        soften: tuple[int, ...] = SOFTEN,
     ) -> Float[Tensor, "n 3 h w"]:
-        """The proposal before it is cut off at 0 and 1, for training."""
+        """The proposal before it is cut off at 0 and 1; training shifts the noise, and softens less."""
+        height, width = image.shape[-2:]
         surface = F.interpolate(smooth(image, hole), scale_factor=2, mode="bilinear")
-        shown = torch.cat([torch.lerp(image, surface, hole) - 0.5, hole], 1)
-        half = self.stem(F.pixel_unshuffle(shown, 2))
+        noise = self.noise.roll(shift, (2, 3)).repeat(1, 1, -(-height // TILE), -(-width // TILE))
+        shown = torch.lerp(image, surface + noise[..., :height, :width], hole) - 0.5
+        half = self.stem(F.pixel_unshuffle(torch.cat([shown, hole], 1), 2))
         quarter = self.mix4(self.down4(half))
         x = self.middle(self.down8(quarter))
         x = self.up2(self.up4(x, quarter), half)
-        return F.pixel_shuffle(self.head(x), 2) + surface
+        return _softened(F.pixel_shuffle(self.head(x), 2), soften) + surface
 
 
 def load(path: Path = FILE) -> SmallInpainter:

@@ -15,9 +15,12 @@ from torch.nn import functional as F
 
 Features = Sequence[Float[Tensor, "n _c _y _x"]]
 
-STAGES = (1, 2, 4)
-"""Which of the backbone's outputs the critic sees: at a quarter, an eighth and a sixteenth of the size."""
-CHANNELS = (128, 256, 384)
+STAGES = (0, 1, 2, 4)
+"""Which outputs of the backbone the critic sees: at a half, a quarter, an eighth, a sixteenth of the size.
+
+The finest one keeps the inpainter from the regular dots by which it could please LPIPS.
+"""
+CHANNELS = (64, 128, 256, 384)
 
 
 class Perception(nn.Module):
@@ -60,7 +63,7 @@ class Perception(nn.Module):
 class Critic(nn.Module):
     """Tells composites from pictures by their features, place by place."""
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
             nn.Sequential(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from models.checkpoints import read, write
-from models.inpainters.small import FILE, SmallInpainter
+from models.inpainters.small import FILE, SOFTEN_IN_TRAINING, TILE, SmallInpainter
 from models.training.adversary import Critic, Perception, critic_loss, fooling_loss
 from models.training.samples import Sample, Samples
 
@@ -105,8 +105,9 @@ class Training:
         picture, truth = (part.permute(0, 3, 1, 2).float() / 255 for part in sample[:2])
         hole = sample[2][:, None].float()
         self.optimizer.param_groups[0]["lr"] = self.rate()
+        shift: list[int] = torch.randint(0, TILE, (2,), generator=self.chance).tolist()
         with torch.autocast(picture.device.type, torch.bfloat16):
-            proposal = self.network.proposal(picture, hole)
+            proposal = self.network.proposal(picture, hole, (shift[0], shift[1]), SOFTEN_IN_TRAINING)
         away = (proposal.float() - truth).abs()
         # every sample weighs the square root of its hole: a large hole says more, but not in proportion
         weight = hole / (hole.sum((1, 2, 3), keepdim=True) * hole[0].numel()).sqrt()
