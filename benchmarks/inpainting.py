@@ -9,7 +9,7 @@ figures are kept there too, so that the command can be broken off and goes on wh
 import argparse
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,11 @@ from tqdm import tqdm
 
 from benchmarks import holes, throughput
 from benchmarks.holes import ASSETS, Case
-from benchmarks.report import table, write
+from benchmarks.report import Found, kept, table, write
 from infill import Biharmonic, Blur, Filler, Gray, Mean, NavierStokes, Noise, Telea, composite
 from models.classifiers import ImageClassifier, load_classifier
 from models.inpainters import small
+from models.training.adversary import Perception
 from studio.registry import build_filler
 
 SHEETS = Path("runs/inpainting")
@@ -34,15 +35,12 @@ FILLERS: dict[str, Filler] = {
     "gray": Gray(), "mean": Mean(), "noise": Noise(), "blur": Blur(), "telea": Telea(), "ns": NavierStokes(),
     "biharmonic": Biharmonic(),
 }  # fmt: skip
-Found = Mapping[str, np.ndarray]
 
 
 def perceptual() -> nn.Module:
     """LPIPS with the SqueezeNet backbone of the assets, unless TORCH_HOME names another place."""
     os.environ.setdefault("TORCH_HOME", str(ASSETS / "torch_home"))
-    import lpips
-
-    return lpips.LPIPS(net="squeeze", verbose=False).eval()
+    return Perception().lpips
 
 
 @torch.inference_mode()
@@ -110,17 +108,6 @@ def removed(before: Found, elsewhere: Found, after: Mapping[str, Found]) -> list
     return rows
 
 
-def kept(path: Path, job: Callable[[], Found]) -> Found:
-    """What `job` found, or had found when it was last asked for."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part.npz")
-        np.savez_compressed(unfinished, **job())
-        unfinished.replace(path)
-    with np.load(path) as found:
-        return dict(found)
-
-
 def interval(values: np.ndarray, places: int = 3) -> str:
     """Mean and bootstrap 95 % interval."""
     rng = np.random.default_rng(0)
@@ -142,11 +129,10 @@ def compared(title: str, found: Mapping[str, Found]) -> list[list[object]]:
 
 def sheet(name: str, fillers: Mapping[str, Filler], cases: Sequence[Case]) -> None:
     """One line a picture: the picture, the hole in it, each filler's composite."""
-    rows, rng = [], torch.Generator().manual_seed(0)
-    for case in cases:
-        rows += [case.image, torch.lerp(case.image, torch.tensor([1.0, 0, 1]).view(3, 1, 1), case.hole)]
-        for filler in fillers.values():
-            rows.append(composite(case.image, case.hole, filler(case.image[None], case.hole[None], rng)[0]))
+    rows, magenta = [], torch.tensor([1.0, 0, 1]).view(3, 1, 1)
+    columns = [composites(filler, cases) for filler in fillers.values()]
+    for case, *filled in zip(cases, *columns, strict=True):
+        rows += [case.image, torch.lerp(case.image, magenta, case.hole), *filled]
     SHEETS.mkdir(parents=True, exist_ok=True)
     save_image(make_grid(rows, nrow=2 + len(fillers)), SHEETS / f"{name}.png")
 
@@ -182,11 +168,10 @@ def quality(
 
 
 def judged(
-    fillers: Mapping[str, Filler], count: int | None, folders: Mapping[str, Path]
-) -> tuple[str, list[Case]]:
-    """The table of objects removed from ECSSD's photographs, and these cases."""
+    fillers: Mapping[str, Filler], cases: Sequence[Case], others: list[Tensor], folders: Mapping[str, Path]
+) -> str:
+    """The table of objects removed from photographs, beside other photographs."""
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
-    cases = list(holes.silhouettes(count))
 
     def job(filler: Filler) -> Found:
         return seen(classifier, tqdm(composites(filler, cases), total=len(cases), mininterval=10))
@@ -196,11 +181,11 @@ def judged(
         for name, filler in fillers.items()
     }
     before = seen(classifier, [case.image for case in cases])
-    elsewhere = seen(classifier, holes.photographs(count))
+    elsewhere = seen(classifier, others)
     header = ["composites", "p of the object's class (lower)", "top-1 changed", "Frechet distance (lower)"]
     rows = removed(before, elsewhere, after)
     title = f"## ECSSD, the object removed, {len(cases)} images"
-    return f"{title}\n\n{table([*header, 'to ImageNet photographs (lower)'], rows)}", cases
+    return f"{title}\n\n{table([*header, 'to ImageNet photographs (lower)'], rows)}"
 
 
 def slug(title: str) -> str:
@@ -208,9 +193,8 @@ def slug(title: str) -> str:
     return title.lower().replace(" ", "-").replace(",", "")
 
 
-def cases_of(count: int | None, scenes: int) -> dict[str, list[Case]]:
+def cases_of(images: list[Tensor], scenes: int) -> dict[str, list[Case]]:
     """Everything that is measured against a truth."""
-    images = holes.photographs(count)
     return {
         "Squares of 29 px": list(holes.squares(images, 29)),
         "Squares of 53 px": list(holes.squares(images, 53)),
@@ -229,7 +213,8 @@ def main() -> None:
     parser.add_argument("--no-speed", action="store_true")
     options = parser.parse_args()
     weights = options.weights or small.FILE
-    kinds = cases_of(options.count, options.scenes)
+    photographs = holes.photographs(options.count)
+    kinds = cases_of(photographs, options.scenes)
     learned = build_filler("inpaint", {}, kinds["Squares of 29 px"][0].image, "auto")
     learned = replace(learned, network=small.load(weights))  # type: ignore[type-var]
     fillers = {**FILLERS, "inpaint": learned}
@@ -237,9 +222,9 @@ def main() -> None:
     kept_in = SHEETS / f"{options.count or 'all'}-{options.scenes}"
     folders = {name: kept_in / (digest if name == "inpaint" else "fixed") for name in fillers}
     parts, goals = quality(fillers, kinds, folders)
-    body, objects = judged(fillers, options.count, folders)
-    parts.append(body)
-    print(body, flush=True)
+    objects = list(holes.silhouettes(options.count))
+    parts.append(judged(fillers, objects, photographs, folders))
+    print(parts[-1], flush=True)
     for name, cases in {**kinds, "ECSSD": objects}.items():
         sheet(slug(name), fillers, cases[:24])
     if not options.no_speed:

@@ -11,6 +11,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from attribution import Lime, MaskedScore, Rise, SlidingPatch
 from attribution.localization import ALPHAS_OF_PEAK, localization_error, pointing_hit
 from attribution.precision import prepare
 from benchmarks.holes import ASSETS
-from benchmarks.report import table, write
-from infill import Learned
+from benchmarks.report import Found, kept, table, write
+from infill import Filler, Learned
 from models.classifiers import load_classifier
 from studio.images import read_picture
 from studio.registry import build_filler
@@ -57,11 +58,16 @@ def folder_of(options: argparse.Namespace) -> Path:
     return RUNS / f"p{options.patch}-s{options.stride}-l{options.samples}-r{options.masks}-i{size}"
 
 
+def filler_of(name: str, view: Tensor, size: int | None) -> Filler:
+    """A filler by name; a learned one works at the size asked for."""
+    filler = build_filler(name, {}, view, precision="auto")
+    return replace(filler, size=size) if size and isinstance(filler, Learned) else filler
+
+
 def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]]) -> list[str]:
     """Compute the heatmaps that are missing, and return the correctly classified photographs."""
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
     folder = folder_of(options)
-    folder.mkdir(parents=True, exist_ok=True)
     views, right = {}, []
     fast = None
     for name, (label, _) in images.items():
@@ -73,23 +79,19 @@ def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]
                 right.append(name)
     fast = prepare(classifier, "auto", views[right[0]][0][None])
     print(f"{len(right)} of {len(images)} photographs are classified correctly; {fast.mode}")
+
+    def job(name: str, filler_name: str) -> Found:
+        view, size = views[name]
+        filler = filler_of(filler_name, view, options.size)
+        score = MaskedScore(view, images[name][0], fast, filler, precision="auto")
+        return {
+            key: classifier.to_input(method(score)[0], size).numpy().astype(np.float16)
+            for key, method in methods(options).items()
+        }
+
     for filler_name in options.filler:
         for name in tqdm(right, desc=filler_name, mininterval=10):
-            path = folder / f"{Path(name).stem}-{filler_name}.npz"
-            if path.exists():
-                continue
-            view, size = views[name]
-            filler = build_filler(filler_name, {}, view, precision="auto")
-            if isinstance(filler, Learned) and options.size:
-                filler = replace(filler, size=options.size)
-            score = MaskedScore(view, images[name][0], fast, filler, precision="auto")
-            maps = {
-                key: classifier.to_input(method(score)[0], size).numpy().astype(np.float16)
-                for key, method in methods(options).items()
-            }
-            unfinished = path.with_suffix(".part.npz")
-            np.savez_compressed(unfinished, **maps)
-            unfinished.replace(path)
+            kept(folder / f"{Path(name).stem}-{filler_name}.npz", partial(job, name, filler_name))
     return right
 
 

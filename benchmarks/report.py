@@ -1,13 +1,16 @@
-"""A Markdown table with the machine, the versions and the command that made it."""
+"""What is found is kept as it comes; in the end it is a Markdown table with machine, versions and command."""
 
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 RESULTS = Path(__file__).parent / "results"
+Found = Mapping[str, np.ndarray]
 
 
 def processor() -> str:
@@ -28,6 +31,17 @@ def commit() -> str:
         ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, cwd=RESULTS.parent
     )
     return described.stdout.strip() or "unknown"
+
+
+def kept(path: Path, job: Callable[[], Found]) -> Found:
+    """What `job` found, or had found when it was last asked for."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part.npz")
+        np.savez_compressed(unfinished, **job())
+        unfinished.replace(path)
+    with np.load(path) as found:
+        return dict(found)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -1,7 +1,6 @@
 """What removing by inpainting costs beside the classifier that looks at the result: ratios from one run."""
 
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,7 @@ from attribution import Lime, MaskedScore, SlidingPatch
 from attribution.precision import prepare
 from benchmarks import holes
 from benchmarks.report import table
-from benchmarks.speed import resnet50
+from benchmarks.speed import resnet50, seconds
 from infill import Filler, Gray
 from models.scenes import draw
 from studio.registry import build_filler
@@ -28,9 +27,7 @@ def rounds(jobs: Sequence[Callable[[], object]], count: int) -> list[list[float]
     times = [[] for _ in jobs]  # type: list[list[float]]
     for _ in range(count):
         for job, seen in zip(jobs, times, strict=True):
-            started = time.perf_counter()
-            job()
-            seen.append(time.perf_counter() - started)
+            seen.append(seconds(job)[0])
     return times
 
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from benchmarks import holes
-from benchmarks.inpainting import compared, frechet, interval, kept, near_truth, removed
+from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
+from benchmarks.report import kept
 from infill import Gray
 from models.scenes import draw
 

@@ -54,10 +54,8 @@ class Perception(nn.Module):
 
     def distance(self, ours: Features, theirs: Features) -> Float[Tensor, " n"]:
         """LPIPS from the features of both."""
-        total = 0.0
-        for weigh, a, b in zip(self.lpips.lins, ours, theirs, strict=True):
-            total = total + weigh((a - b) ** 2).float().mean((1, 2, 3))
-        return total  # type: ignore[return-value]
+        stages = zip(self.lpips.lins, ours, theirs, strict=True)
+        return torch.stack([weigh((a - b) ** 2).float().mean((1, 2, 3)) for weigh, a, b in stages]).sum(0)
 
 
 class Critic(nn.Module):

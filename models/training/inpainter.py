@@ -1,7 +1,7 @@
 """Trains the small inpainter; one of the two jobs of `infill train`."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
@@ -168,7 +168,7 @@ def train_inpainter(
     if resume:
         training.resume(run / "state.pt")
     samples = Samples(data, scenes, photos, recipe.side, [recipe.seed, training.step])
-    shown = _batch(Samples(data, scenes, photos, recipe.side, [recipe.seed, 1 << 31]), 12, device)
+    shown = _batch(samples.stream([recipe.seed, 1 << 31, 0]), 12, device)
     loader = DataLoader(
         samples, recipe.batch, num_workers=workers, prefetch_factor=4 if workers else None,
         generator=torch.Generator(),  # or else the loader would draw from the global one
@@ -206,7 +206,7 @@ def _report(training: Training, figures: np.ndarray, speed: float, run: Path, lo
         file.write(f"{training.step},{training.seconds:.1f},{values}\n")
 
 
-def _batch(samples: Iterable[Sample], count: int, device: str) -> list[Tensor]:
+def _batch(samples: Iterator[Sample], count: int, device: str) -> list[Tensor]:
     columns = zip(*islice(samples, count), strict=True)
     return [torch.from_numpy(np.stack(column)).to(device) for column in columns]
 

@@ -1,6 +1,6 @@
 """What the small inpainter learns from: pictures, what is behind their holes, and the holes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,11 @@ class Samples(IterableDataset[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         """Draw samples from this worker's own stream."""
         worker = get_worker_info()
-        rng = np.random.default_rng([*self.seed, worker.id if worker else 0])
+        return self.stream([*self.seed, worker.id if worker else 0])
+
+    def stream(self, seed: Sequence[int]) -> Iterator[Sample]:
+        """Draw samples without end; the same seed draws the same ones."""
+        rng = np.random.default_rng(seed)
         while True:
             photo = self.photos and rng.random() < PHOTOS
             picture, truth, hole = self._photo(rng) if photo else self._scene(rng)
