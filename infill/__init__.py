@@ -6,6 +6,7 @@ from infill.classical import Telea as Telea
 from infill.filler import Filler as Filler
 from infill.filler import composite as composite
 from infill.learned import Learned as Learned
+from infill.marginal import Marginal as Marginal
 from infill.static import Blur as Blur
 from infill.static import Gray as Gray
 from infill.static import Mean as Mean
@@ -17,6 +18,7 @@ __all__ = [
     "Filler",
     "Gray",
     "Learned",
+    "Marginal",
     "Mean",
     "NavierStokes",
     "Noise",

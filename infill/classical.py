@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from torch import Generator, Tensor
+from torch import Tensor
 
+from infill.chance import Chance
 from infill.color import IMAGENET_MEAN, Color, check_color
 from infill.filler import Fill, Hole, Images, check_shapes
 from infill.validate import require
@@ -42,7 +43,7 @@ class Telea:
         _check(self.threshold, self.empty)
         require(1 <= self.radius <= 100, "radius", "between 1 and 100", self.radius)
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
         import cv2
 
@@ -72,7 +73,7 @@ class NavierStokes:
         _check(self.threshold, self.empty)
         require(1 <= self.radius <= 100, "radius", "between 1 and 100", self.radius)
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
         import cv2
 
@@ -104,7 +105,7 @@ class Biharmonic:
         _check(self.threshold, self.empty)
         require(self.side is None or self.side > 0, "side", "positive or None", self.side)
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
         return _each(image, hole, self.threshold, self.empty, self._solve)
 

@@ -4,8 +4,9 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 
+from infill.chance import Chance
 from infill.validate import require
 
 Images: TypeAlias = Float[Tensor, "#n c h w"]
@@ -40,12 +41,13 @@ class Filler(Protocol):
         """Whether the fill may depend on what the hole covers."""
         ...
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return a finite fill in [0, 1] on the image's device and in its dtype.
 
         A stochastic filler draws from ``generator`` only, one draw per hole in order, so that
         the same generator gives the same fills however the holes are split into batches; it
-        raises ``ValueError`` when the generator is ``None``.
+        raises ``ValueError`` when the generator is ``None``. It may also be given one generator
+        per hole: `infill.chance.spawn` takes both.
         """
         ...
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from infill.chance import spawn
+from infill.chance import Chance, spawn
 from infill.filler import Fill, Hole, Images, check_shapes
 from infill.frame import from_frame, to_frame
 from infill.network import Network, Precision, compute_dtype, home, ready
@@ -91,7 +91,7 @@ class Learned:
         object.__setattr__(self, "_dtype", compute_dtype(self.network, self.precision))
         object.__setattr__(self, "_ready", ready(self.network, self._dtype))
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Ask the network to fill each hole.
 
         Raises:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
-from infill.chance import spawn
+from infill.chance import Chance, spawn
 from infill.color import IMAGENET_MEAN, Color, check_color, painted
 from infill.filler import Fill, Hole, Images, check_shapes
 from infill.validate import require
@@ -32,7 +32,7 @@ class Gray:
     def __post_init__(self) -> None:
         check_color("color", self.color)
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Paint every pixel in the color (a view that takes no memory)."""
         check_shapes(image, hole)
         return painted(self.color, image)
@@ -67,7 +67,7 @@ class Mean:
         rule = "given with kind 'segment', and with no other"
         require(given == (self.kind == "segment"), "segments", rule, "segments" if given else None)
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Average the image, once per image.
 
         Raises:
@@ -109,7 +109,7 @@ class Noise:
         require(self.kind in get_args(NoiseKind), "kind", f"one of {get_args(NoiseKind)}", self.kind)
         require(0 < self.std < float("inf"), "std", "positive and finite", self.std)
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Draw one noise image per hole.
 
         Raises:
@@ -152,7 +152,7 @@ class Blur:
     def __post_init__(self) -> None:
         require(0 < self.sigma < float("inf"), "sigma", "positive and finite", self.sigma)
 
-    def __call__(self, image: Images, hole: Hole, generator: Generator | None = None) -> Fill:
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Blur rows and columns, once per image."""
         check_shapes(image, hole)
         precise = image.to(torch.promote_types(image.dtype, torch.float32))

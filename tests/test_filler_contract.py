@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import infill
-from infill import Biharmonic, Blur, Filler, Gray, Learned, Mean, NavierStokes, Noise, Telea, composite
+from infill import (
+    Biharmonic,
+    Blur,
+    Filler,
+    Gray,
+    Learned,
+    Marginal,
+    Mean,
+    NavierStokes,
+    Noise,
+    Telea,
+    composite,
+)
 
 
 class TinyInpainter(nn.Module):
@@ -52,6 +64,8 @@ FILLERS: dict[str, Callable[[int, int], Filler]] = {
     "navier-stokes": lambda h, w: NavierStokes(),
     "biharmonic": lambda h, w: Biharmonic(),
     "biharmonic reduced": lambda h, w: Biharmonic(side=8),
+    "marginal": lambda h, w: Marginal(),
+    "marginal near": lambda h, w: Marginal(context=1),
     "learned": lambda h, w: Learned(TinyInpainter()),
     "learned multiple": lambda h, w: Learned(TinyInpainter(), multiple=8, value_range=(-1.0, 1.0)),
     "learned size": lambda h, w: Learned(TinyInpainter(), size=(20, 36), blank=0.5),
@@ -231,7 +245,10 @@ def test_shapes_that_do_not_fit_are_refused(make, image, images, holes, unchecke
         filler(images[:2], holes, seeded())
 
 
-@pytest.mark.parametrize("name", [name for name in FILLERS if "noise" in name or "stochastic" in name])
+STOCHASTIC = [name for name in FILLERS if name.startswith(("noise", "marginal")) or "stochastic" in name]
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
 def test_chance_needs_a_generator(name, image, holes):
     with pytest.raises(ValueError, match=r"generator must be a torch\.Generator"):
         FILLERS[name](24, 32)(image, holes)
