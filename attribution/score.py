@@ -3,17 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import repeat
 from typing import TypeAlias, cast
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from attribution.inputs import checked_hole, checked_image, checked_rows, checked_target
 from attribution.link import Link, probability
+from attribution.looks import Looks
 from attribution.precision import Classifier, Precision, Prepared, prepare
 from attribution.removal import Removal, constant
+from attribution.slope import Streamed
+from infill.chance import Chance
 from infill.filler import Filler, Hole
 from infill.static import Gray
 from infill.validate import require
@@ -54,9 +57,13 @@ class MaskedScore:
         seed: Seed of the generator that stochastic fillers draw from.
         progress: Told after every batch of a stream how many of how many holes are done. While one
             iterates over the score of several images, it is told of the holes of all of them.
+        samples: How many fills each hole gets from a filler that depends on the hole; the score is
+            their mean. More than one makes sense for stochastic fillers.
+        margin: How many pixels the image is larger, along each side's length, than what the classifier
+            is shown of it; see `enlarged`.
 
     Raises:
-        ValueError: If the image, target, batch size, precision or classifier is unusable.
+        ValueError: If the image, target, batch size, precision, classifier, samples or margin is unusable.
     """
 
     image: Float[Tensor, "c h w"] | Float[Tensor, "b c h w"]
@@ -68,14 +75,21 @@ class MaskedScore:
     precision: Precision = "float32"
     seed: int = 0
     progress: Progress = _silent
+    samples: int = 1
+    margin: int = 0
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        require(self.samples >= 1, "samples", "at least 1", self.samples)
         with constant():
             image = checked_image(self.image)
+            inside = 0 <= self.margin < min(image.shape[2:])
+            require(inside, "margin", f"0 to {min(image.shape[2:]) - 1} for this image", self.margin)
             object.__setattr__(self, "image", image)
             object.__setattr__(self, "target", checked_target(self.target, image))
-            object.__setattr__(self, "classifier", prepare(self.classifier, self.precision, image[:1]))
+            height, width = (side - self.margin for side in image.shape[2:])
+            example = image[:1, :, :height, :width]
+            object.__setattr__(self, "classifier", prepare(self.classifier, self.precision, example))
 
     def __len__(self) -> int:
         return len(self.image)
@@ -84,7 +98,7 @@ class MaskedScore:
         """Return the score of image ``i`` alone; what has been computed for it is shared."""
         if not -len(self) <= i < len(self):
             raise IndexError(f"index must be below the number of images {len(self)}, got {i}")
-        return self._part(i % len(self), self.progress)
+        return self.part(slice(i % len(self), i % len(self) + 1), self.progress)
 
     def __iter__(self) -> Iterator["MaskedScore"]:
         for i in range(len(self)):
@@ -92,38 +106,76 @@ class MaskedScore:
             def progress(done: int, total: int, before: int = i) -> None:
                 self.progress(before * total + done, len(self) * total)
 
-            yield self._part(i, progress)
+            yield self.part(slice(i, i + 1), progress)
 
-    def __call__(self, hole: Hole, index: Index | None = None, generator: Generator | None = None) -> Scores:
-        """Return the score of each composite.
+    def __call__(
+        self,
+        hole: Hole,
+        index: Index | None = None,
+        generator: Chance = None,
+        *,
+        fill: Float[Tensor, "m c h w"] | None = None,
+        shift: Int[Tensor, "n 2"] | None = None,
+    ) -> Scores:
+        """Return the score of each composite; the mean over its fills, if there are several samples.
 
-        Differentiable with respect to ``hole`` if it requires a gradient; the fill is a constant.
+        Differentiable with respect to ``hole`` if it requires a gradient; the fill is a constant. The
+        gradient too takes the memory of one batch; it can be differentiated once, not twice, if there
+        is more than one batch.
 
         Args:
             hole: 1 where pixels are removed.
             index: To which image each hole belongs; may be left out if there is one image, or one
                 hole per image.
-            generator: What stochastic fillers draw from; by default a new one made from ``seed``, so
-                that the same call gives the same scores.
+            generator: What stochastic fillers draw from, or one generator per hole; by default a new
+                one made from ``seed``, so that the same call gives the same scores.
+            fill: What `fills` returned for these or other holes, "m c h w" with ``samples`` for each hole,
+                to be used instead of new fills. What a filler depends on the hole for is then up to the
+                caller.
+            shift: Where in the margin the classifier's view of each composite begins (row, column), 0 to
+                the margin; the middle by default.
 
         Raises:
-            ValueError: If shapes do not fit, the target is no class of the classifier, or a score
-                is not finite.
+            ValueError: If shapes do not fit, a shift leaves the margin, the filler changes the image in
+                place, the target is no class of the classifier, or a score is not finite.
         """
-        return torch.cat([self._look(*batch)[2] for batch in self._batches(hole, index, generator)])
+        return self._each(hole, index, generator, fill, shift).mean(dim=1)
+
+    def spread(
+        self, hole: Hole, index: Index | None = None, generator: Chance = None
+    ) -> tuple[Scores, Scores]:
+        """Return mean and standard error of each hole's score over its fills; the error of one fill is 0.
+
+        Arguments and errors as for a call.
+        """
+        scores = self._each(hole, index, generator, None, None)
+        mean = scores.mean(dim=1)
+        if scores.shape[1] == 1:
+            return mean, torch.zeros_like(mean)
+        return mean, scores.std(dim=1) / scores.shape[1] ** 0.5
 
     def logits(
-        self, hole: Hole, index: Index | None = None, generator: Generator | None = None
+        self, hole: Hole, index: Index | None = None, generator: Chance = None
     ) -> Float[Tensor, "n k"]:
-        """Return all logits of each composite; arguments and gradient as for the score."""
-        return torch.cat([self._look(*batch)[1] for batch in self._batches(hole, index, generator)])
+        """Return all logits of each composite (of the first of its fills); arguments as for the score."""
+        logits = [self._removal.look(looks)[1] for looks in self._batches(hole, index, generator)]
+        return torch.cat(logits)[:: self.fills_per_hole]
 
     def perturbed(
-        self, hole: Hole, index: Index | None = None, generator: Generator | None = None
+        self, hole: Hole, index: Index | None = None, generator: Chance = None
     ) -> Float[Tensor, "n c h w"]:
-        """Return the composites in float32, all at once and without gradient; arguments as for the score."""
+        """Return the composites in float32, all at once, without gradient; ``samples`` for each hole."""
         batches = self._batches(hole, index, generator)
-        return torch.cat([self._removal.composites(*batch) for batch in batches])
+        return torch.cat([self._removal.composites(looks) for looks in batches])
+
+    def fills(
+        self, hole: Hole, index: Index | None = None, generator: Chance = None
+    ) -> Float[Tensor, "m c h w"]:
+        """Return the fills in float32, all at once; ``samples`` for each hole, one after another."""
+        batches = self._batches(hole, index, generator)
+        # One fill may come back for all the holes of a batch.
+        each = [self._removal.propose(looks).expand(len(looks.hole), -1, -1, -1) for looks in batches]
+        return torch.cat(each)
 
     def stream(self, chunks: Iterable[Batch], total: int) -> Iterator[tuple[Batch, Float[Tensor, " _"]]]:
         """Yield the holes of one image with their scores, batch by batch, and report progress.
@@ -140,17 +192,22 @@ class MaskedScore:
     def stream_images(
         self, chunks: Iterable[Batch], total: int
     ) -> Iterator[tuple[Batch, Float[Tensor, "_ c h w"], Float[Tensor, " _"]]]:
-        """Yield what `stream` does and the composites that were scored, in the dtype that they had."""
+        """Yield what `stream` does and the composites that were scored, in the dtype that they had.
+
+        Of several samples it is the first one's.
+        """
         require(
             len(self) == 1, "score", "of one image to be streamed (iterate over it)", f"{len(self)} images"
         )
-        generator, done = self.generator(), 0
+        generator, times, done = self.generator(), self.fills_per_hole, 0
         for chunk in chunks:
-            for hole, rows, chance in self._batches(chunk, None, generator):
-                images, _, scores = self._look(hole, rows, chance)
+            for hole in torch.split(chunk, max(1, self.batch_size // times)):
+                found = [self._removal.look(looks) for looks in self._batches(hole, None, generator)]
+                images = torch.cat([part[0] for part in found]) if len(found) > 1 else found[0][0]
+                scores = torch.cat([part[2] for part in found]).view(len(hole), times).mean(dim=1)
                 done += len(scores)
                 self.progress(done, total)
-                yield hole, images, scores
+                yield hole, images[::times], scores
 
     @cached_property
     def clean_logits(self) -> Float[Tensor, "b k"]:
@@ -160,52 +217,70 @@ class MaskedScore:
     @cached_property
     def clean(self) -> Float[Tensor, " b"]:
         """The scores of the untouched images."""
-        return self._linked(self.clean_logits, None)
+        return self._removal.score(self.clean_logits, None)
+
+    @cached_property
+    def chance(self) -> Float[Tensor, " b"]:
+        """The scores of a classifier that cannot tell its classes apart: 1/k of a probability."""
+        return self._removal.score(torch.zeros_like(self.clean_logits), None)
+
+    @property
+    def fills_per_hole(self) -> int:
+        """How many fills each hole gets: one, unless the filler depends on the hole."""
+        return self.samples if self.filler.per_hole else 1
 
     def generator(self) -> Generator:
         """Return a new generator made from ``seed``."""
         return Generator().manual_seed(self.seed)
 
+    def part(self, rows: slice, progress: Progress = _silent) -> "MaskedScore":
+        """Return the score of some of the images; what has been computed for them is shared."""
+        target = cast(Tensor, self.target)[rows]
+        some = replace(self, image=self.image[rows], target=target, progress=progress)
+        some.__dict__["_removal"] = self._removal.part(rows)
+        for name in {"clean_logits", "clean", "chance"} & self.__dict__.keys():
+            some.__dict__[name] = self.__dict__[name][rows]
+        return some
+
+    def enlarged(self, margin: int) -> "MaskedScore":
+        """Return the score of the images made ``margin`` pixels higher and wider (bilinearly).
+
+        The classifier is still shown images of the size that it was shown before: a part of each
+        composite, which can be shifted by 0 to ``margin`` pixels.
+        """
+        size = [side + margin for side in self.image.shape[2:]]
+        with constant():
+            image = F.interpolate(self.image, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
+        return replace(self, image=image, margin=self.margin + margin)
+
     @cached_property
     def _removal(self) -> Removal:
-        return Removal(self.image, self.filler, cast(Prepared, self.classifier))
+        target, classifier = cast(Tensor, self.target), cast(Prepared, self.classifier)
+        return Removal(self.image, target, self.filler, classifier, self.link, self.margin)
 
-    @cached_property
-    def _classes(self) -> int:
-        """How many classes there must be at least."""
-        return int(cast(Tensor, self.target).max()) + 1
-
-    def _part(self, i: int, progress: Progress) -> "MaskedScore":
-        rows = slice(i, i + 1)
-        target = cast(Tensor, self.target)[rows]
-        part = replace(self, image=self.image[rows], target=target, progress=progress)
-        part.__dict__["_removal"] = self._removal.part(i)
-        for name in {"clean_logits", "clean"} & self.__dict__.keys():
-            part.__dict__[name] = self.__dict__[name][rows]
-        return part
+    def _each(
+        self, hole: Tensor, index: Tensor | None, generator: Chance, fill: Tensor | None, shift: Tensor | None
+    ) -> Float[Tensor, "n m"]:
+        """Return the score of every fill of every hole."""
+        batches = self._batches(hole, index, generator, fill, shift)
+        times = self.fills_per_hole
+        if torch.is_grad_enabled() and hole.requires_grad and len(hole) * times > self.batch_size:
+            scores = cast(Tensor, Streamed.apply(hole, batches, lambda looks: self._removal.look(looks)[2]))
+        else:
+            scores = torch.cat([self._removal.look(looks)[2] for looks in batches])
+        return scores.view(len(hole), times)
 
     def _batches(
-        self, hole: Tensor, index: Tensor | None, generator: Generator | None
-    ) -> Iterator[tuple[Tensor, Tensor | None, Generator]]:
+        self,
+        hole: Tensor,
+        index: Tensor | None,
+        generator: Chance,
+        fill: Tensor | None = None,
+        shift: Tensor | None = None,
+    ) -> Iterator[Looks]:
+        """Return what is asked about, at most ``batch_size`` composites at once."""
         hole = checked_hole(hole, self.image)
         rows = checked_rows(index, len(hole), self.image)
-        parts = repeat(None) if rows is None else torch.split(rows, self.batch_size)
-        generator = self.generator() if generator is None else generator
-        yield from zip(torch.split(hole, self.batch_size), parts, repeat(generator), strict=False)
-
-    def _look(self, hole: Tensor, rows: Tensor | None, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return composites, logits and scores of one batch."""
-        images, logits = self._removal.look(hole, rows, generator)
-        return images, logits, self._linked(logits, rows)
-
-    def _linked(self, logits: Tensor, rows: Tensor | None) -> Tensor:
-        classes = logits.shape[1]
-        require(
-            self._classes <= classes, "target", f"below the classifier's {classes} classes", self._classes - 1
-        )
-        target = cast(Tensor, self.target)
-        target = target.expand(len(logits)) if rows is None else target[rows]
-        scores = self.link(logits, target)
-        wrong = scores[~scores.isfinite()]
-        require(not len(wrong), "classifier", "one whose logits give finite scores", wrong.tolist())
-        return scores
+        looks = Looks(hole, rows, self.generator() if generator is None else generator, fill, shift)
+        looks.check(self.fills_per_hole, self.image, self.margin)
+        return looks.batches(self.batch_size, self.fills_per_hole)

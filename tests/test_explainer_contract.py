@@ -7,7 +7,7 @@ import torch
 from planted import BrightSquare, Network, square_image
 from torch import Generator, Tensor, nn
 
-from attribution import Explainer, Lime, MaskedScore, Rise, SlidingPatch
+from attribution import Explainer, Lime, MaskedScore, PredictionDifference, Rise, SlidingPatch
 from attribution.explainer import SamplingExplainer
 from attribution.holes import Holes
 from infill import Blur, Gray, Mean, Noise
@@ -28,6 +28,7 @@ METHODS = {
     "sp": SlidingPatch(patch=9, stride=5),
     "sp, centers": SlidingPatch(patch=9, stride=5, placement="centers"),
     "sp, average": SlidingPatch(patch=9, stride=5, average=True),
+    "prediction difference": PredictionDifference(patch=9, stride=5, samples=2),
     "lime": Lime(segments=12, samples=40),
     "lime, l2": Lime(segments=12, samples=40, distance="l2"),
     "rise": Rise(masks=30),

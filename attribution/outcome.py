@@ -1,0 +1,121 @@
+"""What an optimizing method found, beyond the heatmap."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from attribution.explainer import Heatmap
+from attribution.score import MaskedScore
+from infill.filler import Hole
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The result for each image of a score, in the units of that score.
+
+    Attributes:
+        heatmap: Large = evidence for the target.
+        hole: The evidence made binary: 1 where the method removes.
+        counterfactual: The images with that hole filled (with the first fill, if there are several samples).
+        clean: The score of the image itself.
+        left: The score of the counterfactual; the mean over samples.
+        left_error: Its standard error over samples; 0 for one.
+        kept: The score when all but the hole is filled.
+        floor: The score when everything is filled. Where it is above chance, no hole need ever take the
+            class away with this filler (Agarwal & Nguyen 2020, fig. 4).
+        chance: The score of a classifier that cannot tell its classes apart.
+        curves: The score of each composite that a step looks at, step by step, by name: ``removed``
+            (without the evidence), ``kept`` (the evidence alone) or ``blended`` (see `MP2.blend`); NaN after
+            an image's last step.
+        steps: How many steps each image took.
+        looks: How many composites of each image the classifier was shown.
+        fills: How many fills the filler was asked for; 0 if its fill does not depend on the hole.
+    """
+
+    heatmap: Heatmap
+    hole: Float[Tensor, "b 1 h w"]
+    counterfactual: Float[Tensor, "b c h w"]
+    clean: Float[Tensor, " b"]
+    left: Float[Tensor, " b"]
+    left_error: Float[Tensor, " b"]
+    kept: Float[Tensor, " b"]
+    floor: Float[Tensor, " b"]
+    chance: Float[Tensor, " b"]
+    curves: Mapping[str, Float[Tensor, "b t"]]
+    steps: Int[Tensor, " b"]
+    looks: Int[Tensor, " b"]
+    fills: Int[Tensor, " b"]
+
+    @property
+    def reached(self) -> Bool[Tensor, " b"]:
+        """Whether the counterfactual's score is at chance."""
+        return self.left <= self.chance
+
+    @property
+    def removable(self) -> Bool[Tensor, " b"]:
+        """Whether at least filling everything brings the score to chance."""
+        return self.floor <= self.chance
+
+
+def judged(
+    score: MaskedScore,
+    heatmap: Heatmap,
+    hole: Hole,
+    curves: Mapping[str, Tensor],
+    steps: Tensor,
+    looks: Tensor,
+    fills: Tensor,
+) -> Outcome:
+    """Look at the final holes with fills of their own, and put everything together."""
+    chance = [score.generator for _ in range(len(score))]
+
+    def fresh() -> list[torch.Generator]:  # the same draws for the picture and for its score
+        return [make() for make in chance]
+
+    rows = torch.arange(len(score), device=hole.device)
+    left, error = score.spread(hole, rows, fresh())
+    times = score.fills_per_hole
+    return Outcome(
+        heatmap=heatmap,
+        hole=hole,
+        counterfactual=score.perturbed(hole, rows, fresh())[::times],
+        clean=score.clean,
+        left=left,
+        left_error=error,
+        kept=score(1 - hole, rows, fresh()),
+        floor=score(torch.ones_like(hole), rows, fresh()),
+        chance=score.chance,
+        curves=curves,
+        steps=steps,
+        looks=looks + 3 * times,
+        fills=fills + 4 * times * score.filler.per_hole,
+    )
+
+
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Put the outcomes of groups of images together; curves are padded to the longest."""
+    first, *others = outcomes
+    if not others:
+        return first
+    fields: dict[str, Any] = {}
+    for name in Outcome.__dataclass_fields__:
+        parts = [getattr(outcome, name) for outcome in outcomes]
+        fields[name] = _curves(parts) if name == "curves" else torch.cat(parts)
+    return Outcome(**fields)
+
+
+def _curves(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    longest = max(curve.shape[1] for part in parts for curve in part.values())
+    return {
+        name: torch.cat(
+            [
+                torch.nn.functional.pad(part[name], (0, longest - part[name].shape[1]), value=torch.nan)
+                for part in parts
+            ]
+        )
+        for name in parts[0]
+    }
