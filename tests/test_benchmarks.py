@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import holes
+from attribution import MP2
+from benchmarks import holes, lockstep, optimization
 from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
 from benchmarks.report import kept
 from infill import Gray
+from models.classifiers import load_classifier
 from models.scenes import draw
 
 
@@ -145,3 +147,35 @@ def test_objects_removed_are_judged_by_the_class_that_was_first():
     assert untouched[2:] == ["0 %", "0.0", "0.0"]
     assert gray[1].startswith("0.350")
     assert gray[2:] == ["50 %", "4.0", "4.0"]
+
+
+def test_overlap_is_intersection_over_union():
+    holes, silhouettes = np.zeros((3, 4, 4), bool), np.zeros((3, 4, 4), bool)
+    holes[0, :2], silhouettes[0, 1:3] = True, True  # 4 of 12 pixels
+    silhouettes[1, 0] = True
+    assert optimization.overlap(holes, silhouettes).tolist() == [pytest.approx(1 / 3), 0, 0]
+
+
+def test_what_was_found_in_a_lot_is_not_looked_for_again(tmp_path, monkeypatch):
+    scenes = [draw(index, objects=1) for index in range(3)]
+    images, targets = torch.stack([scene.image for scene in scenes]), [scene.labels[0] for scene in scenes]
+    monkeypatch.setattr(optimization, "LOT", 2)
+    score, above = optimization.scored(load_classifier("scenes"), images, targets)
+    assert len(score) == len(above) > 1
+    method = MP2(cells=4)
+    first = optimization.explained(tmp_path, "MP2 / gray", method, Gray(), score)
+    assert first["heatmap"].shape == (len(above), 224, 224)
+    assert first["steps"].min() >= 2
+    assert optimization.costs(first)[0].endswith("%")
+    monkeypatch.setattr(optimization, "found", lambda *_: pytest.fail("looked for again"))
+    again = optimization.explained(tmp_path, "MP2 / gray", method, Gray(), score)
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+
+
+def test_lockstep_finds_what_one_after_another_does():
+    score = lockstep.scored(Gray(), 2)
+    method = MP2(cells=4)
+    together = method.optimize(score)
+    for one, hole in zip(score, together.hole, strict=True):
+        torch.testing.assert_close(method.optimize(one).hole[0], hole)
+    assert len(lockstep.refreshed(2, MP2(cells=4, graded=True))) == 6

@@ -1,0 +1,211 @@
+"""`uv run python -m benchmarks.optimization`: methods that look for their hole, on scenes and on photographs.
+
+On scenes with two objects each object's class is explained: is the heatmap's maximum on the right object, and
+is the hole the object's silhouette? On photographs heatmaps are compared with boxes. Results are kept under
+`runs/optimization`, so that the command can be broken off and goes on where it was.
+"""
+
+import argparse
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from attribution import MP2, DSSRPlus, ExtremalPerturbation, Fido, MaskedScore, MeaningfulPerturbation
+from attribution.optimize import OptimizingExplainer
+from attribution.precision import prepare
+from benchmarks.holes import ASSETS, WORLD
+from benchmarks.localization import errors, hits, interval, truths
+from benchmarks.lockstep import measure
+from benchmarks.report import Found, kept, table, write
+from infill import Filler
+from models.classifiers import ImageClassifier, load_classifier
+from models.scenes import draw
+from studio.images import read_picture
+from studio.registry import build_filler
+
+RUNS = Path("runs/optimization")
+LOT = 8
+"""Images that are explained together and kept in one file."""
+PLACED = replace(MP2(graded=True), slope="logit", blend=0.25)
+"""MP2 whose derivative is that of the logit, a quarter of the way towards the fill."""
+
+
+def methods(options: argparse.Namespace) -> dict[str, tuple[OptimizingExplainer, str]]:
+    """Name by name a method and its filler."""
+    steps = options.steps
+    fido = Fido(steps=options.fido_steps, samples=options.fido_samples, lr=0.05 * 300 / options.fido_steps)
+    return {
+        "MP / blur": (MeaningfulPerturbation(steps=steps), "blur"),
+        "MP2 / blur": (MP2(graded=True), "blur"),
+        "MP2-G": (MP2(graded=True), "inpaint"),
+        "MP2-G, logit, blend 0.25": (PLACED, "inpaint"),
+        "FIDO SSR / inpaint": (fido, "inpaint"),
+        "extremal / blur": (ExtremalPerturbation(steps=steps, lr=0.08), "blur"),
+        "DSSR+ / noise": (DSSRPlus(steps=options.dssr_steps), "noise"),
+        "DSSR+ / blur": (DSSRPlus(steps=options.dssr_steps), "blur"),
+    }
+
+
+def found(score: MaskedScore, method: OptimizingExplainer) -> Found:
+    """What a method finds on some images: heatmaps, holes and figures, one row an image."""
+    started = time.perf_counter()
+    outcome = method.optimize(score)
+    seconds = (time.perf_counter() - started) / len(score)
+    figures = {
+        name: getattr(outcome, name).float().numpy()
+        for name in ("clean", "left", "kept", "floor", "reached", "steps", "looks", "fills")
+    }
+    return {
+        "heatmap": outcome.heatmap.numpy().astype(np.float16),
+        "hole": np.packbits(outcome.hole[:, 0].numpy() > 0, axis=-1),
+        "seconds": np.full(len(score), seconds),
+        **figures,
+    }
+
+
+def explained(
+    folder: Path, name: str, method: OptimizingExplainer, filler: Filler, score: MaskedScore
+) -> Found:
+    """The same for any number of images, lot by lot, each kept once it is there."""
+    settings = f"{type(method).__name__}-{sha256(repr(asdict(method)).encode()).hexdigest()[:8]}"  # type: ignore[call-overload]
+    parts = []
+    lots = range(0, len(score), LOT)
+    for first in tqdm(lots, desc=name, mininterval=10):
+        part = replace(score.part(slice(first, first + LOT)), filler=filler)
+        path = folder / f"{name.replace(' / ', '-').replace(' ', '_')}-{settings}" / f"{first:04d}.npz"
+        parts.append(kept(path, partial(found, part, method)))
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def scored(classifier: ImageClassifier, images: Tensor, targets: Sequence[int]) -> tuple[MaskedScore, Tensor]:
+    """The score of those images whose target is above chance, and which they are."""
+    fast = prepare(classifier, "float32", images[:1])
+    score = MaskedScore(images, targets, fast, batch_size=16)
+    above = (score.clean > score.chance).nonzero()[:, 0]
+    return MaskedScore(images[above], score.target[above], fast, batch_size=16), above  # type: ignore[index]
+
+
+def overlap(holes: np.ndarray, silhouettes: np.ndarray) -> np.ndarray:
+    """Image by image the intersection of hole and silhouette over their union."""
+    both = (holes & silhouettes).sum((1, 2))
+    return both / np.maximum((holes | silhouettes).sum((1, 2)), 1)
+
+
+def costs(one: Found) -> list[object]:
+    """Whether chance was reached, the hole's area, and what it took."""
+    area = np.unpackbits(one["hole"], axis=-1).mean((1, 2))
+    return [
+        f"{100 * one['reached'].mean():.0f} %", f"{100 * area.mean():.1f} %",
+        *(f"{one[name].mean():.0f}" for name in ("steps", "looks", "fills")), f"{one['seconds'].mean():.1f}",
+    ]  # fmt: skip
+
+
+SCENES_ONLY = ("extremal / blur", "DSSR+ / noise")
+COSTS = ("at chance", "area", "steps", "composites", "fills", "seconds")
+
+
+def on_scenes(options: argparse.Namespace, names: Iterable[str]) -> str:
+    """Both objects of every scene as target: pointing and overlap."""
+    scenes = [draw(index, WORLD, objects=2) for index in range(options.scenes)]
+    images = torch.stack([scene.image for scene in scenes]).repeat_interleave(2, 0)
+    targets = [label for scene in scenes for label in scene.labels]
+    score, above = scored(load_classifier("scenes"), images, targets)
+    silhouettes = torch.cat([scene.silhouettes for scene in scenes])[above].numpy()
+    rows: list[list[object]] = []
+    for name in names:
+        method, filler = methods(options)[name]
+        one = explained(
+            RUNS / f"scenes-{len(score)}", name, method, build_filler(filler, {}, images[0], "auto"), score
+        )
+        flat = one["heatmap"].reshape(len(one["heatmap"]), -1).argmax(1)
+        hit = np.take_along_axis(silhouettes.reshape(len(flat), -1), flat[:, None], 1)[:, 0].astype(float)
+        shared = overlap(np.unpackbits(one["hole"], axis=-1).astype(bool), silhouettes)
+        rows.append([name, interval(hit), interval(shared), *costs(one)])
+        print(rows[-1], flush=True)
+    title = (
+        f"## Scenes with two objects\n\n{len(above)} objects of {len(scenes)} scenes; "
+        f"{len(targets) - len(above)} are left out, whose class is at chance in the classifier's eyes. "
+        "MP2's heatmap is the graded one.\n\n"
+    )
+    header = ["method", "maximum in the object, % (higher)", "IoU of the hole, % (higher)", *COSTS]
+    return title + table(header, rows)
+
+
+def on_photographs(options: argparse.Namespace, names: Iterable[str]) -> str:
+    """Localization of the top class in correctly classified photographs."""
+    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    chosen: list[tuple[Tensor, tuple[int, int], int, Tensor]] = []
+    for name, (label, boxes) in truths().items():
+        image = read_picture(ASSETS / "imagenet_val" / "images" / name).image
+        view = classifier.view(image)
+        with torch.inference_mode():
+            if int(classifier(view[None]).argmax()) == label:
+                chosen.append((view, (image.shape[1], image.shape[2]), label, boxes))
+        if len(chosen) == options.photographs:
+            break
+    score, above = scored(classifier, torch.stack([one[0] for one in chosen]), [one[2] for one in chosen])
+    kept_ones = [chosen[i] for i in above.tolist()]
+    rows: list[list[object]] = []
+    for name in names:
+        method, filler = methods(options)[name]
+        built = build_filler(filler, {}, score.image[0], "auto")
+        one = explained(RUNS / f"photographs-{len(score)}", name, method, built, score)
+        maps = [
+            classifier.to_input(torch.from_numpy(heatmap).float(), size)
+            for heatmap, (_, size, _, _) in zip(one["heatmap"], kept_ones, strict=True)
+        ]
+        boxes = [boxes for _, _, _, boxes in kept_ones]
+        fold = [i % 2 for i in range(len(maps))]
+        left = [f"{one[key].mean():.3f}" for key in ("left", "kept", "floor")]
+        rows.append(
+            [name, interval(errors(maps, boxes, fold)), interval(hits(maps, boxes)), *left, *costs(one)]
+        )
+        print(rows[-1], flush=True)
+    header = ["method", "localization error, % (lower)", "pointing, % (higher)",
+              "p, hole filled", "p, rest filled", "p, all filled", *COSTS]  # fmt: skip
+    return f"## Photographs, MobileNetV2\n\n{len(kept_ones)} photographs.\n\n" + table(header, rows)
+
+
+def main() -> None:
+    """Run everything and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=200)
+    parser.add_argument("--photographs", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=100, help="Of MP and extremal perturbation.")
+    parser.add_argument("--dssr-steps", type=int, default=60)
+    parser.add_argument("--fido-steps", type=int, default=30)
+    parser.add_argument("--fido-samples", type=int, default=4)
+    parser.add_argument(
+        "--only", choices=["scenes", "photographs", "speed"], help="Compute, and write no table."
+    )
+    parser.add_argument("--methods", nargs="+", help="Only these rows, for --only.")
+    options = parser.parse_args()
+    names = list(options.methods or methods(options))
+    large = [name for name in names if name not in SCENES_ONLY]
+    parts = {
+        "scenes": partial(on_scenes, options, names),
+        "photographs": partial(on_photographs, options, large),
+        "speed": measure,
+    }
+    if options.only:
+        print(parts[options.only]())
+        return
+    body = (
+        f"MP and extremal perturbation with {options.steps} steps, DSSR+ with {options.dssr_steps}, FIDO "
+        f"with {options.fido_steps} of {options.fido_samples} samples (the papers: 300, 800, 300, 300 of 8); "
+        '± is a 95 % interval of the mean. "All filled" is the probability when nothing but fill is left.\n\n'
+    )
+    write("optimization", "Methods that look for their hole", "python -m benchmarks.optimization",
+          body + "\n\n".join(part() for part in parts.values()))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
