@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from studio import version
+from studio.options import FILES, HOW, WHAT, given
 from studio.train import train
 
 
@@ -20,57 +22,80 @@ def infill() -> None:
     """Explain an image classifier by removing parts of the image."""
 
 
-_FILES = click.Path(path_type=Path)
-
-
 @infill.command()
-@click.argument("images", nargs=-1, type=_FILES, metavar="[IMAGE]...")
-@click.option(
-    "--scene", type=int, default=None, help="Explain this drawn scene, if no image is given. [default: 1]"
+@click.argument("images", nargs=-1, type=FILES, metavar="[IMAGE]...")
+@given(
+    *WHAT,
+    click.option(
+        "--method",
+        "methods",
+        multiple=True,
+        help="See `infill list`; may be given more than once. [default: sp, lime, rise]",
+    ),
+    click.option(
+        "--filler",
+        "fillers",
+        multiple=True,
+        help="What fills the holes; see `infill list`. [default: gray, blur, inpaint]",
+    ),
+    *HOW,
+    click.option("--paper", is_flag=True, help="The papers' settings; else quicker ones (it says which)."),
+    click.option("--trace", is_flag=True, help="Also write the steps of optimizing methods as GIFs."),
 )
-@click.option("--classifier", help="scenes, or a torchvision network such as resnet50. [default: scenes]")
-@click.option("--weights", type=_FILES, help="The classifier's weights: safetensors, or a saved state dict.")
-@click.option(
-    "--method", "methods", multiple=True, help="sp, lime or rise; may be given more than once. [default: all]"
-)
-@click.option(
-    "--filler",
-    "fillers",
-    multiple=True,
-    help="What fills the holes; see `infill list`. [default: gray, blur, inpaint]",
-)
-@click.option(
-    "--target", default="top1", show_default=True, help="The class to explain: index, name or top1."
-)
-@click.option("--out", type=_FILES, default="infill-out", show_default=True, help="Folder for the results.")
-@click.option("--seed", type=int, default=0, show_default=True, help="For all that is drawn by chance.")
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, ...; auto takes a GPU if there is one."
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16", "auto"]),
-    default="auto",
-    show_default=True,
-    help="auto is bfloat16 where the hardware has it.",
-)
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Sets the memory needed."
-)
-@click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41.")
-@click.option("--paper", is_flag=True, help="The papers' settings; without it quicker ones (it says which).")
 def explain(**asked: Any) -> None:
     """Explain IMAGEs (or a drawn scene) with every method and every filler.
 
     Writes explain.png, heatmaps.npz and explain.json; with several images, into a folder for each.
     """
-    if asked["images"] and asked["scene"] is not None:
-        raise click.UsageError("give images or --scene, not both")
-    try:
-        from studio.explain import Request
+    _one_source(asked["images"], asked["scene"])
+    with _stoppable():
         from studio.explain import explain as run
+        from studio.job import Request
 
-        run(Request(**{key: value for key, value in asked.items() if value not in (None, ())}), click.echo)
+        run(Request(**_said(asked)), click.echo)
+
+
+@infill.command()
+@click.argument("image", required=False, type=FILES)
+@given(
+    *WHAT,
+    click.option(
+        "--method", default="mp2", show_default=True, help="An optimizing method; see `infill list`."
+    ),
+    click.option(
+        "--filler", default="inpaint", show_default=True, help="What fills the hole; see `infill list`."
+    ),
+    *HOW,
+)
+def counterfactual(image: Path | None, method: str, filler: str, **asked: Any) -> None:
+    """Find the smallest removal that takes the class of IMAGE (or a drawn scene) away.
+
+    Writes counterfactual.png, and by itself the image without the class as counterfactual-image.png and what
+    was removed (white) as hole.png, both as the classifier sees them; counterfactual.json holds the numbers.
+    """
+    images = (image,) if image else ()
+    _one_source(images, asked["scene"])
+    with _stoppable():
+        from studio.counterfactual import counterfactual as run
+        from studio.job import Request
+
+        run(Request(images=images, methods=(method,), fillers=(filler,), **_said(asked)), click.echo)
+
+
+def _one_source(images: Sequence[Path], scene: int | None) -> None:
+    if images and scene is not None:
+        raise click.UsageError("give images or --scene, not both")
+
+
+def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was said; the rest is left to the request's own defaults."""
+    return {key: value for key, value in asked.items() if value not in (None, ())}
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt:
         raise click.Abort from None  # click itself would add an empty line
 

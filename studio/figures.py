@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 
-from studio.sheet import DPI, INK, Sheet, bare
+from studio.cells import BAR, GAP, HEAT, SHOWN, TITLE, Cell, draw_shown
+from studio.heat import mapping, overlay, within
+from studio.sheet import FAINT, INK, Sheet, any_script, bare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
 
 # All lengths are inches, measured from the top left.
-STAMP, TITLE, GAP, MARGIN = 1.04, 0.3, 0.12, 0.25
-HEAT = 2 * STAMP + TITLE
-BAR, ROW_LABEL, HEAD, COLUMN_HEAD, BARS = 0.66, 0.5, 0.8, 0.62, 3.4
-_NOISE = 1e-6
-FAINT, WRONG = "#777777", "#b03030"
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One composite that the method looked at, in the classifier's view."""
-
-    image: Float[ndarray, "c c 3"]
-    hole: Float[ndarray, "c c"]
-    probability: float
-    label: str
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """What one method finds with one filler; the heatmap has the input's size."""
-
-    heatmap: Float[ndarray, "h w"]
-    samples: Sequence[Sample]
+MARGIN, ROW_LABEL, HEAD, COLUMN_HEAD, BARS = 0.25, 0.5, 0.8, 0.62, 3.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +57,14 @@ class Page:
 
 def draw(page: Page, path: Path) -> None:
     """Draw the page and write it as PNG."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # labels may be in any script
-        sheet = _laid_out(page)
-        sheet.figure.savefig(path, format="png", dpi=DPI)
+    with any_script():
+        _laid_out(page).save(path)
 
 
 def _laid_out(page: Page) -> Sheet:
     height, width = page.image.shape[:2]
     heat = HEAT * min(max(width / height, 0.5), 1.5)
-    cell = heat + BAR + 2 * STAMP + GAP
+    cell = heat + BAR + SHOWN
     columns = len(page.methods) * (cell + 2 * GAP) - 2 * GAP
     panels = (1 + len(page.truth)) * (heat + 2 * GAP)
     sheet_width = 2 * MARGIN + ROW_LABEL + max(columns, panels + BARS)
@@ -142,64 +117,18 @@ def _bars(sheet: Sheet, page: Page, x: float, y: float) -> None:
 
 def _cell(sheet: Sheet, page: Page, cell: Cell, corner: tuple[float, float], heat: float) -> None:
     x, y = corner
-    seen = _seen(page)
-    mapping = _mapping(cell.heatmap, seen)
-    axes = sheet.picture(x, y + TITLE, heat, HEAT, _overlay(page.image, cell.heatmap, seen, mapping))
+    seen = within(page.box, page.image.shape[:2])
+    colors = mapping(cell.heatmap, seen)
+    axes = sheet.picture(x, y + TITLE, heat, HEAT, overlay(page.image, cell.heatmap, seen, colors))
     _outline_view(axes, page)
     bar = sheet.axes(x + heat + 0.06, y + TITLE, 0.09, HEAT)
-    low, high = mapping.get_clim()
+    low, high = colors.get_clim()
     ticks = [low, (low + high) / 2, high]
-    scale = sheet.figure.colorbar(mapping, cax=bar, ticks=ticks)
+    scale = sheet.figure.colorbar(colors, cax=bar, ticks=ticks)
     scale.ax.set_yticklabels([_number(tick, high - low) for tick in ticks])
     scale.ax.tick_params(labelsize=6.5, length=2, pad=1.5, colors=INK)
     scale.outline.set_visible(False)
-    for i, sample in enumerate(cell.samples):
-        place = x + heat + BAR + (i % 2) * (STAMP + GAP), y + (i // 2) * (STAMP + TITLE)
-        _stamp(sheet, sample, place, page.target)
-
-
-def _stamp(sheet: Sheet, sample: Sample, corner: tuple[float, float], target: str) -> None:
-    x, y = corner
-    right = sample.label == target
-    sheet.text(x, y + 0.05, f"p {sample.probability:.3f}", 6.5, STAMP, weight="bold")
-    sheet.text(x, y + 0.16, sample.label, 6.5, STAMP, color=INK if right else WRONG)
-    axes = sheet.picture(x, y + TITLE, STAMP, STAMP, sample.image)
-    if sample.hole.min() < 0.5 < sample.hole.max():
-        axes.contour(sample.hole, levels=[0.5], colors="#ffee55", linewidths=0.45)
-
-
-def _mapping(heatmap: ndarray, seen: ndarray) -> ScalarMappable:
-    """Return the colors of the values that are seen: red above white, blue below, equally far.
-
-    White is 0 where a map has both signs. A map that stays away from 0 (RISE: expected scores) is shown
-    around its mean; its color bar says so. What is smaller than rounding errors stays white.
-    """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    values = heatmap[seen] if seen.any() else np.zeros(1)
-    center = 0.0 if values.min() <= 0 <= values.max() else float(values.mean())
-    reach = float(np.abs(values - center).max())
-    reach = reach if reach > _NOISE else 1.0
-    return ScalarMappable(Normalize(center - reach, center + reach), "RdBu_r")
-
-
-def _seen(page: Page) -> Bool[ndarray, "h w"]:
-    """Return which pixels of the image the classifier sees."""
-    left, top, right, bottom = page.box
-    y, x = (np.arange(side) + 0.5 for side in page.image.shape[:2])
-    return ((y >= top) & (y < bottom))[:, None] & ((x >= left) & (x < right))
-
-
-def _overlay(
-    image: ndarray, heatmap: ndarray, seen: ndarray, mapping: ScalarMappable
-) -> Float[ndarray, "h w 3"]:
-    """Lay the colors over the gray image, the stronger the farther they are from white."""
-    gray = 0.25 + 0.75 * (image @ np.array([0.299, 0.587, 0.114]))[..., None]
-    colors = mapping.to_rgba(heatmap)[..., :3]
-    strength = np.abs(2 * np.clip(mapping.norm(heatmap), 0, 1) - 1)
-    opacity = (seen * (0.3 + 0.55 * np.sqrt(strength)))[..., None]
-    return np.asarray(gray * (1 - opacity) + colors * opacity)
+    draw_shown(sheet, cell, (x + heat + BAR, y), page.target)
 
 
 def _outline_view(axes: Axes, page: Page) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from studio.registry import FILLERS, METHODS, Entry
+from studio.registry import FILLERS, OPTIMIZING, SAMPLING, Entry
 
 
 def lines(every: bool) -> Iterator[str]:
     """Yield methods, fillers and classifiers; ``every`` names all of torchvision's networks (slower)."""
     yield "methods"
-    yield from (_entry(name, entry) for name, entry in METHODS.items())
+    yield from (_entry(name, entry) for name, entry in SAMPLING.items())
+    yield ""
+    yield "optimizing methods (also for counterfactual and --trace)"
+    yield from (_entry(name, entry) for name, entry in OPTIMIZING.items())
     yield ""
     yield "fillers"
     for name, entry in FILLERS.items():

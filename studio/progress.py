@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,12 +39,17 @@ class Progress:
             )
 
     @contextmanager
-    def run(self, name: str) -> Iterator[None]:
-        """One run of the job; a line tells its end if there is no bar."""
+    def run(self, name: str) -> Iterator[Callable[[int], object]]:
+        """One run of the job; a line tells its end if there is no bar.
+
+        A run that ends early may tell what this yields how many composites there were.
+        """
         self._bar.set_description(name)
         self._before, begun = self._done, time.perf_counter()
-        yield
+        told: list[int] = []
+        yield told.append
         seconds, count = time.perf_counter() - begun, self._done - self._before
+        count = told[-1] if told else count
         if not self.live:
             share = f"{100 * self._done // max(self._total, 1)} %"
             print(f"{share:>5}  {name}: {count} composites in {seconds:.1f} s", file=sys.stderr, flush=True)

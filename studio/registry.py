@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from studio.settings import known, settable, typed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attribution.explainer import SamplingExplainer
+    from attribution import Explainer
     from infill import Filler
     from models.classifiers import ImageClassifier
 
 Settings: TypeAlias = Mapping[str, Mapping[str, str]]
 """For each method and filler what ``--set`` says of it: field and value, as written."""
+
+Preset: TypeAlias = Literal["paper", "quick", "smallest"]
+"""Settings to start from: the papers', those for a small machine, or those for the smallest removal."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Entry:
         source: Where it is from.
         fixed: What makes the class the thing of this name; not to be set.
         quick: Settings that make it affordable on a small machine; the class's own are the paper's.
+        smallest: What is set beside the quick ones where the smallest removal is asked for.
+        draws: Whether what it fills is drawn by chance, hole by hole.
     """
 
     place: str
@@ -39,6 +44,8 @@ class Entry:
     source: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
+    smallest: Mapping[str, Any] = field(default_factory=dict)
+    draws: bool = False
 
     def load(self) -> Any:
         """Import and return the class."""
@@ -55,7 +62,7 @@ _INPAINTER = {
     "multiple": 8,
 }
 
-METHODS: Mapping[str, Entry] = {
+SAMPLING: Mapping[str, Entry] = {
     "sp": Entry(
         "attribution:SlidingPatch",
         "slide a patch over the image",
@@ -74,7 +81,80 @@ METHODS: Mapping[str, Entry] = {
         "Petsiuk et al. 2018",
         quick={"masks": 1000},
     ),
+    "pda": Entry(
+        "attribution:PredictionDifference",
+        "slide a patch, weigh the evidence in bits",
+        "Zintgraf et al. 2017",
+        quick={"patch": 29, "stride": 16, "samples": 4},
+    ),
 }
+"""Methods that score holes which are known beforehand."""
+
+OPTIMIZING: Mapping[str, Entry] = {
+    "mp": Entry(
+        "attribution:MeaningfulPerturbation",
+        "learn a smooth hole that takes the class away",
+        "Fong & Vedaldi 2017",
+        quick={"steps": 100},
+    ),
+    "mp-code": Entry(
+        "attribution:MeaningfulPerturbation",
+        "mp as published in code: the image moves under its hole",
+        "Agarwal & Nguyen 2020",
+        {"jittered": "image"},
+        quick={"steps": 100},
+    ),
+    "mp2": Entry(
+        "attribution:MP2",
+        "remove cells two by two until the class is gone",
+        "Agarwal & Nguyen 2020",
+        quick={"graded": True},
+        smallest={"prune": True, "slope": "logit", "blend": 0.25},
+    ),
+    "mp2-norm": Entry(
+        "attribution:MP2",
+        "mp2 by the size of the derivative, whatever its sign",
+        "Agarwal & Nguyen 2020",
+        {"rank": "norm"},
+        quick={"graded": True},
+        smallest={"prune": True},
+    ),
+    "fido": Entry(
+        "attribution:Fido",
+        "learn from random holes what may be dropped",
+        "Chang et al. 2019",
+        quick={"steps": 60, "samples": 4},
+        smallest={"region": "sdr"},
+    ),
+    "fido-cells": Entry(
+        "attribution:Fido",
+        "fido with coins and penalty on the coarse cells, as a probability",
+        "Chang et al. 2019",
+        {"drawn": "coarse", "penalized": "coarse", "odds": False},
+        quick={"steps": 60, "samples": 4},
+        smallest={"region": "sdr"},
+    ),
+    "extremal": Entry(
+        "attribution:ExtremalPerturbation",
+        "find the best smooth region of a given area",
+        "Fong et al. 2019",
+        quick={"steps": 150, "lr": 0.05},
+        smallest={"variant": "delete"},
+    ),
+    "ssr": Entry(
+        "attribution:SSR", "find the pixels that suffice for the class", "Gu 2020", quick={"steps": 100}
+    ),
+    "sdr": Entry(
+        "attribution:SDR", "find the pixels whose removal destroys the class", "Gu 2020", quick={"steps": 100}
+    ),
+    "dssr": Entry("attribution:DSSR", "ssr and sdr at once", "Gu 2020", quick={"steps": 100}),
+    "dssr-plus": Entry(
+        "attribution:DSSRPlus", "dssr with compact and robust regions", "Gu 2020", quick={"steps": 100}
+    ),
+}
+"""Methods that look for their hole step by step."""
+
+METHODS: Mapping[str, Entry] = {**SAMPLING, **OPTIMIZING}
 
 FILLERS: Mapping[str, Entry] = {
     "gray": Entry("infill:Gray", "ImageNet's mean color", "Agarwal & Nguyen 2020"),
@@ -85,12 +165,17 @@ FILLERS: Mapping[str, Entry] = {
     "mean-local": Entry(
         "infill:Mean", "mean color around each pixel", "Chang et al. 2019", {"kind": "local"}
     ),
-    "noise": Entry("infill:Noise", "uniform noise", "Agarwal & Nguyen 2020", {"kind": "uniform"}),
+    "noise": Entry("infill:Noise", "uniform noise", "Agarwal & Nguyen 2020", {"kind": "uniform"}, draws=True),
     "noise-gaussian": Entry(
-        "infill:Noise", "white noise around gray", "Du et al. 2018", {"kind": "gaussian"}
+        "infill:Noise", "white noise around gray", "Du et al. 2018", {"kind": "gaussian"}, draws=True
     ),
-    "noise-color": Entry("infill:Noise", "a random color and noise", "Chang et al. 2019", {"kind": "color"}),
+    "noise-color": Entry(
+        "infill:Noise", "a random color and noise", "Chang et al. 2019", {"kind": "color"}, draws=True
+    ),
     "blur": Entry("infill:Blur", "the image, blurred", "Fong & Vedaldi 2017"),
+    "marginal": Entry(
+        "infill:Marginal", "sampled from what surroundings make likely", "Zintgraf et al. 2017", draws=True
+    ),
     "telea": Entry("infill:Telea", "fast marching from the hole's rim", "Telea 2004"),
     "ns": Entry("infill:NavierStokes", "continue lines of equal brightness", "Bertalmio et al. 2001"),
     "biharmonic": Entry("infill:Biharmonic", "the smoothest surface through the rim", "Damelin & Hoang 2018"),
@@ -100,8 +185,8 @@ FILLERS: Mapping[str, Entry] = {
 }
 
 
-def build_method(name: str, settings: Settings, seed: int = 0, *, paper: bool = True) -> SamplingExplainer:
-    """Return the method of this name, as its paper has it, or else quick.
+def build_method(name: str, settings: Settings, seed: int = 0, preset: Preset = "paper") -> Explainer:
+    """Return the method of this name, as its paper has it, or with another preset.
 
     ``seed`` is for those that draw. What the settings say goes before both.
 
@@ -109,9 +194,19 @@ def build_method(name: str, settings: Settings, seed: int = 0, *, paper: bool = 
         ValueError: if the name, a field or a value is unknown or out of range.
     """
     entry = METHODS[known(name, METHODS, "method")]
-    special = {"seed": seed, **({} if paper else entry.quick)}
-    method: SamplingExplainer = _build(name, entry, special, settings)
+    quick = {} if preset == "paper" else entry.quick
+    smallest = entry.smallest if preset == "smallest" else {}
+    method: Explainer = _build(name, entry, {"seed": seed, **quick, **smallest}, settings)
     return method
+
+
+def optimizes(name: str) -> bool:
+    """Return whether the method of this name looks for its hole step by step.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    return known(name, METHODS, "method") in OPTIMIZING
 
 
 def build_filler(name: str, settings: Settings, image: Tensor, precision: str = "float32") -> Filler:
@@ -147,40 +242,6 @@ def build_classifier(name: str | None, weights: Path | None) -> ImageClassifier:
     if name not in (None, "scenes"):
         known(name, ["scenes", *architectures.names()], "classifier", listed="see `infill list --all`")
     return load_classifier(name, weights)
-
-
-def shortcuts(names: Iterable[str], settings: Settings) -> str:
-    """Return in a line where the quick settings of these methods differ from their papers'."""
-    told = []
-    for name in names:
-        defaults = {field.name: field.default for field in dataclasses.fields(METHODS[name].load())}
-        for key, value in METHODS[name].quick.items():
-            if key not in settings.get(name, {}):
-                told.append(f"{name}.{key} {value} (paper: {defaults[key]})")
-    return ", ".join(told)
-
-
-def parse_settings(pairs: Sequence[str], used: Sequence[str]) -> Settings:
-    """Sort texts like ``sp.patch=41`` by the methods and fillers that are ``used``, and check them all.
-
-    Raises:
-        ValueError: if a text has another form, or names what is unknown or not used.
-    """
-    settings: dict[str, dict[str, str]] = {}
-    for pair in pairs:
-        place, equals, value = pair.partition("=")
-        name, dot, field_name = place.partition(".")
-        if not (name and dot and field_name and equals):
-            raise ValueError(f"--set: expected NAME.FIELD=VALUE, as in sp.patch=41, got {pair!r}")
-        known(name, [*METHODS, *FILLERS], "method or filler in --set")
-        # LIME's superpixels serve mean-segment too.
-        if name not in used and not (name == "lime" and "mean-segment" in used):
-            raise ValueError(f"--set {pair}: {name} is not used here; used: {', '.join(used)}")
-        settings.setdefault(name, {})[field_name] = value
-    for name, texts in settings.items():
-        entry = {**METHODS, **FILLERS}[name]
-        typed(name, settable(entry.load(), entry.fixed), texts)
-    return settings
 
 
 def _build(name: str, entry: Entry, special: Mapping[str, Any], settings: Settings) -> Any:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 130
-INK = "#222222"
+INK, FAINT = "#222222", "#777777"
 
 
 class Sheet:
@@ -24,6 +28,10 @@ class Sheet:
 
         self.width, self.height = width, height
         self.figure: Figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+
+    def save(self, path: Path) -> None:
+        """Write it as PNG."""
+        self.figure.savefig(path, format="png", dpi=DPI)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         """Place empty axes."""
@@ -43,6 +51,14 @@ class Sheet:
         axes.imshow(image, interpolation="nearest" if max(image.shape[:2]) < 64 else "auto", vmin=0, vmax=1)
         bare(axes)
         return axes
+
+
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Do not warn of letters that the font lacks: labels may be in any script."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
 
 
 def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str:

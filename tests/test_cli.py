@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from command import Run, refused, runner, saved_photograph
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -21,7 +20,8 @@ from attribution import Lime, MaskedScore, SlidingPatch
 from infill import Blur
 from models import scene_classifier, scenes
 from models.classifiers import load_classifier
-from studio.cli import infill, main
+from studio.cli import infill
+from studio.registry import FILLERS, METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["--set", "sp.stride=48", "--set", "lime.samples=6", "--set", "rise.masks=6"]
@@ -31,50 +31,16 @@ MAIN = "from studio.cli import main; main()"
 SP = ["--method", "sp", "--set", "sp.stride=64", "--filler", "gray"]
 
 
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Said]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs ``infill explain`` in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object, command: str = "explain") -> Said:
-        try:
-            main([command, *map(str, arguments)])
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return Said(code, *capsys.readouterr())
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture
 def photograph(tmp_path: Path) -> Path:
-    """A scene on a wider canvas, in another size than the classifier's."""
-    scene = scenes.draw(6).image
-    wide = torch.nn.functional.pad(scene, (40, 60), value=0.4)
-    pixels = (wide.permute(1, 2, 0) * 255).round().byte().numpy()
-    path = tmp_path / "photo.png"
-    Image.fromarray(pixels).resize((400, 280)).save(path)
-    return path
-
-
-def refused(said: Said, message: str) -> None:
-    """Check for exit code 2, one line on stderr, nothing on stdout, and no new file."""
-    assert message in said.err
-    assert said.code == 2
-    assert said.err.count("\n") == 1
-    assert said.err.startswith("infill: ")
-    assert said.out == ""
-    assert not Path("infill-out").exists()
+    return saved_photograph(tmp_path)
 
 
 def test_a_scene_with_its_truth(run: Run) -> None:
@@ -222,6 +188,16 @@ def test_notes_on_reading_the_file_are_told(run: Run, photograph: Path) -> None:
         (["--scene", "x"], "'x' is not a valid integer"),
         (["--filler", "blurr"], "unknown filler 'blurr'; did you mean 'blur'? known: gray, mean,"),
         (["--method", "lyme"], "unknown method 'lyme'; did you mean 'lime'? known: sp, lime, rise"),
+        (["--method", "dsr-plus"], "unknown method 'dsr-plus'; did you mean 'dssr-plus'?"),
+        (["--method", "mp3", "--trace"], "unknown method 'mp3'; did you mean 'mp'?"),
+        (
+            ["--trace"],
+            "--trace: expected one of mp, mp-code, mp2, mp2-norm, fido, ",
+        ),
+        (["--method", "mp2", "--target", "5"], "mp2: target must be a class above chance (0.0833), got 0.0"),
+        (["--method", "sp", "--method", "mp", "--set", "mp.cells=0"], "mp: cells must be at least 1, got 0"),
+        (["--method", "mp", "--set", "mp.cells=300"], "mp: cells must be 1 to 224 in a 224 x 224 image"),
+        (["--samples", "0"], "0 is not in the range x>=1"),
         (
             ["--classifier", "resnet51"],
             "unknown classifier 'resnet51'; did you mean 'resnet50'? see",
@@ -389,8 +365,9 @@ def test_help_and_version_load_nothing_heavy(environment: dict[str, str]) -> Non
 def test_every_option_is_explained() -> None:
     text = CliRunner().invoke(infill, ["explain", "--help"]).output
     for option in ("scene", "classifier", "weights", "method", "filler", "target", "out", "seed", "device",
-                   "precision", "batch-size", "set", "paper"):  # fmt: skip
+                   "precision", "batch-size", "samples", "set", "paper", "trace"):  # fmt: skip
         assert f"--{option}" in text
+    assert "See `infill list`" in text
 
 
 def test_list_says_which_weights_are_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,7 +378,7 @@ def test_list_says_which_weights_are_here(run: Run, monkeypatch: pytest.MonkeyPa
     said = run(command="list")
     assert f"present: {scene_classifier.FILE}" in said.out
     assert "there now: resnet18-f37072fd.pth" in said.out
-    for name in ("sp", "lime", "rise", "gray", "mean-local", "inpaint", "scenes"):
+    for name in (*METHODS, *FILLERS, "scenes"):
         assert f"\n  {name} " in said.out
     every = run("--all", command="list").out
     assert "resnet18             present  resnet18-f37072fd.pth" in every

@@ -8,15 +8,33 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from studio import figures
-from studio.figures import Cell, Page, Panel, Sample, draw
+from studio import counterfactual_sheet, figures
+from studio.cells import WRONG, Cell, Course, Sample
+from studio.counterfactual_sheet import Change
+from studio.curves import COLORS
+from studio.figures import Page, Panel, draw
+from studio.heat import mapping, overlay
 from studio.sheet import Sheet, shortened
 
 LONG = "black-and-tan coonhound, a dog with a very long name indeed, and $x_1$ of them"
 
 
+COURSE = Course(
+    curves={"removed": np.linspace(0.9, 0.1, 7), "kept": np.linspace(0.2, 0.95, 7), "blended": np.ones(7)},
+    result=0.123,
+    chance=0.083,
+    notes=("100 % removed", "1000 steps", "kept 0.976", "all filled 0.123"),
+    failure="still p 0.123 with everything filled",
+)
+
+
 def page(
-    fillers: int = 2, methods: int = 2, size: tuple[int, int] = (60, 80), samples: int = 4, truth: int = 0
+    fillers: int = 2,
+    methods: int = 2,
+    size: tuple[int, int] = (60, 80),
+    samples: int = 4,
+    truth: int = 0,
+    courses: int = 0,
 ) -> Page:
     height, width = size
     rows, columns = np.mgrid[:height, :width]
@@ -38,7 +56,11 @@ def page(
         top=[(LONG, 0.7), ("tench", 0.2), ("", 0.1)],
         fillers=names_f,
         methods=names_m,
-        cells={(f, m): Cell(blob - 0.1, [stamp] * samples) for f, _ in names_f for m, _ in names_m},
+        cells={
+            (f, m): Cell(blob - 0.1, [stamp], COURSE) if j < courses else Cell(blob - 0.1, [stamp] * samples)
+            for f, _ in names_f
+            for j, (m, _) in enumerate(names_m)
+        },
         truth=[Panel(LONG, image)] * truth,
     )
 
@@ -64,33 +86,84 @@ def overlaps(sheet: Sheet) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("fillers", "methods", "size", "truth"),
+    ("fillers", "methods", "size", "truth", "courses"),
     [
-        (1, 1, (60, 80), 0),
-        (1, 1, (20, 160), 2),
-        (2, 3, (160, 20), 0),
-        (3, 3, (64, 64), 2),
-        (11, 3, (48, 64), 0),
+        (1, 1, (60, 80), 0, 0),
+        (1, 1, (20, 160), 2, 1),
+        (2, 3, (160, 20), 0, 0),
+        (3, 3, (64, 64), 2, 2),
+        (11, 3, (48, 64), 0, 0),
     ],
 )
 def test_no_text_overlaps_or_leaves_the_page(
-    fillers: int, methods: int, size: tuple[int, int], truth: int
+    fillers: int, methods: int, size: tuple[int, int], truth: int, courses: int
 ) -> None:
-    sheet = figures._laid_out(page(fillers, methods, size, truth=truth))
+    sheet = figures._laid_out(page(fillers, methods, size, truth=truth, courses=courses))
     assert overlaps(sheet) == []
 
 
-@pytest.mark.parametrize("truth", [0, 2])
-def test_no_panels_overlap_or_leave_the_page(truth: int) -> None:
-    sheet = figures._laid_out(page(2, 3, truth=truth))
+@pytest.mark.parametrize(("truth", "courses"), [(0, 0), (2, 1)])
+def test_no_panels_overlap_or_leave_the_page(truth: int, courses: int) -> None:
+    sheet = figures._laid_out(page(2, 3, truth=truth, courses=courses))
+    assert len(sheet.figure.axes) == 1 + truth + 3 + 2 * 3 * (2 + 4) - 2 * courses * 2
+    assert_apart(sheet)
+
+
+def assert_apart(sheet: Sheet) -> None:
     boxes = [axes.get_position() for axes in sheet.figure.axes]
-    assert len(boxes) == 1 + truth + 3 + 2 * 3 * (2 + 4)
     for i, box in enumerate(boxes):
         assert box.x0 >= 0
         assert box.y0 >= 0
         assert box.x1 <= 1
         assert box.y1 <= 1
         assert not any(box.padded(-1e-4).overlaps(other.padded(-1e-4)) for other in boxes[:i])
+
+
+def change(failed: bool = False, bars: int = 7) -> Change:
+    view = np.full((32, 32, 3), 0.5)
+    hole = np.zeros((32, 32))
+    hole[4:10, 8:20] = 1
+    return Change(
+        title=LONG * 3,
+        subtitle=LONG * 4,
+        verdict=LONG * 4,
+        failed=failed,
+        image=view,
+        after=Sample(view, hole, 0.123, LONG),
+        target=LONG,
+        bars=[(LONG, 0.981, 0.041), *[("tench", 0.1, 1.0)] * (bars - 1)],
+        course=COURSE,
+    )
+
+
+def test_the_sheet_of_a_counterfactual_holds_everything_apart() -> None:
+    sheet = counterfactual_sheet.laid_out(change())
+    assert overlaps(sheet) == []
+    assert_apart(sheet)
+    assert len(sheet.figure.axes) == 2 + 2 * 7 + 1
+
+
+def test_curves_have_their_colors_and_a_line_at_chance() -> None:
+    curves = counterfactual_sheet.laid_out(change()).figure.axes[-1]
+    drawn = {line.get_color(): line.get_ydata() for line in curves.lines if len(line.get_ydata()) == 7}
+    assert set(drawn) == set(COLORS.values())  # the blended one is not drawn
+    np.testing.assert_array_equal(drawn[COLORS["removed"]], COURSE.curves["removed"])
+    dashed = [line for line in curves.lines if line.is_dashed()]
+    assert [set(line.get_ydata()) for line in dashed] == [{COURSE.chance}]
+    assert curves.get_ylim() == (0, 1)
+
+
+def test_a_class_that_stays_is_told_in_red() -> None:
+    def colors(failed: bool) -> list[str]:
+        texts = counterfactual_sheet.laid_out(change(failed)).figure.texts
+        return [text.get_color() for text in texts if text.get_text().startswith(LONG)]
+
+    assert WRONG in colors(True)
+    assert WRONG not in colors(False)
+    told = [
+        text for text in figures._laid_out(page(courses=1)).figure.texts if "everything" in text.get_text()
+    ]
+    assert {(text.get_text(), text.get_color()) for text in told} == {(COURSE.failure, WRONG)}
 
 
 def test_the_png_is_written_without_warnings(tmp_path: Path) -> None:
@@ -118,8 +191,7 @@ def test_red_is_evidence_and_blue_is_against() -> None:
     heatmap[5:15, 5:15], heatmap[25:35, 25:35] = 1.0, -1.0
     seen = np.ones((40, 40), dtype=bool)
     seen[:, 36:] = False
-    mapping = figures._mapping(heatmap, seen)
-    shown = figures._overlay(gray, heatmap, seen, mapping)
+    shown = overlay(gray, heatmap, seen, mapping(heatmap, seen))
     red, blue = shown[10, 10], shown[30, 30]
     assert red[0] > red[2] + 0.2
     assert blue[2] > blue[0] + 0.2
@@ -145,7 +217,7 @@ def test_the_scale_is_symmetric_about_zero_or_else_the_mean(
     seen = np.zeros((10, 12), dtype=bool)
     seen[:, 1:11] = True
     heatmap[:5, 1:11], heatmap[5:, 1:11] = low, high
-    norm = figures._mapping(heatmap, seen).norm
+    norm = mapping(heatmap, seen).norm
     assert (norm.vmin, norm.vmax) == pytest.approx(limits)
 
 

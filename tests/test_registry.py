@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from attribution import Lime, Rise, SlidingPatch
+from attribution import MP2, DSSRPlus, Fido, Lime, Rise, SlidingPatch
 from attribution.explainer import SamplingExplainer
-from infill import Biharmonic, Blur, Filler, Gray, Learned, Mean, NavierStokes, Noise, Telea
+from attribution.optimize import OptimizingExplainer
+from infill import Biharmonic, Blur, Filler, Gray, Learned, Marginal, Mean, NavierStokes, Noise, Telea
 from studio import registry
+from studio.choices import parse_settings, shortcuts
 from studio.settings import settable, typed
 
 CLASSES = {
@@ -22,6 +24,7 @@ CLASSES = {
     "noise-gaussian": Noise,
     "noise-color": Noise,
     "blur": Blur,
+    "marginal": Marginal,
     "telea": Telea,
     "ns": NavierStokes,
     "biharmonic": Biharmonic,
@@ -30,7 +33,7 @@ CLASSES = {
 
 
 def settings(*pairs: str) -> registry.Settings:
-    return registry.parse_settings(pairs, [*registry.METHODS, *registry.FILLERS])
+    return parse_settings(pairs, [*registry.METHODS, *registry.FILLERS])
 
 
 def test_methods_are_the_papers_unless_quick() -> None:
@@ -39,18 +42,41 @@ def test_methods_are_the_papers_unless_quick() -> None:
     assert made["rise"] == Rise()
     assert isinstance(made["lime"], Lime)
     assert made["lime"].samples == Lime().samples
-    assert all(isinstance(method, SamplingExplainer) for method in made.values())
-    assert registry.build_method("sp", {}, paper=False) == SlidingPatch(stride=8)
-    assert registry.build_method("rise", {}, 5, paper=False) == Rise(masks=1000, seed=5)
+    assert made["mp2"] == MP2()
+    assert made["dssr-plus"] == DSSRPlus()
+    assert registry.build_method("sp", {}, preset="quick") == SlidingPatch(stride=8)
+    assert registry.build_method("rise", {}, 5, "quick") == Rise(masks=1000, seed=5)
+    assert registry.build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, seed=5)
+    assert registry.build_method("mp2", {}, preset="quick") == MP2(graded=True)
+
+
+def test_methods_are_of_the_kind_that_they_are_listed_as() -> None:
+    assert set(registry.METHODS) == set(registry.SAMPLING) | set(registry.OPTIMIZING)
+    for name in registry.METHODS:
+        for preset in ("paper", "quick", "smallest"):
+            method = registry.build_method(name, {}, preset=preset)
+            assert isinstance(method, SamplingExplainer) == (not registry.optimizes(name))
+            assert isinstance(method, OptimizingExplainer) == registry.optimizes(name)
+
+
+def test_the_smallest_removal_has_settings_of_its_own() -> None:
+    assert registry.build_method("mp2", {}, preset="smallest") == MP2(
+        graded=True, prune=True, slope="logit", blend=0.25
+    )
+    given = settings("mp2.prune=no", "mp2.blend=0")
+    assert registry.build_method("mp2", given, preset="smallest") == MP2(graded=True, slope="logit")
+    fido = registry.build_method("fido", {}, preset="smallest")
+    assert isinstance(fido, Fido)
+    assert (fido.region, fido.steps) == ("sdr", 60)
 
 
 def test_settings_go_before_seed_and_quick() -> None:
     given = settings("rise.seed=9", "rise.masks=20")
-    assert registry.build_method("rise", given, 5, paper=False) == Rise(masks=20, seed=9)
+    assert registry.build_method("rise", given, 5, "quick") == Rise(masks=20, seed=9)
 
 
 def test_shortcuts_tell_the_papers_values() -> None:
-    told = registry.shortcuts(["sp", "rise"], settings("rise.masks=20"))
+    told = shortcuts(["sp", "rise"], settings("rise.masks=20"))
     assert told == "sp.stride 8 (paper: 3)"
 
 
@@ -72,7 +98,7 @@ def test_every_filler_has_its_class_and_fills(image: Tensor) -> None:
 
 
 def test_segment_means_use_limes_superpixels(image: Tensor) -> None:
-    given = registry.parse_settings(["lime.segments=4"], ["sp", "mean-segment"])
+    given = parse_settings(["lime.segments=4"], ["sp", "mean-segment"])
     filler = registry.build_filler("mean-segment", given, image[0])
     assert isinstance(filler, Mean)
     assert torch.equal(filler.segments, Lime(segments=4).segment(image[0]))  # type: ignore[arg-type]
@@ -96,6 +122,16 @@ def test_the_inpainters_precision_is_a_setting(image: Tensor) -> None:
         ("sp.average=No", False),
         ("sp.placement=centers", "centers"),
         ("lime.sigma=2", 2.0),
+        ("mp.lr=0.2", 0.2),
+        ("mp2.rank=norm", "norm"),
+        ("mp2.chance=0.2", 0.2),
+        ("mp2.chance=none", None),
+        ("mp2.prune=yes", True),
+        ("fido.region=SDR", "sdr"),
+        ("extremal.variant=dual", "dual"),
+        ("dssr-plus.window=5", 5),
+        ("pda.samples=2", 2),
+        ("marginal.context=4", 4),
         ("lime.alpha=1e-2", 0.01),
         ("gray.color=0,0.5,1", (0.0, 0.5, 1.0)),
         ("inpaint.context=none", None),
@@ -129,6 +165,9 @@ def test_texts_become_the_fields_types(pair: str, value: object) -> None:
         ("blur.sigma=x", "blur.sigma: expected a number, got 'x'"),
         ("sp.average=maybe", "sp.average: expected true or false, got 'maybe'"),
         ("sp.placement=left", "sp.placement: expected 'resize' or 'centers', got 'left'"),
+        ("mp2.rank=best", "mp2.rank: expected 'descent' or 'norm', got 'best'"),
+        ("mp2.chance=x", "mp2.chance: expected a number or none, got 'x'"),
+        ("fido.step=3", "unknown field of fido 'step'; did you mean 'steps'?"),
         ("gray.color=a,b", "gray.color: expected numbers with commas between, got 'a,b'"),
         (
             "inpaint.size=1,2,3",
@@ -147,7 +186,7 @@ def test_wrong_settings_are_named(pair: str, message: str) -> None:
 
 def test_settings_of_what_is_not_used_are_refused() -> None:
     with pytest.raises(ValueError, match=r"--set blur.sigma=3: blur is not used here; used: sp, gray"):
-        registry.parse_settings(["blur.sigma=3"], ["sp", "gray"])
+        parse_settings(["blur.sigma=3"], ["sp", "gray"])
 
 
 @pytest.mark.parametrize(
@@ -155,6 +194,7 @@ def test_settings_of_what_is_not_used_are_refused() -> None:
     [
         ("sp", {"patch": "0"}, "sp: patch must be at least 1, got 0"),
         ("rise", {"keep": "1"}, "rise: keep must be between 0 and 1, got 1"),
+        ("mp2", {"blend": "1"}, "mp2: blend must be at least 0 and below 1, got 1"),
     ],
 )
 def test_values_out_of_range_are_named(name: str, texts: Mapping[str, str], message: str) -> None:
@@ -177,3 +217,5 @@ def test_unknown_names_get_the_nearest(image: Tensor) -> None:
         registry.build_classifier("zzz", None)
     with pytest.raises(ValueError, match="unknown method 'xyz'; known: sp, lime, rise"):
         registry.build_method("xyz", {})
+    with pytest.raises(ValueError, match=r"unknown method 'dssr\+'; did you mean 'dssr'"):
+        registry.optimizes("dssr+")

@@ -1,0 +1,71 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+Option: TypeAlias = Callable[[Any], Any]
+"""What adds an option to a command."""
+
+FILES = click.Path(path_type=Path)
+
+WHAT: tuple[Option, ...] = (
+    click.option("--scene", type=int, help="Explain this drawn scene, if no image is given. [default: 1]"),
+    click.option("--classifier", help="scenes, or a torchvision network such as resnet50. [default: scenes]"),
+    click.option(
+        "--weights", type=FILES, help="The classifier's weights: safetensors, or a saved state dict."
+    ),
+)
+"""What is explained, and whose sight of it."""
+
+HOW: tuple[Option, ...] = (
+    click.option(
+        "--target", default="top1", show_default=True, help="The class to explain: index, name or top1."
+    ),
+    click.option(
+        "--out", type=FILES, default="infill-out", show_default=True, help="Folder for the results."
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="For all that is drawn by chance."),
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="cpu, cuda, ...; auto takes a GPU if there is any.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "bfloat16", "auto"]),
+        default="auto",
+        show_default=True,
+        help="auto is bfloat16 where the hardware has it.",
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Sets the memory needed."
+    ),
+    click.option(
+        "--samples",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Fills of each hole to average over, for fillers that draw (marginal, noise).",
+    ),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41."
+    ),
+)
+"""How it is done, and where the results go."""
+
+
+def given(*options: Option) -> Option:
+    """Give a command these options, in this order."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

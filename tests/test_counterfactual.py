@@ -1,0 +1,144 @@
+"""``infill counterfactual``: the smallest removal that takes the class away."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command import Run, refused, runner, saved_photograph
+from PIL import Image
+
+from attribution import MP2
+from models import scenes
+
+FILES = {"counterfactual.png", "counterfactual-image.png", "hole.png", "counterfactual.json"}
+GRAY = ["--filler", "gray", "--set", "mp2.cells=8"]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``infill counterfactual`` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return runner(capsys, "counterfactual")
+
+
+def told() -> dict:
+    return json.loads(Path("infill-out/counterfactual.json").read_text("utf-8"))
+
+
+def pixels(name: str) -> np.ndarray:
+    with Image.open(Path("infill-out") / name) as image:
+        return np.asarray(image)
+
+
+def test_a_scene_loses_its_class(run: Run) -> None:
+    said = run("--scene", 3, "--set", "mp2.cells=14")
+    assert said.code == 0, said.err
+    assert {path.name for path in Path("infill-out").iterdir()} == FILES
+    found = told()
+    assert found["method"]["name"] == "mp2"
+    assert {"prune": True, "slope": "logit", "blend": 0.25}.items() <= found["method"].items()
+    assert found["filler"]["network"] == "SmallInpainter"
+    assert found["reached"] is True
+    assert found["left"] <= found["chance"] < found["clean"]
+    assert found["target"]["name"] == found["top"][0]["name"] == "heart"
+    assert found["after"]["target"]["probability"] == pytest.approx(found["left"], abs=1e-6)
+    now = found["after"]["top"][0]
+    assert now["name"] != "heart"
+    assert set(found["curves"]) == {"removed", "blended"}
+    line, files = said.out.splitlines()
+    seen = f"{now['name']} {now['probability']:.2f}"
+    change = f"heart {found['clean']:.3f} -> {found['left']:.3f} (now: {seen}), "
+    share = re.fullmatch(re.escape(change) + r"([\d.]+) % of the image removed", line)
+    assert share
+    assert float(share[1]) == pytest.approx(100 * found["area"], abs=0.05)
+    assert set(files.split()) == {f"infill-out/{name}" for name in FILES}
+    assert_the_images_agree(scenes.draw(3).image, found["area"])
+
+
+def assert_the_images_agree(view: torch.Tensor, area: float) -> None:
+    """The hole is black and white, and outside of it nothing has changed."""
+    hole, after = pixels("hole.png"), pixels("counterfactual-image.png")
+    before = (view.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    assert hole.shape == (224, 224)
+    assert set(np.unique(hole)) == {0, 255}
+    assert (hole == 255).mean() == pytest.approx(area, abs=1e-6)
+    assert after.shape == before.shape
+    assert np.array_equal(after[hole == 0], before[hole == 0])
+    assert np.abs(after[hole == 255].astype(int) - before[hole == 255]).mean() > 2
+
+
+def test_another_class_than_the_first_choice(run: Run) -> None:
+    said = run("--scene", 3, "--target", "crate", *GRAY)
+    assert said.code == 0, said.err
+    line = said.out.splitlines()[0]
+    assert line.startswith("crate 0.1")
+    assert "(now: heart 0." in line
+    assert line.endswith("; the classifier's first choice was heart 0.83")
+
+
+def test_a_class_that_cannot_be_removed_is_told_plainly(run: Run) -> None:
+    said = run("--scene", 6, "--filler", "blur", "--set", "mp2.cells=4")
+    assert said.code == 0, said.err
+    found = told()
+    assert found["reached"] is found["removable"] is False
+    ending = f"the class is not gone: chance is 0.083, still p {found['floor']:.3f} with everything filled"
+    assert said.out.splitlines()[0].endswith(ending)
+    assert {path.name for path in Path("infill-out").iterdir()} == FILES
+
+
+def test_a_class_that_is_not_removed_though_it_could_be(run: Run) -> None:
+    small = ["--set", "extremal.steps=2", "--set", "extremal.area=0.001"]
+    said = run("--scene", 4, "--filler", "noise", "--method", "extremal", *small)
+    assert said.code == 0, said.err
+    found = told()
+    assert found["method"]["variant"] == "delete"
+    assert (found["reached"], found["removable"]) == (False, True)
+    line = said.out.splitlines()[0]
+    assert "(still: " in line
+    assert line.endswith("0.1 % of the image removed; the class is not gone: chance is 0.083")
+
+
+def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path) -> None:
+    said = run(saved_photograph(tmp_path), *GRAY, "--out", "infill-out", "--set", "mp2.prune=no")
+    assert said.code == 0, said.err
+    assert pixels("hole.png").shape == (224, 224)
+    assert pixels("counterfactual-image.png").shape == (224, 224, 3)
+    assert "% of the view removed" in said.out
+    assert told()["image"]["width"] == 400
+    assert told()["method"]["prune"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "ball"], "mp2: target must be a class above chance (0.0833), got 0.0"),
+        (
+            ["--method", "sp"],
+            "--method: expected one of mp, mp-code, mp2, mp2-norm, fido, ",
+        ),
+        (["--method", "mp22"], "unknown method 'mp22'; did you mean 'mp2'?"),
+        (["--filler", "inpant"], "unknown filler 'inpant'; did you mean 'inpaint'?"),
+        (["--set", "mp.steps=3"], "--set mp.steps=3: mp is not used here; used: mp2, inpaint"),
+        (["--set", "mp2.cells=225"], "mp2: cells must be 1 to 224 in a 224 x 224 image, got 225"),
+        (["photo.png", "--scene", "3"], "give images or --scene, not both"),
+        (["photo.png", "photo.png"], "unexpected extra argument"),
+        (["nothing.png"], "image: no such file: nothing.png"),
+    ],
+)
+def test_bad_input_ends_in_one_line(arguments: list[str], message: str, run: Run) -> None:
+    refused(run(*arguments), message)
+    assert list(Path().iterdir()) == []
+
+
+def test_interruption_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MP2, "optimize", interrupted)
+    said = run("--scene", 3, *GRAY)
+    assert said.code == 130
+    assert said.err == "infill: stopped; nothing is left half-written\n"
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,133 @@
+"""The command line with optimizing methods: what it adds to the files, and the animations."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Run, runner, saved_photograph
+from PIL import Image
+
+from models import scenes
+from models.classifiers import load_classifier
+
+TINY = {
+    "mp": ("steps=2", "cells=4"),
+    "mp2": ("cells=4",),
+    "fido": ("steps=2", "samples=2", "cells=4"),
+    "extremal": ("steps=2", "step=56", "sigma=56"),
+    "ssr": ("steps=2",),
+    "sdr": ("steps=2",),
+    "dssr": ("steps=2",),
+    "dssr-plus": ("steps=2",),
+    "pda": ("patch=112", "stride=112", "samples=2"),
+}
+CURVES = {
+    "mp": {"removed"},
+    "mp2": {"removed"},
+    "fido": {"kept"},
+    "extremal": {"kept"},
+    "ssr": {"kept"},
+    "sdr": {"removed"},
+    "dssr": {"removed", "kept"},
+    "dssr-plus": {"removed", "kept"},
+}
+
+
+def tiny(*names: str) -> list[str]:
+    """The options for these methods with settings that take no time."""
+    return [
+        option
+        for name in names
+        for option in (
+            "--method",
+            name,
+            *(part for pair in TINY[name] for part in ("--set", f"{name}.{pair}")),
+        )
+    ]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``infill explain`` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return runner(capsys)
+
+
+def test_every_method_on_a_scene(run: Run) -> None:
+    said = run("--scene", 1, "--filler", "gray", "--trace", *tiny(*TINY))
+    assert said.code == 0, said.err
+    folder = Path("infill-out")
+    told = json.loads((folder / "explain.json").read_text("utf-8"))
+    assert list(told["methods"]) == list(TINY)
+    with np.load(folder / "heatmaps.npz") as maps:
+        assert sorted(maps) == sorted(
+            [f"{name}/gray" for name in TINY] + [f"{name}/gray/hole" for name in CURVES]
+        )
+        holes = {name: maps[f"{name}/gray/hole"] for name in CURVES}
+        assert all(np.isfinite(maps[name]).all() for name in maps)
+    for run_of in told["runs"]:
+        if run_of["method"] == "pda":
+            assert "reached" not in run_of
+            continue
+        name = run_of["method"]
+        hole = holes[name]
+        assert hole.dtype == np.uint8
+        assert set(np.unique(hole)) <= {0, 1}
+        assert run_of["area"] == pytest.approx(hole.mean(), abs=1e-6)
+        assert set(run_of["curves"]) == CURVES[name]
+        assert all(len(curve) == run_of["steps"] for curve in run_of["curves"].values())
+        assert run_of["reached"] == (run_of["left"] <= run_of["chance"])
+        assert run_of["removable"] == (run_of["floor"] <= run_of["chance"])
+        assert run_of["clean"] == pytest.approx(told["target"]["probability"], abs=1e-6)
+        assert run_of["composites"] == run_of["looks"] > run_of["steps"]
+        assert run_of["fills"] == run_of["left_error"] == 0
+        assert 0 <= run_of["kept"] <= 1
+    assert {path.name for path in folder.glob("*.gif")} == {f"trace-{name}-gray.gif" for name in CURVES}
+    with Image.open(folder / "trace-mp2-gray.gif") as gif:
+        steps = next(each["steps"] for each in told["runs"] if each["method"] == "mp2")
+        assert gif.n_frames == steps + 1
+        assert gif.size == (2 * 224 + 24, 224 + 38)
+    assert "trace-mp2-gray.gif" in said.out
+    assert "mp2.graded True (paper: False)" in said.out
+    assert "100 %  pda gray: 4 composites in" in said.err
+
+
+def test_holes_are_in_the_photographs_own_pixels(run: Run, tmp_path: Path) -> None:
+    said = run(saved_photograph(tmp_path), "--filler", "gray", *tiny("mp2"), "--precision", "float32")
+    assert said.code == 0, said.err
+    assert not list(Path("infill-out").glob("*.gif"))
+    with np.load("infill-out/heatmaps.npz") as maps:
+        heatmap, hole = maps["mp2/gray"], maps["mp2/gray/hole"]
+    assert hole.shape == heatmap.shape == (280, 400)
+    left, _, right, _ = load_classifier().view_box((280, 400))
+    assert not hole[:, : int(left)].any()
+    assert not hole[:, int(right) + 1 :].any()
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    (only,) = told["runs"]
+    assert hole.sum() / ((right - left) * 280) == pytest.approx(only["area"], abs=0.01)
+
+
+def test_several_fills_a_hole_where_fills_are_drawn(run: Run) -> None:
+    quick = ["--method", "sp", "--set", "sp.patch=112", "--set", "sp.stride=112", *tiny("mp2")]
+    said = run("--scene", 3, "--samples", 2, "--filler", "marginal", "--filler", "blur", *quick)
+    assert said.code == 0, said.err
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    assert told["settings"]["samples"] == 2
+    assert told["fillers"]["marginal"] == {"class": "Marginal", "context": 8}
+    errors = {each["filler"]: each["left_error"] for each in told["runs"] if each["method"] == "mp2"}
+    assert errors["marginal"] > 0
+    assert errors["blur"] == 0
+
+
+def test_it_is_said_which_of_several_images_has_no_such_class(run: Run, tmp_path: Path) -> None:
+    photograph = saved_photograph(tmp_path)
+    other = Path("other.png")
+    pixels = (scenes.draw(3).image.permute(1, 2, 0) * 255).byte().numpy()
+    Image.fromarray(pixels).save(other)
+    said = run(other, photograph, "--filler", "gray", *tiny("mp2"), "--target", "heart")
+    assert said.code == 2
+    assert said.err.splitlines()[-1].startswith(
+        "infill: photo.png, 400 x 280: mp2: target must be a class above"
+    )
+    assert [path.name for path in Path("infill-out").iterdir()] == ["other"]
