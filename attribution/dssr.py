@@ -6,6 +6,7 @@ here penalties are weights of the mean, the same for every size.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -52,7 +53,11 @@ class SSR:
         return self.optimize(score).heatmap
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step."""
+        """Return all that was found; ``watch`` is told of every step.
+
+        Raises:
+            ValueError: As for `attribution.optimize.optimize`.
+        """
 
         def loss(evidence: Tensor, sight: Sight) -> Tensor:
             return ssr(sight, evidence) + self.penalty * _share(area(evidence), evidence)
@@ -88,7 +93,11 @@ class SDR:
         return self.optimize(score).heatmap
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step."""
+        """Return all that was found; ``watch`` is told of every step.
+
+        Raises:
+            ValueError: As for `attribution.optimize.optimize`.
+        """
 
         def loss(evidence: Tensor, sight: Sight) -> Tensor:
             return sdr(sight, evidence) + self.penalty * _share(area(evidence), evidence)
@@ -137,7 +146,11 @@ class DSSR:
         return self.optimize(score).heatmap
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step."""
+        """Return all that was found; ``watch`` is told of every step.
+
+        Raises:
+            ValueError: As for `attribution.optimize.optimize`.
+        """
 
         def loss(evidence: Tensor, sight: Sight) -> Tensor:
             value = dssr(sight, evidence)
@@ -202,7 +215,7 @@ class DSSRPlus:
             weight = two_stage(sight.seen[1].scores, self.enough * sight.clean, self.small, self.penalty)
             return value + weight * _share(pooled_area(evidence, self.pool, self.pool // 2), evidence)
 
-        seen = lambda evidence: smoothed(evidence, self.window)  # noqa: E731
+        seen = partial(smoothed, window=self.window)
         return _solved(self, score, watch, loss, 1.0, ("removed", "kept"), seen)
 
     @property

@@ -45,7 +45,7 @@ class MP2:
             just above 0 at the last, bilinear between the cells; if not, it is 1 on all that was removed.
         prune: If set, cells are given back in the end, the last removed first, wherever the score stays at
             chance without them: a smaller hole, for one more look a cell.
-        upsampling: How the cells become pixels.
+        upsampling: How the cells become pixels; what is removed is binary in both cases.
         chance: At which score to stop; by default 1 / classes, see `MaskedScore.chance`.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation, though no
             image stops before a new fill has been looked at.

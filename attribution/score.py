@@ -163,7 +163,7 @@ class MaskedScore:
 
     def perturbed(
         self, hole: Hole, index: Index | None = None, generator: Chance = None
-    ) -> Float[Tensor, "n c h w"]:
+    ) -> Float[Tensor, "m c h w"]:
         """Return the composites in float32, all at once, without gradient; ``samples`` for each hole."""
         batches = self._batches(hole, index, generator)
         return torch.cat([self._removal.composites(looks) for looks in batches])
@@ -281,6 +281,7 @@ class MaskedScore:
         """Return what is asked about, at most ``batch_size`` composites at once."""
         hole = checked_hole(hole, self.image)
         rows = checked_rows(index, len(hole), self.image)
-        looks = Looks(hole, rows, self.generator() if generator is None else generator, fill, shift)
+        generator = self.generator() if generator is None else generator
+        looks = Looks(hole, rows, generator, fill, None if shift is None else shift.to(hole.device))
         looks.check(self.fills_per_hole, self.image, self.margin)
         return looks.batches(self.batch_size, self.fills_per_hole)

@@ -1,8 +1,10 @@
-"""Classifiers whose evidence is known, for tests of attribution."""
+"""Classifiers whose evidence is known, and fillers to go with them, for tests of attribution."""
+
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 
 class Linear(nn.Module):
@@ -51,6 +53,28 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))
+
+
+class Around:
+    """Fills a hole with the mean color of what is left."""
+
+    per_hole = True
+    sees_hidden = False
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Generator | None = None) -> Tensor:
+        left = ((1 - hole) * image).sum(dim=(2, 3), keepdim=True)
+        return (left / (1 - hole).sum(dim=(2, 3), keepdim=True).clamp_min(1)).expand(-1, *image.shape[1:])
+
+
+def flat(images: Tensor) -> Tensor:
+    """Logits that are the same for all images, though they have a derivative: class 1 is seen."""
+    return 0 * images.mean(dim=(2, 3))[:, :2] + torch.tensor([0.0, 1.0])
+
+
+def likeliest(classifier: nn.Module, images: Tensor) -> list[int]:
+    """The class that a classifier sees in each image: one that is above chance."""
+    with torch.no_grad():
+        return [int(target) for target in deepcopy(classifier).eval()(images).argmax(dim=1)]
 
 
 def liven(network: nn.Module) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from planted import BrightSquare, Linear, square_image
+from planted import BrightSquare, Linear, flat, square_image
 from torch import Tensor
 
 from attribution import MaskedScore, MeaningfulPerturbation
@@ -46,11 +46,6 @@ def test_the_papers_parameters_follow_a_plain_loop(smooth_image):
     torch.testing.assert_close(heatmap, expected, rtol=0, atol=1e-4)
     start = plainly(image, lambda some: curved(some).softmax(1)[:, 1], fill, 0)
     assert (expected - start).abs().mean() > 0.1, "it must have gone somewhere"
-
-
-def flat(images: Tensor) -> Tensor:
-    """Logits with the same answer for all images, though their derivative exists."""
-    return 0 * images.mean(dim=(2, 3))[:, :2] + torch.tensor([0.0, 1.0])
 
 
 @pytest.mark.parametrize("regularized", ["coarse", "full"])

@@ -1,0 +1,463 @@
+"""What all optimizing methods share: the loop, the sight of the score, and the outcome."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from planted import Around, BrightSquare, Linear, Network, flat, likeliest, square_image
+from torch import Generator, Tensor, nn
+
+from attribution import (
+    DSSR,
+    MP2,
+    SDR,
+    SSR,
+    DSSRPlus,
+    ExtremalPerturbation,
+    Fido,
+    MaskedScore,
+    MeaningfulPerturbation,
+    Outcome,
+    log_odds,
+    logit,
+)
+from attribution.optimize import OptimizingExplainer, in_log_odds
+from attribution.outcome import joined
+from attribution.sight import Sight, chessboard
+from infill import Blur, Gray, Noise, Telea, composite
+
+METHODS = {
+    "mp": MeaningfulPerturbation(8, steps=3, jitters=2),
+    "mp2": MP2(4),
+    "mp2, blended": MP2(3, blend=0.3),
+    "fido, ssr": Fido("ssr", cells=6, steps=3, samples=3),
+    "fido, sdr": Fido("sdr", cells=6, steps=3, samples=3),
+    "extremal": ExtremalPerturbation(0.2, "dual", step=4, sigma=8.0, steps=3),
+    "ssr": SSR(steps=3),
+    "sdr": SDR(steps=3),
+    "dssr": DSSR(steps=3),
+    "dssr+": DSSRPlus(4, 3, steps=3),
+}
+LOOKS = {
+    "mp": 2, "mp2": 1, "mp2, blended": 2, "fido, ssr": 3, "fido, sdr": 3, "extremal": 2,
+    "ssr": 1, "sdr": 1, "dssr": 2, "dssr+": 2,
+}  # fmt: skip
+BLACK = Gray((0.0, 0.0, 0.0))
+
+every_method = pytest.mark.parametrize("name", METHODS)
+different_methods = pytest.mark.parametrize("name", ["mp", "mp2", "fido, ssr", "extremal", "dssr+"])
+
+
+def scored(images: Tensor, filler=BLACK, network: nn.Module | None = None, **settings) -> MaskedScore:
+    network = network or Network()
+    targets = likeliest(Network(), images)
+    return MaskedScore(images, targets, network, filler, **settings)
+
+
+@dataclass(eq=False)
+class Counting:
+    """A filler that depends on the hole and counts what it is asked."""
+
+    filler: object = field(default_factory=Around)
+    per_hole: bool = True
+    sees_hidden: bool = False
+    asked: int = 0
+    holes: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Generator | None = None) -> Tensor:
+        self.asked += len(hole)
+        self.holes += list(hole)
+        return self.filler(image, hole, generator)
+
+
+@every_method
+def test_every_method_can_be_watched_and_tells_its_composites(images, name):
+    method, steps = METHODS[name], []
+    assert isinstance(method, OptimizingExplainer)
+    outcome = method.optimize(scored(images[:2]), steps.append)
+    assert isinstance(outcome, Outcome)
+    assert torch.equal(outcome.heatmap, method(scored(images[:2])))
+    most = method.composites // LOOKS[name]
+    assert len(steps) == int(outcome.steps.max()) <= most
+    assert [step.number for step in steps] == list(range(len(steps)))
+    curve = next(iter(outcome.curves.values()))
+    for step in steps:
+        assert step.index.tolist() == [i for i in range(2) if outcome.steps[i] > step.number]
+        assert len(step.hole) == len(step.fill) == len(step.scores) == len(step.index)
+        torch.testing.assert_close(step.scores, curve[step.index, step.number])
+
+
+@every_method
+@pytest.mark.parametrize("filler", [Noise(), Around()], ids=["noise", "around"])
+def test_no_image_depends_on_its_neighbors_or_on_batches(images, name, filler):
+    """Step by step: the classifier sees one image after another, so that its rounding is the same."""
+    network = Network().eval()
+    score = scored(images, filler)
+    score = replace(score, classifier=lambda some: torch.cat([network(one[None]) for one in some]))
+    together = METHODS[name].optimize(score)
+    assert_alike(METHODS[name].optimize(score[2]), together, slice(2, 3))
+    for batch_size in (2, 5):
+        assert_alike(METHODS[name].optimize(replace(score, batch_size=batch_size)), together, slice(None))
+
+
+def assert_alike(some: Outcome, all_: Outcome, rows: slice) -> None:
+    for name in ("steps", "looks", "fills", "hole"):
+        assert torch.equal(getattr(some, name), getattr(all_, name)[rows]), name
+    for name in ("heatmap", "counterfactual", "left", "kept", "floor", "clean", "chance"):
+        torch.testing.assert_close(getattr(some, name), getattr(all_, name)[rows], rtol=0, atol=1e-5)
+    for name, curve in some.curves.items():
+        expected = all_.curves[name][rows, : curve.shape[1]]
+        torch.testing.assert_close(curve, expected, rtol=0, atol=1e-5, equal_nan=True)
+
+
+@every_method
+def test_modes_of_the_caller_do_not_matter(image, name):
+    expected = METHODS[name](scored(image))
+    for mode in (torch.inference_mode(), torch.no_grad()):
+        with mode:
+            score = scored(image)
+            assert torch.equal(METHODS[name](score), expected)
+            assert not torch.is_grad_enabled()
+    assert torch.is_grad_enabled()
+
+
+@dataclass(eq=False)
+class Trained:
+    """A filler with a weight of its own, which must not learn anything."""
+
+    per_hole: bool
+    sees_hidden: bool = False
+
+    def __post_init__(self):
+        self.color = nn.Parameter(torch.full((1, 3, 1, 1), 0.1))
+        self.grad_modes = []
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Generator | None = None) -> Tensor:
+        self.grad_modes.append(torch.is_grad_enabled())
+        fill = self.color * (1 + 0.1 * hole) if self.per_hole else self.color
+        return fill.expand(len(hole), 3, *image.shape[2:])
+
+
+@different_methods
+@pytest.mark.parametrize("per_hole", [True, False])
+def test_gradients_reach_the_hole_through_the_composite_only(image, name, per_hole):
+    filler, network = Trained(per_hole), Network().train()
+    outcome = METHODS[name].optimize(scored(image, filler, network))
+    assert filler.grad_modes
+    assert not any(filler.grad_modes)
+    assert filler.color.grad is None
+    assert all(weight.grad is None and weight.requires_grad for weight in network.parameters())
+    assert all(module.training for module in network.modules())
+    assert not any(value.requires_grad for value in (outcome.heatmap, outcome.left, outcome.counterfactual))
+
+
+@different_methods
+def test_an_interruption_goes_through_and_leaves_the_model_intact(image, name):
+    network, told = Network().train(), []
+
+    def watch(step):
+        told.append(step.number)
+        raise KeyboardInterrupt
+
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    with torch.no_grad():
+        with pytest.raises(KeyboardInterrupt):
+            METHODS[name].optimize(scored(image, network=network), watch)
+        assert not torch.is_grad_enabled()
+    assert told == [0]
+    assert all(module.training for module in network.modules())
+    assert all(weight.grad is None and weight.requires_grad for weight in network.parameters())
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+
+
+@different_methods
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_progress_grows_to_all_composites(images, name, batch_size):
+    told = []
+    score = scored(images, batch_size=batch_size, progress=lambda done, total: told.append((done, total)))
+    METHODS[name].optimize(score)
+    assert {total for _, total in told} == {3 * METHODS[name].composites}
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+
+
+def test_groups_are_as_large_as_the_batch_allows(images):
+    groups, sizes, network = [], [], Network().eval()
+
+    def classifier(some: Tensor) -> Tensor:
+        sizes.append(len(some))
+        return network(some)
+
+    score = replace(scored(images, batch_size=7), classifier=classifier)
+    METHODS["fido, ssr"].optimize(score, lambda step: groups.append(step.index.tolist()))
+    assert groups == 3 * [[0, 1]] + 3 * [[2]]
+    assert max(sizes) == 6
+    groups.clear()
+    METHODS["fido, ssr"].optimize(
+        replace(score, batch_size=2), lambda step: groups.append(step.index.tolist())
+    )
+    assert groups == 3 * [[0]] + 3 * [[1]] + 3 * [[2]]
+    assert max(sizes[-5:]) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "looks", "refresh", "fresh", "samples"),
+    [
+        (SSR(steps=4), 1, 1, 4, 1),
+        (SSR(steps=4), 1, 2, 2, 1),
+        (SSR(steps=4), 1, 3, 2, 3),
+        (SSR(steps=4), 1, 9, 1, 1),
+        (DSSR(steps=4), 2, 1, 4, 2),
+        (DSSR(steps=4), 2, 2, 2, 2),
+        (MeaningfulPerturbation(8, steps=4, jitters=2), 2, 3, 2, 3),
+        (ExtremalPerturbation(0.2, "dual", step=4, sigma=8.0, steps=4), 2, 4, 1, 1),
+    ],
+)
+def test_fills_last_until_they_are_made_anew(images, method, looks, refresh, fresh, samples):
+    filler = Counting()
+    outcome = replace(method, refresh=refresh).optimize(scored(images[:2], filler, samples=samples))
+    # Two for the outlook, and of the final hole twice its own, all but the hole, and everything.
+    each = 2 + fresh * looks * samples + 4 * samples
+    assert outcome.fills.tolist() == [each, each]
+    assert filler.asked == 2 * each
+    assert outcome.looks.tolist() == 2 * [(4 * looks + 3) * samples]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Fills small holes with light and large ones with darkness: what an old fill tells is too good."""
+
+    enough: float = 0.1
+    per_hole: bool = True
+    sees_hidden: bool = False
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Generator | None = None) -> Tensor:
+        large = hole.mean(dim=(1, 2, 3), keepdim=True) >= self.enough
+        return torch.where(large, 0.0, 0.9).expand(-1, *image.shape[1:])
+
+
+@pytest.mark.parametrize("refresh", [1, 2, 3, 50])
+def test_no_image_is_done_before_a_new_fill_was_looked_at(refresh):
+    images = torch.cat([square_image(), square_image(top=4, left=4)])
+    score = MaskedScore(images, 1, BrightSquare(), Threshold())
+    outcome = MP2(10, 4, refresh=refresh).optimize(score)
+    assert outcome.reached.all()
+    assert (outcome.left <= outcome.chance).all()
+    assert (outcome.hole.mean(dim=(1, 2, 3)) >= 0.1).all()
+    for curve, steps, left in zip(outcome.curves["removed"], outcome.steps, outcome.left, strict=True):
+        assert bool((curve[: steps - 1] <= 0.5).any()) == (refresh > 1), "old fills must have been misleading"
+        torch.testing.assert_close(curve[steps - 1], left)
+
+
+@pytest.mark.parametrize("refresh", [2, 5])
+def test_old_fills_never_let_an_image_go_that_would_never_be_done(refresh):
+    score = MaskedScore(square_image(), 1, BrightSquare(), Threshold(enough=2.0))
+    outcome = MP2(5, 1, refresh=refresh).optimize(score)
+    assert not outcome.reached.any()
+    assert not outcome.removable.any()
+    assert outcome.hole.all()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [MP2(10), MeaningfulPerturbation(10, steps=20), SDR(steps=20), DSSR(steps=20)],
+    ids=["mp2", "mp", "sdr", "dssr"],
+)
+def test_a_filler_that_repeats_the_image_outside_of_the_hole_is_no_dead_end(method):
+    score = MaskedScore(square_image(), 1, BrightSquare(), Telea())
+    nothing = torch.zeros(1, 1, 40, 48)
+    assert torch.equal(Telea()(score.image, nothing).round(decimals=2), score.image.round(decimals=2))
+    outcome = method.optimize(score)
+    assert outcome.reached.all()
+    assert float(outcome.hole[..., 20:28, 30:38].mean()) > 2 * float(outcome.hole.mean())
+
+
+def test_the_outlook_is_what_the_filler_puts_into_a_chessboard(images):
+    filler = Counting()
+    sight = Sight(scored(images, filler))
+    board = chessboard(24, 32)
+    assert torch.equal(torch.stack(filler.holes[:3])[:, 0] > 0, board.expand(3, -1, -1))
+    assert torch.equal(torch.stack(filler.holes[3:])[:, 0] > 0, ~board.expand(3, -1, -1))
+    sight.begin(torch.arange(3))
+    hole = torch.zeros(3, 1, 24, 32)
+    hole[:, :, 4:9, 5:20] = 1
+    sight(hole)
+    fill = sight.seen[0].fill
+    own, outlook = Around()(images, hole), []
+    for square in (board, ~board):
+        outlook.append(Around()(images, square.float().expand(3, 1, -1, -1)))
+    expected = torch.where(hole > 0, own, torch.where(board, outlook[0], outlook[1]))
+    torch.testing.assert_close(fill, expected)
+    assert torch.equal(composite(images, hole, fill), composite(images, hole, own)), "nobody sees it"
+    assert sight.asked.tolist() == [3, 3, 3]
+    assert sight.looked.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("height", "width"), [(24, 32), (7, 9), (3, 2)])
+def test_the_chessboard_has_blocks_of_both_colors(height, width):
+    board = chessboard(height, width)
+    assert board[0, 0]
+    assert 0.3 < float(board.float().mean()) < 0.7
+    if height > 4:
+        assert float((board[1:] != board[:-1]).float().mean()) == pytest.approx(3 / (height - 1))
+
+
+def test_soft_holes_are_binary_to_the_filler_at_its_own_threshold(images):
+    for threshold in (0.5, 0.2):
+        filler = Counting(Telea(threshold=threshold))
+        filler.threshold = threshold
+        sight = Sight(scored(images[:1], filler))
+        sight.begin(torch.arange(1))
+        hole = torch.linspace(0, 1, 32).expand(1, 1, 24, 32)
+        scores = sight(hole.clone().requires_grad_())
+        assert torch.equal(filler.holes[-1], (hole[0] >= threshold).float())
+        assert torch.autograd.grad(scores.sum(), scores, allow_unused=True)
+        torch.testing.assert_close(scores.detach(), sight.score(hole, fill=sight.seen[0].fill))
+
+
+def test_doubt_and_age_tell_when_fills_are_due(images):
+    sight = Sight(scored(images, Around()), refresh=3)
+    due = []
+    for number in range(6):
+        sight.begin(torch.arange(3))
+        due.append(sight.due.tolist())
+        if number == 1:
+            sight.doubt(torch.tensor([1]))
+    assert [row[0] for row in due] == [True, False, False, True, False, False]
+    assert [row[1] for row in due] == [True, False, True, False, False, True]
+    sight.begin(torch.tensor([2]))
+    assert sight.due.tolist() == [True]
+    always = Sight(scored(images), refresh=3)
+    always.begin(torch.arange(3))
+    always.begin(torch.arange(3))
+    assert always.due.all(), "what does not depend on the hole is never old"
+
+
+def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
+    """Picture, hole and score of the result belong together, draw for draw."""
+    score = scored(images, Noise(), seed=5)
+    outcome = MP2(4).optimize(score)
+    assert outcome.hole.mean() > 0
+    observed = (outcome.hole == 0).expand_as(images)
+    assert torch.equal(outcome.counterfactual[observed], images[observed])
+    network = Network().eval().requires_grad_(False)
+    seen = network(outcome.counterfactual).softmax(1).gather(1, score.target[:, None])[:, 0]
+    torch.testing.assert_close(outcome.left, seen, rtol=0, atol=1e-5)
+    assert torch.equal(outcome.left_error, torch.zeros(3))
+    several = MP2(4).optimize(replace(score, samples=4))
+    assert (several.left_error > 0).all()
+    assert several.counterfactual.shape == images.shape
+
+
+def test_what_is_kept_and_what_is_left_of_nothing(image):
+    score = scored(image, Blur(2.0))
+    outcome = MP2(5).optimize(score)
+    assert torch.equal(outcome.clean, score.clean)
+    assert torch.equal(outcome.chance, torch.full((1,), 0.2))
+    torch.testing.assert_close(outcome.kept, score(1 - outcome.hole))
+    torch.testing.assert_close(outcome.left, score(outcome.hole))
+    torch.testing.assert_close(outcome.floor, score(torch.ones(1, 1, 24, 32)))
+
+
+@pytest.mark.parametrize(("left", "floor"), [(0.4, 0.6), (0.5, 0.5), (0.6, 0.4)])
+def test_chance_is_reached_or_not(image, left, floor):
+    outcome = MP2(5).optimize(scored(image))
+    outcome = replace(
+        outcome, left=torch.tensor([left]), floor=torch.tensor([floor]), chance=torch.tensor([0.5])
+    )
+    assert outcome.reached.tolist() == [left <= 0.5]
+    assert outcome.removable.tolist() == [floor <= 0.5]
+
+
+@different_methods
+def test_a_filler_that_keeps_the_class_is_told_of(name):
+    """With a fill as bright as the square nothing takes the class away."""
+    image = square_image()
+    score = MaskedScore(image, 1, BrightSquare(), Gray((1.0, 1.0, 1.0)))
+    outcome = METHODS[name].optimize(score)
+    assert not outcome.reached.any()
+    assert not outcome.removable.any()
+    assert float(outcome.floor) > float(outcome.chance)
+    if isinstance(METHODS[name], MP2):
+        assert outcome.hole.all()
+
+
+def test_outcomes_are_put_together_with_curves_of_one_length(images):
+    score = MaskedScore(images[:1], likeliest(Network(), images[:1]), Network(), BLACK)
+    short, long = SSR(steps=2).optimize(score), SSR(steps=5).optimize(score)
+    both = joined([short, long, short])
+    assert joined([short]) is short
+    assert both.curves["kept"].shape == (3, 5)
+    assert torch.equal(both.curves["kept"][1], long.curves["kept"][0])
+    for row in (0, 2):
+        assert torch.equal(both.curves["kept"][row, :2], short.curves["kept"][0])
+        assert both.curves["kept"][row, 2:].isnan().all()
+    assert both.steps.tolist() == [2, 5, 2]
+    assert both.heatmap.shape == (3, 24, 32)
+
+
+def test_log_odds_stand_in_for_a_probability_alone(image):
+    score = scored(image)
+    odds, back = in_log_odds(score)
+    assert odds.link is log_odds
+    torch.testing.assert_close(back(odds.clean), score.clean)
+    same, back = in_log_odds(replace(score, link=logit))
+    assert same.link is logit
+    assert torch.equal(back(same.clean), same.clean)
+
+
+@every_method
+def test_a_target_at_chance_is_refused_before_any_step(images, name):
+    steps, filler = [], Counting()
+    unlikely = [int(i) for i in Network().eval()(images).argmin(dim=1)]
+    with pytest.raises(ValueError, match=r"target must be a class above chance \(0\.2\), got .* of image 0"):
+        METHODS[name].optimize(MaskedScore(images, unlikely, Network(), filler), steps.append)
+    one_wrong = [*likeliest(Network(), images[:2]), unlikely[2]]
+    with pytest.raises(ValueError, match=r"target must be a class above chance .* of image 2"):
+        METHODS[name].optimize(MaskedScore(images, one_wrong, Network(), filler), steps.append)
+    assert steps == []
+    assert filler.asked == 0
+
+
+@different_methods
+@pytest.mark.parametrize("per_hole", [True, False])
+def test_a_filler_that_returns_nan_is_named(image, name, per_hole):
+    filler = Counting(lambda image, hole, _: torch.full_like(image, math.nan).expand(len(hole), -1, -1, -1))
+    filler.per_hole = per_hole
+    with pytest.raises(ValueError, match="filler must be one whose fill is finite"):
+        METHODS[name].optimize(scored(image, filler))
+
+
+@different_methods
+@pytest.mark.parametrize("per_hole", [True, False])
+def test_a_filler_of_the_wrong_shape_is_named(image, name, per_hole):
+    filler = Counting(lambda image, hole, _: image.new_zeros(len(hole), 3, 5, 5))
+    filler.per_hole = per_hole
+    with pytest.raises(ValueError, match="filler must be one whose fill is of shape"):
+        METHODS[name].optimize(scored(image, filler))
+
+
+def test_a_filler_may_fill_all_holes_alike(image):
+    """One fill for all holes of a call, though it says that it depends on them."""
+    filler = Counting(lambda image, hole, _: image.new_zeros(1, *image.shape[1:]))
+    outcome = METHODS["fido, sdr"].optimize(scored(image, filler, batch_size=2))
+    expected = METHODS["fido, sdr"].optimize(scored(image, BLACK))
+    torch.testing.assert_close(outcome.heatmap, expected.heatmap, rtol=0, atol=1e-5)
+
+
+@every_method
+def test_a_classifier_without_a_slope_leaves_the_penalties_alone(image, name):
+    """Its score never falls: nothing is reached, and no map is anything but finite."""
+    outcome = METHODS[name].optimize(MaskedScore(image, 1, flat, Around()))
+    assert outcome.heatmap.isfinite().all()
+    assert not outcome.reached.any()
+
+
+def test_one_class_that_is_seen_by_its_own_logit(image):
+    """A logit has its chance at 0."""
+    network = Linear()
+    network.bias.data[2] += 5
+    outcome = MP2(5).optimize(MaskedScore(image, 2, network, BLACK, link=logit))
+    assert torch.equal(outcome.chance, torch.zeros(1))
+    torch.testing.assert_close(outcome.curves["removed"][:, 0], network(image)[:, 2].detach())
