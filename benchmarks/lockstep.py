@@ -73,7 +73,7 @@ def refreshed(images: int, method: MP2 = MP2(graded=True)) -> list[object]:  # n
     return [f"{calls[0]:.0f}", f"{calls[1]:.0f}", saved, f"{statistics.mean(moved):.3f}", *areas]
 
 
-def measure(count: int = 5, images: int = 24) -> str:
+def measure(count: int = 3, images: int = 24) -> str:
     """Both tables."""
     header = ["method", "one after another", "lockstep", "ratio", "goal"]
     first = table(header, lockstep(count))

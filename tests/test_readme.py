@@ -29,9 +29,20 @@ def test_first_example_points_at_the_object(shown):
     assert heatmap[inside].mean() > heatmap[~inside].mean()
 
 
+def test_the_counterfactual_of_the_example_is_another_image(shown):
+    exec(blocks("README.md")[1], shown)
+    outcome, image = shown["outcome"], shown["scene"].image
+    assert bool(outcome.reached[0])
+    assert float(outcome.left[0]) <= 1 / 12 < float(outcome.clean[0])
+    hole = shown["hole"][0] > 0
+    assert torch.equal(shown["counterfactual"][:, ~hole], image[:, ~hole])
+    assert float((shown["counterfactual"] - image)[:, hole].abs().mean()) > 0.02
+    assert float(shown["curve"][0]) == pytest.approx(float(outcome.clean[0]), abs=0.01)
+
+
 def test_captum_and_quantus_example(shown):
     names = {"classifier": shown["classifier"], "inputs": shown["scene"].image[None]}
-    source = blocks("README.md")[1].replace("SlidingPatch()", "SlidingPatch(patch=56, stride=56)")
+    source = blocks("README.md")[2].replace("SlidingPatch()", "SlidingPatch(patch=56, stride=56)")
     exec(source, names)
     assert names["attributions"].shape == (1, 1, 224, 224)
     assert callable(names["explain_func"])
