@@ -33,10 +33,10 @@ from studio.registry import build_filler
 
 RUNS = Path("runs/optimization")
 CHOSEN = (
-    "How rows were chosen: the MP2-G variant (logit, blend 0.25) is the best of about twenty tried on the first "
-    "12 of these scenes, and DSSR+ is shown with blur because with the paper's uniform noise it did worse in a "
-    "trial (73 % on 11 objects, 100 steps). Without those 12 scenes the variant has 90.3 ± 3.0 %, DSSR+ "
-    "93.8 ± 2.5 %."
+    "How rows were chosen: the MP2-G variant (logit, blend 0.25) is the best of about twenty tried on the "
+    "first 12 of these scenes, and DSSR+ is shown with blur because with the paper's uniform noise it did "
+    "worse in a trial (73 % on 11 objects, 100 steps). Without those 12 scenes the variant has 90.3 ± 3.0 %, "
+    "DSSR+ 93.8 ± 2.5 %."
 )
 LOT = 8
 """Images that are explained together and kept in one file."""
