@@ -1,0 +1,174 @@
+"""The library transformers' networks for semantic segmentation, from a folder or from the hub."""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_ID = r"[\w.-]+(/[\w.-]+)?"
+_RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
+_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
+_TENSORS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+
+
+@dataclass(frozen=True)
+class Eye:
+    """How a network wants its images, which are in [0, 1].
+
+    Attributes:
+        resize: The length of the short side, or (height, width), or ``None`` for images as they are.
+    """
+
+    resize: int | tuple[int, int] | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+
+
+class Logits(nn.Module):
+    """A network's logits alone; some networks want the channels as blue, green, red."""
+
+    def __init__(self, network: nn.Module, reverse: bool) -> None:
+        super().__init__()
+        self.network, self.reverse = network, reverse
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of normalized images."""
+        logits: Tensor = self.network(images.flip(1) if self.reverse else images)["logits"]
+        return logits
+
+
+def load(place: str) -> tuple[nn.Module, tuple[str, ...], Eye]:
+    """Return the network in a folder, or of this id on the hub, its classes and how it wants its images.
+
+    Code that comes with a model is never run, and pickled files are read as tensors only.
+
+    Raises:
+        ValueError: if the model cannot be had, or is not understood.
+    """
+    library, folder = _library(place), Path(place).expanduser()
+    with _quiet(library):
+        network, settings = _read_folder(library, folder if folder.is_dir() else _fetched(place))
+    try:
+        eye = _eye(settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"segmenter: cannot follow the image processor of hf:{place}: {error!r}") from error
+    named = network.config.id2label
+    labels = tuple(str(named.get(index, f"class {index}")) for index in range(network.config.num_labels))
+    return Logits(network, reverse=bool(settings.get("do_flip_channel_order"))), labels, eye
+
+
+def _library(place: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import transformers
+        except ImportError as error:
+            reason = f"needs the library transformers ({_line(error)}): pip install transformers"
+            raise ValueError(f"segmenter: hf:{place} {reason}") from error
+    return transformers
+
+
+def _fetched(name: str) -> Path:
+    """Return the hub's copy of a model on this machine, downloading it if it is not there yet."""
+    from huggingface_hub import snapshot_download
+
+    if not re.fullmatch(_ID, name):
+        raise ValueError(f"segmenter: hf:{name}: no such folder")
+    try:
+        for files in (_TENSORS, _PICKLES):
+            folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, *files]))
+            if _holds_tensors(folder):
+                break
+    except Exception as error:  # the hub's client fails in many ways that have no kind in common
+        ways = f"get it elsewhere with 'hf download {name} --local-dir FOLDER', then use hf:FOLDER"
+        raise ValueError(
+            f"segmenter: hf:{name} is no folder, and cannot be had from the hub ({_line(error)}); {ways}"
+        ) from error
+    return folder
+
+
+def _read_folder(library: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Return the network in a folder, and what its image processor does."""
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    kind = library.AutoModelForSemanticSegmentation
+    try:
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
+            network, report = kind.from_pretrained(
+                str(folder), use_safetensors=_holds_tensors(folder), output_loading_info=True, **options
+            )
+        settings = library.AutoImageProcessor.from_pretrained(str(folder), **options).to_dict()
+    except Exception as error:  # damaged files, other models, missing packages: each has a kind of its own
+        reason = f"holds no semantic segmenter that transformers can load ({_line(error)})"
+        raise ValueError(f"segmenter: {folder} {reason}") from error
+    missing = sorted(key for key in report["missing_keys"] if not key.endswith(".num_batches_tracked"))
+    if missing:  # transformers would go on with random numbers instead
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise ValueError(
+            f"weights: {folder} does not fit {type(network).__name__}: it lacks {missing[0]}{more}"
+        )
+    return network.float(), settings
+
+
+def _eye(settings: Mapping[str, Any]) -> Eye:
+    # Processors count pixels up to 255, and mostly divide by that before they normalize.
+    scale = 255 * settings["rescale_factor"] if settings.get("do_rescale", True) else 255
+    normalized = settings.get("do_normalize")
+    mean, std = (settings["image_mean"], settings["image_std"]) if normalized else ((0.0,) * 3, (1.0,) * 3)
+    resized = settings.get("do_resize")
+    if resized and settings["resample"] not in _RESAMPLING:
+        raise ValueError(f"expected a resample out of {_RESAMPLING}, got {settings['resample']}")
+    return Eye(
+        resize=_size(settings) if resized else None,
+        mean=tuple(value / scale for value in mean),
+        std=tuple(value / scale for value in std),
+        interpolation=_RESAMPLING[settings["resample"]] if resized else "bilinear",
+    )
+
+
+def _size(settings: Mapping[str, Any]) -> int | tuple[int, int]:
+    sides = {side: int(pixels) for side, pixels in settings["size"].items() if pixels}
+    multiple = settings.get("ensure_multiple_of") or 1
+    free = settings.get("keep_aspect_ratio") or settings.get("do_pad")
+    if not free and not any(pixels % multiple for pixels in sides.values()):
+        if sides.keys() == {"height", "width"}:
+            return sides["height"], sides["width"]
+        if sides.keys() == {"shortest_edge"}:
+            return sides["shortest_edge"]
+    raise ValueError(f"expected a plain resize to a height and width, or a shortest edge, got {sides}")
+
+
+def _holds_tensors(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))
+
+
+def _line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def _quiet(library: Any) -> Iterator[None]:
+    """Keep the libraries' progress bars, advice and warnings from the user: what matters is raised."""
+    progress = library.utils.logging
+    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
+    levels, bars = [logger.level for logger in loggers], progress.is_progress_bar_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            progress.disable_progress_bar()
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+            if bars:
+                progress.enable_progress_bar()
