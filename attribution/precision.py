@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attribution.folding import fold_batch_norm
+from infill.features import last_layer
 from infill.network import fast_dtype
 
 Classifier: TypeAlias = Callable[..., Any]
@@ -159,7 +160,7 @@ def _cook(
 ) -> dict[str, Any]:
     """Fold, cast and lay out the network in place, and return what `Prepared` has to know."""
     folded = fold_batch_norm(network)
-    head = _head(network, example)
+    head = last_layer(network, lambda: network(example))
     network.to(dtype=dtype, memory_format=layout)  # type: ignore[call-overload]
     if head is not None and (autocast or dtype is not torch.float32):
         # Replaced on the instance, so that whoever calls the layer by any name gets float32.
@@ -171,17 +172,6 @@ def _cook(
         "autocast": autocast,
         "folded": folded,
     }
-
-
-def _head(network: nn.Module, example: Tensor) -> nn.Module | None:
-    """Return the linear or convolutional layer that is called last."""
-    called: list[nn.Module] = []
-    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    hooks = [layer.register_forward_hook(lambda layer, *_: called.append(layer)) for layer in layers]
-    network(example)
-    for hook in hooks:
-        hook.remove()
-    return called[-1] if called else None
 
 
 def _in_float32(forward: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:

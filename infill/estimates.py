@@ -1,0 +1,201 @@
+"""How sure a figure is: bootstrap and jackknife intervals, and paired differences between fillers.
+
+All resampling is of images, and the same for every filler, so that what two fillers have in common (the
+images) cancels in their difference.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float, Integer
+from torch import Generator, Tensor
+
+from infill.validate import require
+
+LEVEL = 0.95
+DRAWS = 2000
+GROUPS = 20
+_AT_ONCE = 50
+
+Weights: TypeAlias = Float[Tensor, "r n"]
+"""How often each of ``n`` images is drawn in each of ``r`` resamples."""
+
+Statistic: TypeAlias = Callable[[Weights], Tensor]
+"""A figure of each resample, " r"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A figure and what it is under resampling.
+
+    Attributes:
+        value: The figure of all images.
+        replicates: The figure of each resample; none if there are too few images to tell.
+        kind: ``bootstrap``: the interval is that of the replicates' quantiles (Efron & Tibshirani 1993,
+            13.3). ``jackknife``: each replicate leaves one group of images out, and the interval is
+            Student's with the jackknife's variance (11.5); for figures that are biased by images drawn twice.
+    """
+
+    value: float
+    replicates: Float[Tensor, " r"]
+    kind: Literal["bootstrap", "jackknife"] = "bootstrap"
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval; ``None`` if there are too few images to tell."""
+        if len(self.replicates) < 2:
+            return None
+        if self.kind == "bootstrap":
+            tail = (1 - LEVEL) / 2
+            low, high = self.replicates.quantile(self.replicates.new_tensor([tail, 1 - tail])).tolist()
+            return low, high
+        count = len(self.replicates)
+        spread = self.replicates - self.replicates.mean()
+        error = math.sqrt((count - 1) / count * float(spread.square().sum()))
+        reach = _student(count - 1) * error
+        return self.value - reach, self.value + reach
+
+    def minus(self, other: "Estimate") -> "Estimate":
+        """The paired difference: both figures come from the same resamples of the same images.
+
+        Raises:
+            ValueError: If they do not.
+        """
+        same = self.kind == other.kind and len(self.replicates) == len(other.replicates)
+        rule = f"a {self.kind} of {len(self.replicates)} replicates"
+        require(same, "other", rule, f"a {other.kind} of {len(other.replicates)}")
+        return Estimate(self.value - other.value, self.replicates - other.replicates, self.kind)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the figure (a difference) has an interval, and that does not contain zero."""
+        found = self.interval
+        return found is not None and not found[0] <= 0 <= found[1]
+
+
+def bootstrap(
+    statistics: Mapping[str, Statistic], count: int, generator: Generator, draws: int = DRAWS
+) -> dict[str, Estimate]:
+    """Draw ``count`` images with replacement, ``draws`` times, the same for all statistics.
+
+    Raises:
+        ValueError: If there is no image, or a statistic is not a finite number.
+    """
+    require(count > 0, "count", "at least 1 image", count)
+    whole = torch.ones(1, count, dtype=torch.float64)
+    values = {name: float(statistic(whole)) for name, statistic in statistics.items()}
+    for name, value in values.items():
+        require(math.isfinite(value), name, "a finite number", value)
+    found: dict[str, list[Tensor]] = {name: [] for name in statistics}
+    for weights in _resamples(count, draws if count > 1 else 0, generator):
+        for name, statistic in statistics.items():
+            found[name].append(statistic(weights))
+    none = torch.empty(0, dtype=torch.float64)
+    return {name: Estimate(value, torch.cat([none, *found[name]])) for name, value in values.items()}
+
+
+def leave_out(
+    statistics: Mapping[str, Statistic], count: int, generator: Generator, groups: int = GROUPS
+) -> dict[str, Estimate]:
+    """Leave each of some groups of images out, the same for all statistics.
+
+    For figures that are not means, and would be biased by images that are drawn twice.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    require(count > 0, "count", "at least 1 image", count)
+    parts = split(count, generator, groups)
+
+    def figure(statistic: Statistic, kept: list[int]) -> float:
+        weights = torch.zeros(1, count, dtype=torch.float64)
+        weights[0, torch.cat([parts[group] for group in kept])] = 1
+        return float(statistic(weights))
+
+    return {name: jackknife(partial(figure, each), len(parts)) for name, each in statistics.items()}
+
+
+def jackknife(figure: Callable[[list[int]], float], groups: int) -> Estimate:
+    """Compute a figure of all groups, and of all but each one.
+
+    ``figure`` is given the numbers of the groups that are left in.
+    """
+    every = list(range(groups))
+    rest = [figure([kept for kept in every if kept != left_out]) for left_out in every if groups > 2]
+    return Estimate(figure(every), torch.tensor(rest, dtype=torch.float64), "jackknife")
+
+
+def split(count: int, generator: Generator, groups: int = GROUPS) -> list[Integer[Tensor, " g"]]:
+    """Deal ``count`` images out to at most so many groups at random: the images' numbers, rising."""
+    order = torch.randperm(count, generator=generator)
+    return [order[start::groups].sort().values for start in range(min(groups, count))]
+
+
+def mean(values: Float[Tensor, " n"]) -> Statistic:
+    """The mean of one value an image."""
+    values = _numbers("values", values)
+    return lambda weights: weights @ values / weights.sum(1)
+
+
+def calibration_error(
+    confidence: Float[Tensor, " n"], correct: Bool[Tensor, " n"], bins: int = 15
+) -> Statistic:
+    """Expected calibration error of the top-1 confidence (Naeini et al. 2015; Guo et al. 2017, eq. 3).
+
+    ``bins`` of equal width in [0, 1]; within each, the mean confidence is held against the accuracy.
+    """
+    confidence = _numbers("confidence", confidence)
+    inside = bool(((confidence >= 0) & (confidence <= 1)).all())
+    require(inside, "confidence", "in [0, 1]", confidence.aminmax())
+    place = (confidence * bins).long().clamp(max=bins - 1)
+    gap = torch.zeros(len(confidence), bins, dtype=torch.float64)
+    gap[torch.arange(len(confidence)), place] = confidence - correct.double()
+    return lambda weights: (weights @ gap).abs().sum(1) / weights.sum(1)
+
+
+def top_share(labels: Integer[Tensor, " n"], most: int = 3) -> Statistic:
+    """Which share of the labels are among the ``most`` frequent ones (Agarwal & Nguyen 2020, 5.2)."""
+    require(len(labels) > 0, "labels", "at least 1", 0)
+    found, place = torch.unique(labels, return_inverse=True)
+
+    def share(weights: Weights) -> Tensor:
+        tally = weights.new_zeros(len(weights), len(found)).index_add_(1, place, weights)
+        return tally.topk(min(most, len(found)), dim=1).values.sum(1) / weights.sum(1)
+
+    return share
+
+
+def best(figures: Sequence[Estimate], lower: bool) -> int | None:
+    """Which figure is better than every other one, each difference's interval without zero; else ``None``."""
+    if len(figures) < 2:
+        return None
+    values = [figure.value for figure in figures]
+    first = values.index(min(values) if lower else max(values))
+    rest = [figure for index, figure in enumerate(figures) if index != first]
+    return first if all(figures[first].minus(other).sure for other in rest) else None
+
+
+def _resamples(count: int, draws: int, generator: Generator) -> Iterator[Weights]:
+    """Few at a time, whatever the number of draws."""
+    for start in range(0, draws, _AT_ONCE):
+        rows = min(_AT_ONCE, draws - start)
+        drawn = torch.randint(count, (rows, count), generator=generator)
+        weights = torch.zeros(rows, count, dtype=torch.float64)
+        yield weights.scatter_add_(1, drawn, torch.ones_like(weights))
+
+
+def _numbers(name: str, values: Tensor) -> Float[Tensor, " n"]:
+    finite = bool(values.isfinite().all())
+    require(len(values) > 0 and finite, name, "at least one, all finite", f"{len(values)} values")
+    return values.double()
+
+
+def _student(freedom: int) -> float:
+    """The factor of a two-sided 95 % interval."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, freedom))

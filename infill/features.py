@@ -1,0 +1,73 @@
+"""What a classifier thinks of images besides its logits: the features that its last layer reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def last_layer(network: nn.Module, run: Callable[[], object]) -> nn.Module | None:
+    """The linear or convolutional layer of the network that is called last when it is ``run``."""
+    called: list[nn.Module] = []
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    hooks = [layer.register_forward_hook(lambda layer, *_: called.append(layer)) for layer in layers]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return called[-1] if called else None
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A classifier that also tells its features; use `judge` to make one.
+
+    Attributes:
+        classifier: Maps [0, 1] images to logits.
+        head: The layer whose input are the features; a part of the classifier.
+    """
+
+    classifier: Callable[[Tensor], Tensor]
+    head: nn.Module
+
+    def __call__(self, images: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
+        """Return logits and features, in float32.
+
+        Maps of features are averaged over all places, as networks do whose last layer is a convolution.
+        """
+        seen: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            logits = self.classifier(images)
+        finally:
+            hook.remove()
+        features = seen[-1].float()
+        return logits.float(), features.mean((2, 3)) if features.ndim == 4 else features
+
+
+def judge(
+    classifier: Callable[[Tensor], Tensor], network: nn.Module, example: Float[Tensor, "n c h w"]
+) -> Judge:
+    """Find the last layer of the network that the classifier runs.
+
+    Args:
+        classifier: What is asked; the network itself, or what runs it.
+        network: The module inside.
+        example: Images to find the layer with.
+
+    Raises:
+        ValueError: If no linear or convolutional layer is called, or its input is not one row of features
+            an image.
+    """
+    with torch.no_grad():
+        head = last_layer(network, lambda: classifier(example))
+        if head is None:
+            raise ValueError("network must call a linear or convolutional layer for its features, got none")
+        made = Judge(classifier, head)
+        features = made(example)[1]
+    if features.ndim != 2 or len(features) != len(example):
+        raise ValueError(f"features must be of shape n d before the last layer, got {tuple(features.shape)}")
+    return made
