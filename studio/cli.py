@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from studio import version
-from studio.options import FILES, HOW, WHAT, given
+from studio.options import FILES, HOW, WHAT, given, said, stoppable
+from studio.realism_command import realism
 from studio.train import train
 
 
@@ -48,11 +48,11 @@ def explain(**asked: Any) -> None:
     Writes explain.png, heatmaps.npz and explain.json; with several images, into a folder for each.
     """
     _one_source(asked["images"], asked["scene"])
-    with _stoppable():
+    with stoppable():
         from studio.explain import explain as run
         from studio.job import Request
 
-        run(Request(**_said(asked)), click.echo)
+        run(Request(**said(asked)), click.echo)
 
 
 @infill.command()
@@ -75,29 +75,16 @@ def counterfactual(image: Path | None, method: str, filler: str, **asked: Any) -
     """
     images = (image,) if image else ()
     _one_source(images, asked["scene"])
-    with _stoppable():
+    with stoppable():
         from studio.counterfactual import counterfactual as run
         from studio.job import Request
 
-        run(Request(images=images, methods=(method,), fillers=(filler,), **_said(asked)), click.echo)
+        run(Request(images=images, methods=(method,), fillers=(filler,), **said(asked)), click.echo)
 
 
 def _one_source(images: Sequence[Path], scene: int | None) -> None:
     if images and scene is not None:
         raise click.UsageError("give images or --scene, not both")
-
-
-def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was said; the rest is left to the request's own defaults."""
-    return {key: value for key, value in asked.items() if value not in (None, ())}
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise click.Abort from None  # click itself would add an empty line
 
 
 @infill.command("list")
@@ -110,6 +97,7 @@ def listing(every: bool) -> None:
         click.echo(line)
 
 
+infill.add_command(realism)
 infill.add_command(train)
 
 

@@ -64,7 +64,7 @@ def at_work(request: Request, preset: registry.Preset) -> Iterator[tuple[Job, Su
         known(name, registry.FILLERS, "filler")
     settings = parse_settings(request.settings, [*request.methods, *request.fillers])
     methods = {name: registry.build_method(name, settings, request.seed, preset) for name in request.methods}
-    device = _device(request.device)
+    device = chosen_device(request.device)
     with output_folder(request.out) as folder, Progress() as progress:
         subjects = Subjects(request.images, request.scene)
         asked = request.classifier or (None if request.weights else "scenes")
@@ -151,7 +151,12 @@ class Job:
         }
 
 
-def _device(name: str) -> torch.device:
+def chosen_device(name: str) -> torch.device:
+    """Return the device of this name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ValueError: if it cannot be used.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,10 +23,11 @@ WHAT: tuple[Option, ...] = (
 )
 """What is explained, and whose sight of it."""
 
-HOW: tuple[Option, ...] = (
-    click.option(
-        "--target", default="top1", show_default=True, help="The class to explain: index, name or top1."
-    ),
+TARGET: Option = click.option(
+    "--target", default="top1", show_default=True, help="The class to explain: index, name or top1."
+)
+
+RUN: tuple[Option, ...] = (
     click.option(
         "--out", type=FILES, default="infill-out", show_default=True, help="Folder for the results."
     ),
@@ -46,17 +48,22 @@ HOW: tuple[Option, ...] = (
     click.option(
         "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Sets the memory needed."
     ),
-    click.option(
-        "--samples",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Fills of each hole to average over, for fillers that draw (marginal, noise).",
-    ),
-    click.option(
-        "--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41."
-    ),
 )
+"""Where it runs, and where the results go."""
+
+SAMPLES: Option = click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Fills of each hole to average over, for fillers that draw (marginal, noise).",
+)
+
+SET: Option = click.option(
+    "--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41."
+)
+
+HOW: tuple[Option, ...] = (TARGET, *RUN, SAMPLES, SET)
 """How it is done, and where the results go."""
 
 
@@ -69,3 +76,17 @@ def given(*options: Option) -> Option:
         return command
 
     return decorate
+
+
+def said(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was said; the rest is left to the request's own defaults."""
+    return {key: value for key, value in asked.items() if value not in (None, ())}
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let a key that stops the job end it quietly."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.Abort from None  # click itself would add an empty line

@@ -37,6 +37,7 @@ class Entry:
         quick: Settings that make it affordable on a small machine; the class's own are the paper's.
         smallest: What is set beside the quick ones where the smallest removal is asked for.
         draws: Whether what it fills is drawn by chance, hole by hole.
+        of_image: Whether it must be built anew for other images.
     """
 
     place: str
@@ -46,6 +47,7 @@ class Entry:
     quick: Mapping[str, Any] = field(default_factory=dict)
     smallest: Mapping[str, Any] = field(default_factory=dict)
     draws: bool = False
+    of_image: bool = False
 
     def load(self) -> Any:
         """Import and return the class."""
@@ -160,7 +162,11 @@ FILLERS: Mapping[str, Entry] = {
     "gray": Entry("infill:Gray", "ImageNet's mean color", "Agarwal & Nguyen 2020"),
     "mean": Entry("infill:Mean", "mean color of the image", "", {"kind": "image"}),
     "mean-segment": Entry(
-        "infill:Mean", "mean color of each of LIME's superpixels", "Ribeiro et al. 2016", {"kind": "segment"}
+        "infill:Mean",
+        "mean color of each of LIME's superpixels",
+        "Ribeiro et al. 2016",
+        {"kind": "segment"},
+        of_image=True,
     ),
     "mean-local": Entry(
         "infill:Mean", "mean color around each pixel", "Chang et al. 2019", {"kind": "local"}
@@ -210,7 +216,7 @@ def optimizes(name: str) -> bool:
 
 
 def build_filler(name: str, settings: Settings, image: Tensor, precision: str = "float32") -> Filler:
-    """Return the filler of this name for one image "c h w" (as the classifier views it).
+    """Return the filler of this name for an image "c h w", or images "b c h w", in the classifier's view.
 
     ``precision`` is for those that run a network, unless the settings give one.
 
@@ -220,7 +226,7 @@ def build_filler(name: str, settings: Settings, image: Tensor, precision: str = 
     entry = FILLERS[known(name, FILLERS, "filler")]
     special: dict[str, Any] = {}
     if name == "mean-segment":
-        special["segments"] = build_method("lime", settings).segment(image)  # type: ignore[attr-defined]
+        special["segments"] = _segments(image, settings)
     if name == "inpaint":
         from models.inpainters import small
 
@@ -242,6 +248,16 @@ def build_classifier(name: str | None, weights: Path | None) -> ImageClassifier:
     if name not in (None, "scenes"):
         known(name, ["scenes", *architectures.names()], "classifier", listed="see `infill list --all`")
     return load_classifier(name, weights)
+
+
+def _segments(image: Tensor, settings: Settings) -> Tensor:
+    """LIME's superpixels of one image or of several."""
+    import torch
+
+    if image.ndim == 4:
+        return torch.stack([_segments(each, settings) for each in image])
+    segments: Tensor = build_method("lime", settings).segment(image)  # type: ignore[attr-defined]
+    return segments
 
 
 def _build(name: str, entry: Entry, special: Mapping[str, Any], settings: Settings) -> Any:

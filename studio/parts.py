@@ -1,0 +1,53 @@
+"""Keep what a long job has found so far, piece by piece, so that it can be broken off and go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+FOLDER = "parts"
+
+
+class Parts:
+    """Arrays by kind and number, in ``parts/`` of the output folder.
+
+    A kind's folder is named after everything that its arrays depend on, so that a job with other settings
+    neither finds nor disturbs them.
+    """
+
+    def __init__(self, out: Path, common: Mapping[str, Any]) -> None:
+        self._folder, self._common = out / FOLDER, dict(common)
+        self._places: dict[str, Path] = {}
+
+    def kind(self, name: str, settings: Any = None) -> None:
+        """Introduce a kind of arrays and what they depend on beside what is common."""
+        said = json.dumps([self._common, settings], sort_keys=True, default=str)
+        self._places[name] = self._folder / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+    def load(self, kind: str, number: int) -> dict[str, ndarray] | None:
+        """Return what was kept; ``None`` if nothing was, or the file is damaged."""
+        try:
+            with np.load(self._file(kind, number), allow_pickle=False) as found:
+                return dict(found)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def save(self, kind: str, number: int, arrays: Mapping[str, ndarray]) -> None:
+        """Keep arrays, under a temporary name first."""
+        path = self._file(kind, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+        with unfinished.open("wb") as file:
+            np.savez(file, **dict(arrays))  # type: ignore[arg-type]
+        os.replace(unfinished, path)
+
+    def _file(self, kind: str, number: int) -> Path:
+        return self._places[kind] / f"{number:06d}.npz"

@@ -1,0 +1,191 @@
+"""Everything that judging fillers needs, made from what was asked for before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from infill.realism import SMALLEST_SIDE, Perceptual
+from studio import registry, version
+from studio.batches import Labels, Reader, class_of
+from studio.choices import parse_settings
+from studio.datasets import Dataset, Example, open_dataset
+from studio.job import chosen_device
+from studio.judging import Judging, judging
+from studio.measure import OF_CLASSES, OF_FEATURES, Measure
+from studio.regions import Regions, check_annotated, chosen
+from studio.settings import known
+
+if TYPE_CHECKING:
+    from studio.realism import Request
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What is measured, on what, and how.
+
+    Attributes:
+        fillers: By name, what each depends on.
+        labels: Names of the classes.
+        missing: Metrics that cannot be taken here, with the reasons.
+        notes: What the user must know.
+        identity: All that every figure depends on.
+    """
+
+    data: Dataset
+    reader: Reader
+    measure: Measure
+    fillers: Mapping[str, Any]
+    settings: registry.Settings
+    labels: Sequence[str]
+    missing: Mapping[str, str]
+    notes: Sequence[str]
+    identity: Mapping[str, Any]
+    told: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """What is removed from what."""
+        return f"{self.data.title} · holes: {self.reader.regions.kind}"
+
+
+def setting(request: Request) -> Setting:
+    """Make everything ready.
+
+    Raises:
+        ValueError: if something asked for is unknown, impossible or cannot be read.
+    """
+    names = [name for name in dict.fromkeys(request.fillers) if name not in ("real", "truth")]
+    for name in names:
+        known(name, [*registry.FILLERS, "real", "truth"], "filler")
+    settings = parse_settings(request.settings, names)
+    device = chosen_device(request.device)
+    data = open_dataset(request.data, request.limit)
+    regions = _regions(request, data, device)
+    check_annotated(regions, data)
+    example = _first(data)
+    judges = judging(request, data, example, device)
+    labels, notes = _labels(request.labels, data, example, judges)
+    perceptual, blind = _perceptual(request.lpips, device)
+    missing = {
+        **dict.fromkeys((*OF_CLASSES, *OF_FEATURES) if judges.judge is None else (), judges.missing),
+        **dict.fromkeys(("lpips", "lpips_truth") if perceptual is None else (), blind),
+    }
+    side = judges.view.crop
+    if side < SMALLEST_SIDE:
+        missing["ms_ssim"] = f"needs sides of {SMALLEST_SIDE} px; the classifier's view has {side}"
+    reader = Reader(data, regions, judges.view, judges.classifier, labels, request.seed)
+    told = _told(request, data, regions, judges, labels)
+    measure = Measure(
+        judges.judge, judges.judge_eye, "ms_ssim" not in missing, perceptual, reader.knows_truth
+    )
+    return Setting(
+        data=data,
+        reader=reader,
+        measure=measure,
+        fillers={name: _depends(name, settings) for name in names},
+        settings=settings,
+        labels=judges.labels,
+        missing=missing,
+        notes=[*data.notes, *notes],
+        identity={
+            **told,
+            "fingerprint": data.fingerprint(),
+            "weights": [_state(path) for path in (request.weights, request.judge_weights)],
+            "segmenter_weights": _state(request.segmenter_weights),
+            "missing": sorted(missing),
+            "versions": [version(), torch.__version__],
+        },
+        told=told,
+    )
+
+
+def _regions(request: Request, data: Dataset, device: torch.device) -> Regions:
+    segmenter = None
+    if request.segmenter is not None:
+        from models.segmenters import load_segmenter
+
+        segmenter = load_segmenter(request.segmenter, request.segmenter_weights).to(device)
+    elif request.segmenter_weights or request.segmenter_class:
+        raise ValueError("--segmenter: expected a name beside --segmenter-weights and --segmenter-class")
+    kind = chosen(request.holes, data, segmenter is not None)
+    return Regions(kind, request.grow, request.side, segmenter=segmenter, wanted=request.segmenter_class)
+
+
+def _first(data: Dataset) -> Example:
+    """Return the first example that can be read."""
+    first = ""
+    for number in range(len(data)):
+        try:
+            return data.read(number)
+        except ValueError as error:
+            first = first or str(error)
+    raise ValueError(f"DATA: none of {len(data)} images can be used; {first}")
+
+
+def _labels(
+    asked: Labels | None, data: Dataset, example: Example, judges: Judging
+) -> tuple[Labels, Sequence[str]]:
+    """Return whose word counts: the data's, if the classifier understands it."""
+    if judges.judge is None or asked == "top1":
+        return "top1", ()
+    try:
+        class_of(example, data.kind, judges.labels)
+    except ValueError as error:
+        if asked == "data":
+            raise ValueError(f"--labels data: {error}") from error
+        return "top1", [f"the classes are the classifier's own top-1 of the untouched images ({error})"]
+    return "data", ()
+
+
+def _perceptual(net: Any, device: torch.device) -> tuple[Perceptual | None, str]:
+    try:
+        return Perceptual(net).to(device), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _depends(name: str, settings: registry.Settings) -> Mapping[str, Any]:
+    from models.inpainters import small
+
+    entry = registry.FILLERS[name]
+    weights = _state(small.FILE) if name == "inpaint" else None
+    own = settings.get("lime", {}) if entry.of_image else {}
+    said = {**own, **settings.get(name, {})}
+    return {"place": entry.place, "fixed": dict(entry.fixed), "set": said, "weights": weights}
+
+
+def _told(
+    request: Request, data: Dataset, regions: Regions, judges: Judging, labels: Labels
+) -> dict[str, Any]:
+    """Return the settings in what JSON knows."""
+    paths = ("weights", "judge_weights", "segmenter_weights")
+    return {
+        "data": data.title,
+        "holes": regions.kind,
+        **{name: getattr(regions, name) for name in ("grow", "side", "superpixels")},
+        "classifier": judges.name,
+        "judge": request.judge,
+        **{name: str(path) if (path := getattr(request, name)) else None for name in paths},
+        "segmenter": request.segmenter,
+        "segmenter_class": request.segmenter_class,
+        "view": {"crop": judges.view.crop, "resize": judges.view.resize},
+        "labels": None if judges.judge is None else labels,
+        "lpips": request.lpips,
+        "seed": request.seed,
+        "device": str(judges.view.mean.device),
+        "precision": request.precision,
+        "batch_size": request.batch_size,
+    }
+
+
+def _state(path: Path | None) -> Sequence[Any]:
+    """What changes when a file does."""
+    if path is None or not path.exists():
+        return [str(path)]
+    known = path.stat()
+    return [str(path.resolve()), known.st_size, known.st_mtime_ns]
