@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from studio.options import FILES, RUN, SET, Option, given, said, stoppable
-
-KINDS = ("silhouettes", "boxes", "object", "background", "segments", "squares", "all")
+from studio.regions import KINDS
 
 HOLES: tuple[Option, ...] = (
     click.option(
@@ -19,7 +18,7 @@ HOLES: tuple[Option, ...] = (
     ),
     click.option(
         "--holes",
-        type=click.Choice(KINDS),
+        type=click.Choice(tuple(KINDS)),
         help="What is removed. [default: silhouettes, boxes, or object with a segmenter: what is known]",
     ),
     click.option(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +37,10 @@ class Records:
     parts: Parts
     starts: Sequence[int]
     reference: str
-    _scratch: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
 
-    def features(self, row: str) -> Float[Tensor, "n d"]:
-        """The judge's features of a row; on disk, for all of them may not fit into memory."""
-        path = Path(self._scratch.name) / f"{row}.npy"
+    def features(self, row: str, scratch: Path) -> Float[Tensor, "n d"]:
+        """The judge's features of a row, in a file of the folder ``scratch``: all may not fit into memory."""
+        path = scratch / f"{row}.npy"
         rows: ndarray | None = None
         end = 0
         for start in self.starts:

@@ -17,7 +17,7 @@ from studio.datasets import Dataset, Example, open_dataset
 from studio.job import chosen_device
 from studio.judging import Judging, judging
 from studio.measure import OF_CLASSES, OF_FEATURES, Measure
-from studio.regions import Regions, check_annotated, chosen
+from studio.regions import SEGMENTED, Regions, check_annotated, chosen
 from studio.settings import known
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def setting(request: Request) -> Setting:
     check_annotated(regions, data)
     example = _first(data)
     judges = judging(request, data, example, device)
+    regions.check_view(judges.view.crop)
     labels, notes = _labels(request.labels, data, example, judges)
     perceptual, blind = _perceptual(request.lpips, device)
     missing = {
@@ -105,14 +106,15 @@ def setting(request: Request) -> Setting:
 
 
 def _regions(request: Request, data: Dataset, device: torch.device) -> Regions:
-    segmenter = None
+    kind, segmenter = chosen(request.holes, data, request.segmenter is not None), None
     if request.segmenter is not None:
+        if kind not in SEGMENTED:
+            raise ValueError(f"--segmenter: only for --holes {' and '.join(SEGMENTED)}, got --holes {kind}")
         from models.segmenters import load_segmenter
 
         segmenter = load_segmenter(request.segmenter, request.segmenter_weights).to(device)
     elif request.segmenter_weights or request.segmenter_class:
         raise ValueError("--segmenter: expected a name beside --segmenter-weights and --segmenter-class")
-    kind = chosen(request.holes, data, segmenter is not None)
     return Regions(kind, request.grow, request.side, segmenter=segmenter, wanted=request.segmenter_class)
 
 

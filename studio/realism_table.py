@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,13 +156,14 @@ def _of_features(records: Records, seed: int, missing: dict[str, str]) -> dict[s
     for name in OF_FEATURES:
         if count < least[name]:
             missing[name] = f"needs at least {least[name]} images, got {count}"
-    real = records.features(records.reference)
     found: dict[str, dict[str, Estimate]] = {}
-    for row in records.values:
-        ours = records.features(row) if row != records.reference else real
-        for name in OF_FEATURES:
-            if name not in missing:
-                found.setdefault(name, {})[row] = _compared(name, ours, real, seed)
+    with TemporaryDirectory() as scratch:
+        real = records.features(records.reference, Path(scratch))
+        for row in records.values:
+            ours = records.features(row, Path(scratch)) if row != records.reference else real
+            for name in OF_FEATURES:
+                if name not in missing:
+                    found.setdefault(name, {})[row] = _compared(name, ours, real, seed)
     return found
 
 

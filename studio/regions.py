@@ -25,6 +25,8 @@ KINDS: Mapping[str, str] = {
 }
 TAKES_THE_OBJECT = ("silhouettes", "boxes", "object")
 """Holes behind which the true background is, where it is known; behind others it is the image itself."""
+SEGMENTED = ("object", "background")
+"""Holes that a segmenter can find."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +52,6 @@ class Regions:
         for name, least in (("grow", 0), ("side", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name}: expected {least} or more, got {getattr(self, name)}")
-        if self.segmenter is not None and self.kind not in ("object", "background"):
-            raise ValueError(f"--segmenter: only for --holes object and background, got --holes {self.kind}")
 
     @property
     def removes(self) -> bool:
@@ -66,6 +66,15 @@ class Regions:
         asked = self.kind in ("silhouettes", "object", "background") and self.segmenter is None
         return "silhouettes" if asked else None
 
+    def check_view(self, pixels: int) -> None:
+        """Check that the holes fit into a view of so many pixels a side.
+
+        Raises:
+            ValueError: if they do not.
+        """
+        if self.kind == "squares" and self.side >= pixels:
+            raise ValueError(f"--side: expected less than the view's {pixels} pixels, got {self.side}")
+
     def __call__(
         self, example: Example, view: Callable[[Tensor], Tensor], rng: Generator
     ) -> Float[Tensor, "1 h w"]:
@@ -77,6 +86,7 @@ class Regions:
         import torch
 
         image = view(example.image)
+        self.check_view(min(image.shape[1:]))
         if self.kind == "all":
             return torch.ones_like(image[:1])
         if self.kind == "squares":
@@ -158,8 +168,6 @@ def _square(image: Tensor, side: int, rng: Generator) -> Tensor:
     import torch
 
     height, width = image.shape[1:]
-    if side >= min(height, width):
-        raise ValueError(f"--side: expected less than the view's {min(height, width)} pixels, got {side}")
     top = int(torch.randint(height - side + 1, (), generator=rng))
     left = int(torch.randint(width - side + 1, (), generator=rng))
     hole = torch.zeros_like(image[:1])

@@ -1,0 +1,303 @@
+"""``infill realism``: its table and files, going on after a stop, and what it says of bad data."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from command import Run, refused, runner
+from PIL import Image
+from safetensors.torch import save_file
+
+from models import scenes
+from studio import batches, measure
+
+REMOVAL = {"gray", "inpaint"}
+FEW = ("--filler", "gray", "--filler", "inpaint")
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assets: Path
+) -> Run:
+    """Runs ``infill realism`` in an empty folder, with LPIPS's backbone at hand."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(assets / "torch_home"))
+    return runner(capsys, "realism")
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither weights at hand nor a network."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+
+
+def told(folder: str = "infill-out") -> dict:
+    return json.loads(Path(folder, "realism.json").read_text())
+
+
+def figure(found: dict, metric: str, row: str) -> float:
+    return found["metrics"][metric]["figures"][row]["value"]
+
+
+def photographs(folder: Path, count: int = 3, size: tuple[int, int] = (240, 200)) -> None:
+    """Scenes as photographs with silhouettes, in the layout of images and masks."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    for index in range(count):
+        scene = scenes.draw(index, objects=1)
+        pixels = (scene.image.permute(1, 2, 0) * 255).round().byte().numpy()
+        Image.fromarray(pixels).resize(size).save(folder / "images" / f"{index}.png")
+        drawn = Image.fromarray(scene.silhouettes[0].numpy().astype(np.uint8) * 255)
+        drawn.resize(size, Image.Resampling.NEAREST).save(folder / "masks" / f"{index}.png")
+
+
+def test_scenes_where_everything_is_known(run: Run) -> None:
+    said = run("scenes:12", *FEW, "--batch-size", 5)
+    assert said.code == 0, said.err
+    found = told()
+    assert found["rows"] == ["real", "gray", "inpaint", "truth"]
+    assert set(found["metrics"]) == set(measure.METRICS)
+    assert found["missing"] == {}
+    for metric, each in found["metrics"].items():
+        assert set(each["figures"]) == set(found["rows"])
+        assert len(each["differences"]) == 6
+        value = f"{each['scale'] * each['figures']['inpaint']['value']:{each['digits']}}"
+        line = next(line for line in said.out.splitlines() if line.startswith(each["title"]))
+        assert value in line, metric
+        assert {"lower": "↓", "higher": "↑"}[each["better"]] in line
+    assert figure(found, "accuracy", "real") > 0.8
+    for row in REMOVAL | {"truth"}:
+        assert figure(found, "accuracy", row) < 0.4
+    # The truth in the hole is better than any filler, on every figure that knows what is real.
+    for metric, lower in {"l1": 1, "psnr": -1, "lpips_truth": 1, "frechet": 1}.items():
+        values = [lower * figure(found, metric, row) for row in ("truth", "inpaint", "gray", "real")]
+        assert values[0] <= min(values[1:]), metric
+    assert figure(found, "two_sample", "truth") == pytest.approx(0.5, abs=0.1)
+    assert figure(found, "two_sample", "real") > 0.9  # the real images have no objects
+    assert figure(found, "l1", "truth") == 0
+    assert figure(found, "psnr", "truth") == 100
+    assert figure(found, "ms_ssim", "real") == pytest.approx(1, abs=1e-6)
+    assert figure(found, "lpips", "real") == pytest.approx(0, abs=1e-6)
+    assert figure(found, "l1", "inpaint") < figure(found, "l1", "gray")
+
+
+def test_the_files(run: Run) -> None:
+    assert run("scenes:3", *FEW, "--strips", 2, "--holes", "boxes").code == 0
+    with open("infill-out/realism.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 4
+    assert {row["image"] for row in rows} == {"scene-0", "scene-1", "scene-2"}
+    label = scenes.CLASSES[scenes.draw(2, objects=1).labels[0]]
+    assert {row["target"] for row in rows if row["image"] == "scene-2"} == {label}
+    found = told()
+    mean = np.mean([float(row["probability"]) for row in rows if row["filler"] == "gray"])
+    assert mean == pytest.approx(figure(found, "probability", "gray"), abs=1e-5)
+    assert found["settings"]["holes"] == "boxes"
+    assert found["settings"]["classifier"] == "scenes"
+    assert found["labels"]["real"][f"{scenes.CLASSES.index(label)} {label}"] >= 1
+    assert sum(found["labels"]["gray"].values()) == 3
+    picture = Image.open("infill-out/realism.png")
+    assert np.asarray(picture.convert("RGB")).std() > 10
+    assert "needs at least 10 images, got 3" in found["missing"]["two_sample"]
+    assert sorted(path.name for path in Path("infill-out").iterdir()) == [
+        "parts", "realism.csv", "realism.json", "realism.png",
+    ]  # fmt: skip
+
+
+def test_broken_off_it_goes_on_where_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ("scenes:6", *FEW, "--batch-size", 2)
+    assert run(*whole, "--out", "whole").code == 0
+    read: list[Sequence[int]] = []
+    reading = batches.Reader.read
+
+    def stopped(reader: batches.Reader, numbers: Sequence[int]) -> batches.Batch:
+        read.append(list(numbers))
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        return reading(reader, numbers)
+
+    monkeypatch.setattr(batches.Reader, "read", stopped)
+    said = run(*whole, "--out", "halves", "--strips", 1)
+    assert said.code == 130
+    assert not Path("halves/realism.json").exists()
+    assert run(*whole, "--out", "halves", "--strips", 1).code == 0
+    assert read == [[0, 1], [2, 3], [2, 3], [4, 5], [0]]  # the last one is for the strip
+    assert told("halves") == told("whole")
+    assert Path("halves/realism.csv").read_text() == Path("whole/realism.csv").read_text()
+
+
+def test_a_filler_more_costs_that_filler_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("scenes:4", "--filler", "gray").code == 0
+    before = told()
+    filled: list[str] = []
+    build = measure.Prepared.__call__
+
+    def counted(self: measure.Prepared, composites: torch.Tensor) -> dict:
+        filled.append("batch")
+        return build(self, composites)
+
+    monkeypatch.setattr(measure.Prepared, "__call__", counted)
+    assert run("scenes:4", "--filler", "gray", "--filler", "blur").code == 0
+    assert filled == ["batch"]
+    for metric in measure.METRICS:
+        if metric != "two_sample":
+            assert figure(told(), metric, "gray") == figure(before, metric, "gray")
+    assert run("scenes:4", "--filler", "gray", "--seed", 1, "--holes", "squares").code == 0
+    assert len(filled) == 1 + 2  # other holes: everything anew
+
+
+def test_the_batch_size_and_order_change_nothing(run: Run) -> None:
+    fillers = ("--filler", "noise", "--filler", "mean-segment", "--precision", "float32")
+    for size in (1, 4):
+        assert run("scenes:4", *fillers, "--holes", "segments", "--batch-size", size, "--out", size).code == 0
+    one, four = told("1"), told("4")
+    for metric in set(one["metrics"]):
+        for row in one["rows"]:
+            assert figure(one, metric, row) == pytest.approx(figure(four, metric, row), rel=1e-3, abs=1e-4)
+    assert one["rows"] == ["real", "noise", "mean-segment"]  # the truth is the image itself
+
+
+def test_photographs_judged_by_another_classifier(run: Run, assets: Path) -> None:
+    weights = assets / "classifiers"
+    asked = (assets / "ecssd", "--limit", 4, *FEW, "--classifier", "mobilenet_v2", "--weights",
+             weights / "mobilenet_v2.safetensors")  # fmt: skip
+    assert run(*asked).code == 0
+    alone = told()
+    assert figure(alone, "accuracy", "real") == 1  # the classes are its own top-1
+    assert any("own top-1" in note for note in alone["notes"])
+    assert any("still have the object" in note for note in alone["notes"])
+    assert alone["metrics"]["frechet"]["better"] is None
+    said = run(*asked, "--judge", "squeezenet1_0", "--judge-weights", weights / "squeezenet1_0.safetensors")
+    assert said.code == 0, said.err
+    judged = told()
+    for metric in ("ms_ssim", "lpips"):
+        assert figure(judged, metric, "inpaint") == pytest.approx(figure(alone, metric, "inpaint"))
+    assert figure(judged, "probability", "real") != figure(alone, "probability", "real")
+
+
+def test_labels_of_the_data(run: Run, assets: Path) -> None:
+    weights = assets / "classifiers" / "mobilenet_v2.safetensors"
+    said = run(
+        assets / "imagenet_val", "--limit", 6, "--filler", "gray", "--weights", weights, "--holes", "squares"
+    )
+    assert said.code == 0, said.err
+    assert told()["settings"]["labels"] == "data"
+    assert told()["metrics"]["accuracy"]["better"] == "higher"  # a square is to change nothing
+
+
+def test_without_any_weights_the_rest_is_measured_and_said(run: Run, offline: None, tmp_path: Path) -> None:
+    photographs(tmp_path / "data")
+    said = run("data", "--filler", "gray", "--filler", "telea")
+    assert said.code == 0, said.err
+    found = told()
+    assert set(found["metrics"]) == {"ms_ssim"}
+    assert "squeezenet1_1-b8a52dc0.pth" in found["missing"]["lpips"]
+    assert "mobilenet_v2" in found["missing"]["accuracy"]
+    assert "LPIPS" in said.out
+    assert "left out" in said.out
+    refused_said = run("data", "--classifier", "resnet18", "--out", "other")
+    assert refused_said.code == 2
+    assert "resnet18" in refused_said.err
+
+
+def test_a_view_too_small_for_ms_ssim(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    with torch.random.fork_rng():
+        network = torchvision.models.squeezenet1_1(num_classes=5)
+    save_file(
+        network.state_dict(),
+        tmp_path / "small.safetensors",
+        {"arch": "torchvision.squeezenet1_1", "crop": "96"},
+    )
+    said = run("data", "--filler", "gray", "--weights", "small.safetensors")
+    assert said.code == 0, said.err
+    assert "needs sides of 161 px" in told()["missing"]["ms_ssim"]
+    assert "needs sides of 161 px" in said.out
+
+
+def test_a_segmenter_finds_the_object(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = torchvision.models.segmentation.lraspp_mobilenet_v3_large(
+            weights=None, weights_backbone=None, num_classes=4
+        ).eval()
+    with torch.no_grad():  # no class is to win everywhere
+        usual = network(scenes.draw(0).image[None])["out"].mean((0, 2, 3))
+        network.classifier.high_classifier.bias -= usual
+    torch.save(network.state_dict(), tmp_path / "segmenter.pth")
+    asked = ("data", "--filler", "gray", "--segmenter", "lraspp_mobilenet_v3_large", "--segmenter-weights",
+             "segmenter.pth")  # fmt: skip
+    found = {}
+    for kind in ("object", "background"):
+        said = run(*asked, "--holes", kind, "--grow", 0, "--out", kind)
+        assert said.code == 0, said.err
+        found[kind] = told(kind)["area"]
+    assert found["object"] + found["background"] == pytest.approx(1, abs=1e-5)
+
+
+def test_bad_files_are_listed_and_passed_over(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 6)
+    masks = tmp_path / "data" / "masks"
+    Image.new("L", (240, 200), 0).save(masks / "1.png")
+    Image.new("L", (240, 200), 255).save(masks / "2.png")
+    Image.new("L", (50, 50), 255).save(masks / "3.png")
+    (tmp_path / "data" / "images" / "4.png").write_bytes(b"no image")
+    said = run("data", "--filler", "gray")
+    assert said.code == 0, said.err
+    found = told()
+    assert found["images"] == 2
+    reasons = {each["image"]: each["reason"] for each in found["skipped"]}
+    assert set(reasons) == {"1.png", "2.png", "3.png", "4.png"}
+    assert "skipped 4 images" in said.out
+    for name, reason in reasons.items():
+        assert reason in said.out, name
+    for name in ("0.png", "5.png"):
+        (tmp_path / "data" / "images" / name).unlink()
+    said = run("data", "--filler", "gray", "--out", "none")
+    assert said.code == 2
+    assert "none of 4 images can be used" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_one_image_has_no_interval(run: Run) -> None:
+    said = run("scenes:1", "--filler", "gray")
+    assert said.code == 0, said.err
+    found = told()
+    assert "needs at least 2 images, got 1" in found["missing"]["frechet"]
+    assert found["metrics"]["accuracy"]["figures"]["gray"]["low"] is None
+    assert found["metrics"]["l1"]["best"] is None
+
+
+BAD = {
+    "nowhere": "DATA: no such folder: nowhere",
+    "scenes:0": "scenes:N with N from 1",
+    "scenes:2 --filler grey": "did you mean 'gray'",
+    "scenes:2 --holes squares --side 224": "--side: expected less than the view's 224",
+    "scenes:2 --grow -1": "--grow: expected 0 or more, got -1",
+    "scenes:2 --limit 0": "limit must be 1 or more",
+    "scenes:2 --segmenter-class bird": "--segmenter: expected a name",
+    "scenes:2 --holes squares --segmenter lraspp_mobilenet_v3_large": "--segmenter",
+    "scenes:2 --holes circles": "'circles' is not one of",
+    "scenes:2 --set gray.colour=1": "color",
+    "scenes:2 --device moon": "--device",
+    "data --holes boxes": "data has no boxes",
+    "data --classifier scenes --labels data": "--labels data",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", BAD)
+def test_what_cannot_be_done_is_said_in_a_line(asked: str, run: Run, offline: None, tmp_path: Path) -> None:
+    if asked.startswith("data"):
+        photographs(tmp_path / "data", 1)
+    refused(run(*asked.split()), BAD[asked])
