@@ -6,8 +6,10 @@ logits of a classifier say whether it noticed. `infill.feature_distances` compar
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -67,7 +69,8 @@ class Perceptual(nn.Module):
     def __init__(self, net: Backbone = "squeeze") -> None:
         super().__init__()
         require(net in get_args(Backbone), "net", f"one of {get_args(Backbone)}", net)
-        self.network = _published(net).requires_grad_(False).eval().to(memory_format=torch.channels_last)
+        self.network = _published(net).requires_grad_(False).to(memory_format=torch.channels_last)
+        self.eval()
 
     def features(self, images: Float[Tensor, "n 3 h w"]) -> Features:
         """The backbone's outputs for images in [0, 1], each of unit length at every place."""
@@ -115,12 +118,12 @@ def psnr_in_hole(images: Pictures, truth: Pictures, hole: Hole) -> Float[Tensor,
 
 def target_probability(logits: Float[Tensor, "n k"], target: Integer[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Softmax probability of each image's own target."""
-    return logits.float().softmax(1).gather(1, target[:, None])[:, 0]
+    return _softmax(logits).gather(1, target[:, None])[:, 0]
 
 
 def entropy(logits: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
     """Entropy of the predicted distribution, in nats: 0 to log k."""
-    nats: Tensor = torch.special.entr(logits.float().softmax(1)).sum(1)
+    nats: Tensor = torch.special.entr(_softmax(logits)).sum(1)
     return nats
 
 
@@ -133,15 +136,22 @@ def _published(net: Backbone) -> Any:
     import lpips
 
     try:
-        with warnings.catch_warnings():  # lpips asks torchvision in a way that torchvision frowns upon
+        # What a download says belongs to stderr; and lpips asks torchvision in a way that it frowns upon.
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore", UserWarning)
             return lpips.LPIPS(net=net, verbose=False)
-    except (OSError, RuntimeError) as error:  # not to be had, or damaged
+    except Exception as error:  # not to be had, or damaged: unpickling may fail in any way
         raise ValueError(
             f"LPIPS needs its backbone's weights, {backbone_file(net)}, which are damaged or cannot be "
             f"downloaded ({error}); put torchvision's file there, or name a folder that has hub/checkpoints/"
             f"{_BACKBONES[net]} in TORCH_HOME"
         ) from error
+
+
+def _softmax(logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    """The softmax and, where logits are infinite, its limit: they share it, or have none of it."""
+    limit = torch.finfo(torch.float32).max
+    return logits.float().clamp(-limit, limit).softmax(1)
 
 
 def _in_hole(images: Pictures, truth: Pictures, hole: Hole, power: int) -> Float[Tensor, " n"]:
