@@ -18,7 +18,7 @@ from attribution.optimize import Problem, Watch, optimize
 from attribution.outcome import Outcome
 from attribution.score import MaskedScore
 from attribution.sight import Sight
-from infill.validate import require
+from infill.validate import require, require_numbers
 
 Seen = Callable[[Tensor], Tensor]
 """What is shown of the evidence, "n 1 h w" to "n 1 h w"."""
@@ -139,7 +139,7 @@ class DSSR:
 
     def __post_init__(self) -> None:
         _check(self)
-        _check_stages(self.small, self.enough)
+        _check_stages(self)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the evidence, in [0, 1]."""
@@ -192,9 +192,8 @@ class DSSRPlus:
 
     def __post_init__(self) -> None:
         _check(self)
-        _check_stages(self.small, self.enough)
-        for name in ("window", "pool"):
-            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        _check_stages(self)
+        require_numbers(self, "at least 1", "window", "pool")
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the averaged evidence, in [0, 1]."""
@@ -252,12 +251,11 @@ def _share(total: Float[Tensor, " n"], evidence: Float[Tensor, "n 1 h w"]) -> Fl
 
 
 def _check(method: SSR | SDR | DSSR | DSSRPlus) -> None:
-    for name in ("steps", "refresh"):
-        require(getattr(method, name) >= 1, name, "at least 1", getattr(method, name))
-    require(method.lr > 0, "lr", "positive", method.lr)
-    require(method.penalty >= 0, "penalty", "at least 0", method.penalty)
+    require_numbers(method, "at least 1", "steps", "refresh")
+    require_numbers(method, "positive", "lr")
+    require_numbers(method, "at least 0", "penalty")
 
 
-def _check_stages(small: float, enough: float) -> None:
-    require(small >= 0, "small", "at least 0", small)
-    require(0 < enough <= 1, "enough", "in (0, 1]", enough)
+def _check_stages(method: DSSR | DSSRPlus) -> None:
+    require_numbers(method, "at least 0", "small")
+    require(0 < method.enough <= 1, "enough", "in (0, 1]", method.enough)

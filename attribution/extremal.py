@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from attribution.optimize import Problem, Watch, in_log_odds, optimize
 from attribution.outcome import Outcome
 from attribution.score import MaskedScore
 from attribution.sight import Sight
-from infill.validate import require
+from infill.validate import require, require_choices, require_numbers
 
 Variant = Literal["preserve", "delete", "dual"]
 COLDNESS = 20.0
@@ -67,11 +67,9 @@ class ExtremalPerturbation:
 
     def __post_init__(self) -> None:
         require(0 < self.area < 1, "area", "between 0 and 1", self.area)
-        require(self.variant in get_args(Variant), "variant", f"one of {get_args(Variant)}", self.variant)
-        for name in ("step", "steps", "refresh"):
-            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("sigma", "lr", "weight", "growth"):
-            require(getattr(self, name) > 0, name, "positive", getattr(self, name))
+        require_choices(self, variant=Variant)
+        require_numbers(self, "at least 1", "step", "steps", "refresh")
+        require_numbers(self, "positive", "sigma", "lr", "weight", "growth")
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the smooth evidence, in [0, 1]."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from attribution.optimize import Problem, Watch, in_log_odds, optimize
 from attribution.outcome import Outcome
 from attribution.score import MaskedScore
 from attribution.sight import Sight
-from infill.validate import require
+from infill.validate import require_choices, require_numbers
 
 Region = Literal["ssr", "sdr"]
 Grid = Literal["coarse", "full"]
@@ -65,17 +65,10 @@ class Fido:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("cells", "steps", "samples"):
-            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("lr", "temperature"):
-            require(getattr(self, name) > 0, name, "positive", getattr(self, name))
-        require(self.penalty >= 0, "penalty", "at least 0", self.penalty)
-        for name, kind in (
-            ("region", Region), ("penalized", Grid), ("drawn", Grid), ("upsampling", Upsampling)
-        ):  # fmt: skip
-            require(
-                getattr(self, name) in get_args(kind), name, f"one of {get_args(kind)}", getattr(self, name)
-            )
+        require_numbers(self, "at least 1", "cells", "steps", "samples")
+        require_numbers(self, "positive", "lr", "temperature")
+        require_numbers(self, "at least 0", "penalty")
+        require_choices(self, region=Region, penalized=Grid, drawn=Grid, upsampling=Upsampling)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the probability that a pixel is evidence, in [0, 1], at the image's size."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from attribution.explainer import Heatmap
 from attribution.holes import SegmentHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import require
+from infill.validate import require, require_numbers
 
 Segmentation: TypeAlias = Callable[[Tensor], Tensor]
 """Maps an image "c h w" in [0, 1] to integer labels "h w"."""
@@ -61,12 +61,11 @@ class Lime:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.segments >= 1, "segments", "at least 1", self.segments)
+        require_numbers(self, "at least 1", "segments")
         require(self.samples >= 2, "samples", "at least 2", self.samples)
         require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
-        for name in ("compactness", "kernel_width", "alpha"):
-            require(getattr(self, name) > 0, name, "positive", getattr(self, name))
-        require(self.sigma >= 0, "sigma", "at least 0", self.sigma)
+        require_numbers(self, "positive", "compactness", "kernel_width", "alpha")
+        require_numbers(self, "at least 0", "sigma")
         names = get_args(Distance)
         require(self.distance in names, "distance", f"one of {', '.join(names)}", self.distance)
 

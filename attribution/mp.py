@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -15,9 +15,10 @@ from attribution.optimize import Problem, Watch, optimize
 from attribution.outcome import Outcome
 from attribution.score import MaskedScore
 from attribution.sight import Sight
-from infill.validate import require
+from infill.validate import require_choices, require_numbers
 
 Jittered = Literal["composite", "image"]
+Regularized = Literal["coarse", "full"]
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,15 @@ class MeaningfulPerturbation:
     jitters: int = 1
     jittered: Jittered = "composite"
     upsampling: Upsampling = "nearest"
-    regularized: Literal["coarse", "full"] = "coarse"
+    regularized: Regularized = "coarse"
     refresh: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("cells", "steps", "jitters", "refresh", "power"):
-            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        require(self.lr > 0, "lr", "positive", self.lr)
-        for name in ("area", "smoothness", "jitter"):
-            require(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
-        for name, kind in (
-            ("jittered", Jittered), ("upsampling", Upsampling), ("regularized", Literal["coarse", "full"])
-        ):  # fmt: skip
-            require(
-                getattr(self, name) in get_args(kind), name, f"one of {get_args(kind)}", getattr(self, name)
-            )
+        require_numbers(self, "at least 1", "cells", "steps", "jitters", "refresh", "power")
+        require_numbers(self, "positive", "lr")
+        require_numbers(self, "at least 0", "area", "smoothness", "jitter")
+        require_choices(self, jittered=Jittered, upsampling=Upsampling, regularized=Regularized)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the hole that was found, soft, at the image's size."""

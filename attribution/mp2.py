@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from attribution.optimize import Problem, Watch, in_log_odds, optimize
 from attribution.outcome import Outcome
 from attribution.score import MaskedScore
 from attribution.sight import Sight
-from infill.validate import require
+from infill.validate import require, require_choices, require_numbers
 
 Rank = Literal["descent", "norm"]
 Slope = Literal["score", "logit"]
@@ -66,13 +66,9 @@ class MP2:
     refresh: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("cells", "added", "refresh"):
-            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        require_numbers(self, "at least 1", "cells", "added", "refresh")
         require(0 <= self.blend < 1, "blend", "at least 0 and below 1", self.blend)
-        for name, kind in (("rank", Rank), ("slope", Slope), ("upsampling", Upsampling)):
-            require(
-                getattr(self, name) in get_args(kind), name, f"one of {get_args(kind)}", getattr(self, name)
-            )
+        require_choices(self, rank=Rank, slope=Slope, upsampling=Upsampling)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return what was removed, at the image's size."""

@@ -10,7 +10,7 @@ from attribution.explainer import Heatmap
 from attribution.holes import PatchHoles, batches
 from attribution.link import probability, sigmoid
 from attribution.score import MaskedScore
-from infill.validate import require
+from infill.validate import require, require_numbers
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ class PredictionDifference:
     instances: int = 1_281_167
 
     def __post_init__(self) -> None:
-        for name in ("patch", "stride", "samples", "instances"):
-            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        require_numbers(self, "at least 1", "patch", "stride", "samples", "instances")
         require(self.stride <= self.patch, "stride", f"at most the patch ({self.patch})", self.stride)
 
     def __call__(self, score: MaskedScore) -> Heatmap:

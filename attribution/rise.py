@@ -8,7 +8,7 @@ import torch
 from attribution.explainer import Heatmap
 from attribution.holes import RandomGridHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import require
+from infill.validate import require, require_numbers
 
 Normalize = Literal["probability", "mass"]
 
@@ -40,8 +40,7 @@ class Rise:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.masks >= 1, "masks", "at least 1", self.masks)
-        require(self.cells >= 1, "cells", "at least 1", self.cells)
+        require_numbers(self, "at least 1", "masks", "cells")
         require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
         names = get_args(Normalize)
         require(self.normalize in names, "normalize", f"one of {', '.join(names)}", self.normalize)

@@ -11,7 +11,7 @@ from torch import Tensor
 from attribution.explainer import Heatmap
 from attribution.holes import PatchHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import require
+from infill.validate import require, require_numbers
 
 Placement = Literal["resize", "centers"]
 
@@ -45,8 +45,7 @@ class SlidingPatch:
     placement: Placement = "resize"
 
     def __post_init__(self) -> None:
-        require(self.patch >= 1, "patch", "at least 1", self.patch)
-        require(self.stride >= 1, "stride", "at least 1", self.stride)
+        require_numbers(self, "at least 1", "patch", "stride")
         names = get_args(Placement)
         require(self.placement in names, "placement", f"one of {', '.join(names)}", self.placement)
         gapless = not self.average or self.stride <= self.patch

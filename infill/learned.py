@@ -1,7 +1,7 @@
 """Any inpainting network as a filler: the one place where ``infill`` meets networks."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from infill.chance import Chance, spawn
 from infill.filler import Fill, Hole, Images, check_shapes
 from infill.frame import from_frame, to_frame
 from infill.network import Network, Precision, compute_dtype, home, ready
-from infill.validate import require
+from infill.validate import require, require_choices, require_numbers
 from infill.window import Windows, dilated, windows
 
 
@@ -73,21 +73,16 @@ class Learned:
     def __post_init__(self) -> None:
         require(callable(self.network), "network", "callable", self.network)
         require(0 < self.threshold <= 1, "threshold", "in (0, 1]", self.threshold)
-        require(self.multiple > 0, "multiple", "positive", self.multiple)
+        require_numbers(self, "positive", "multiple")
         fits = all(side > 0 and side % self.multiple == 0 for side in self._native() or ())
         require(fits, "size", f"positive and a multiple of {self.multiple}", self.size)
         low, high = self.value_range
         require(-float("inf") < low < high < float("inf"), "value_range", "(low, high)", self.value_range)
-        require(self.dilation >= 0, "dilation", "at least 0", self.dilation)
+        require_numbers(self, "at least 0", "dilation")
         require(self.batch_size is None or self.batch_size > 0, "batch_size", "positive", self.batch_size)
         require(self.context is None or self.context >= 0, "context", "at least 0", self.context)
         require(abs(self.blank) < float("inf"), "blank", "finite", self.blank)
-        require(
-            self.precision in get_args(Precision),
-            "precision",
-            f"one of {get_args(Precision)}",
-            self.precision,
-        )
+        require_choices(self, precision=Precision)
         object.__setattr__(self, "_dtype", compute_dtype(self.network, self.precision))
         object.__setattr__(self, "_ready", ready(self.network, self._dtype))
 

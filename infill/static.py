@@ -1,7 +1,7 @@
 """Fillers that need no knowledge of the hole: a color, local means, noise, a blurred copy."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from infill.chance import Chance, spawn
 from infill.color import IMAGENET_MEAN, Color, check_color, painted
 from infill.filler import Fill, Hole, Images, check_shapes
-from infill.validate import require
+from infill.validate import require, require_choices
 
 MeanKind = Literal["image", "segment", "local"]
 NoiseKind = Literal["uniform", "gaussian", "color"]
@@ -61,7 +61,7 @@ class Mean:
     sees_hidden: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require(self.kind in get_args(MeanKind), "kind", f"one of {get_args(MeanKind)}", self.kind)
+        require_choices(self, kind=MeanKind)
         require(self.window > 0 and self.window % 2 == 1, "window", "odd and positive", self.window)
         given = self.segments is not None
         rule = "given with kind 'segment', and with no other"
@@ -106,7 +106,7 @@ class Noise:
     sees_hidden: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(self.kind in get_args(NoiseKind), "kind", f"one of {get_args(NoiseKind)}", self.kind)
+        require_choices(self, kind=NoiseKind)
         require(0 < self.std < float("inf"), "std", "positive and finite", self.std)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
