@@ -205,7 +205,7 @@ class DSSRPlus:
         Raises:
             ValueError: If a window is larger than the image, or as for `attribution.optimize.optimize`.
         """
-        side = min(score.image.shape[2:])
+        side = min(score.size)
         for name in ("window", "pool"):
             require(getattr(self, name) <= side, name, f"at most the image's {side} px", getattr(self, name))
 

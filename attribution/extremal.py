@@ -81,19 +81,23 @@ class ExtremalPerturbation:
         Raises:
             ValueError: If the cells are larger than the image, or as for `attribution.optimize.optimize`.
         """
-        return optimize(score, self._problem, 2 if self.variant == "dual" else 1, self.refresh, watch)
+        return optimize(score, self._problem, len(self._curves), self.refresh, watch)
 
     @property
     def composites(self) -> int:
         """How many composites of an image are looked at."""
-        return self.steps * (2 if self.variant == "dual" else 1)
+        return self.steps * len(self._curves)
+
+    @property
+    def _curves(self) -> tuple[str, ...]:
+        """What a step looks at, in order."""
+        return {"preserve": ("kept",), "delete": ("removed",), "dual": ("removed", "kept")}[self.variant]
 
     def _problem(self, score: MaskedScore) -> Problem:
-        height, width = score.image.shape[2:]
-        size = (height, width)
+        size = score.size
         require(self.step <= min(size), "step", f"at most the image's {min(size)} px", self.step)
         grid = [math.ceil(side / self.step) for side in size]
-        followed, back = in_log_odds(score) if self.odds else (score, torch.clone)
+        followed, back = in_log_odds(score, self.odds)
         smooth = partial(smooth_maximum, size=size, sigma=self.sigma / self.step)
         weights = torch.logspace(0, math.log10(self.growth), self.steps) * self.weight
         return Problem(
@@ -103,7 +107,7 @@ class ExtremalPerturbation:
             heatmap=lambda bumps: smooth(bumps)[:, 0],
             optimizer=lambda bumps: torch.optim.SGD([bumps], lr=self.lr, momentum=0.9, dampening=0.9),
             steps=self.steps,
-            curves={"preserve": ("kept",), "delete": ("removed",), "dual": ("removed", "kept")}[self.variant],
+            curves=self._curves,
             score=followed,
             told=back,
         )

@@ -88,11 +88,10 @@ class Fido:
         return self.steps * self.samples
 
     def _problem(self, score: MaskedScore) -> Problem:
-        height, width = score.image.shape[2:]
-        size = (height, width)
+        size = score.size
         require_cells(self.cells, size)
         chance = Generator().manual_seed(self.seed)
-        followed, back = in_log_odds(score) if self.odds else (score, torch.clone)
+        followed, back = in_log_odds(score, self.odds)
 
         def evidence(logits: Tensor) -> Tensor:
             dropped = upsampled(logits.sigmoid(), size, self.upsampling)

@@ -80,7 +80,7 @@ class MeaningfulPerturbation:
         Raises:
             ValueError: If there are more cells than pixels, or as for `attribution.optimize.optimize`.
         """
-        return optimize(score, self._problem, self.composites // self.steps, self.refresh, watch)
+        return optimize(score, self._problem, self.jitters, self.refresh, watch)
 
     @property
     def composites(self) -> int:
@@ -88,8 +88,7 @@ class MeaningfulPerturbation:
         return self.steps * self.jitters
 
     def _problem(self, score: MaskedScore) -> Problem:
-        height, width = score.image.shape[2:]
-        size = (height, width)
+        size = score.size
         require_cells(self.cells, size)
         chance = torch.Generator().manual_seed(self.seed)
         start = torch.rand(1, 1, self.cells, self.cells, generator=chance).to(score.image)

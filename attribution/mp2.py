@@ -98,8 +98,7 @@ class MP2:
         return 2 if self.blend else 1
 
     def _problem(self, score: MaskedScore) -> Problem:
-        height, width = score.image.shape[2:]
-        size = (height, width)
+        size = score.size
         require_cells(self.cells, size)
         odds, back = in_log_odds(score)
         if self.slope == "logit":

@@ -140,12 +140,12 @@ def require_above_chance(score: MaskedScore) -> None:
         )
 
 
-def in_log_odds(score: MaskedScore) -> tuple[MaskedScore, Callable[[Tensor], Tensor]]:
-    """Return the score in log-odds, if it is a probability, and what brings its numbers back.
+def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, Callable[[Tensor], Tensor]]:
+    """Return the score in log-odds, if wanted and if it is a probability, and what brings its numbers back.
 
     Log-odds rise and fall with the probability, but neither they nor their slopes are ever rounded to zero.
     """
-    if score.link is probability:
+    if wanted and score.link is probability:
         return replace(score, link=log_odds), torch.sigmoid
     return score, torch.clone
 

@@ -61,8 +61,7 @@ class PredictionDifference:
         Raises:
             ValueError: If the patch is larger than the image.
         """
-        height, width = score.image.shape[2:]
-        return PatchHoles((height, width), self.patch, self.stride, True, score.image.device)
+        return PatchHoles(score.size, self.patch, self.stride, True, score.image.device)
 
     def evidence(self, score: MaskedScore) -> tuple[Heatmap, Heatmap]:
         """Return the weight of evidence per pixel, in bits, and how uncertain chance leaves it.

@@ -61,6 +61,5 @@ class Rise:
 
     def holes(self, score: MaskedScore) -> RandomGridHoles:
         """Return the random holes, soft and in [0, 1]."""
-        height, width = score.image.shape[2:]
         device = score.image.device
-        return RandomGridHoles(self.masks, (height, width), self.cells, self.keep, self.seed, device)
+        return RandomGridHoles(self.masks, score.size, self.cells, self.keep, self.seed, device)

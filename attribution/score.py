@@ -225,6 +225,12 @@ class MaskedScore:
         return self._removal.score(torch.zeros_like(self.clean_logits), None)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        height, width = self.image.shape[2:]
+        return height, width
+
+    @property
     def fills_per_hole(self) -> int:
         """How many fills each hole gets: one, unless the filler depends on the hole."""
         return self.samples if self.filler.per_hole else 1

@@ -123,8 +123,7 @@ class Sight:
 
     def _first_outlook(self) -> Float[Tensor, "b c h w"]:
         """Return what the filler puts into the black squares of a chessboard, and into the white ones."""
-        height, width = self.score.image.shape[2:]
-        black = chessboard(height, width).to(self.score.image.device)
+        black = chessboard(*self.score.size).to(self.score.image.device)
         one, fills = replace(self.score, samples=1), []
         for square in (black, ~black):
             hole = square.to(self.score.image).expand(len(self.score), 1, -1, -1)

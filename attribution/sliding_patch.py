@@ -59,7 +59,7 @@ class SlidingPatch:
         """
         if self.average:
             return self._averaged(score)
-        values, size = self.drops(score), score.image.shape[2:]
+        values, size = self.drops(score), score.size
         if self.placement == "resize":
             return F.interpolate(values[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
         return self._centered(values, size)
@@ -70,8 +70,7 @@ class SlidingPatch:
         Raises:
             ValueError: If the patch is larger than the image.
         """
-        height, width = score.image.shape[2:]
-        return PatchHoles((height, width), self.patch, self.stride, self.average, score.image.device)
+        return PatchHoles(score.size, self.patch, self.stride, self.average, score.image.device)
 
     def drops(self, score: MaskedScore) -> Float[Tensor, "b rows columns"]:
         """Return the raw map: the drop of the score at each position of the grid."""
@@ -95,7 +94,7 @@ class SlidingPatch:
                 cover += hole.sum(dim=(0, 1))
         return total / cover
 
-    def _centered(self, values: Float[Tensor, "b rows columns"], size: torch.Size) -> Heatmap:
+    def _centered(self, values: Float[Tensor, "b rows columns"], size: tuple[int, int]) -> Heatmap:
         # A pixel's place in the grid: 0 at the first patch's center, 1 a stride further.
         places = [(torch.arange(side) - (self.patch - 1) / 2) / self.stride for side in size]
         # grid_sample counts from -1 to 1 between the outermost values.
