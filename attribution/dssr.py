@@ -4,16 +4,28 @@ The paper fills with uniform noise. Its weights of ``||m||_1`` are written for 2
 here penalties are weights of the mean, the same for every size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from attribution.explainer import Heatmap
-from attribution.objectives import area, dssr, pooled_area, sdr, smoothed, ssr, two_stage
+from attribution.objectives import (
+    Objective,
+    Penalty,
+    area,
+    dssr,
+    dssr_plus,
+    pooled_area,
+    sdr,
+    smoothed,
+    ssr,
+    two_stage,
+)
 from attribution.optimize import Problem, Watch, optimize
 from attribution.outcome import Outcome
 from attribution.score import MaskedScore
@@ -44,6 +56,7 @@ class SSR:
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
+    _curves: ClassVar[tuple[str, ...]] = ("kept",)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -58,16 +71,12 @@ class SSR:
         Raises:
             ValueError: As for `attribution.optimize.optimize`.
         """
-
-        def loss(evidence: Tensor, sight: Sight) -> Tensor:
-            return ssr(sight, evidence) + self.penalty * _share(area(evidence), evidence)
-
-        return _solved(self, score, watch, loss, 1.0, ("kept",))
+        return _solved(self, score, watch, partial(_in_one_stage, self, ssr))
 
     @property
     def composites(self) -> int:
         """How many composites of an image are looked at."""
-        return self.steps
+        return self.steps * len(self._curves)
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ class SDR:
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
+    _curves: ClassVar[tuple[str, ...]] = ("removed",)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -98,16 +108,12 @@ class SDR:
         Raises:
             ValueError: As for `attribution.optimize.optimize`.
         """
-
-        def loss(evidence: Tensor, sight: Sight) -> Tensor:
-            return sdr(sight, evidence) + self.penalty * _share(area(evidence), evidence)
-
-        return _solved(self, score, watch, loss, 0.0, ("removed",))
+        return _solved(self, score, watch, partial(_in_one_stage, self, sdr), start=0.0)
 
     @property
     def composites(self) -> int:
         """How many composites of an image are looked at."""
-        return self.steps
+        return self.steps * len(self._curves)
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ class DSSR:
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
+    _curves: ClassVar[tuple[str, ...]] = ("removed", "kept")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -151,18 +158,12 @@ class DSSR:
         Raises:
             ValueError: As for `attribution.optimize.optimize`.
         """
-
-        def loss(evidence: Tensor, sight: Sight) -> Tensor:
-            value = dssr(sight, evidence)
-            weight = two_stage(sight.seen[1].scores, self.enough * sight.clean, self.small, self.penalty)
-            return value + weight * _share(area(evidence), evidence)
-
-        return _solved(self, score, watch, loss, 1.0, ("removed", "kept"))
+        return _solved(self, score, watch, partial(_in_two_stages, self, dssr, area))
 
     @property
     def composites(self) -> int:
         """How many composites of an image are looked at."""
-        return 2 * self.steps
+        return self.steps * len(self._curves)
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ class DSSRPlus:
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
+    _curves: ClassVar[tuple[str, ...]] = ("removed", "kept")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -208,19 +210,27 @@ class DSSRPlus:
         side = min(score.size)
         for name in ("window", "pool"):
             require(getattr(self, name) <= side, name, f"at most the image's {side} px", getattr(self, name))
-
-        def loss(evidence: Tensor, sight: Sight) -> Tensor:
-            value = dssr(sight, smoothed(evidence, self.window))
-            weight = two_stage(sight.seen[1].scores, self.enough * sight.clean, self.small, self.penalty)
-            return value + weight * _share(pooled_area(evidence, self.pool, self.pool // 2), evidence)
-
-        seen = partial(smoothed, window=self.window)
-        return _solved(self, score, watch, loss, 1.0, ("removed", "kept"), seen)
+        objective = partial(dssr_plus, window=self.window)
+        paid = partial(pooled_area, window=self.pool, padding=self.pool // 2)
+        loss = partial(_in_two_stages, self, objective, paid)
+        return _solved(self, score, watch, loss, seen=partial(smoothed, window=self.window))
 
     @property
     def composites(self) -> int:
         """How many composites of an image are looked at."""
-        return 2 * self.steps
+        return self.steps * len(self._curves)
+
+
+def _in_one_stage(method: SSR | SDR, objective: Objective, evidence: Tensor, sight: Sight) -> Tensor:
+    return objective(sight, evidence) + method.penalty * _share(area(evidence), evidence)
+
+
+def _in_two_stages(
+    method: DSSR | DSSRPlus, objective: Objective, paid: Penalty, evidence: Tensor, sight: Sight
+) -> Tensor:
+    value = objective(sight, evidence)
+    weight = two_stage(sight.seen[1].scores, method.enough * sight.clean, method.small, method.penalty)
+    return value + weight * _share(paid(evidence), evidence)
 
 
 def _solved(
@@ -228,8 +238,7 @@ def _solved(
     score: MaskedScore,
     watch: Watch | None,
     loss: Callable[[Tensor, Sight], Tensor],
-    start: float,
-    curves: Sequence[str],
+    start: float = 1.0,
     seen: Seen = torch.clone,
 ) -> Outcome:
     def problem(part: MaskedScore) -> Problem:
@@ -240,10 +249,10 @@ def _solved(
             heatmap=lambda evidence: seen(evidence)[:, 0],
             optimizer=lambda evidence: torch.optim.Adam([evidence], lr=method.lr),
             steps=method.steps,
-            curves=curves,
+            curves=method._curves,
         )
 
-    return optimize(score, problem, len(curves), method.refresh, watch)
+    return optimize(score, problem, len(method._curves), method.refresh, watch)
 
 
 def _share(total: Float[Tensor, " n"], evidence: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:

@@ -25,6 +25,9 @@ ScoreOf: TypeAlias = Callable[[Tensor], Tensor]
 Objective: TypeAlias = Callable[[ScoreOf, Tensor], Tensor]
 """``(score, evidence) -> loss``."""
 
+Penalty: TypeAlias = Callable[[Tensor], Tensor]
+"""``evidence -> loss``."""
+
 
 def ssr(score: ScoreOf, evidence: Evidence) -> Loss:
     """Smallest sufficient region (Dabkowski & Gal 2017): keep the evidence alone, keep the score."""
