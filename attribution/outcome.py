@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Generator, Tensor
 
 from attribution.explainer import Heatmap
 from attribution.score import MaskedScore
-from infill.filler import Hole
+from infill.filler import Hole, composite
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +71,18 @@ def judged(
     fills: Tensor,
 ) -> Outcome:
     """Look at the final holes with fills of their own, and put everything together."""
-    chance = [score.generator for _ in range(len(score))]
 
-    def fresh() -> list[torch.Generator]:  # the same draws for the picture and for its score
-        return [make() for make in chance]
+    def fresh() -> list[Generator]:
+        return [score.generator() for _ in range(len(score))]
 
     rows = torch.arange(len(score), device=hole.device)
-    left, error = score.spread(hole, rows, fresh())
+    fill = score.fills(hole, rows, fresh())  # the same for the picture and for its score
+    left, error = score.spread(hole, rows, fill=fill)
     times = score.fills_per_hole
     return Outcome(
         heatmap=heatmap,
         hole=hole,
-        counterfactual=score.perturbed(hole, rows, fresh())[::times],
+        counterfactual=composite(score.image, hole, fill[::times]),
         clean=score.clean,
         left=left,
         left_error=error,
@@ -92,7 +92,7 @@ def judged(
         curves=curves,
         steps=steps,
         looks=looks + 3 * times,
-        fills=fills + 4 * times * score.filler.per_hole,
+        fills=fills + 3 * times * score.filler.per_hole,
     )
 
 

@@ -142,13 +142,18 @@ class MaskedScore:
         return self._each(hole, index, generator, fill, shift).mean(dim=1)
 
     def spread(
-        self, hole: Hole, index: Index | None = None, generator: Chance = None
+        self,
+        hole: Hole,
+        index: Index | None = None,
+        generator: Chance = None,
+        *,
+        fill: Float[Tensor, "m c h w"] | None = None,
     ) -> tuple[Scores, Scores]:
         """Return mean and standard error of each hole's score over its fills; the error of one fill is 0.
 
         Arguments and errors as for a call.
         """
-        scores = self._each(hole, index, generator, None, None)
+        scores = self._each(hole, index, generator, fill, None)
         mean = scores.mean(dim=1)
         if scores.shape[1] == 1:
             return mean, torch.zeros_like(mean)

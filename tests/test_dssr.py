@@ -139,7 +139,7 @@ def test_composites_are_counted(method):
     looks = len(outcome.curves)
     assert method.composites == 60 * looks
     assert outcome.looks.tolist() == [60 * looks + 3]
-    assert outcome.fills.tolist() == [2 + 60 * looks + 4]
+    assert outcome.fills.tolist() == [2 + 60 * looks + 3]
 
 
 @every_method

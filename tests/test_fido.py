@@ -141,7 +141,7 @@ def test_composites_are_counted(images):
     outcome = method.optimize(MaskedScore(images, 2, lambda some: Linear()(some), Telea(), batch_size=6))
     assert method.composites == 20
     assert outcome.looks.tolist() == [20 + 3] * 3
-    assert outcome.fills.tolist() == [2 + 20 + 4] * 3
+    assert outcome.fills.tolist() == [2 + 20 + 3] * 3
     assert outcome.curves["removed"].shape == (3, 5)
 
 

@@ -217,8 +217,8 @@ def test_groups_are_as_large_as_the_batch_allows(images):
 def test_fills_last_until_they_are_made_anew(images, method, looks, refresh, fresh, samples):
     filler = Counting()
     outcome = replace(method, refresh=refresh).optimize(scored(images[:2], filler, samples=samples))
-    # Two for the outlook, and of the final hole twice its own, all but the hole, and everything.
-    each = 2 + fresh * looks * samples + 4 * samples
+    # Two for the outlook, and in the end the hole's own, all but the hole, and everything.
+    each = 2 + fresh * looks * samples + 3 * samples
     assert outcome.fills.tolist() == [each, each]
     assert filler.asked == 2 * each
     assert outcome.looks.tolist() == 2 * [(4 * looks + 3) * samples]

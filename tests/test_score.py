@@ -400,6 +400,7 @@ def test_fills_can_be_kept_for_other_holes(images, holes):
     removed = composite(images.repeat_interleave(2, 0), elsewhere.repeat_interleave(2, 0), fill)
     chances = Network().eval()(removed).detach().softmax(1)[torch.arange(6), [0, 0, 1, 1, 2, 2]]
     torch.testing.assert_close(score(elsewhere, fill=fill), chances.view(3, 2).mean(1), rtol=0, atol=1e-6)
+    assert torch.equal(score.spread(elsewhere, fill=fill)[0], score(elsewhere, fill=fill))
     small = replace(score, batch_size=1)
     torch.testing.assert_close(small(elsewhere, fill=fill), score(elsewhere, fill=fill), rtol=0, atol=1e-6)
 
