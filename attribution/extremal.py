@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attribution.evidence import upsampled
 from attribution.explainer import Heatmap
-from attribution.objectives import area_deviation, dssr, sdr, ssr
+from attribution.objectives import Penalty, area_deviation, dssr, sdr, shuffled, ssr
 from attribution.optimize import Problem, Watch, in_log_odds, optimize
 from attribution.outcome import Outcome
 from attribution.score import MaskedScore
@@ -99,10 +99,11 @@ class ExtremalPerturbation:
         grid = [math.ceil(side / self.step) for side in size]
         followed, back = in_log_odds(score, self.odds)
         smooth = partial(smooth_maximum, size=size, sigma=self.sigma / self.step)
+        deviation = partial(area_deviation, share=self.area, shuffle=shuffled(score.image))
         weights = torch.logspace(0, math.log10(self.growth), self.steps) * self.weight
         return Problem(
             start=score.image.new_ones(len(score), 1, *grid),
-            loss=partial(self._loss, smooth, iter(weights.tolist())),
+            loss=partial(self._loss, smooth, deviation, iter(weights.tolist())),
             evidence=lambda bumps: largest(smooth(bumps), self.area),
             heatmap=lambda bumps: smooth(bumps)[:, 0],
             optimizer=lambda bumps: torch.optim.SGD([bumps], lr=self.lr, momentum=0.9, dampening=0.9),
@@ -115,13 +116,14 @@ class ExtremalPerturbation:
     def _loss(
         self,
         smooth: Callable[[Tensor], Tensor],
+        deviation: Penalty,
         weights: Iterator[float],
         bumps: Float[Tensor, "n 1 y x"],
         sight: Sight,
     ) -> Float[Tensor, " n"]:
         evidence = smooth(bumps)
         objective = {"preserve": ssr, "delete": sdr, "dual": dssr}[self.variant]
-        return objective(sight, evidence) + next(weights) * area_deviation(evidence, self.area)
+        return objective(sight, evidence) + next(weights) * deviation(evidence)
 
 
 def smooth_maximum(

@@ -87,19 +87,27 @@ def pooled_area(evidence: Evidence, window: int = 12, padding: int = 6) -> Loss:
     return F.max_pool2d(evidence, window, stride=1, padding=padding).sum(dim=(1, 2, 3))
 
 
-def area_deviation(evidence: Evidence, share: float) -> Loss:
+def area_deviation(evidence: Evidence, share: float, shuffle: Float[Tensor, " p"] | None = None) -> Loss:
     """How far the evidence is from covering exactly a share of the image (Fong et al. 2019, eq. 5).
 
     The mean squared difference of its sorted values to those of a map that is 1 on that share of the
     pixels and 0 elsewhere. Values that are alike are sorted in a random but fixed order: where all are 1, as
-    in the beginning, no place is to be pushed harder than another.
+    in the beginning, no place is to be pushed harder than another. Whoever calls often makes that order once,
+    with `shuffled`.
     """
     values = evidence.flatten(1)
-    shuffle = torch.rand(values.shape[1], generator=torch.Generator().manual_seed(0)).to(values)
+    if shuffle is None:
+        shuffle = shuffled(evidence)
     order = (values.detach() + 1e-5 * shuffle).argsort(dim=1)
     zeros = round(values.shape[1] * (1 - share))
     target = (torch.arange(values.shape[1], device=values.device) >= zeros).to(values)
     return (values.gather(1, order) - target).square().mean(dim=1)
+
+
+def shuffled(image: Float[Tensor, "n c h w"]) -> Float[Tensor, " p"]:
+    """Return random numbers in [0, 1), one per pixel, that are the same in every call."""
+    pixels = image[0, 0].numel()
+    return torch.rand(pixels, generator=torch.Generator().manual_seed(0)).to(image)
 
 
 def two_stage(kept: Loss, threshold: Loss, small: float, large: float) -> Loss:

@@ -12,6 +12,7 @@ from attribution.objectives import (
     dssr_plus,
     pooled_area,
     sdr,
+    shuffled,
     smoothed,
     ssr,
     total_variation,
@@ -159,6 +160,11 @@ def test_where_all_evidence_is_alike_no_place_is_pushed_harder():
     assert all(0.25 < share < 0.75 for share in quarters)
     again = slope(lambda some: area_deviation(some, 0.5), EVERYTHING)[0, 0] > 0
     assert torch.equal(again, pushed)
+    order = shuffled(EVERYTHING)
+    given = slope(lambda some: area_deviation(some, 0.5, order), EVERYTHING)[0, 0] > 0
+    assert torch.equal(given, pushed)
+    other = slope(lambda some: area_deviation(some, 0.5, 1 - order), EVERYTHING)[0, 0] > 0
+    assert (other != pushed).float().mean() > 0.9, "all but what rounding makes alike"
 
 
 @pytest.mark.parametrize(
