@@ -7,11 +7,12 @@ is the hole the object's silhouette? On photographs heatmaps are compared with b
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -40,12 +41,14 @@ CHOSEN = (
 )
 LOT = 8
 """Images that are explained together and kept in one file."""
-PLACED = replace(MP2(graded=True), slope="logit", blend=0.25)
+Rows: TypeAlias = dict[str, tuple[OptimizingExplainer, str]]
+"""Name by name a method and its filler."""
+PLACED = MP2(slope="logit", blend=0.25, graded=True)
 """MP2 whose derivative is that of the logit, a quarter of the way towards the fill."""
 
 
-def methods(options: argparse.Namespace) -> dict[str, tuple[OptimizingExplainer, str]]:
-    """Name by name a method and its filler."""
+def methods(options: argparse.Namespace) -> Rows:
+    """All rows of the table."""
     steps = options.steps
     fido = Fido(steps=options.fido_steps, samples=options.fido_samples, lr=0.05 * 300 / options.fido_steps)
     return {
@@ -117,7 +120,7 @@ SCENES_ONLY, PHOTOGRAPHS_ONLY = "MP2-G, logit, blend 0.25", "FIDO SSR / inpaint"
 COSTS = ("at chance", "area", "steps", "composites", "fills", "seconds")
 
 
-def on_scenes(options: argparse.Namespace, names: Iterable[str]) -> str:
+def on_scenes(options: argparse.Namespace, tried: Rows) -> str:
     """Both objects of every scene as target: pointing and overlap."""
     scenes = [draw(index, WORLD, objects=2) for index in range(options.scenes)]
     images = torch.stack([scene.image for scene in scenes]).repeat_interleave(2, 0)
@@ -125,8 +128,7 @@ def on_scenes(options: argparse.Namespace, names: Iterable[str]) -> str:
     score, above = scored(load_classifier("scenes"), images, targets)
     silhouettes = torch.cat([scene.silhouettes for scene in scenes])[above].numpy()
     rows: list[list[object]] = []
-    for name in names:
-        method, filler = methods(options)[name]
+    for name, (method, filler) in tried.items():
         one = explained(
             RUNS / f"scenes-{len(score)}", name, method, build_filler(filler, {}, images[0], "auto"), score
         )
@@ -144,7 +146,7 @@ def on_scenes(options: argparse.Namespace, names: Iterable[str]) -> str:
     return title + table(header, rows)
 
 
-def on_photographs(options: argparse.Namespace, names: Iterable[str]) -> str:
+def on_photographs(options: argparse.Namespace, tried: Rows) -> str:
     """Localization of the top class in correctly classified photographs."""
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
     chosen: list[tuple[Tensor, tuple[int, int], int, Tensor]] = []
@@ -159,8 +161,7 @@ def on_photographs(options: argparse.Namespace, names: Iterable[str]) -> str:
     score, above = scored(classifier, torch.stack([one[0] for one in chosen]), [one[2] for one in chosen])
     kept_ones = [chosen[i] for i in above.tolist()]
     rows: list[list[object]] = []
-    for name in names:
-        method, filler = methods(options)[name]
+    for name, (method, filler) in tried.items():
         built = build_filler(filler, {}, score.image[0], "auto")
         one = explained(RUNS / f"photographs-{len(score)}", name, method, built, score)
         maps = [
@@ -193,10 +194,11 @@ def main() -> None:
     )
     parser.add_argument("--methods", nargs="+", help="Only these rows, for --only.")
     options = parser.parse_args()
-    names = list(options.methods or methods(options))
+    rows = methods(options)
+    tried = {name: rows[name] for name in options.methods or rows}
     parts = {
-        "scenes": partial(on_scenes, options, [name for name in names if name != PHOTOGRAPHS_ONLY]),
-        "photographs": partial(on_photographs, options, [name for name in names if name != SCENES_ONLY]),
+        "scenes": partial(on_scenes, options, {n: tried[n] for n in tried if n != PHOTOGRAPHS_ONLY}),
+        "photographs": partial(on_photographs, options, {n: tried[n] for n in tried if n != SCENES_ONLY}),
         "speed": measure,
     }
     if options.only:
