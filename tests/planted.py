@@ -1,10 +1,16 @@
 """Classifiers whose evidence is known, and fillers to go with them, for tests of attribution."""
 
 from copy import deepcopy
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
+
+from attribution import MaskedScore
+from infill import Gray
+
+BLACK = Gray((0.0, 0.0, 0.0))
 
 
 class Linear(nn.Module):
@@ -66,6 +72,39 @@ class Around:
         return (left / (1 - hole).sum(dim=(2, 3), keepdim=True).clamp_min(1)).expand(-1, *image.shape[1:])
 
 
+@dataclass(eq=False)
+class Recorder:
+    """A filler that remembers what it was asked."""
+
+    per_hole: bool = False
+    sees_hidden: bool = False
+    outside: float = 0.3
+
+    def __post_init__(self):
+        self.asked = []
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Generator | None = None) -> Tensor:
+        self.asked.append((len(image), len(hole)))
+        fill = torch.full_like(image, 0.3).expand(len(hole), -1, -1, -1)
+        return torch.where(hole > 0, fill, torch.full_like(fill, self.outside)) if self.per_hole else fill
+
+
+@dataclass(eq=False)
+class Counting:
+    """A filler that depends on the hole and counts what it is asked."""
+
+    filler: object = field(default_factory=Around)
+    per_hole: bool = True
+    sees_hidden: bool = False
+    asked: int = 0
+    holes: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Generator | None = None) -> Tensor:
+        self.asked += len(hole)
+        self.holes += list(hole)
+        return self.filler(image, hole, generator)
+
+
 def flat(images: Tensor) -> Tensor:
     """Logits that are the same for all images, though they have a derivative: class 1 is seen."""
     return 0 * images.mean(dim=(2, 3))[:, :2] + torch.tensor([0.0, 1.0])
@@ -75,6 +114,13 @@ def likeliest(classifier: nn.Module, images: Tensor) -> list[int]:
     """The class that a classifier sees in each image: one that is above chance."""
     with torch.no_grad():
         return [int(target) for target in deepcopy(classifier).eval()(images).argmax(dim=1)]
+
+
+def scored(images: Tensor, filler=BLACK, network: nn.Module | None = None, **settings) -> MaskedScore:
+    """The score of the likeliest class of each image."""
+    network = network or Network()
+    targets = likeliest(Network(), images)
+    return MaskedScore(images, targets, network, filler, **settings)
 
 
 def liven(network: nn.Module) -> None:

@@ -1,32 +1,15 @@
-"""The score of a hole: composites, batches, generators, gradients, and what is refused."""
+"""The score of a hole: composites, batches, parts, links, gradients, and what is refused."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from planted import Linear, Network
+from planted import Linear, Network, Recorder
 from torch import Tensor, nn
 
 from attribution import MaskedScore, log_odds, logit, probability, sigmoid
 from infill import Blur, Gray, Noise, composite
-
-
-@dataclass(eq=False)
-class Recorder:
-    """A filler that remembers what it was asked."""
-
-    per_hole: bool = False
-    sees_hidden: bool = False
-    outside: float = 0.3
-
-    def __post_init__(self):
-        self.asked = []
-
-    def __call__(self, image: Tensor, hole: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        self.asked.append((len(image), len(hole)))
-        fill = torch.full_like(image, 0.3).expand(len(hole), -1, -1, -1)
-        return torch.where(hole > 0, fill, torch.full_like(fill, self.outside)) if self.per_hole else fill
 
 
 def test_score_is_the_probability_of_the_composite(image, holes):
@@ -47,49 +30,6 @@ def test_an_empty_hole_leaves_the_clean_score(image):
 
 def test_a_single_image_may_come_without_batch_axis(image, holes):
     assert torch.equal(MaskedScore(image[0], 1, Network())(holes), MaskedScore(image, 1, Network())(holes))
-
-
-def test_the_fill_outside_the_hole_is_ignored(image, holes):
-    scores = [MaskedScore(image, 0, Network(), Recorder(True, outside=value))(holes) for value in (0.3, 0.9)]
-    assert torch.equal(*scores)
-
-
-def test_a_fill_that_does_not_depend_on_the_hole_is_made_once(images, holes):
-    filler = Recorder()
-    score = MaskedScore(images, [0, 1, 2], Network(), filler, batch_size=1)
-    score(holes)
-    for one in score:
-        one(holes)
-    score[1](holes)
-    assert filler.asked == [(3, 3)]
-
-
-def test_a_fill_that_depends_on_the_hole_is_made_per_batch(image, holes):
-    filler = Recorder(per_hole=True)
-    MaskedScore(image, 0, Network(), filler, batch_size=2)(holes)
-    assert filler.asked == [(1, 2), (1, 1)]
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_noise_does_not_depend_on_batches(image, holes, batch_size):
-    score = MaskedScore(image, 0, Network(), Noise(), seed=3)
-    other = replace(score, batch_size=batch_size)
-    torch.testing.assert_close(other(holes), score(holes), rtol=0, atol=1e-6)
-    streamed = [scores for _, scores in other.stream(torch.split(holes, 2), 3)]
-    torch.testing.assert_close(torch.cat(streamed), score(holes), rtol=0, atol=1e-6)
-    assert torch.equal(other.perturbed(holes), score.perturbed(holes))
-
-
-def test_noise_follows_seed_and_generator(image, holes):
-    score = MaskedScore(image, 0, Network(), Noise(), seed=3)
-    assert torch.equal(score(holes), score(holes))
-    assert not torch.equal(score(holes), replace(score, seed=4)(holes))
-    assert torch.equal(
-        score(holes, generator=torch.Generator().manual_seed(4)), replace(score, seed=4)(holes)
-    )
-    generator = torch.Generator().manual_seed(3)
-    assert torch.equal(score(holes, generator=generator), score(holes))
-    assert not torch.equal(score(holes, generator=generator), score(holes)), "the generator goes on"
 
 
 def test_the_classifier_never_sees_more_than_a_batch(image):
@@ -296,16 +236,6 @@ def test_whoever_makes_nan_is_named(image, holes):
         MaskedScore(image, 0, lambda images: images.mean(dim=(2, 3)) * torch.inf, link=logit)(holes)
 
 
-class WideFill(Gray):
-    def __call__(self, image: Tensor, hole: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return image.new_zeros(len(image), 3, 24, 33)
-
-
-def test_a_fill_of_the_wrong_shape_is_refused(image, holes):
-    with pytest.raises(ValueError, match="filler must be one whose fill is of shape"):
-        MaskedScore(image, 0, Network(), WideFill())(holes)
-
-
 @pytest.mark.parametrize("answer", [torch.zeros(1, 3, 2, 2), torch.zeros(7, 3), "cat"])
 def test_an_answer_that_is_no_logits_is_refused(image, holes, answer):
     with pytest.raises(ValueError, match=r"classifier must return logits of shape \(images, classes\)"):
@@ -326,135 +256,6 @@ def test_a_module_is_run_in_evaluation_mode_and_left_alone(image, holes):
     assert torch.equal(network.head.weight.grad, torch.ones_like(network.head.weight))
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
     assert isinstance(network.features[1], nn.BatchNorm2d)
-
-
-@dataclass(eq=False)
-class Spoiler:
-    """A filler that changes the image in place."""
-
-    per_hole: bool = True
-    sees_hidden: bool = False
-
-    def __call__(self, image: Tensor, hole: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return image.mul_(0.5).expand(len(hole), -1, -1, -1)
-
-
-@pytest.mark.parametrize("per_hole", [True, False])
-def test_a_filler_that_changes_the_image_in_place_is_refused(image, holes, per_hole):
-    with pytest.raises(ValueError, match=r"filler must be one that leaves the image as it is, got Spoiler"):
-        MaskedScore(image, 0, Network(), Spoiler(per_hole))(holes)
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 64])
-def test_the_score_is_the_mean_over_its_samples(image, holes, batch_size):
-    network = Network().eval().requires_grad_(False)
-    score = MaskedScore(image, 1, Network(), Noise(), samples=5, batch_size=batch_size)
-    images = score.perturbed(holes)
-    assert images.shape == (15, 3, 24, 32)
-    each = network(images).softmax(1)[:, 1].view(3, 5)
-    assert (each.std(dim=1) > 0).all(), "every sample has a fill of its own"
-    torch.testing.assert_close(score(holes), each.mean(dim=1), rtol=0, atol=1e-6)
-    mean, error = score.spread(holes)
-    torch.testing.assert_close(mean, score(holes))
-    torch.testing.assert_close(error, each.std(dim=1) / 5**0.5, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(score.logits(holes), network(images)[::5], rtol=0, atol=1e-5)
-    assert torch.equal(score.fills(holes)[5:10, :, holes[1, 0] > 0], images[5:10, :, holes[1, 0] > 0])
-    streamed = list(score.stream_images(torch.split(holes, 2), 3))
-    torch.testing.assert_close(torch.cat([part[2] for part in streamed]), score(holes))
-    torch.testing.assert_close(torch.cat([part[1] for part in streamed]), images[::5])
-
-
-def test_samples_of_a_fill_that_does_not_depend_on_the_hole_are_one(images, holes):
-    filler = Recorder()
-    score = MaskedScore(images, 0, Network(), filler, samples=7)
-    assert score.fills_per_hole == 1
-    assert torch.equal(score(holes), replace(score, samples=1)(holes))
-    mean, error = score.spread(holes)
-    assert torch.equal(mean, score(holes))
-    assert torch.equal(error, torch.zeros(3))
-    assert score.perturbed(holes).shape == (3, 3, 24, 32)
-    assert filler.asked == [(3, 3), (3, 3)]
-
-
-def test_no_more_than_a_batch_of_samples_is_classified_at_once(image, holes):
-    filler, seen = Recorder(per_hole=True), []
-
-    def classifier(some: Tensor) -> Tensor:
-        seen.append(len(some))
-        return some.mean(dim=(2, 3))
-
-    score = MaskedScore(image, 0, classifier, filler, samples=3, batch_size=4)
-    score(holes)
-    assert seen == [4, 4, 1]
-    assert filler.asked == [(1, 4), (1, 4), (1, 1)]
-    list(score.stream([holes], 3))
-    assert max(seen) <= 4
-
-
-def test_fills_can_be_kept_for_other_holes(images, holes):
-    score = MaskedScore(images, [0, 1, 2], Network(), Noise(), samples=2)
-    fill = score.fills(holes)
-    assert fill.shape == (6, 3, 24, 32)
-    torch.testing.assert_close(score(holes, fill=fill), score(holes), rtol=0, atol=1e-6)
-    elsewhere = holes.roll(3, dims=2)
-    removed = composite(images.repeat_interleave(2, 0), elsewhere.repeat_interleave(2, 0), fill)
-    chances = Network().eval()(removed).detach().softmax(1)[torch.arange(6), [0, 0, 1, 1, 2, 2]]
-    torch.testing.assert_close(score(elsewhere, fill=fill), chances.view(3, 2).mean(1), rtol=0, atol=1e-6)
-    assert torch.equal(score.spread(elsewhere, fill=fill)[0], score(elsewhere, fill=fill))
-    small = replace(score, batch_size=1)
-    torch.testing.assert_close(small(elsewhere, fill=fill), score(elsewhere, fill=fill), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("filler", [Gray(), Recorder(per_hole=True)], ids=["gray", "recorder"])
-def test_kept_fills_are_used_whatever_the_filler(image, holes, filler):
-    black = torch.zeros(3, 3, 24, 32)
-    score = MaskedScore(image, 0, Network(), filler)
-    assert torch.equal(score(holes, fill=black), replace(score, filler=Gray((0.0, 0.0, 0.0)))(holes))
-    assert not torch.equal(score(holes, fill=black), score(holes))
-
-
-class OneForAll(Recorder):
-    def __call__(self, image: Tensor, hole: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return image.flip(-1)[:1]
-
-
-@pytest.mark.parametrize("per_hole", [True, False])
-@pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_there_is_a_fill_for_every_hole(image, holes, per_hole, batch_size):
-    score = MaskedScore(image, 0, Network(), OneForAll(per_hole), batch_size=batch_size)
-    fill = score.fills(holes)
-    assert torch.equal(fill, image.flip(-1).expand(3, -1, -1, -1))
-    torch.testing.assert_close(score(holes, fill=fill), score(holes))
-
-
-def test_fills_that_do_not_fit_are_refused(image, holes):
-    score = MaskedScore(image, 0, Network(), Noise())
-    with pytest.raises(ValueError, match=r"fill must be of shape \(3, 3, 24, 32\), got \(2, 3, 24, 32\)"):
-        score(holes, fill=torch.zeros(2, 3, 24, 32))
-    with pytest.raises(ValueError, match=r"fill must be of shape \(6, 3, 24, 32\), got \(3, 3, 24, 32\)"):
-        replace(score, samples=2)(holes, fill=torch.zeros(3, 3, 24, 32))
-
-
-def seeded(*seeds: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_each_hole_may_have_a_generator_of_its_own(images, holes, batch_size):
-    score = MaskedScore(images, 0, Network(), Noise(), samples=3, batch_size=batch_size)
-    together = score(holes, generator=seeded(5, 6, 7))
-    for i, seed in enumerate((5, 6, 7)):
-        alone = score(holes[i : i + 1], torch.tensor([i]), seeded(seed))
-        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-6)
-    expected = score(holes[[2, 0]], torch.tensor([2, 0]), seeded(7, 5))
-    torch.testing.assert_close(together[[2, 0]], expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("count", [2, 4])
-def test_generators_that_are_not_one_per_hole_are_refused(image, holes, count):
-    score = MaskedScore(image, 0, Network(), Noise(), batch_size=1)
-    with pytest.raises(ValueError, match=rf"generator must be one, or one per hole \(3\), got {count}"):
-        score(holes, generator=seeded(*range(count)))
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -497,79 +298,6 @@ def test_no_holes_have_no_scores(image):
     assert score(nothing).shape == (0,)
     assert score.perturbed(nothing).shape == (0, 3, 24, 32)
     assert [len(scores) for _, scores in score.stream([nothing], 0)] == [0]
-
-
-def test_a_larger_image_is_shown_in_parts_of_the_former_size(images):
-    seen, network = [], Network().eval().requires_grad_(False)
-
-    def classifier(some: Tensor) -> Tensor:
-        seen.append(some.clone())
-        return network(some)
-
-    score = MaskedScore(images, [0, 1, 2], classifier, Gray((0.0, 0.0, 0.0))).enlarged(4)
-    assert score.margin == 4
-    assert score.image.shape == (3, 3, 28, 36)
-    larger = torch.nn.functional.interpolate(images, (28, 36), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(score.image, larger)
-    hole = torch.zeros(3, 1, 28, 36)
-    hole[..., 10:15, 5:30] = 1
-    shift = torch.tensor([[0, 0], [4, 1], [2, 4]])
-    score(hole, shift=shift)
-    for image, part, (top, left) in zip(larger * (1 - hole), seen[-1], shift.tolist(), strict=True):
-        torch.testing.assert_close(part, image[:, top : top + 24, left : left + 32])
-    score(hole)
-    torch.testing.assert_close(seen[-1], (larger * (1 - hole))[..., 2:26, 2:34])
-    assert torch.equal(score.clean, score(torch.zeros(3, 1, 28, 36)))
-    assert score.perturbed(hole).shape == (3, 3, 28, 36)
-    assert score.enlarged(2).margin == 6
-    score.enlarged(2)(torch.zeros(3, 1, 30, 38))
-    assert seen[-1].shape == (3, 3, 24, 32)
-
-
-def test_shifts_go_with_their_holes_through_samples_and_batches(images):
-    score = MaskedScore(images[:1], 0, Network(), Noise(), samples=2).enlarged(3)
-    hole = torch.zeros(3, 1, 27, 35)
-    hole[..., 10:15, 5:30] = 1
-    shift = torch.tensor([[0, 0], [3, 1], [2, 3]])
-    expected = score(hole, shift=shift)
-    assert not torch.equal(expected, score(hole))
-    torch.testing.assert_close(replace(score, batch_size=1)(hole, shift=shift), expected, rtol=0, atol=1e-6)
-    soft = (0.5 * hole).requires_grad_()
-    replace(score, batch_size=1)(soft, shift=shift)[1].backward()
-    assert soft.grad[1, 0, 10:15, 5:30].abs().min() > 0
-    assert soft.grad[[0, 2]].abs().max() == 0
-    assert soft.grad[1, 0, :3].abs().max() == soft.grad[1, 0, :, 0].abs().max() == 0, (
-        "nothing beside the view"
-    )
-
-
-@pytest.mark.parametrize(
-    ("margin", "shift", "message"),
-    [
-        (2, [[0, 3]], r"shift must be in the margin, 0 to 2, got \[\[0, 3\]\]"),
-        (2, [[-1, 0]], "shift must be in the margin, 0 to 2"),
-        (0, [[1, 0]], "shift must be in the margin, 0 to 0"),
-        (2, [[0, 0], [0, 0]], r"shift must be one row and column per hole \(1\)"),
-    ],
-)
-@pytest.mark.usefixtures("unchecked_shapes")
-def test_bad_shifts_are_refused(image, margin, shift, message):
-    score = MaskedScore(image, 0, Network()).enlarged(margin)
-    with pytest.raises(ValueError, match=message):
-        score(torch.zeros(1, 1, 24 + margin, 32 + margin), shift=torch.tensor(shift))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"samples": 0}, "samples must be at least 1, got 0"),
-        ({"margin": -1}, "margin must be 0 to 23 for this image, got -1"),
-        ({"margin": 24}, "margin must be 0 to 23 for this image, got 24"),
-    ],
-)
-def test_bad_samples_and_margins_are_named(image, change, message):
-    with pytest.raises(ValueError, match=message):
-        MaskedScore(image, 0, Network(), **change)
 
 
 @pytest.mark.parametrize(
