@@ -74,7 +74,7 @@ class Estimate:
     def sure(self) -> bool:
         """Whether the figure (a difference) has an interval, and that does not contain zero."""
         found = self.interval
-        return found is not None and not found[0] <= 0 <= found[1]
+        return found is not None and (found[0] > 0 or found[1] < 0)  # which NaN is not
 
 
 def bootstrap(
@@ -129,7 +129,7 @@ def jackknife(figure: Callable[[list[int]], float], groups: int) -> Estimate:
     return Estimate(figure(every), torch.tensor(rest, dtype=torch.float64), "jackknife")
 
 
-def split(count: int, generator: Generator, groups: int = GROUPS) -> list[Integer[Tensor, " g"]]:
+def split(count: int, generator: Generator, groups: int = GROUPS) -> list[Integer[Tensor, " _g"]]:
     """Deal ``count`` images out to at most so many groups at random: the images' numbers, rising."""
     order = torch.randperm(count, generator=generator)
     return [order[start::groups].sort().values for start in range(min(groups, count))]

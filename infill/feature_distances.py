@@ -13,6 +13,8 @@ from torch import Generator, Tensor
 from infill.estimates import GROUPS, Estimate, jackknife, split
 from infill.validate import require
 
+_ROUNDING = 1e-12
+"""What share of the variances a difference must have, to be more than rounding in float64."""
 PROBED = 2000
 """The probe looks at this many images at most, for it has all of their features in memory at once."""
 
@@ -35,8 +37,9 @@ def frechet_distance(
         rows = [parts[group] for group in kept]
         (ours, a), (theirs, b) = (_gaussian(source, rows) for source in (features, real))
         shared = torch.linalg.svdvals(a @ b.T).sum()
-        spread = a.square().sum() + b.square().sum() - 2 * shared
-        return max(0.0, float((ours - theirs).square().sum() + spread))
+        spread = a.square().sum() + b.square().sum()
+        apart = (ours - theirs).square().sum() + spread - 2 * shared
+        return float(apart) if apart > _ROUNDING * spread else 0.0
 
     return jackknife(distance, len(parts))
 
@@ -96,7 +99,7 @@ def two_sample_accuracy(
     return right
 
 
-def _parts(features: Tensor, real: Tensor, generator: Generator, groups: int) -> list[Integer[Tensor, " g"]]:
+def _parts(features: Tensor, real: Tensor, generator: Generator, groups: int) -> list[Integer[Tensor, " _g"]]:
     _check(features, real, 2)
     return split(len(features), generator, groups)
 
@@ -111,7 +114,7 @@ def _check(features: Tensor, real: Tensor, least: int) -> None:
 
 
 def _gaussian(
-    source: Float[Tensor, "n d"], parts: Sequence[Integer[Tensor, " g"]]
+    source: Float[Tensor, "n d"], parts: Sequence[Integer[Tensor, " _g"]]
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, "r d"]]:
     """The mean, and a factor F of the covariance F'F with at most d rows."""
     count = sum(len(part) for part in parts)
@@ -125,7 +128,7 @@ def _gaussian(
 
 
 def _kernel_sums(
-    one: Float[Tensor, "n d"], other: Float[Tensor, "n d"], parts: Sequence[Integer[Tensor, " g"]]
+    one: Float[Tensor, "n d"], other: Float[Tensor, "n d"], parts: Sequence[Integer[Tensor, " _g"]]
 ) -> Float[Tensor, "p p"]:
     """The kernel's sum over all pairs of different images of any two groups."""
     sums = torch.zeros(len(parts), len(parts), dtype=torch.float64)

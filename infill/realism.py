@@ -159,11 +159,11 @@ def _in_hole(images: Pictures, truth: Pictures, hole: Hole, power: int) -> Float
     _check_pair(images, truth)
     shape = (len(images), 1, *images.shape[2:])
     require(tuple(hole.shape) == shape, "hole", f"of shape {shape}", tuple(hole.shape))
-    weight = hole.double()
+    weight = hole.float()
     area = weight.sum((1, 2, 3))
     require(bool((area > 0).all()), "hole", "not empty", f"{int((area == 0).sum())} empty ones")
-    error = (images.double() - truth.double()).abs() ** power
-    return ((error * weight).sum((1, 2, 3)) / (area * images.shape[1])).float()
+    error = (images.float() - truth.float()).abs() ** power
+    return (error * weight).sum((1, 2, 3)) / (area * images.shape[1])
 
 
 def _check_pair(images: Pictures, others: Pictures) -> None:
