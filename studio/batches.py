@@ -49,9 +49,7 @@ class Batch:
         return {
             "numbers": np.array(self.numbers, dtype=np.int64),
             "names": np.array(self.names, dtype=np.str_),
-            "targets": np.array([-1] * len(self.numbers))
-            if self.targets is None
-            else self.targets.cpu().numpy(),
+            "targets": np.full(len(self.numbers), -1) if self.targets is None else self.targets.cpu().numpy(),
             "areas": self.holes.mean((1, 2, 3)).cpu().numpy(),
             "skipped": np.array([name for name, _ in self.skipped], dtype=np.str_),
             "reasons": np.array([reason for _, reason in self.skipped], dtype=np.str_),
@@ -160,7 +158,7 @@ def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
 
 def generator(seed: int, number: int) -> Generator:
     """The chance of one image, whatever is read beside it."""
-    word = int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
+    word = int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1, np.uint64)[0] >> 1)
     return torch.Generator().manual_seed(word)
 
 

@@ -31,6 +31,10 @@ def lines(every: bool) -> Iterator[str]:
     yield f"  {'NAME':15} any classification network of torchvision, such as mobilenet_v2 or resnet50"
     yield f"  {'':15} weights from --weights FILE, or looked for in {folder}, or downloaded to it"
     yield from _networks(folder) if every else _found(folder)
+    yield ""
+    yield "segmenters (infill realism --holes object)"
+    yield f"  {'NAME':15} any semantic segmentation network of torchvision, such as deeplabv3_resnet50"
+    yield f"  {'hf:FOLDER':15} a model of transformers for semantic segmentation, or hf:ID from the hub"
 
 
 def _entry(name: str, entry: Entry) -> str:

@@ -52,7 +52,7 @@ METRICS: Mapping[str, Metric] = {
     "two_sample": Metric("told from real images, %", "lower", "lower", 100, ".1f"),
     "entropy": Metric("entropy, nats", "higher", None, 1, ".2f"),
     "calibration": Metric("calibration error, %", "lower", "lower", 100, ".1f"),
-    "top3": Metric("3 most frequent labels, %", "lower", "lower", 100, ".1f"),
+    "top3": Metric("3 most frequent labels, %", None, "lower", 100, ".1f"),
 }
 OF_CLASSES = ("accuracy", "probability", "entropy", "calibration", "top3")
 OF_FEATURES = ("frechet", "kernel", "two_sample")
@@ -96,7 +96,8 @@ class Measure:
         if tuple(images.shape[2:]) != size:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
         logits, features = self.judge(images)
-        confidence, label = logits.softmax(1).max(1)
+        label = logits.argmax(1)
+        confidence = realism.target_probability(logits, label)
         found = {
             "label": label,
             "accuracy": (label == targets).float(),

@@ -23,6 +23,18 @@ WHAT: tuple[Option, ...] = (
 )
 """What is explained, and whose sight of it."""
 
+
+def batches(usual: int) -> Option:
+    """Return the option of how much is done at once, for a command that usually does so much."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=usual,
+        show_default=True,
+        help="Sets the memory needed.",
+    )
+
+
 TARGET: Option = click.option(
     "--target", default="top1", show_default=True, help="The class to explain: index, name or top1."
 )
@@ -45,9 +57,6 @@ RUN: tuple[Option, ...] = (
         show_default=True,
         help="auto is bfloat16 where the hardware has it.",
     ),
-    click.option(
-        "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Sets the memory needed."
-    ),
 )
 """Where it runs, and where the results go."""
 
@@ -63,7 +72,7 @@ SET: Option = click.option(
     "--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41."
 )
 
-HOW: tuple[Option, ...] = (TARGET, *RUN, SAMPLES, SET)
+HOW: tuple[Option, ...] = (TARGET, *RUN, batches(64), SAMPLES, SET)
 """How it is done, and where the results go."""
 
 

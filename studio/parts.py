@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ class Parts:
     def load(self, kind: str, number: int) -> dict[str, ndarray] | None:
         """Return what was kept; ``None`` if nothing was, or the file is damaged."""
         try:
-            with np.load(self._file(kind, number), allow_pickle=False) as found:
+            with self._file(kind, number).open("rb") as file, np.load(file, allow_pickle=False) as found:
                 return dict(found)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
             return None
 
     def save(self, kind: str, number: int, arrays: Mapping[str, ndarray]) -> None:
@@ -45,9 +46,12 @@ class Parts:
         path = self._file(kind, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with unfinished.open("wb") as file:
-            np.savez(file, **dict(arrays))  # type: ignore[arg-type]
-        os.replace(unfinished, path)
+        try:
+            with unfinished.open("wb") as file:
+                np.savez(file, **dict(arrays))  # type: ignore[arg-type]
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def _file(self, kind: str, number: int) -> Path:
         return self._places[kind] / f"{number:06d}.npz"

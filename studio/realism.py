@@ -59,7 +59,7 @@ class Request:
     seed: int = 0
     device: str = "auto"
     precision: Any = "auto"
-    batch_size: int = 64
+    batch_size: int = 16
     settings: Sequence[str] = field(default=())
 
 
@@ -73,7 +73,7 @@ def realism(request: Request, tell: Callable[[str], object]) -> None:
     """
     with output_folder(request.out) as folder, Progress() as progress:
         made = setting(request)
-        job = _Job(request, made, Parts(request.out, made.identity))
+        job = Job(request, made, Parts(request.out, made.identity))
         records = job.measured(progress)
         found = summary(records, made, request.seed)
         strips = job.strips(records)
@@ -88,7 +88,7 @@ def realism(request: Request, tell: Callable[[str], object]) -> None:
     tell("  " + " ".join(str(path) for path in written))
 
 
-class _Job:
+class Job:
     """Runs every filler on every batch, unless that was done before."""
 
     def __init__(self, request: Request, made: Setting, parts: Parts) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from studio.options import FILES, RUN, SET, Option, given, said, stoppable
+from studio.options import FILES, RUN, SET, Option, batches, given, said, stoppable
 from studio.regions import KINDS
 
 HOLES: tuple[Option, ...] = (
@@ -56,7 +56,7 @@ JUDGES: tuple[Option, ...] = (
 
 @click.command("realism")
 @click.argument("data", metavar="DATA")
-@given(*HOLES, *JUDGES, *RUN, SET)
+@given(*HOLES, *JUDGES, *RUN, batches(16), SET)
 def realism(**asked: Any) -> None:
     """Fill the same holes in every way, and see what is left of the object and how real it looks.
 

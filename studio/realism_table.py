@@ -44,7 +44,7 @@ _PER_IMAGE = (
 def summary(records: Records, made: Setting, seed: int) -> dict[str, Any]:
     """Return what ``realism.json`` says."""
     missing = dict(made.missing)
-    figures = _figures(records, seed, missing)
+    figures = _figures(records, seed % 2**64, missing)
     better = {name: _better(name, made.reader) for name in METRICS}
     return {
         "title": made.title,
@@ -79,12 +79,14 @@ def save_csv(records: Records, labels: Sequence[str], path: Path) -> None:
 
 
 def text_table(found: Mapping[str, Any], width: int = 15) -> str:
-    """Return the table for a terminal: a figure, and below it its interval."""
+    """Return the table for a terminal: a figure, and below it its interval; columns of ``width`` or more."""
+    told = [[_told(metric, row) for row in found["rows"]] for metric in found["metrics"].values()]
+    texts = [*found["rows"], *(text for cells in told for cell in cells for text in cell)]
+    width = max(width, 1 + max(len(text) for text in texts))
     lines = [f"{found['title']} · {found['images']} images, {100 * found['area']:.1f} % of the view removed"]
     lines.append(" " * 30 + "".join(f"{row:>{width}}" for row in found["rows"]))
-    for metric in found["metrics"].values():
+    for metric, cells in zip(found["metrics"].values(), told, strict=True):
         arrow = _ARROWS[metric["better"]]
-        cells = [_told(metric, row) for row in found["rows"]]
         lines.append(f"{metric['title']:27} {arrow} " + "".join(f"{value:>{width}}" for value, _ in cells))
         lines.append(" " * 30 + "".join(f"{interval:>{width}}" for _, interval in cells))
     return "\n".join([*lines, "", *remarks(found)])

@@ -74,7 +74,7 @@ def test_scenes_where_everything_is_known(run: Run) -> None:
         value = f"{each['scale'] * each['figures']['inpaint']['value']:{each['digits']}}"
         line = next(line for line in said.out.splitlines() if line.startswith(each["title"]))
         assert value in line, metric
-        assert {"lower": "↓", "higher": "↑"}[each["better"]] in line
+        assert {"lower": "↓", "higher": "↑", None: " "}[each["better"]] in line
     assert figure(found, "accuracy", "real") > 0.8
     for row in REMOVAL | {"truth"}:
         assert figure(found, "accuracy", row) < 0.4
