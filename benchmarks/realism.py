@@ -1,0 +1,172 @@
+"""`uv run python -m benchmarks.realism`: what every filler leaves of an object, on scenes and on photographs.
+
+The two tables are those of `infill realism scenes:500` and `infill realism ecssd`; what they find is kept
+under `runs/realism`, so the command can be broken off. In the end: where the time goes, on the first images.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch.nn.modules import module as torch_module
+
+from benchmarks.holes import ASSETS
+from benchmarks.report import table, write
+from infill import realism as figures
+from infill.realism import Perceptual
+from studio.batches import Reader
+from studio.parts import Parts
+from studio.progress import Progress
+from studio.realism import Job, Request, realism
+from studio.realism_setting import setting
+from studio.realism_table import markdown_table, remarks
+
+RUNS = Path("runs/realism")
+FILLERS = ("gray", "noise", "blur", "telea", "inpaint")
+MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
+
+
+def requests(scenes: int, photographs: int | None) -> dict[str, Request]:
+    """The commands of the issue, by what they are about."""
+    ecssd = {"data": str(ASSETS / "ecssd"), "classifier": "mobilenet_v2", "weights": MOBILENET}
+    return {
+        f"scenes:{scenes}": Request(f"scenes:{scenes}", FILLERS, out=RUNS / "scenes"),
+        "ecssd": Request(fillers=FILLERS, limit=photographs, out=RUNS / "ecssd", **ecssd),
+    }
+
+
+class Clock:
+    """Adds up seconds by what they were spent on; what is timed inside of it counts for itself."""
+
+    def __init__(self) -> None:
+        self.spent: Counter[str] = Counter()
+        self._open: list[tuple[str, float]] = []
+
+    def enter(self, name: str) -> None:
+        """Something that is timed begins; what it is part of waits."""
+        now = time.perf_counter()
+        if self._open:
+            outer, begun = self._open[-1]
+            self.spent[outer] += now - begun
+        self._open.append((name, now))
+
+    def leave(self) -> None:
+        """It ends, and what it is part of goes on."""
+        now = time.perf_counter()
+        name, begun = self._open.pop()
+        self.spent[name] += now - begun
+        if self._open:
+            self._open[-1] = (self._open[-1][0], now)
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed."""
+
+        def run(*arguments: Any, **options: Any) -> Any:
+            self.enter(name)
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.leave()
+
+        return run
+
+
+@contextmanager
+def timed(clock: Clock) -> Iterator[None]:
+    """Time all networks, LPIPS's own arithmetic with them, and what else there is to do."""
+    places = {
+        (Perceptual, "features"): "networks",
+        (Perceptual, "distance"): "networks",
+        (figures, "ms_ssim"): "MS-SSIM",
+        (Reader, "read"): "reading and drawing",
+        (Job, "_composites"): "other fillers",
+        (Parts, "save"): "keeping",
+    }
+    hooks = [
+        torch_module.register_module_forward_pre_hook(lambda *_: clock.enter("networks")),
+        torch_module.register_module_forward_hook(lambda *_: clock.leave(), always_call=True),
+    ]
+    with ExitStack() as stack:
+        for hook in hooks:
+            stack.callback(hook.remove)
+        for (owner, name), said in places.items():
+            stack.enter_context(mock.patch.object(owner, name, clock.timed(said, getattr(owner, name))))
+        yield
+
+
+def profile(request: Request, count: int) -> dict[str, float]:
+    """Shares of the time, in percent, of measuring so many images once everything is loaded."""
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder, Progress() as progress:
+        short = replace(request, limit=count, out=Path(folder))
+        made = setting(short)
+        Job(replace(short, limit=16), made, Parts(Path(folder) / "warm", made.identity)).measured(progress)
+        job = Job(short, made, Parts(Path(folder) / "timed", made.identity))
+        begun = time.perf_counter()
+        with timed(clock):
+            job.measured(progress)
+        whole = time.perf_counter() - begun
+    shares = {name: 100 * seconds / whole for name, seconds in clock.spent.most_common()}
+    return {**shares, "the rest": 100 - sum(shares.values()), "ms an image": 1000 * whole / count}
+
+
+def as_large_as_resnet(request: Request, folder: Path) -> Request:
+    """The same with ResNet-50 as the judge, of random weights: the work is that of trained ones."""
+    path = folder / "random.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        save_file(torchvision.models.resnet50().state_dict(), path, {"arch": "torchvision.resnet50"})
+    return replace(request, judge="resnet50", judge_weights=path)
+
+
+def profiles(asked: dict[str, Request], count: int) -> str:
+    """A table of where the time goes."""
+    found = {title: profile(request, count) for title, request in asked.items()}
+    names = list(dict.fromkeys(name for each in found.values() for name in each))
+    rows = [[title, *(f"{each.get(name, 0):.0f}" for name in names)] for title, each in found.items()]
+    return table(["data", *(f"{name}, %" if name != "ms an image" else name for name in names)], rows)
+
+
+def part(title: str, request: Request) -> str:
+    """One table, and what must be said below it."""
+    realism(request, print)
+    found = json.loads((request.out / "realism.json").read_text())
+    asked = {key: value for key, value in found["settings"].items() if key not in ("fillers", "weights")}
+    said = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
+    notes = "\n".join(f"- {remark.strip()}" for remark in remarks(found))
+    share = 100 * found["area"]
+    head = f"## {title}: {found['images']} images, {share:.1f} % of the view removed"
+    return f"{head}\n\n{said}\n\n{markdown_table(found)}\n\n{notes}"
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=500)
+    parser.add_argument("--photographs", type=int, help="All by default.")
+    parser.add_argument("--profiled", type=int, default=64, help="Images whose time is taken.")
+    options = parser.parse_args()
+    os.environ.setdefault("TORCH_HOME", str(ASSETS / "torch_home"))
+    asked = requests(options.scenes, options.photographs)
+    parts = [part(title, request) for title, request in asked.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        asked["ecssd, judged by ResNet-50"] = as_large_as_resnet(asked["ecssd"], Path(folder))
+        time_table = profiles(asked, options.profiled)
+    body = "\n\n".join([*parts, f"## Where the time goes\n\n{time_table}"])
+    write("realism", "Realism: is it really removed, and does it look real?", "python -m benchmarks.realism",
+          body, ("torch", "torchvision", "lpips", "pytorch-msssim", "scikit-learn"))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
