@@ -114,7 +114,7 @@ class Reader:
             return self.eye.view(picture.to(device))
 
         image = view(example.image)
-        hole = self.regions(example, view, generator(self.seed, number))
+        hole = self.regions(example, view, generator(self.seed, number, "hole"))
         truth = image
         if self.regions.kind in TAKES_THE_OBJECT and example.background is not None:
             truth = view(example.background)
@@ -156,10 +156,10 @@ def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
     return folded.index(label.casefold())
 
 
-def generator(seed: int, number: int) -> Generator:
-    """The chance of one image, whatever is read beside it."""
-    word = int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1, np.uint64)[0] >> 1)
-    return torch.Generator().manual_seed(word)
+def generator(seed: int, number: int, use: Literal["hole", "fill"]) -> Generator:
+    """The chance of one image's hole, or of its fill, whatever is read beside it."""
+    source = np.random.SeedSequence(seed % 2**64, spawn_key=(number, ("hole", "fill").index(use)))
+    return torch.Generator().manual_seed(int(source.generate_state(1, np.uint64)[0] >> 1))
 
 
 def _stacked(pictures: Sequence[Tensor | None], eye: ImageClassifier, channels: int = 3) -> Tensor:

@@ -142,7 +142,7 @@ class Job:
             assert batch.truth is not None
             return composite(batch.images, batch.holes, batch.truth)
         filler = self._filler(name, batch.images)
-        chance = [generator(self.request.seed, number) for number in batch.numbers]
+        chance = [generator(self.request.seed, number, "fill") for number in batch.numbers]
         with torch.inference_mode():
             return composite(batch.images, batch.holes, filler(batch.images, batch.holes, chance))
 

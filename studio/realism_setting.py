@@ -113,6 +113,8 @@ def _regions(request: Request, data: Dataset, device: torch.device) -> Regions:
         from models.segmenters import load_segmenter
 
         segmenter = load_segmenter(request.segmenter, request.segmenter_weights).to(device)
+        if request.segmenter_class is not None:
+            known(request.segmenter_class, segmenter.labels, "class of the segmenter")
     elif request.segmenter_weights or request.segmenter_class:
         raise ValueError("--segmenter: expected a name beside --segmenter-weights and --segmenter-class")
     return Regions(kind, request.grow, request.side, segmenter=segmenter, wanted=request.segmenter_class)

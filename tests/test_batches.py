@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
@@ -155,18 +155,20 @@ def test_images_and_seeds_have_holes_of_their_own() -> None:
 
 @given(st.integers(-(2**80), 2**80), st.integers(0, 2**31))
 def test_the_chance_of_an_image_is_the_same_each_time(seed: int, number: int) -> None:
-    first, second = (torch.rand(4, generator=generator(seed, number)) for _ in range(2))
+    first, second = (torch.rand(4, generator=generator(seed, number, "fill")) for _ in range(2))
     assert torch.equal(first, second)
 
 
 def test_every_image_and_seed_has_another_chance() -> None:
-    seeds = (0, 1, 2, 1000, 2**32 - 1, -1, -2, -(2**63))
+    seeds = (0, 1, 2, 1000, 2**32 - 1, 2**32, -1, -2, -(2**63))
+    uses: tuple[Literal["hole", "fill"], ...] = ("hole", "fill")
     drawn = [
-        float(torch.rand((), generator=generator(seed, number), dtype=torch.float64))
+        float(torch.rand((), generator=generator(seed, number, use), dtype=torch.float64))
         for seed in seeds
         for number in range(20)
+        for use in uses
     ]
-    assert len(set(drawn)) == 20 * len(seeds)
+    assert len(set(drawn)) == 2 * 20 * len(seeds)
     assert abs(sum(drawn) / len(drawn) - 0.5) < 0.1
 
 

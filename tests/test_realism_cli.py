@@ -238,6 +238,9 @@ def test_a_segmenter_finds_the_object(run: Run, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "segmenter.pth")
     asked = ("data", "--filler", "gray", "--segmenter", "lraspp_mobilenet_v3_large", "--segmenter-weights",
              "segmenter.pth")  # fmt: skip
+    refused_class = run(*asked, "--segmenter-class", "clas 1", "--out", "none")
+    assert refused_class.code == 2
+    assert "unknown class of the segmenter 'clas 1'; did you mean 'class 1'" in refused_class.err
     found = {}
     for kind in ("object", "background"):
         said = run(*asked, "--holes", kind, "--grow", 0, "--out", kind)
