@@ -119,11 +119,14 @@ def _gaussian(
     """The mean, and a factor F of the covariance F'F with at most d rows."""
     count = sum(len(part) for part in parts)
     center = torch.stack([source[part].double().sum(0) for part in parts]).sum(0) / count
-    factor = source.new_empty(0, source.shape[1], dtype=torch.float64)
+    width = source.shape[1]
+    factor = source.new_empty(0, width, dtype=torch.float64)
     for part in parts:
         factor = torch.cat([factor, source[part].double() - center])
-        if len(factor) > factor.shape[1]:
+        if len(factor) > 4 * width:  # not for every few rows, and before there are many
             factor = torch.linalg.qr(factor, mode="r").R
+    if len(factor) > width:
+        factor = torch.linalg.qr(factor, mode="r").R
     return center, factor / (count - 1) ** 0.5
 
 

@@ -76,7 +76,7 @@ class Reader:
     @property
     def true_background(self) -> bool:
         """Whether the true image without the object is known."""
-        return self.regions.kind in TAKES_THE_OBJECT and "background" in self.data.offers
+        return self.regions.uncovers(self.data)
 
     @property
     def knows_truth(self) -> bool:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy import ndarray
 from torch import Tensor
 
 from infill import Filler, composite
 from studio import registry
 from studio.batches import Batch, Labels, generator
+from studio.measure import Prepared
 from studio.output import output_folder
 from studio.parts import Parts
 from studio.progress import Progress
@@ -118,22 +120,20 @@ class Job:
     def _batch(self, numbers: range) -> None:
         wanted = [*self.rows, *([REFERENCE] if self.made.reader.true_background else [])]
         missing = [name for name in wanted if self.parts.load(name, numbers.start) is None]
-        known = self.parts.load("examples", numbers.start)
-        if known is not None and not missing:
+        if not missing and self.parts.load("examples", numbers.start) is not None:
             return
         batch = self.made.reader.read(numbers)
-        if len(batch.numbers):
+        if batch.numbers:
             prepared = self.made.measure.prepared(batch)
-            for name in missing:
-                if name == REFERENCE:
-                    found = prepared.features_of_truth()
-                else:
-                    found = prepared(self._composites(name, batch))
-                self.parts.save(name, numbers.start, found)
-        else:
-            for name in missing:
-                self.parts.save(name, numbers.start, {})
+        for name in missing:
+            found = self._found(name, batch, prepared) if batch.numbers else {}
+            self.parts.save(name, numbers.start, found)
         self.parts.save("examples", numbers.start, batch.described())
+
+    def _found(self, name: str, batch: Batch, prepared: Prepared) -> dict[str, ndarray]:
+        if name == REFERENCE:
+            return prepared.features_of_truth()
+        return prepared(self._composites(name, batch))
 
     def _composites(self, name: str, batch: Batch) -> Tensor:
         if name == REAL:

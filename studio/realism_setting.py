@@ -67,6 +67,8 @@ def setting(request: Request) -> Setting:
     data = open_dataset(request.data, request.limit)
     regions = _regions(request, data, device)
     check_annotated(regions, data)
+    if "truth" in request.fillers and not regions.uncovers(data):
+        raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = _first(data)
     judges = judging(request, data, example, device)
     regions.check_view(judges.view.crop)

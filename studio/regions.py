@@ -66,6 +66,10 @@ class Regions:
         asked = self.kind in ("silhouettes", "object", "background") and self.segmenter is None
         return "silhouettes" if asked else None
 
+    def uncovers(self, data: Dataset) -> bool:
+        """Whether the holes take the object, and the data knows the true background behind it."""
+        return self.kind in TAKES_THE_OBJECT and "background" in data.offers
+
     def check_view(self, pixels: int) -> None:
         """Check that the holes fit into a view of so many pixels a side.
 

@@ -191,6 +191,12 @@ def test_two_images_have_a_distance_but_no_interval(distance):
     assert distance(features, real, rng()).interval is None
 
 
+@DISTANCES
+def test_everything_is_computed_in_double_precision(distance):
+    features, real = ((rows + 1000 / 3).float() for rows in sets(50, 6))
+    assert value(distance, features, real) == value(distance, features.double(), real.double())
+
+
 def on_disk(path, rows):
     mapped = open_memmap(path, mode="w+", dtype=np.float32, shape=tuple(rows.shape))
     mapped[:] = rows.numpy()

@@ -294,6 +294,7 @@ BAD = {
     "scenes:2 --holes circles": "'circles' is not one of",
     "scenes:2 --set gray.colour=1": "color",
     "scenes:2 --device moon": "--device",
+    "scenes:2 --holes squares --filler truth": "what is behind the squares of scenes:2 is not known",
     "data --holes boxes": "data has no boxes",
     "data --classifier scenes --labels data": "--labels data",
 }  # fmt: skip
