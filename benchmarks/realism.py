@@ -109,14 +109,14 @@ def timed(clock: Clock) -> Iterator[None]:
 def profile(request: Request, count: int) -> dict[str, float]:
     """Shares of the time, in percent, of measuring so many images once everything is loaded."""
     clock = Clock()
-    with tempfile.TemporaryDirectory() as folder, Progress() as progress:
+    with tempfile.TemporaryDirectory() as folder:
         short = replace(request, limit=count, out=Path(folder))
         made = setting(short)
-        Job(replace(short, limit=16), made, Parts(Path(folder) / "warm", made.identity)).measured(progress)
+        Job(replace(short, limit=16), made, Parts(Path(folder) / "warm", made.identity)).measured(Progress())
         job = Job(short, made, Parts(Path(folder) / "timed", made.identity))
         begun = time.perf_counter()
         with timed(clock):
-            job.measured(progress)
+            job.measured(Progress())
         whole = time.perf_counter() - begun
     shares = {name: 100 * seconds / whole for name, seconds in clock.spent.most_common()}
     return {**shares, "the rest": 100 - sum(shares.values()), "ms an image": 1000 * whole / count}

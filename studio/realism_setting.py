@@ -144,7 +144,10 @@ def _labels(
     except ValueError as error:
         if asked == "data":
             raise ValueError(f"--labels data: {error}") from error
-        return "top1", [f"the classes are the classifier's own top-1 of the untouched images ({error})"]
+        own = (
+            "the classes are the classifier's own top-1 of the untouched images, of which it is always right"
+        )
+        return "top1", [f"{own} ({error})"]
     return "data", ()
 
 

@@ -107,6 +107,8 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
         "below each figure: its 95 % interval over images; *: better than every other filler (no interval of "
         "their paired differences contains 0)"
     ]
+    frequent = [_frequent(row, labels) for row, labels in found["labels"].items() if labels]
+    told += [f"most frequent labels: {'; '.join(frequent)}"] if frequent else []
     told += [f"note: {note}" for note in found["notes"]]
     reasons: dict[str, list[str]] = {}
     for name, reason in found["missing"].items():
@@ -117,6 +119,13 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
         told.append(f"skipped {len(skipped)} images that could not be used (all are in realism.json):")
         told += [f"  {each['image']}: {each['reason']}" for each in skipped[:5]]
     return told
+
+
+def _frequent(row: str, labels: Mapping[str, int]) -> str:
+    """Return the first labels of a row's histogram, without their numbers."""
+    return f"{row}: " + ", ".join(
+        f"{name.split(' ', 1)[1]} {count}" for name, count in list(labels.items())[:3]
+    )
 
 
 def _figures(records: Records, seed: int, missing: dict[str, str]) -> dict[str, dict[str, Estimate]]:

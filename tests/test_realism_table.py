@@ -507,16 +507,18 @@ def test_columns_stay_in_line_whatever_the_figures(tmp_path: Path) -> None:
 
 def test_remarks_name_what_is_left_out_once_for_each_reason() -> None:
     found = {
+        "labels": {"real": {"3 tabby cat": 5, "0 dog": 2}, "gray": {}},
         "notes": ["a note"],
         "missing": {"accuracy": "no judge", "lpips": "no weights", "entropy": "no judge"},
         "skipped": [{"image": f"{number}.png", "reason": "bad"} for number in range(8)],
     }
     told = remarks(found)
-    assert told[1:4] == [
+    assert told[1:5] == [
+        "most frequent labels: real: tabby cat 5, dog 2",
         "note: a note",
         "left out: accuracy; entropy (no judge)",
         "left out: LPIPS to the original (no weights)",
     ]
-    assert told[4].startswith("skipped 8 images")
-    assert told[5:] == [f"  {number}.png: bad" for number in range(5)]
-    assert len(remarks({"notes": [], "missing": {}, "skipped": []})) == 1
+    assert told[5].startswith("skipped 8 images")
+    assert told[6:] == [f"  {number}.png: bad" for number in range(5)]
+    assert len(remarks({"labels": {}, "notes": [], "missing": {}, "skipped": []})) == 1
