@@ -10,11 +10,11 @@ from torch import Tensor
 class Inpainter:
     """A network ``(image, hole) -> image``, each "n ? h w", and what it needs to be given.
 
-    The hole is 1 where pixels are to be filled, and these pixels are ``blank`` in the image it gets. What it returns
-    where pixels are observed does not matter.
+    The hole is 1 where pixels are to be filled, and these pixels are ``blank`` in the image it gets. What it
+    returns where pixels are observed does not matter.
 
     Attributes:
-        network: The inpainter. If ``stochastic`` it takes ``generator=``, a list with one generator per image.
+        network: The inpainter. If ``stochastic`` it takes ``generator=``, a list with one for each image.
         size: The height and width it works at; ``None``: any.
         multiple: What the sides of its input must be multiples of.
         value_range: What 0 and 1 of an image are to it, in its input and its output.
