@@ -18,6 +18,7 @@ from models.classifiers import ImageClassifier
 from studio import registry
 from studio.choices import parse_settings
 from studio.explanation import Explanation, Run
+from studio.filler_names import split_names
 from studio.output import Folder, output_folder
 from studio.progress import Progress
 from studio.runs import Runner, planned
@@ -60,6 +61,8 @@ def at_work(request: Request, preset: registry.Preset) -> Iterator[tuple[Job, Su
     Raises:
         ValueError: if something asked for is unknown, impossible or cannot be read.
     """
+    names, said = split_names(request.fillers)
+    request = replace(request, fillers=names, settings=(*said, *request.settings))
     for name in request.fillers:
         known(name, registry.FILLERS, "filler")
     settings = parse_settings(request.settings, [*request.methods, *request.fillers])
@@ -92,8 +95,8 @@ class Job:
         """
         begun = time.perf_counter()
         score = self._score(subject)
-        self.progress.plan(images * len(set(self.request.fillers)) * self._composites(score))
-        fillers = {name: self._filler(name, score) for name in dict.fromkeys(self.request.fillers)}
+        self.progress.plan(images * len(self.request.fillers) * self._composites(score))
+        fillers = {name: self._filler(name, score) for name in self.request.fillers}
         runner = Runner(self.classifier.labels, self.progress, self.request.seed, self.request.trace)
         runs: dict[tuple[str, str], Run] = {}
         for name, filler in fillers.items():

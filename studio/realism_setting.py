@@ -14,6 +14,7 @@ from studio import registry, version
 from studio.batches import Labels, Reader, class_of
 from studio.choices import parse_settings
 from studio.datasets import Dataset, Example, open_dataset
+from studio.filler_names import split_names
 from studio.job import chosen_device
 from studio.judging import Judging, judging
 from studio.measure import OF_CLASSES, OF_FEATURES, Measure
@@ -59,29 +60,31 @@ def setting(request: Request) -> Setting:
     Raises:
         ValueError: if something asked for is unknown, impossible or cannot be read.
     """
-    names = [name for name in dict.fromkeys(request.fillers) if name not in ("real", "truth")]
+    asked, said = split_names(request.fillers)
+    names = [name for name in asked if name not in ("real", "truth")]
     for name in names:
         known(name, [*registry.FILLERS, "real", "truth"], "filler")
-    settings = parse_settings(request.settings, names)
+    settings = parse_settings((*said, *request.settings), names)
     device = chosen_device(request.device)
     data = open_dataset(request.data, request.limit)
     regions = _regions(request, data, device)
     check_annotated(regions, data)
-    if "truth" in request.fillers and not regions.uncovers(data):
+    if "truth" in asked and not regions.uncovers(data):
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = _first(data)
     judges = judging(request, data, example, device)
     regions.check_view(judges.view.crop)
     labels, notes = _labels(request.labels, data, example, judges)
     perceptual, blind = _perceptual(request.lpips, device)
+    reader = Reader(data, regions, judges.view, judges.classifier, labels, request.seed)
+    of_lpips = ("lpips", "lpips_truth") if reader.knows_truth else ("lpips",)
     missing = {
         **dict.fromkeys((*OF_CLASSES, *OF_FEATURES) if judges.judge is None else (), judges.missing),
-        **dict.fromkeys(("lpips", "lpips_truth") if perceptual is None else (), blind),
+        **dict.fromkeys(of_lpips if perceptual is None else (), blind),
     }
     side = judges.view.crop
     if side < SMALLEST_SIDE:
         missing["ms_ssim"] = f"needs sides of {SMALLEST_SIDE} px; the classifier's view has {side}"
-    reader = Reader(data, regions, judges.view, judges.classifier, labels, request.seed)
     told = _told(request, data, regions, judges, labels)
     measure = Measure(
         judges.judge, judges.judge_eye, "ms_ssim" not in missing, perceptual, reader.knows_truth
