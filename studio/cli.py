@@ -14,6 +14,7 @@ from studio import version
 from studio.options import FILES, HOW, WHAT, given, said, stoppable
 from studio.realism_command import realism
 from studio.train import train
+from studio.weights_command import weights
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -99,6 +100,7 @@ def listing(every: bool) -> None:
 
 infill.add_command(realism)
 infill.add_command(train)
+infill.add_command(weights)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

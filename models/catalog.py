@@ -1,0 +1,155 @@
+"""The published weights that are known by name: what they are, whence they come, under which license."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+_DRIVE = "https://drive.google.com/uc?export=download&id="
+_TORCHVISION = "https://download.pytorch.org/models/"
+_DEEPFILL = "https://arxiv.org/abs/1806.03589"
+_NOT_STATED = "not stated (the original's: CC BY-NC 4.0)"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One row: weights that can be fetched.
+
+    Attributes:
+        file: The name of the file; or the id of a model on the hub.
+        kept: Who keeps it: infill's own folder, torch hub's, or the cache of ``huggingface_hub``.
+        size: In bytes; ``None`` if it is not known for certain.
+        sha256: The published hash, or as many of its first digits as are published; ``None`` if none are.
+        urls: Where the file is; the first that answers is taken. For a model on the hub, its page.
+        parts: The folders of a model on the hub that hold weights.
+    """
+
+    name: str
+    file: str
+    kept: Literal["infill", "torch", "hub"]
+    size: int | None
+    sha256: str | None
+    license: str
+    urls: tuple[str, ...]
+    paper: str
+    purpose: str
+    parts: tuple[str, ...] = (".",)
+
+
+CATALOG: dict[str, Weights] = {
+    row.name: row
+    for row in (
+        Weights(
+            name="lama",
+            file="big-lama.pt",
+            kept="infill",
+            size=205_669_692,
+            sha256="344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9",
+            license="Apache-2.0",
+            urls=("https://github.com/Sanster/models/releases/download/add_big_lama/big-lama.pt",),
+            paper="https://arxiv.org/abs/2109.07161",
+            purpose="inpainter: LaMa, trained on Places2 (TorchScript)",
+        ),
+        Weights(
+            name="deepfill",
+            file="states_pt_places2.pth",
+            kept="infill",
+            size=None,
+            sha256=None,
+            license=_NOT_STATED,
+            urls=(f"{_DRIVE}1L63oBNVgz7xSb_3hGbUdkYW1IuRgMkCa",),
+            paper=_DEEPFILL,
+            purpose="inpainter: DeepFill v2, Places2, fine-tuned in PyTorch by nipponjo/deepfillv2-pytorch",
+        ),
+        Weights(
+            name="deepfill-tf",
+            file="states_tf_places2.pth",
+            kept="infill",
+            size=None,
+            sha256=None,
+            license=_NOT_STATED,
+            urls=(f"{_DRIVE}1tvdQRmkphJK7FYveNAKSMWC6K09hJoyt",),
+            paper=_DEEPFILL,
+            purpose="inpainter: DeepFill v2, Places2, the authors' weights converted from TensorFlow",
+        ),
+        Weights(
+            name="mae",
+            file="facebook/vit-mae-base",
+            kept="hub",
+            size=None,
+            sha256=None,
+            license="Apache-2.0 (the original's: CC BY-NC 4.0)",
+            urls=("https://huggingface.co/facebook/vit-mae-base",),
+            paper="https://arxiv.org/abs/2111.06377",
+            purpose="inpainter: masked autoencoder, ViT-B/16, ImageNet",
+        ),
+        Weights(
+            name="sd",
+            file="stable-diffusion-v1-5/stable-diffusion-inpainting",
+            kept="hub",
+            size=None,
+            sha256=None,
+            license="CreativeML OpenRAIL-M",
+            urls=("https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-inpainting",),
+            paper="https://arxiv.org/abs/2112.10752",
+            purpose="inpainter: Stable Diffusion 1.5, inpainting",
+            parts=("unet", "vae", "text_encoder"),
+        ),
+        Weights(
+            name="mobilenet_v2",
+            file="mobilenet_v2-7ebf99e0.pth",
+            kept="torch",
+            size=None,
+            sha256="7ebf99e0",
+            license="BSD-3-Clause",
+            urls=(f"{_TORCHVISION}mobilenet_v2-7ebf99e0.pth",),
+            paper="https://arxiv.org/abs/1801.04381",
+            purpose="classifier: torchvision's, ImageNet",
+        ),
+        Weights(
+            name="resnet50",
+            file="resnet50-11ad3fa6.pth",
+            kept="torch",
+            size=102_540_417,
+            sha256="11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca",
+            license="BSD-3-Clause",
+            urls=(f"{_TORCHVISION}resnet50-11ad3fa6.pth",),
+            paper="https://arxiv.org/abs/1512.03385",
+            purpose="classifier: torchvision's, ImageNet",
+        ),
+        Weights(
+            name="squeezenet1_1",
+            file="squeezenet1_1-b8a52dc0.pth",
+            kept="torch",
+            size=4_958_839,
+            sha256="b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
+            license="BSD-3-Clause",
+            urls=(f"{_TORCHVISION}squeezenet1_1-b8a52dc0.pth",),
+            paper="https://arxiv.org/abs/1602.07360",
+            purpose="backbone of LPIPS (squeeze), and a classifier: torchvision's, ImageNet",
+        ),
+        Weights(
+            name="places365",
+            file="resnet50_places365.pth.tar",
+            kept="infill",
+            size=None,
+            sha256=None,
+            license="CC BY",
+            urls=("http://places2.csail.mit.edu/models_places365/resnet50_places365.pth.tar",),
+            paper="http://places2.csail.mit.edu/PAMI_places.pdf",
+            purpose="classifier: ResNet-50, Places365",
+        ),
+    )
+}
+
+
+def known(name: str) -> Weights:
+    """Return the row of this name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name in CATALOG:
+        return CATALOG[name]
+    near = difflib.get_close_matches(name.lower(), CATALOG, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    raise ValueError(f"weights: unknown name {name!r}{hint} known: {', '.join(CATALOG)}")
