@@ -123,7 +123,8 @@ class Learned:
         content = self._ready(shown, gone.to(self._dtype), **options)
         _check_output(content, shown.shape, part.index)
         content = (content.float() - low).div_(high - low).clamp_(0, 1)
-        return from_frame(content, part.size, self._native())
+        # Once more, for resizing rounds: of nothing but ones it may make a little more.
+        return from_frame(content, part.size, self._native()).clamp_(0, 1)
 
     def _shown(
         self, seen: Float[Tensor, "#k c y x"], gone: Bool[Tensor, "k 1 y x"]

@@ -5,7 +5,7 @@ import pickle
 import re
 import socket
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +29,10 @@ class Checkpoint:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, nests: Sequence[str] = _NESTS) -> Checkpoint:
     """Read a ``.safetensors`` file, or a state dict saved by ``torch.save``.
 
-    A state dict may sit under ``state_dict`` or ``model``, and its names may start with ``module.`` or
+    A state dict may sit under one of the names in ``nests``, and its names may start with ``module.`` or
     ``_orig_mod.`` (data-parallel and compiled networks). Nothing but tensors is ever unpickled.
 
     Raises:
@@ -40,7 +40,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise ValueError(f"weights: no such file: {path}")
-    state, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), {})
+    state, metadata = (
+        _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path, nests), {})
+    )
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"weights: {path} holds no state dict (tensors by name)")
     for prefix in _PREFIXES:
@@ -119,7 +121,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"weights: {path} is damaged or no safetensors file ({_line(error)})") from error
 
 
-def _read_pickle(path: Path) -> dict[str, Any]:
+def _read_pickle(path: Path, nests: Sequence[str]) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -127,7 +129,7 @@ def _read_pickle(path: Path) -> dict[str, Any]:
         raise ValueError(f"weights: {path} {reason}") from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         raise ValueError(f"weights: {path} is damaged or no weight file ({_line(error)})") from error
-    for nest in _NESTS:
+    for nest in nests:
         if isinstance(content, dict) and isinstance(content.get(nest), dict):
             content = content[nest]
     return content if isinstance(content, dict) else {}
