@@ -1,4 +1,4 @@
-"""The library transformers' networks for semantic segmentation, from a folder or from the hub."""
+"""The library transformers' networks, from a folder or from the hub."""
 
 import logging
 import re
@@ -17,6 +17,28 @@ _RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
 _SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 _TENSORS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of network: the class of transformers that reads it, and how errors speak of it.
+
+    Attributes:
+        argument: What the user chose it with.
+        prefix: What comes before the folder or the id there.
+    """
+
+    reader: str
+    noun: str
+    argument: str
+    prefix: str
+
+    def named(self, place: str) -> str:
+        """How errors begin."""
+        return f"{self.argument}: {self.prefix}{place}"
+
+
+SEGMENTER = Kind("AutoModelForSemanticSegmentation", "semantic segmenter", "segmenter", "hf:")
 
 
 @dataclass(frozen=True)
@@ -54,9 +76,7 @@ def load(place: str) -> tuple[nn.Module, tuple[str, ...], Eye]:
     Raises:
         ValueError: if the model cannot be had, or is not understood.
     """
-    library, folder = _library(place), Path(place).expanduser()
-    with _quiet(library):
-        network, settings = _read_folder(library, folder if folder.is_dir() else _fetched(place))
+    network, settings = pretrained(place, SEGMENTER)
     try:
         eye = _eye(settings)
     except (KeyError, TypeError, ValueError) as error:
@@ -66,49 +86,74 @@ def load(place: str) -> tuple[nn.Module, tuple[str, ...], Eye]:
     return Logits(network, reverse=bool(settings.get("do_flip_channel_order"))), labels, eye
 
 
-def _library(place: str) -> Any:
+def pretrained(place: str, kind: Kind) -> tuple[Any, dict[str, Any]]:
+    """Return the network in a folder, or of this id on the hub, and what its image processor does.
+
+    Code that comes with a model is never run, and pickled files are read as tensors only.
+
+    Raises:
+        ValueError: if the model cannot be had, or is of another kind.
+    """
+    library, folder = _library(place, kind), Path(place).expanduser()
+    with _quiet(library):
+        return _read_folder(library, folder if folder.is_dir() else _fetched(place, kind), kind)
+
+
+def normalization(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and the standard deviation that an image processor wants of pixels in [0, 1].
+
+    Raises:
+        KeyError, TypeError, ValueError: if it does not say.
+    """
+    # Processors count pixels up to 255, and mostly divide by that before they normalize.
+    scale = 255 * settings["rescale_factor"] if settings.get("do_rescale", True) else 255
+    normalized = settings.get("do_normalize")
+    mean, std = (settings["image_mean"], settings["image_std"]) if normalized else ((0.0,) * 3, (1.0,) * 3)
+    return tuple(value / scale for value in mean), tuple(value / scale for value in std)
+
+
+def _library(place: str, kind: Kind) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             import transformers
         except ImportError as error:
             reason = f"needs the library transformers ({_line(error)}): pip install transformers"
-            raise ValueError(f"segmenter: hf:{place} {reason}") from error
+            raise ValueError(f"{kind.named(place)} {reason}") from error
     return transformers
 
 
-def _fetched(name: str) -> Path:
+def _fetched(name: str, kind: Kind) -> Path:
     """Return the hub's copy of a model on this machine, downloading it if it is not there yet."""
     from huggingface_hub import snapshot_download
 
     if not re.fullmatch(_ID, name):
-        raise ValueError(f"segmenter: hf:{name}: no such folder")
+        raise ValueError(f"{kind.named(name)}: no such folder")
     try:
         for files in (_TENSORS, _PICKLES):
             folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, *files]))
             if _holds_tensors(folder):
                 break
     except Exception as error:  # the hub's client fails in many ways that have no kind in common
-        ways = f"get it elsewhere with 'hf download {name} --local-dir FOLDER', then use hf:FOLDER"
+        ways = f"get it elsewhere with 'hf download {name} --local-dir FOLDER', then use {kind.prefix}FOLDER"
         raise ValueError(
-            f"segmenter: hf:{name} is no folder, and cannot be had from the hub ({_line(error)}); {ways}"
+            f"{kind.named(name)} is no folder, and cannot be had from the hub ({_line(error)}); {ways}"
         ) from error
     return folder
 
 
-def _read_folder(library: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
+def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, dict[str, Any]]:
     """Return the network in a folder, and what its image processor does."""
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    kind = library.AutoModelForSemanticSegmentation
     try:
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
-            network, report = kind.from_pretrained(
+            network, report = getattr(library, kind.reader).from_pretrained(
                 str(folder), use_safetensors=_holds_tensors(folder), output_loading_info=True, **options
             )
         settings = library.AutoImageProcessor.from_pretrained(str(folder), **options).to_dict()
     except Exception as error:  # damaged files, other models, missing packages: each has a kind of its own
-        reason = f"holds no semantic segmenter that transformers can load ({_line(error)})"
-        raise ValueError(f"segmenter: {folder} {reason}") from error
+        reason = f"holds no {kind.noun} that transformers can load ({_line(error)})"
+        raise ValueError(f"{kind.argument}: {folder} {reason}") from error
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(".num_batches_tracked"))
     if missing:  # transformers would go on with random numbers instead
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
@@ -119,17 +164,14 @@ def _read_folder(library: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def _eye(settings: Mapping[str, Any]) -> Eye:
-    # Processors count pixels up to 255, and mostly divide by that before they normalize.
-    scale = 255 * settings["rescale_factor"] if settings.get("do_rescale", True) else 255
-    normalized = settings.get("do_normalize")
-    mean, std = (settings["image_mean"], settings["image_std"]) if normalized else ((0.0,) * 3, (1.0,) * 3)
+    mean, std = normalization(settings)
     resized = settings.get("do_resize")
     if resized and settings["resample"] not in _RESAMPLING:
         raise ValueError(f"expected a resample out of {_RESAMPLING}, got {settings['resample']}")
     return Eye(
         resize=_size(settings) if resized else None,
-        mean=tuple(value / scale for value in mean),
-        std=tuple(value / scale for value in std),
+        mean=mean,
+        std=std,
         interpolation=_RESAMPLING[settings["resample"]] if resized else "bilinear",
     )
 
