@@ -24,7 +24,7 @@ NO_LIBRARY_IMPORTS = {"argparse", "matplotlib", "click", "tqdm"}
 EXEMPT = {("attribution.captum_front", "tqdm")}  # captum's `show_progress` is a tqdm bar, for its users too
 LAZY = {
     "torchvision", "cv2", "skimage", "captum", "lime", "quantus",
-    "transformers", "lpips", "pytorch_msssim", "sklearn", "torchmetrics",
+    "transformers", "diffusers", "lpips", "pytorch_msssim", "sklearn", "torchmetrics",
 }  # fmt: skip
 GLOBAL_SEEDS = {
     "torch.manual_seed", "torch.seed", "torch.random.manual_seed", "torch.cuda.manual_seed",

@@ -1,0 +1,209 @@
+"""The library diffusers' models, from a folder or from the hub: found, read in full, and quietly."""
+
+import importlib
+import json
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_INDEX, _GUARD = "model_index.json", "safety_checker"
+_ID = r"[\w-][\w.-]*/[\w.-]+"
+_LOGS = ("diffusers", "transformers", "huggingface_hub")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class FixedPrecision(nn.Module):
+    """A network that follows to devices and layouts of memory, but stays in the dtype it was loaded in.
+
+    Who uses it with images in float32 would else cast weights in bfloat16 to float32, too.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FixedPrecision":
+        def kept(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            same = moved.dtype == tensor.dtype
+            return moved if same else torch.empty_like(moved, dtype=tensor.dtype).copy_(tensor)
+
+        return super()._apply(kept, recurse)
+
+
+def library(place: Path | str) -> Any:
+    """The library diffusers.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import diffusers
+        except ImportError as error:
+            raise ValueError(
+                f"inpainter: {place} needs the library diffusers ({line(error)}): pip install diffusers"
+            ) from error
+    return diffusers
+
+
+def located(place: Path | str) -> Path:
+    """The model's folder: ``place`` itself, or the hub's copy of the model of this id.
+
+    Raises:
+        ValueError: If there is no such folder, and the hub does not give the model.
+    """
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return folder
+    if not re.fullmatch(_ID, str(place)):
+        raise ValueError(f"inpainter: {place}: no such folder")
+    diffusers = library(place)
+    try:
+        with quiet():
+            return Path(diffusers.DiffusionPipeline.download(str(place)))
+    except Exception as error:  # the hub's client fails in many ways that have no kind in common
+        ways = f"get it elsewhere with 'hf download {place} --local-dir FOLDER', then give FOLDER"
+        raise ValueError(
+            f"inpainter: {place} is no folder, and cannot be had from the hub ({line(error)}); {ways}"
+        ) from error
+
+
+def settings(file: Path) -> dict[str, Any]:
+    """What a JSON file of a model says.
+
+    Raises:
+        ValueError: If the file is missing or damaged, or holds something else.
+    """
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"inpainter: cannot read {file} ({line(error)})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"inpainter: {file} holds no settings by name")
+    return content
+
+
+def inpainting_pipeline(folder: Path, dtype: torch.dtype, variant: str | None, safety: bool) -> Any:
+    """The pipeline in a folder, its networks read one by one: a pipeline does not say what they lack.
+
+    Raises:
+        ValueError: If the files are missing or damaged, or are of no pipeline that inpaints.
+    """
+    diffusers = library(folder)
+    index = settings(folder / _INDEX)
+    name = str(index.get("_class_name"))
+    fill = name == "FluxFillPipeline"  # an inpainter by itself, of which the auto class does not know
+    reader = diffusers.FluxFillPipeline if fill else diffusers.AutoPipelineForInpainting
+    if safety and (index.get(_GUARD) or [None])[0] is None:
+        raise ValueError(f"safety: {folder} has no safety checker")
+    with quiet():
+        parts = _networks(index, folder, dtype, variant, () if safety else (_GUARD,))
+        off = {_GUARD: None} if _GUARD in index and not safety else {}
+        options = {"local_files_only": True, "torch_dtype": dtype, "variant": variant}
+        try:
+            pipeline = reader.from_pretrained(
+                str(folder), use_safetensors=safe(folder), **options, **parts, **off
+            )
+        except Exception as error:  # other tasks, damaged files, missing packages: each has a kind of its own
+            reason = f"holds no inpainting pipeline that diffusers can load: {name} ({line(error)})"
+            raise ValueError(f"inpainter: {folder} {reason}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    if getattr(pipeline, "watermark", None) is not None:
+        pipeline.watermark = None  # it would paint over the fill
+    return pipeline
+
+
+def _networks(
+    index: dict[str, Any], folder: Path, dtype: torch.dtype, variant: str | None, without: tuple[str, ...]
+) -> dict[str, nn.Module]:
+    found = {}
+    for name, entry in index.items():
+        if isinstance(entry, list) and len(entry) == 2 and None not in entry and name not in without:
+            kind = _kind(*entry)
+            if isinstance(kind, type) and issubclass(kind, nn.Module):
+                found[name] = network(kind, folder / name, dtype, variant)
+    return found
+
+
+def _kind(source: str, name: str) -> Any:
+    """The class that a pipeline's settings name by library and class; ``None`` if there is none."""
+    known = source if source in ("diffusers", "transformers") else f"diffusers.pipelines.{source}"
+    try:
+        return getattr(importlib.import_module(known), name, None)
+    except (ImportError, RuntimeError):  # lazy modules raise the latter
+        return None
+
+
+def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None = None) -> nn.Module:
+    """A network of diffusers or transformers, every tensor of which is in its folder.
+
+    Of pickled files, which are read only where there is no safetensors file, nothing but tensors is read.
+
+    Raises:
+        ValueError: If the files are missing or damaged, or lack a tensor.
+    """
+    options = {"local_files_only": True, "use_safetensors": safe(folder), "variant": variant}
+    try:
+        found, report = kind.from_pretrained(
+            str(folder), output_loading_info=True, torch_dtype=dtype, **options
+        )
+    except Exception as error:  # damaged files, other models: each has a kind of its own
+        raise ValueError(
+            f"inpainter: {folder} holds no {kind.__name__} that can be loaded ({line(error)})"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # the libraries would go on with random numbers instead
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise ValueError(f"inpainter: {folder} does not fit {kind.__name__}: it lacks {missing[0]}{more}")
+    loaded: nn.Module = found.to(dtype)
+    return loaded.eval().requires_grad_(False)
+
+
+def safe(folder: Path) -> bool:
+    """Whether the folder, or one in it, has weights that are not pickled."""
+    return any(folder.rglob("*.safetensors"))
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The dtype of this name.
+
+    Raises:
+        ValueError: If it is none that inpainters compute in.
+    """
+    if precision not in _DTYPES:
+        raise ValueError(f"precision: expected one of {', '.join(_DTYPES)}, got {precision!r}")
+    return _DTYPES[precision]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' progress bars, advice and warnings from the user: what matters is raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from diffusers.utils import logging as ours
+        from transformers.utils import logging as theirs
+
+        loggers = [logging.getLogger(name) for name in _LOGS]
+        levels = [logger.level for logger in loggers]
+        bars = [one for one in (ours, theirs) if one.is_progress_bar_enabled()]
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            for one in bars:
+                one.disable_progress_bar()
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+            for one in bars:
+                one.enable_progress_bar()
+
+
+def line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
