@@ -95,14 +95,14 @@ class Reader:
                 rows.append((number, example.name, *self._seen(number, example)))
             except ValueError as error:
                 skipped.append((self.data.names[number], str(error)))
-        index, names, images, holes, truth, targets = zip(*rows, strict=True) if rows else [()] * 6
+        index, names, images, holes, backgrounds, targets = zip(*rows, strict=True) if rows else [()] * 6
         shown = _stacked(images, self.eye)
         return Batch(
             numbers=index,
             names=names,
             images=shown,
             holes=_stacked(holes, self.eye, 1),
-            truth=_stacked(truth, self.eye) if self.knows_truth else None,
+            truth=self._truth(shown, backgrounds),
             targets=self._targets(shown, targets),
             skipped=skipped,
         )
@@ -115,12 +115,16 @@ class Reader:
 
         image = view(example.image)
         hole = self.regions(example, view, generator(self.seed, number, "hole"))
-        truth = image
-        if self.regions.kind in TAKES_THE_OBJECT and example.background is not None:
-            truth = view(example.background)
+        behind = example.background if self.true_background else None
         named = self.top is not None and self.labels == "data"
         label = class_of(example, self.data.kind, self.eye.labels) if named else None
-        return image, hole, truth, label
+        return image, hole, None if behind is None else view(behind), label
+
+    def _truth(self, images: Tensor, backgrounds: Sequence[Tensor | None]) -> Tensor | None:
+        """What is behind the holes: the background, or the images themselves."""
+        if self.true_background:
+            return _stacked(backgrounds, self.eye)
+        return images if self.knows_truth else None
 
     def _targets(self, images: Tensor, known: Sequence[int | None]) -> Integer[Tensor, " n"] | None:
         if self.top is None:

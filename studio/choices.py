@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from studio.registry import FILLERS, METHODS, Settings
-from studio.settings import known, settable, typed
+from studio.registry import EVERY_FILLER, METHODS, Settings
+from studio.settings import known, typed
 
 
 def shortcuts(names: Iterable[str], settings: Settings) -> str:
@@ -32,12 +32,11 @@ def parse_settings(pairs: Sequence[str], used: Sequence[str]) -> Settings:
         name, dot, field_name = place.partition(".")
         if not (name and dot and field_name and equals):
             raise ValueError(f"--set: expected NAME.FIELD=VALUE, as in sp.patch=41, got {pair!r}")
-        known(name, [*METHODS, *FILLERS], "method or filler in --set")
+        known(name, [*METHODS, *EVERY_FILLER], "method or filler in --set")
         # LIME's superpixels serve mean-segment too.
         if name not in used and not (name == "lime" and "mean-segment" in used):
             raise ValueError(f"--set {pair}: {name} is not used here; used: {', '.join(used)}")
         settings.setdefault(name, {})[field_name] = value
     for name, texts in settings.items():
-        entry = {**METHODS, **FILLERS}[name]
-        typed(name, settable(entry.load(), entry.fixed), texts)
+        typed(name, {**METHODS, **EVERY_FILLER}[name].fields(), texts)
     return settings

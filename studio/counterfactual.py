@@ -15,7 +15,7 @@ from studio.counterfactual_sheet import Change, draw
 from studio.explanation import Explanation, Run, Search
 from studio.job import Request, at_work
 from studio.montage import course
-from studio.registry import FILLERS
+from studio.registry import EVERY_FILLER
 from studio.report import named, numbers, report, save_json
 from studio.wording import brief, percent
 
@@ -69,7 +69,7 @@ class Counterfactual:
         """Return what the sheet shows."""
         found, sample = self.found, self.run.samples[0]
         method, filler = found.methods[self.method], found.fillers[self.filler]
-        fixed = FILLERS[self.filler].fixed
+        fixed = EVERY_FILLER[self.filler].hidden
         how = f"{self.method} ({brief(method, count=8)}), {self.filler} ({brief(filler, fixed)})"
         return Change(
             title=self.headline("→"),

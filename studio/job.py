@@ -64,7 +64,7 @@ def at_work(request: Request, preset: registry.Preset) -> Iterator[tuple[Job, Su
     names, said = split_names(request.fillers)
     request = replace(request, fillers=names, settings=(*said, *request.settings))
     for name in request.fillers:
-        known(name, registry.FILLERS, "filler")
+        known(name, registry.EVERY_FILLER, "filler")
     settings = parse_settings(request.settings, [*request.methods, *request.fillers])
     methods = {name: registry.build_method(name, settings, request.seed, preset) for name in request.methods}
     device = chosen_device(request.device)
@@ -100,7 +100,7 @@ class Job:
         runner = Runner(self.classifier.labels, self.progress, self.request.seed, self.request.trace)
         runs: dict[tuple[str, str], Run] = {}
         for name, filler in fillers.items():
-            samples = self.request.samples if registry.FILLERS[name].draws else 1
+            samples = self.request.samples if registry.EVERY_FILLER[name].draws else 1
             filled = replace(score, filler=filler, samples=samples)
             for method, explainer in self.methods.items():
                 runs[name, method] = runner.run(method, explainer, name, filled)

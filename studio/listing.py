@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from studio.registry import FILLERS, OPTIMIZING, SAMPLING, Entry
+from studio.entry import Entry
+from studio.pretrained import PRETRAINED
+from studio.registry import FILLERS, OPTIMIZING, SAMPLING
 
 
 def lines(every: bool) -> Iterator[str]:
@@ -23,6 +25,11 @@ def lines(every: bool) -> Iterator[str]:
         yield _entry(name, entry)
         if name == "inpaint":
             yield f"  {'':15} weights {_shipped('small_inpainter.safetensors')}"
+    yield ""
+    yield "fillers whose weights are fetched (NAME, or NAME:CHECKPOINT with a file, a folder or a hub id)"
+    for name, entry in PRETRAINED.items():
+        yield _entry(name, entry)
+        yield f"  {'':15} weights {_fetched(entry.weights)}"
     yield ""
     yield "classifiers"
     yield f"  {'scenes':15} names the objects of drawn scenes"
@@ -46,6 +53,15 @@ def _shipped(name: str) -> str:
     folders = spec.submodule_search_locations if spec else None
     path = Path(next(iter(folders or ["models"]))) / "checkpoints" / name
     return f"{'present' if path.is_file() else 'MISSING'}: {path}"
+
+
+def _fetched(weights: str) -> str:
+    from models import store
+
+    if not weights:
+        return "are those of the CHECKPOINT"
+    place = store.location(weights)
+    return f"present: {place}" if store.here(weights) else f"missing: `infill weights fetch {weights}`"
 
 
 def _hub_folder() -> Path:

@@ -80,11 +80,11 @@ class Measure:
 
     @torch.inference_mode()
     def prepared(self, batch: Batch) -> Prepared:
-        """Look at the originals and the truths."""
+        """Look at the originals, and at the truths where these are others."""
         if self.perceptual is None:
             return Prepared(self, batch, None, None)
         truth = None
-        if self.truth and batch.truth is not None:
+        if self.truth and batch.truth is not None and batch.truth is not batch.images:
             truth = self.perceptual.features(batch.truth)
         return Prepared(self, batch, self.perceptual.features(batch.images), truth)
 

@@ -14,7 +14,7 @@ from attribution.optimize import OptimizingExplainer
 from studio.cells import Cell, Course
 from studio.explanation import Explanation, Run, Search
 from studio.figures import Page, Panel
-from studio.registry import FILLERS
+from studio.registry import EVERY_FILLER
 from studio.wording import brief, percent
 
 SHOWN_SIDE = 640
@@ -34,7 +34,7 @@ def page(found: Explanation) -> Page:
         box=found.classifier.view_box(size),
         target=target,
         top=[(found.label(i), float(found.probabilities[i])) for i in found.best(found.probabilities)],
-        fillers=[(name, brief(filler, FILLERS[name].fixed)) for name, filler in found.fillers.items()],
+        fillers=[(name, brief(filler, EVERY_FILLER[name].hidden)) for name, filler in found.fillers.items()],
         methods=[(name, _column(found, name, method)) for name, method in found.methods.items()],
         cells={
             names: Cell(found.classifier.to_input(run.heatmap, size).numpy(), run.samples, _course(run))

@@ -148,7 +148,7 @@ class Job:
 
     def _filler(self, name: str, images: Tensor) -> Filler:
         """Build the filler, once for all batches unless it needs to know the images."""
-        if name not in self._fillers or registry.FILLERS[name].of_image:
+        if name not in self._fillers or registry.EVERY_FILLER[name].of_image:
             self._fillers[name] = registry.build_filler(
                 name, self.made.settings, images, self.request.precision
             )

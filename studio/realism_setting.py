@@ -63,7 +63,7 @@ def setting(request: Request) -> Setting:
     asked, said = split_names(request.fillers)
     names = [name for name in asked if name not in ("real", "truth")]
     for name in names:
-        known(name, [*registry.FILLERS, "real", "truth"], "filler")
+        known(name, [*registry.EVERY_FILLER, "real", "truth"], "filler")
     settings = parse_settings((*said, *request.settings), names)
     device = chosen_device(request.device)
     data = open_dataset(request.data, request.limit)
@@ -77,7 +77,7 @@ def setting(request: Request) -> Setting:
     labels, notes = _labels(request.labels, data, example, judges)
     perceptual, blind = _perceptual(request.lpips, device)
     reader = Reader(data, regions, judges.view, judges.classifier, labels, request.seed)
-    of_lpips = ("lpips", "lpips_truth") if reader.knows_truth else ("lpips",)
+    of_lpips = ("lpips", "lpips_truth") if reader.true_background else ("lpips",)
     missing = {
         **dict.fromkeys((*OF_CLASSES, *OF_FEATURES) if judges.judge is None else (), judges.missing),
         **dict.fromkeys(of_lpips if perceptual is None else (), blind),
@@ -162,13 +162,11 @@ def _perceptual(net: Any, device: torch.device) -> tuple[Perceptual | None, str]
 
 
 def _depends(name: str, settings: registry.Settings) -> Mapping[str, Any]:
-    from models.inpainters import small
-
-    entry = registry.FILLERS[name]
-    weights = _state(small.FILE) if name == "inpaint" else None
+    entry = registry.EVERY_FILLER[name]
+    weights = registry.weights_of(name, settings)
     own = settings.get("lime", {}) if entry.of_image else {}
     said = {**own, **settings.get(name, {})}
-    return {"place": entry.place, "fixed": dict(entry.fixed), "set": said, "weights": weights}
+    return {"place": entry.place, "fixed": dict(entry.fixed), "set": said, "weights": _state(weights)}
 
 
 def _told(

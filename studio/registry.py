@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from studio.settings import known, settable, typed
+from studio import pretrained
+from studio.entry import Entry
+from studio.pretrained import PRETRAINED
+from studio.settings import known, typed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,36 +24,6 @@ Settings: TypeAlias = Mapping[str, Mapping[str, str]]
 
 Preset: TypeAlias = Literal["paper", "quick", "smallest"]
 """Settings to start from: the papers', those for a small machine, or those for the smallest removal."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a name stands for.
-
-    Attributes:
-        place: ``module:class`` of a dataclass.
-        says: What it does, in a line.
-        source: Where it is from.
-        fixed: What makes the class the thing of this name; not to be set.
-        quick: Settings that make it affordable on a small machine; the class's own are the paper's.
-        smallest: What is set beside the quick ones where the smallest removal is asked for.
-        draws: Whether what it fills is drawn by chance, hole by hole.
-        of_image: Whether it must be built anew for other images.
-    """
-
-    place: str
-    says: str
-    source: str
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    quick: Mapping[str, Any] = field(default_factory=dict)
-    smallest: Mapping[str, Any] = field(default_factory=dict)
-    draws: bool = False
-    of_image: bool = False
-
-    def load(self) -> Any:
-        """Import and return the class."""
-        module, name = self.place.split(":")
-        return getattr(importlib.import_module(module), name)
 
 
 # What the shipped inpainter takes and gives.
@@ -190,6 +161,8 @@ FILLERS: Mapping[str, Entry] = {
     ),
 }
 
+EVERY_FILLER: Mapping[str, Entry] = {**FILLERS, **PRETRAINED}
+
 
 def build_method(name: str, settings: Settings, seed: int = 0, preset: Preset = "paper") -> Explainer:
     """Return the method of this name, as its paper has it, or with another preset.
@@ -223,8 +196,10 @@ def build_filler(name: str, settings: Settings, image: Tensor, precision: str = 
     Raises:
         ValueError: if the name, a field or a value is unknown or out of range, or a weight file is missing.
     """
-    entry = FILLERS[known(name, FILLERS, "filler")]
+    entry = EVERY_FILLER[known(name, EVERY_FILLER, "filler")]
     special: dict[str, Any] = {}
+    if name in PRETRAINED:
+        special, settings = pretrained.loaded(name, settings, image.device)
     if name == "mean-segment":
         special["segments"] = _segments(image, settings)
     if name == "inpaint":
@@ -234,6 +209,17 @@ def build_filler(name: str, settings: Settings, image: Tensor, precision: str = 
         special.update(network=network, precision=precision, context=small.CONTEXT)
     filler: Filler = _build(name, entry, special, settings)
     return filler
+
+
+def weights_of(name: str, settings: Settings) -> Path | None:
+    """Return the file or folder of weights that a filler runs on; ``None`` if there is none here."""
+    if name in PRETRAINED:
+        return pretrained.weights_of(name, settings)
+    if name != "inpaint":
+        return None
+    from models.inpainters import small
+
+    return small.FILE
 
 
 def build_classifier(name: str | None, weights: Path | None) -> ImageClassifier:
@@ -265,6 +251,6 @@ def _build(name: str, entry: Entry, special: Mapping[str, Any], settings: Settin
     takes = {field.name for field in dataclasses.fields(cls)}
     values = {key: value for key, value in {**special, **entry.fixed}.items() if key in takes}
     try:
-        return cls(**{**values, **typed(name, settable(cls, entry.fixed), settings.get(name, {}))})
+        return cls(**{**values, **typed(name, entry.fields(), settings.get(name, {}))})
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error

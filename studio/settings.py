@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 
@@ -26,12 +27,15 @@ def known(name: str, names: Iterable[str], kind: str, listed: str = "") -> str:
 
 def settable(cls: type, fixed: Iterable[str] = ()) -> dict[str, list[Any]]:
     """Return the fields of a dataclass that a text can give, except the ``fixed``, each with its types."""
-    hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls) if field.init and field.name not in fixed]
-    simple = {name: [kind for kind in _options(hints[name]) if _simple(kind)] for name in names}
-    return {
-        name: kinds for name, kinds in simple.items() if any(kind is not types.NoneType for kind in kinds)
-    }
+    return _simple_ones(cls, names)
+
+
+def settable_parameters(function: Callable[..., Any], fixed: Iterable[str] = ()) -> dict[str, list[Any]]:
+    """Return the parameters of a function that a text can give, except the ``fixed``, each with its types."""
+    return _simple_ones(
+        function, [name for name in inspect.signature(function).parameters if name not in fixed]
+    )
 
 
 def typed(owner: str, fields: Mapping[str, Sequence[Any]], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -43,6 +47,14 @@ def typed(owner: str, fields: Mapping[str, Sequence[Any]], texts: Mapping[str, s
     return {
         key: _value(text, fields[known(key, fields, f"field of {owner}")], f"{owner}.{key}")
         for key, text in texts.items()
+    }
+
+
+def _simple_ones(owner: Any, names: Iterable[str]) -> dict[str, list[Any]]:
+    hints = typing.get_type_hints(owner)
+    simple = {name: [kind for kind in _options(hints[name]) if _simple(kind)] for name in names}
+    return {
+        name: kinds for name, kinds in simple.items() if any(kind is not types.NoneType for kind in kinds)
     }
 
 

@@ -19,11 +19,9 @@ SIDE = 16
 QUICK = {"steps": 4, "jump": 1, "resamples": 2}
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny ``DDPMPipeline``, saved by diffusers itself."""
+def save_model(folder: Path) -> Path:
+    """Save a tiny ``DDPMPipeline`` as diffusers itself does."""
     diffusers = hub.library("")
-    folder = tmp_path_factory.mktemp("hub") / "ddpm"
     with hub.quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         unet = diffusers.UNet2DModel(
@@ -33,6 +31,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
         diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny ``DDPMPipeline``."""
+    return save_model(tmp_path_factory.mktemp("hub") / "ddpm")
 
 
 @pytest.fixture

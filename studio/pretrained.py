@@ -1,0 +1,158 @@
+"""The inpainters of the literature: fillers whose networks are loaded from a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.entry import Entry, imported
+from studio.settings import settable_parameters, typed
+
+if TYPE_CHECKING:
+    from torch import device
+
+    from models.inpainters.inpainter import Inpainter
+
+_KEPT = 2
+"""How many loaded networks are kept: a job asks for its own again for every image."""
+
+
+@dataclass(frozen=True)
+class Pretrained(Entry):
+    """A filler whose network is loaded.
+
+    Attributes:
+        loader: ``module:function`` that takes a checkpoint and returns an `Inpainter`.
+        loading: What makes the function load the thing of this name; not to be set.
+        weights: The checkpoint's name among the known weights; without one, a checkpoint must be given.
+    """
+
+    loader: str = ""
+    loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    weights: str = ""
+
+    @property
+    def hidden(self) -> Collection[str]:
+        """Fields that the checkpoint decides."""
+        from models.inpainters.inpainter import Inpainter
+
+        return (*self.fixed, *(field.name for field in dataclasses.fields(Inpainter)))
+
+    def parameters(self) -> dict[str, list[Any]]:
+        """Return what can be set when the network is loaded, each with its types."""
+        function = imported(self.loader)
+        first = next(iter(inspect.signature(function).parameters))
+        return {"checkpoint": [str], **settable_parameters(function, (first, *self.loading))}
+
+    def fields(self) -> dict[str, list[Any]]:
+        """Return what can be set by a text, each with its types."""
+        return {**super().fields(), **self.parameters()}
+
+
+def _learned(says: str, source: str, loader: str, **more: Any) -> Pretrained:
+    return Pretrained("infill:Learned", says, source, {"sees_hidden": False}, loader=loader, **more)
+
+
+PRETRAINED: Mapping[str, Pretrained] = {
+    "deepfill-v1": _learned(
+        "contextual attention",
+        "Yu et al. 2018",
+        "models.inpainters.deepfill:load",
+        loading={"version": "v1"},
+    ),
+    "deepfill-v2": _learned(
+        "gated convolutions",
+        "Yu et al. 2019",
+        "models.inpainters.deepfill:load",
+        loading={"version": "v2"},
+        weights="deepfill",
+    ),
+    "lama": _learned(
+        "Fourier convolutions, for large holes",
+        "Suvorov et al. 2022",
+        "models.inpainters.lama:load",
+        weights="lama",
+    ),
+    "mae": _learned("a masked autoencoder", "He et al. 2022", "models.inpainters.mae:load", weights="mae"),
+    "sd": _learned(
+        "any inpainting pipeline of diffusers",
+        "Rombach et al. 2022",
+        "models.inpainters.diffusion:load",
+        weights="sd",
+        draws=True,
+    ),
+    "repaint": _learned(
+        "an unconditional diffusion model",
+        "Lugmayr et al. 2022",
+        "models.inpainters.repaint:load",
+        draws=True,
+    ),
+}
+
+
+def loaded(
+    name: str, settings: Mapping[str, Mapping[str, str]], device: device
+) -> tuple[dict[str, Any], dict[str, Mapping[str, str]]]:
+    """Load the network of this name.
+
+    Returns:
+        What `Learned` is to be built with, and the settings without those that were for loading.
+
+    Raises:
+        ValueError: if the checkpoint is not here or cannot be loaded, or a setting is unknown.
+    """
+    entry = PRETRAINED[name]
+    said, known = settings.get(name, {}), entry.parameters()
+    own = typed(name, known, {key: text for key, text in said.items() if key in known})
+    checkpoint = own.pop("checkpoint", None) or _usual(name, entry)
+    options = tuple(sorted({**own, **entry.loading}.items()))
+    try:
+        inpainter = _inpainter(entry.loader, str(checkpoint), options)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    rest = {key: text for key, text in said.items() if key not in known}
+    return {**_given(inpainter), "network": _at(inpainter, device)}, {**settings, name: rest}
+
+
+def weights_of(name: str, settings: Mapping[str, Mapping[str, str]]) -> Path | None:
+    """Return the checkpoint that would be loaded; ``None`` if it is no file or folder here."""
+    from models import store
+
+    entry, said = PRETRAINED[name], settings.get(name, {}).get("checkpoint")
+    if said is None and not entry.weights:
+        return None
+    if said is None:
+        return store.location(entry.weights) if store.here(entry.weights) else None
+    path = Path(said).expanduser()
+    return path if path.exists() else None
+
+
+def _usual(name: str, entry: Pretrained) -> Path:
+    from models import store
+
+    if not entry.weights:
+        raise ValueError(f"{name}: expected a checkpoint, as in --filler {name}:FILE")
+    try:
+        return store.path(entry.weights)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}; or give another as --filler {name}:FILE") from error
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _inpainter(loader: str, checkpoint: str, options: tuple[tuple[str, Any], ...]) -> Inpainter:
+    made: Inpainter = imported(loader)(checkpoint, **dict(options))
+    return made
+
+
+def _given(inpainter: Inpainter) -> dict[str, Any]:
+    return {field.name: getattr(inpainter, field.name) for field in dataclasses.fields(inpainter)}
+
+
+def _at(inpainter: Inpainter, device: device) -> Any:
+    network = inpainter.network
+    return network.to(device) if hasattr(network, "to") else network

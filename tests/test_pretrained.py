@@ -1,0 +1,139 @@
+"""The inpainters of the literature from tiny checkpoints, through the command line."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import test_diffusion
+import test_lama
+import test_mae
+import test_repaint
+import torch
+from command import Run, refused, runner
+
+from models import store
+from models.inpainters import deepfill, deepfill_checkpoints, lama
+from models.inpainters.lama import Lama
+from studio import pretrained, registry
+from studio.choices import parse_settings
+from studio.filler_names import split_names
+
+QUICK = ("--scene", 1, "--method", "lime", "--set", "lime.segments=4", "--set", "lime.samples=3")
+
+
+def _lama(folder: Path) -> str:
+    torch.save(test_lama.randomized(Lama(base=4, blocks=1)).state_dict(), folder / "lama.pt")
+    return f"lama:{folder / 'lama.pt'}"
+
+
+def _deepfill(version: str, folder: Path) -> str:
+    file = folder / "deepfill.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        deepfill_checkpoints.save(deepfill.DeepFill(version), file)
+    return f"deepfill-{version}:{file}"
+
+
+def _sd(folder: Path) -> str:
+    with torch.random.fork_rng(devices=[]):
+        test_diffusion.stable_diffusion(folder, 9).save_pretrained(folder / "sd")
+    return f"sd:{folder / 'sd'}@steps=2"
+
+
+FAMILIES: dict[str, Callable[[Path], str]] = {
+    "lama": _lama,
+    "deepfill-v1": partial(_deepfill, "v1"),
+    "deepfill-v2": partial(_deepfill, "v2"),
+    "mae": lambda folder: f"mae:{test_mae.save_model(folder / 'mae')}",
+    "sd": _sd,
+    "repaint": lambda folder: (
+        f"repaint:{test_repaint.save_model(folder / 'ddpm')}@steps=2,jump=1,resamples=1"
+    ),
+}
+"""Saves a tiny checkpoint of each family, and returns the word that names the filler."""
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``infill explain`` in an empty folder, with no weights at hand and no network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INFILL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    pretrained._inpainter.cache_clear()
+    return runner(capsys)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_explains_from_a_local_checkpoint(family: str, run: Run, tmp_path: Path) -> None:
+    word = FAMILIES[family](tmp_path)
+    maps = []
+    for out in ("one", "other")[: 1 if family.startswith("deepfill") else 2]:  # which takes its time
+        said = run(*QUICK, "--filler", word, "--out", out)
+        assert said.code == 0, said.err
+        with np.load(Path(out) / "heatmaps.npz") as found:
+            assert list(found) == [f"lime/{family}"]
+            maps.append(found[f"lime/{family}"])
+    assert np.isfinite(maps[0]).all()
+    assert maps[0].std() > 0
+    np.testing.assert_allclose(maps[0], maps[-1], atol=1e-5)  # the same seed, the same fills
+    told = json.loads(Path("one/explain.json").read_text())["fillers"][family]
+    assert told["class"] == "Learned"
+    assert told["stochastic"] is (family in ("sd", "repaint"))
+
+
+def test_realism_knows_the_checkpoint_that_it_depends_on(run: Run, tmp_path: Path) -> None:
+    word = _lama(tmp_path)
+    assert run("scenes:1", "--filler", word, command="realism").code == 0
+    before = json.loads(Path("infill-out/realism.json").read_text())
+    network = test_lama.randomized(Lama(base=4, blocks=1), seed=1)
+    torch.save(network.state_dict(), tmp_path / "lama.pt")
+    pretrained._inpainter.cache_clear()
+    assert run("scenes:1", "--filler", word, command="realism").code == 0
+    after = json.loads(Path("infill-out/realism.json").read_text())
+    figures = [found["metrics"]["l1"]["figures"]["lama"]["value"] for found in (before, after)]
+    assert figures[0] != figures[1]
+
+
+MISSING = {
+    "lama": "infill weights fetch lama",
+    "deepfill-v1": "expected a checkpoint, as in --filler deepfill-v1:FILE",
+    "deepfill-v2": "infill weights fetch deepfill",
+    "mae": "infill weights fetch mae",
+    "sd": "infill weights fetch sd",
+    "repaint": "expected a checkpoint, as in --filler repaint:FILE",
+    "lama:nowhere.pt": "no such file: nowhere.pt",
+    "lama@steps=3": "unknown field of lama 'steps'",
+    "sd@stepz=3": "unknown field of sd 'stepz'; did you mean 'steps'",
+    "sd@steps=many": "sd.steps: expected a whole number, got 'many'",
+    "lama@network=x": "unknown field of lama 'network'",
+    "deepfill-v1@version=v2": "unknown field of deepfill-v1 'version'",
+}
+
+
+@pytest.mark.parametrize("word", MISSING)
+def test_what_is_missing_is_said_in_a_line(word: str, run: Run) -> None:
+    refused(run(*QUICK, "--filler", word), MISSING[word])
+
+
+def test_known_weights_are_known() -> None:
+    for name, entry in pretrained.PRETRAINED.items():
+        assert entry.fields()["checkpoint"] == [str], name
+        if entry.weights:
+            store.location(entry.weights)
+
+
+def test_a_network_is_loaded_once_for_all_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretrained._inpainter.cache_clear()
+    loaded = []
+    real = lama.load
+    monkeypatch.setattr(lama, "load", lambda checkpoint: loaded.append(checkpoint) or real(checkpoint))
+    name, said = split_names([_lama(tmp_path)])
+    settings = parse_settings([*said, "lama.dilation=2"], name)
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    fillers = [registry.build_filler("lama", settings, image) for _ in range(3)]
+    assert len(loaded) == 1
+    assert {filler.dilation for filler in fillers} == {2}
+    assert registry.weights_of("lama", settings) == tmp_path / "lama.pt"
