@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from promises import adapted
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -386,17 +387,6 @@ def test_sides_must_be_multiples_of_eight(version: str) -> None:
 def filler(version: str, size: int | None = 32) -> Learned:
     i = Inpainter(narrow(version), size=size, multiple=8 if size is None else 1, value_range=(-1.0, 1.0))
     return adapted(i)
-
-
-def adapted(i: Inpainter) -> Learned:
-    return Learned(
-        network=i.network,
-        size=i.size,
-        multiple=i.multiple,
-        value_range=i.value_range,
-        blank=i.blank,
-        stochastic=i.stochastic,
-    )
 
 
 def all_holes(height: int, width: int) -> Tensor:

@@ -14,12 +14,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from promises import adapted, check_promises, random_holes
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from infill import Learned, composite
 from models.inpainters import lama
-from models.inpainters.inpainter import Inpainter
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -86,18 +85,6 @@ def files(tiny: nn.Module, program: nn.Module, tmp_path_factory: pytest.TempPath
         "program": save_program(program, folder / "big-lama.pt"),
         "traced program": save_program(program, folder / "traced.pt", traced=True),
     }
-
-
-def learned(inpainter: Inpainter, **options: Any) -> Learned:
-    return Learned(
-        network=inpainter.network,
-        size=inpainter.size,
-        multiple=inpainter.multiple,
-        value_range=inpainter.value_range,
-        blank=inpainter.blank,
-        stochastic=inpainter.stochastic,
-        **options,
-    )
 
 
 # The layers.
@@ -446,45 +433,21 @@ def test_sides_must_be_multiples_of_eight(form: str, files: dict[str, Path]) -> 
         lama.load(files[form]).network(torch.rand(1, 3, 30, 32), torch.ones(1, 1, 30, 32))
 
 
-def random_holes(height: int, width: int, seed: int) -> Tensor:
-    """A rectangle, scattered pixels, nothing, everything."""
-    generator = seeded(seed)
-    hole = torch.zeros(4, 1, height, width)
-    top, left = (int(torch.randint(side, (), generator=generator)) for side in (height, width))
-    hole[0, :, top:, left : left + width // 2 + 1] = 1
-    hole[1] = (torch.rand(height, width, generator=generator) < 0.5).float()
-    hole[3] = 1
-    return hole
-
-
 @every_form
 @settings(max_examples=6, deadline=None)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 10**6))
 def test_the_fillers_contract_holds(
     form: str, height: int, width: int, seed: int, files: dict[str, Path], smooth_image: Any
 ) -> None:
-    filler = learned(lama.load(files[form]))
-    image, hole = smooth_image(height, width, seed), random_holes(height, width, seed)
-    fill = filler(image, hole)
-    assert fill.shape == (4, 3, height, width)
-    assert fill.isfinite().all()
-    assert 0 <= fill.min() <= fill.max() <= 1
-    hidden = hole.bool().expand_as(fill)
-    whole = composite(image, hole, fill)
-    assert torch.equal(whole[~hidden], image.expand_as(fill)[~hidden])
-    assert torch.equal(fill[2], image[0])
-    lies = torch.where(hole.bool(), torch.rand(image.shape, generator=seeded(seed)), image)
-    assert torch.equal(filler(lies, hole)[hidden], fill[hidden])
-    parts = [filler(image, part) for part in hole.split([1, 3])]
-    assert torch.allclose(torch.cat(parts), fill, atol=1e-6)
-    assert torch.equal(filler(image, hole), fill)
+    filler = adapted(lama.load(files[form]))
+    check_promises(filler, smooth_image(height, width, seed), random_holes(height, width, seed))
 
 
 @every_form
 def test_in_bfloat16_the_fill_is_about_the_same(form: str, files: dict[str, Path], image: Tensor) -> None:
     inpainter, hole = lama.load(files[form]), torch.ones(1, 1, 24, 32)
     hole[..., :12, :] = 0
-    precise, coarse = (learned(inpainter, precision=one)(image, hole) for one in ("float32", "bfloat16"))
+    precise, coarse = (adapted(inpainter, precision=one)(image, hole) for one in ("float32", "bfloat16"))
     torch.testing.assert_close(coarse, precise, rtol=0, atol=0.05)
     assert precise[..., 12:, :].std() > 0.005
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from promises import adapted, check_promises, random_holes
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from infill import Learned, composite
 from models.inpainters import mae
 from models.inpainters.inpainter import Inpainter
 
@@ -394,56 +394,20 @@ def test_other_sizes_are_refused(network: mae.MaskedAutoencoder) -> None:
 # What every inpainter promises.
 
 
-def learned(inpainter: Inpainter, **options: Any) -> Learned:
-    return Learned(
-        network=inpainter.network,
-        size=inpainter.size,
-        multiple=inpainter.multiple,
-        value_range=inpainter.value_range,
-        blank=inpainter.blank,
-        stochastic=inpainter.stochastic,
-        **options,
-    )
-
-
-def random_holes(height: int, width: int, seed: int) -> Tensor:
-    """A rectangle, a few pixels, nothing, everything."""
-    generator = seeded(seed)
-    hole = torch.zeros(4, 1, height, width)
-    top, left = (int(torch.randint(side, (), generator=generator)) for side in (height, width))
-    hole[0, :, top:, left : left + width // 2 + 1] = 1
-    hole[1, :, top, left] = 1
-    hole[3] = 1
-    return hole
-
-
 @pytest.mark.parametrize("name", ["plain", "normalized"])
 @settings(max_examples=8, deadline=None)
 @given(height=st.integers(1, 50), width=st.integers(1, 50), seed=st.integers(0, 10**6))
 def test_the_fillers_contract_holds(
     name: str, height: int, width: int, seed: int, inpainters: dict[str, Inpainter], smooth_image: Any
 ) -> None:
-    filler = learned(inpainters[name])
-    image, hole = smooth_image(height, width, seed), random_holes(height, width, seed)
-    fill = filler(image, hole)
-    assert fill.shape == (4, 3, height, width)
-    assert fill.isfinite().all()
-    assert 0 <= fill.min() <= fill.max() <= 1
-    hidden = hole.bool().expand_as(fill)
-    whole = composite(image, hole, fill)
-    assert torch.equal(whole[~hidden], image.expand_as(fill)[~hidden])
-    assert torch.equal(fill[2], image[0])
-    lies = torch.where(hole.bool(), torch.rand(image.shape, generator=seeded(seed)), image)
-    assert torch.equal(filler(lies, hole)[hidden], fill[hidden])
-    parts = [filler(image, part) for part in hole.split([1, 3])]
-    assert torch.allclose(torch.cat(parts), fill, atol=1e-5)
-    assert torch.equal(filler(image, hole), fill)
+    filler = adapted(inpainters[name])
+    check_promises(filler, smooth_image(height, width, seed), random_holes(height, width, seed))
 
 
 @pytest.mark.parametrize("name", ["plain", "normalized"])
 def test_in_bfloat16_the_fill_is_about_the_same(name: str, inpainters: dict[str, Inpainter]) -> None:
     hole = torch.cat([holes([0, 1, 6]), holes([5])])
     precise, coarse = (
-        learned(inpainters[name], precision=one)(picture(), hole) for one in ("float32", "bfloat16")
+        adapted(inpainters[name], precision=one)(picture(), hole) for one in ("float32", "bfloat16")
     )
     assert (coarse - precise).abs().mean() < 0.02

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from promises import adapted, check_promises, random_holes
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from infill import Learned, composite
 from models.inpainters import hub, repaint
-from models.inpainters.inpainter import Inpainter
 
 SIDE = 16
 QUICK = {"steps": 4, "jump": 1, "resamples": 2}
@@ -57,13 +56,6 @@ def half() -> Tensor:
     hole = torch.zeros(1, 1, SIDE, SIDE)
     hole[:, :, 3:, 5:13] = 1
     return hole
-
-
-def filler(inpainter: Inpainter) -> Learned:
-    return Learned(
-        network=inpainter.network, size=inpainter.size, multiple=inpainter.multiple, blank=inpainter.blank,
-        value_range=inpainter.value_range, stochastic=inpainter.stochastic,
-    )  # fmt: skip
 
 
 # What it paints.
@@ -126,32 +118,18 @@ def test_each_stretch_is_gone_as_often_as_asked(published):
 
 
 def test_it_keeps_what_fillers_promise(published, smooth_image):
-    fill = filler(repaint.load(published, **QUICK))
-    image, hole = smooth_image(24, 41), torch.zeros(4, 1, 24, 41)
-    hole[0, :, 5:17, 8:30] = 1
-    hole[1] = 1
-    hole[3, :, 7, 11] = 1
-    secret = torch.where(hole.bool(), torch.rand(1, 3, 24, 41, generator=seeds(9)[0]), image)
-    filled = fill(image, hole, seeds(3)[0])
-    perturbed = composite(image, hole, filled)
-    assert filled.shape == (4, 3, 24, 41)
-    assert filled.isfinite().all()
-    assert 0 <= filled.min() < filled.max() <= 1
-    observed = (hole == 0).expand_as(perturbed)
-    assert torch.equal(perturbed[observed], image.expand_as(perturbed)[observed])
-    assert torch.equal(perturbed[2:3], image)
-    assert not torch.allclose(perturbed[0], image[0], atol=0.01)
-    generator = seeds(3)[0]  # another split of the holes, and other pixels under them
-    again = torch.cat([fill(secret[part], hole[part], generator) for part in (slice(0, 1), slice(1, 4))])
-    torch.testing.assert_close(composite(image, hole, again), perturbed, rtol=0, atol=1e-5)
+    image = smooth_image(24, 41)
+    fill = adapted(repaint.load(published, **QUICK))
+    whole = check_promises(fill, image, random_holes(24, 41), lambda: seeds(3)[0])
+    assert not torch.allclose(whole[0], image[0], atol=0.01)
 
 
 def test_bfloat16_stays_bfloat16(published, smooth_image):
-    fill = filler(repaint.load(published, precision="bfloat16", **QUICK))
+    fill = adapted(repaint.load(published, precision="bfloat16", **QUICK))
     assert {weight.dtype for weight in fill._ready.state_dict().values()} == {torch.bfloat16}
     image, hole = smooth_image(SIDE, SIDE), half()
     rough = fill(image, hole, seeds(3)[0])
-    precise = filler(repaint.load(published, **QUICK))(image, hole, seeds(3)[0])
+    precise = adapted(repaint.load(published, **QUICK))(image, hole, seeds(3)[0])
     assert not torch.equal(rough, precise)
     torch.testing.assert_close(rough, precise, rtol=0, atol=0.1)
 
