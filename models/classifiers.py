@@ -1,6 +1,6 @@
 """Image classifiers by name: [0, 1] images of any size in, logits out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -14,13 +14,27 @@ from models.weights import Checkpoint, hub_file, load_state, published, read_che
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+FORMS = (
+    "timm:NAME",
+    "hf:FOLDER",
+    "clip:FOLDER@labels=FILE",
+    "file:PATH",
+    "python:MODULE:FUNCTION",
+    "places365",
+)
+"""How classifiers that are neither ``scenes`` nor torchvision's are named."""
+
 
 class ImageClassifier(nn.Module):
     """A network with its own eye: resize the short side, crop the center, normalize, classify.
 
-    The resizing (antialiased) and the rounding of sizes and crops are torchvision's. An image that already
-    has the size of the crop is only normalized, so that composites made in the classifier's view are
-    classified as they are. Coordinates are continuous: pixel ``j`` covers ``[j, j + 1)``.
+    Where ``resize`` is a (height, width), images are resized to just that. The resizing (antialiased) and
+    the rounding of sizes and crops are torchvision's. An image that already has the size of the crop is only
+    normalized, so that composites made in the classifier's view are classified as they are. Coordinates are
+    continuous: pixel ``j`` covers ``[j, j + 1)``.
+
+    Attributes:
+        multi_label: Whether an image may be of several classes: then the logits are for the sigmoid.
 
     Raises:
         ValueError: if ``crop`` or ``resize`` are impossible, or the interpolation is unknown.
@@ -30,14 +44,15 @@ class ImageClassifier(nn.Module):
         self,
         network: nn.Module,
         crop: int = 224,
-        resize: int = 256,
+        resize: int | tuple[int, int] = 256,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         labels: Sequence[str] = (),
         interpolation: str = "bilinear",
+        multi_label: bool = False,
     ) -> None:
         super().__init__()
-        if not 1 <= crop <= resize:
+        if not 1 <= crop <= (resize if isinstance(resize, int) else min(resize)):
             raise ValueError(f"crop and resize: expected 1 <= crop <= resize, got {crop} and {resize}")
         if interpolation not in ("bilinear", "bicubic"):
             raise ValueError(f"interpolation: expected 'bilinear' or 'bicubic', got {interpolation!r}")
@@ -45,7 +60,7 @@ class ImageClassifier(nn.Module):
             raise ValueError(f"mean and std: expected one of each a channel, std > 0, got {mean} and {std}")
         self.network = network
         self.crop, self.resize, self.interpolation = crop, resize, interpolation
-        self.labels = tuple(labels)
+        self.labels, self.multi_label = tuple(labels), multi_label
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
         self.mean: Tensor
@@ -104,25 +119,31 @@ class ImageClassifier(nn.Module):
         """Return the resized (height, width) and the crop's (top, left), rounded as torchvision does."""
         if size == (self.crop, self.crop):
             return size, (0, 0)
-        height, width = size
-        long = int(self.resize * max(size) / min(size))
-        tall, wide = (self.resize, long) if height <= width else (long, self.resize)
+        if isinstance(self.resize, int):
+            long = int(self.resize * max(size) / min(size))
+            tall, wide = (self.resize, long) if size[0] <= size[1] else (long, self.resize)
+        else:
+            tall, wide = self.resize
         return (tall, wide), (round((tall - self.crop) / 2.0), round((wide - self.crop) / 2.0))
 
 
 def load_classifier(name: str | None = "scenes", weights: Path | None = None) -> ImageClassifier:
     """Return the classifier of this name, in evaluation mode.
 
-    ``scenes`` is the network that ships with the package; all others are torchvision's. Their weights are
-    torchvision's own (with its transforms and class names), or those in the file ``weights``. A safetensors
-    file may say in its metadata what it is: ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``),
-    ``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels`` (a JSON list).
+    ``scenes`` is the network that ships with the package; names in one of `FORMS` are explained where they
+    are loaded; all others are torchvision's. Their weights are torchvision's own (with its transforms and
+    class names), or those in the file ``weights``. A safetensors file may say in its metadata what it is:
+    ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``), ``crop``, ``resize``, ``mean``, ``std``,
+    ``interpolation``, ``labels`` (a JSON list).
 
     Raises:
         ValueError: if the name is unknown, or the weights cannot be had or do not fit.
     """
+    if name is not None and has_form(name):
+        return _elsewhere(name, weights).eval()
     if name not in (None, "scenes", *architectures.names()):
-        raise ValueError(f"classifier: expected 'scenes' or a torchvision network, got {name!r}")
+        forms = f"or one of the forms {', '.join(FORMS)}"
+        raise ValueError(f"classifier: expected 'scenes' or a torchvision network, got {name!r}; {forms}")
     checkpoint = None if weights is None else read_checkpoint(weights)
     name = _agreed(name, checkpoint)
     if name == "scenes":
@@ -132,6 +153,29 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     network, labels = architectures.build(name, checkpoint, like)
     seen = (like.crop, like.resize, like.mean, like.std, labels, like.interpolation)
     return ImageClassifier(network, *seen).eval()
+
+
+def has_form(name: str) -> bool:
+    """Return whether a name is in one of `FORMS`; whether there is such a network is another question."""
+    prefix, colon, rest = name.partition(":")
+    return name in FORMS or (bool(colon and rest) and any(form.startswith(prefix + ":") for form in FORMS))
+
+
+def _elsewhere(name: str, weights: Path | None) -> ImageClassifier:
+    """Load a classifier whose name is in one of `FORMS`."""
+    from models import foreign_classifiers, hub_classifiers, places365, timm_classifiers
+
+    prefix, _, rest = name.partition(":")
+    if prefix == "places365":
+        return places365.load(weights)
+    loaders: dict[str, Callable[[str, Path | None], ImageClassifier]] = {
+        "timm": timm_classifiers.load,
+        "hf": hub_classifiers.load,
+        "clip": hub_classifiers.load_zero_shot,
+        "file": foreign_classifiers.load_file,
+        "python": foreign_classifiers.load_function,
+    }
+    return loaders[prefix](rest, weights)
 
 
 def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:

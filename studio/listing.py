@@ -38,6 +38,7 @@ def lines(every: bool) -> Iterator[str]:
     yield f"  {'NAME':15} any classification network of torchvision, such as mobilenet_v2 or resnet50"
     yield f"  {'':15} weights from --weights FILE, or looked for in {folder}, or downloaded to it"
     yield from _networks(folder) if every else _found(folder)
+    yield from _elsewhere()
     yield ""
     yield "segmenters (infill realism --holes object)"
     yield f"  {'NAME':15} any semantic segmentation network of torchvision, such as deeplabv3_resnet50"
@@ -68,6 +69,17 @@ def _hub_folder() -> Path:
     """Return torch hub's folder of weights, by its own rules but without importing torch."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+
+
+def _elsewhere() -> Iterator[str]:
+    yield f"  {'timm:NAME':15} a network of timm, with its own weights or those of --weights FILE"
+    yield f"  {'hf:FOLDER':15} a model of transformers for image classification, or hf:ID from the hub"
+    yield f"  {'clip:FOLDER':15} a CLIP model, or clip:ID from the hub, as a classifier of what a list names:"
+    yield f"  {'':15} clip:FOLDER@labels=FILE (one label a line), or ...,template=a photo of a {{}}"
+    yield f"  {'file:PATH':15} a program saved by torch.export (.pt2) or TorchScript; it is code: trust it"
+    yield f"  {'python:M:F':15} what the function F of the module M returns"
+    yield f"  {'places365':15} ResNet-50 trained on Places365"
+    yield f"  {'':15} weights {_fetched('places365')}"
 
 
 def _found(folder: Path) -> Iterator[str]:

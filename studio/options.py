@@ -16,7 +16,11 @@ FILES = click.Path(path_type=Path)
 
 WHAT: tuple[Option, ...] = (
     click.option("--scene", type=int, help="Explain this drawn scene, if no image is given. [default: 1]"),
-    click.option("--classifier", help="scenes, or a torchvision network such as resnet50. [default: scenes]"),
+    click.option(
+        "--classifier",
+        help="scenes, a torchvision network such as resnet50, or timm:NAME, hf:FOLDER, file:PATH, ...: "
+        "see `infill list`. [default: scenes]",
+    ),
     click.option(
         "--weights", type=FILES, help="The classifier's weights: safetensors, or a saved state dict."
     ),

@@ -32,7 +32,8 @@ HOLES: tuple[Option, ...] = (
 JUDGES: tuple[Option, ...] = (
     click.option(
         "--classifier",
-        help="Whose view it is: scenes, or a torchvision network. [default: scenes, or mobilenet_v2]",
+        help="Whose view it is: scenes, a torchvision network, or timm:NAME, hf:FOLDER, file:PATH, ...: "
+        "see `infill list`. [default: scenes, or mobilenet_v2]",
     ),
     click.option("--weights", type=FILES, help="The classifier's weights."),
     click.option("--judge", help="Another classifier, asked about the composites. [default: the same]"),

@@ -229,9 +229,9 @@ def build_classifier(name: str | None, weights: Path | None) -> ImageClassifier:
         ValueError: if the name is unknown, or its weights cannot be had or do not fit.
     """
     from models import architectures
-    from models.classifiers import load_classifier
+    from models.classifiers import has_form, load_classifier
 
-    if name not in (None, "scenes"):
+    if name not in (None, "scenes") and not has_form(name):
         known(name, ["scenes", *architectures.names()], "classifier", listed="see `infill list --all`")
     return load_classifier(name, weights)
 
