@@ -18,6 +18,8 @@ from models.training.adversary import Critic, Perception, critic_loss, fooling_l
 from models.training.samples import Sample, Samples
 
 Log = Callable[[str], object]
+TOLD = 100
+"""After so many steps there is a line in the log, with the means since the last one."""
 EVERY = 1000
 """Steps between two sheets and two states to resume from."""
 
@@ -180,9 +182,9 @@ def train_inpainter(
         if training.seconds >= 60 * recipe.minutes:
             break
         running += training.advance([part.to(device) for part in sample])
-        if training.step % 100 == 0:
+        if training.step % TOLD == 0:
             speed = (training.step - first) * recipe.batch / (time.perf_counter() - started)
-            _report(training, running / 100, speed, run, log)
+            _report(training, running / TOLD, speed, run, log)
             running[:] = 0
         if training.step % EVERY == 0:
             training.keep(run / "state.pt")
