@@ -1,18 +1,17 @@
 """Torchvision's classification networks: their names, how they want their images, and how to build them."""
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models import eyes
 from models.weights import Checkpoint, load_state
 
 _CLASSES = 1000
-_Said = TypeVar("_Said")
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,16 @@ def preset(name: str, checkpoint: Checkpoint) -> Preset:
     own = [weights for weights in every if weights.url.rsplit("/", 1)[-1] == checkpoint.path.name]
     like = (own or every)[0]
     known = like.transforms()
-    crop = _said(checkpoint, "crop", int, known.crop_size[0])
-    resize = round(crop * 256 / 224) if "crop" in checkpoint.metadata else known.resize_size[0]
+    said = eyes.metadata(checkpoint.metadata, checkpoint.path)
+    crop = said.get("crop", known.crop_size[0])
+    resize = round(crop * 256 / 224) if "crop" in said else known.resize_size[0]
     return Preset(
         crop=crop,
-        resize=_said(checkpoint, "resize", int, resize),
-        mean=_said(checkpoint, "mean", _numbers, tuple(known.mean)),
-        std=_said(checkpoint, "std", _numbers, tuple(known.std)),
-        interpolation=_said(checkpoint, "interpolation", str, known.interpolation.value),
-        labels=_said(checkpoint, "labels", _labels, tuple(like.meta["categories"])),
+        resize=said.get("resize", resize),
+        mean=said.get("mean", tuple(known.mean)),
+        std=said.get("std", tuple(known.std)),
+        interpolation=said.get("interpolation", known.interpolation.value),
+        labels=said.get("labels", tuple(like.meta["categories"])),
         own=bool(own),
     )
 
@@ -123,24 +123,3 @@ def _renamed(name: str, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
         return checkpoint.state
     old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")
     return {old.sub(r"\1\2", key): value for key, value in checkpoint.state.items()}
-
-
-def _said(checkpoint: Checkpoint, key: str, parse: Callable[[str], _Said], default: _Said) -> _Said:
-    text = checkpoint.metadata.get(key)
-    if text is None:
-        return default
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise ValueError(f"weights: {checkpoint.path}: cannot understand {key} = {text!r}") from error
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
-
-
-def _labels(text: str) -> tuple[str, ...]:
-    labels = json.loads(text)
-    if not isinstance(labels, list):
-        raise ValueError("not a JSON list")
-    return tuple(str(label) for label in labels)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.hushed import line
+
 KEYS = ("crop", "resize", "mean", "std", "interpolation", "labels")
 _CROP = 224
 
@@ -91,11 +93,6 @@ def refuse_weights(weights: Path | None, name: str) -> None:
     """
     if weights is not None:
         raise ValueError(f"weights: expected none, for {name} comes with its own, got {weights}")
-
-
-def line(error: BaseException) -> str:
-    """Return what an error says, in one line."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _read(said: Mapping[str, Any], key: str, parse: Callable[[Any], Any], default: Any, place: str) -> Any:

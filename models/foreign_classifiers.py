@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models import eyes
-from models.hushed import hushed
+from models.hushed import hushed, line
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
@@ -127,7 +127,7 @@ def _beside(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"classifier: cannot read {path} ({eyes.line(error)})") from error
+        raise ValueError(f"classifier: cannot read {path} ({line(error)})") from error
     if not isinstance(said, dict):
         raise ValueError(f"classifier: {path}: expected an object with {', '.join(eyes.KEYS)}")
     for key in said.keys() - set(eyes.KEYS):
@@ -144,9 +144,7 @@ def _program(path: Path) -> nn.Module:
             return program.eval()
     except Exception as error:  # torch says of damaged files this or that
         kind = "torch.export" if path.suffix == ".pt2" else "TorchScript"
-        raise ValueError(
-            f"classifier: {path} is damaged, or no file of {kind} ({eyes.line(error)})"
-        ) from error
+        raise ValueError(f"classifier: {path} is damaged, or no file of {kind} ({line(error)})") from error
 
 
 def _made(place: str, source: str) -> Any:
@@ -156,7 +154,7 @@ def _made(place: str, source: str) -> Any:
     try:
         imported = importlib.import_module(module)
     except Exception as error:  # the module is the user's: it may fail in any way
-        reason = f"{type(error).__name__}: {eyes.line(error)}"
+        reason = f"{type(error).__name__}: {line(error)}"
         raise ValueError(f"{source}: cannot import {module} ({reason}); is it on PYTHONPATH?") from error
     maker = getattr(imported, function, None)
     if not callable(maker):
@@ -164,5 +162,5 @@ def _made(place: str, source: str) -> Any:
     try:
         return maker()
     except Exception as error:  # so may the function
-        reason = f"{type(error).__name__}: {eyes.line(error)}"
+        reason = f"{type(error).__name__}: {line(error)}"
         raise ValueError(f"{source}: {function}() fails ({reason})") from error

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models import eyes, hugging_face
-from models.hushed import hushed
+from models.hushed import hushed, line
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
@@ -110,7 +110,7 @@ def _asked(text: str) -> tuple[str, tuple[str, ...], str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"classifier: labels: cannot read {path} ({eyes.line(error)})") from error
+        raise ValueError(f"classifier: labels: cannot read {path} ({line(error)})") from error
     labels = tuple(line.strip() for line in lines if line.strip())
     if not labels:
         raise ValueError(f"classifier: labels: expected one a line, got none in {path}")
@@ -132,7 +132,7 @@ def _embedded(network: Any, texts: Sequence[str], place: str) -> Float[Tensor, "
                 raise ValueError(f"it knows {words} tokens of {known}")
             cut = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
     except Exception as error:  # damaged files, missing ones, missing packages: each has a kind of its own
-        raise ValueError(f"{CLIP.named(place)} has no usable tokenizer ({eyes.line(error)})") from error
+        raise ValueError(f"{CLIP.named(place)} has no usable tokenizer ({line(error)})") from error
     network.eval()
     found = []
     with torch.no_grad():
@@ -196,7 +196,7 @@ def _compare(classifier: "ImageClassifier", settings: Mapping[str, Any], place: 
             processor = getattr(transformers, settings["image_processor_type"]).from_dict(dict(settings))
             theirs = torch.as_tensor(processor(images=pixels, return_tensors="pt")["pixel_values"])[0]
     except Exception as error:  # there are some hundred processors, and each fails in its own ways
-        raise ValueError(f"{place}: cannot run its image processor ({eyes.line(error)})") from error
+        raise ValueError(f"{place}: cannot run its image processor ({line(error)})") from error
     if settings.get("do_flip_channel_order"):  # which the network does here
         theirs = theirs.flip(0)
     ours = classifier.view(image)

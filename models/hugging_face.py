@@ -1,16 +1,16 @@
 """The library transformers' networks, from a folder or from the hub."""
 
-import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from models.hushed import line, silent
 
 _ID = r"[\w.-]+(/[\w.-]+)?"
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
@@ -95,7 +95,7 @@ def pretrained(place: str, kind: Kind) -> tuple[Any, dict[str, Any]]:
         ValueError: if the model cannot be had, or is of another kind.
     """
     library, folder = _library(place, kind), Path(place).expanduser()
-    with _quiet(library):
+    with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
         return _read_folder(library, folder if folder.is_dir() else _fetched(place, kind), kind)
 
 
@@ -118,7 +118,7 @@ def _library(place: str, kind: Kind) -> Any:
         try:
             import transformers
         except ImportError as error:
-            reason = f"needs the library transformers ({_line(error)}): pip install transformers"
+            reason = f"needs the library transformers ({line(error)}): pip install transformers"
             raise ValueError(f"{kind.named(place)} {reason}") from error
     return transformers
 
@@ -137,7 +137,7 @@ def _fetched(name: str, kind: Kind) -> Path:
     except Exception as error:  # the hub's client fails in many ways that have no kind in common
         ways = f"get it elsewhere with 'hf download {name} --local-dir FOLDER', then use {kind.prefix}FOLDER"
         raise ValueError(
-            f"{kind.named(name)} is no folder, and cannot be had from the hub ({_line(error)}); {ways}"
+            f"{kind.named(name)} is no folder, and cannot be had from the hub ({line(error)}); {ways}"
         ) from error
     return folder
 
@@ -152,7 +152,7 @@ def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, dict[str,
             )
         settings = library.AutoImageProcessor.from_pretrained(str(folder), **options).to_dict()
     except Exception as error:  # damaged files, other models, missing packages: each has a kind of its own
-        reason = f"holds no {kind.noun} that transformers can load ({_line(error)})"
+        reason = f"holds no {kind.noun} that transformers can load ({line(error)})"
         raise ValueError(f"{kind.argument}: {folder} {reason}") from error
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(".num_batches_tracked"))
     if missing:  # transformers would go on with random numbers instead
@@ -190,27 +190,3 @@ def _size(settings: Mapping[str, Any]) -> int | tuple[int, int]:
 
 def _holds_tensors(folder: Path) -> bool:
     return any(folder.glob("*.safetensors"))
-
-
-def _line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-@contextmanager
-def _quiet(library: Any) -> Iterator[None]:
-    """Keep the libraries' progress bars, advice and warnings from the user: what matters is raised."""
-    progress = library.utils.logging
-    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
-    levels, bars = [logger.level for logger in loggers], progress.is_progress_bar_enabled()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.CRITICAL)
-            progress.disable_progress_bar()
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-            if bars:
-                progress.enable_progress_bar()

@@ -1,30 +1,55 @@
-"""Quiet around libraries that warn, advise and draw progress bars."""
+"""Quiet around libraries that warn, advise and draw progress bars, and their errors in one line."""
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
 @contextmanager
-def hushed(*loggers: str) -> Iterator[None]:
-    """Keep warnings, these loggers and the hub's progress bars from the user: what matters is raised."""
-    from huggingface_hub import utils
+def silent(loggers: Iterable[str], bars: Iterable[Any]) -> Iterator[None]:
+    """Keep warnings, these loggers and progress bars from the user: what matters is raised.
 
-    hub: Any = utils
-    found = [logging.getLogger(name) for name in (*loggers, "huggingface_hub")]
-    levels, bars = [logger.level for logger in found], not hub.are_progress_bars_disabled()
+    ``bars`` switch progress bars on and off, as ``utils.logging`` of transformers and of diffusers does.
+    """
+    found = [logging.getLogger(name) for name in loggers]
+    levels = [logger.level for logger in found]
+    drawn = [one for one in bars if one.is_progress_bar_enabled()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             for logger in found:
                 logger.setLevel(logging.CRITICAL)
-            if bars:
-                hub.disable_progress_bars()
+            for one in drawn:
+                one.disable_progress_bar()
             yield
         finally:
             for logger, level in zip(found, levels, strict=True):
                 logger.setLevel(level)
-            if bars:
-                hub.enable_progress_bars()
+            for one in drawn:
+                one.enable_progress_bar()
+
+
+@contextmanager
+def hushed(*loggers: str) -> Iterator[None]:
+    """Keep warnings, these loggers and the hub's progress bars from the user."""
+    with silent((*loggers, "huggingface_hub"), [_HubBars()]):
+        yield
+
+
+class _HubBars:
+    """The hub's progress bars, whose switches have other names than those of the libraries that use it."""
+
+    def __init__(self) -> None:
+        from huggingface_hub import utils
+
+        hub: Any = utils
+        self.is_progress_bar_enabled = lambda: not hub.are_progress_bars_disabled()
+        self.disable_progress_bar = hub.disable_progress_bars
+        self.enable_progress_bar = hub.enable_progress_bars
+
+
+def line(error: BaseException) -> str:
+    """Return what an error says, in one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

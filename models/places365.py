@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from models import eyes, store
+from models.hushed import line
 from models.weights import load_state, read_checkpoint
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _labels(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"weights: cannot read {path} ({eyes.line(error)})") from error
+        raise ValueError(f"weights: cannot read {path} ({line(error)})") from error
     found = [_LINE.fullmatch(line.strip()) for line in lines if line.strip()]
     names = {int(each[2]): each[1] for each in found if each}
     if None in found or len(found) != CLASSES or names.keys() != set(range(CLASSES)):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from models import architectures, hugging_face
+from models import architectures, eyes, hugging_face
 from models.classifiers import IMAGENET_MEAN, IMAGENET_STD
 from models.weights import Checkpoint, hub_file, load_state, published, read_checkpoint
 
@@ -147,8 +147,7 @@ def load_segmenter(name: str, weights: Path | None = None) -> Segmenter:
         ValueError: if the name is unknown, or the weights cannot be had or do not fit.
     """
     if name.startswith(_HUB) and name != _HUB:
-        if weights is not None:
-            raise ValueError(f"weights: expected none, for {name} comes with its own, got {weights}")
+        eyes.refuse_weights(weights, name)
         network, labels, eye = hugging_face.load(name.removeprefix(_HUB))
         segmenter = Segmenter(network, labels, _background(labels), *astuple(eye))
     elif name in names():

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from models import eyes
-from models.hushed import hushed
+from models.hushed import hushed, line
 from models.weights import Checkpoint, load_state, read_checkpoint
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _library(name: str) -> Any:
         try:
             import timm
         except ImportError as error:
-            reason = f"needs the library timm ({eyes.line(error)}): pip install timm"
+            reason = f"needs the library timm ({line(error)}): pip install timm"
             raise ValueError(f"classifier: timm:{name} {reason}") from error
     return timm
 
@@ -72,7 +72,7 @@ def _published(timm: Any, name: str) -> Mapping[str, Any]:
     try:
         config = timm.get_pretrained_cfg(name)
     except RuntimeError as error:  # an unknown tag
-        raise ValueError(f"classifier: timm:{name}: {eyes.line(error)}") from error
+        raise ValueError(f"classifier: timm:{name}: {line(error)}") from error
     said: dict[str, Any] = config.to_dict() if config else {}
     return said
 
@@ -97,7 +97,7 @@ def _own(timm: Any, name: str, config: Mapping[str, Any]) -> nn.Module:
     except Exception as error:  # timm and the hub's client fail in many ways that have no kind in common
         source = f"model.safetensors from https://huggingface.co/{hub}" if hub else str(url)
         ways = f"get {source}, put it anywhere, and pass --weights FILE"
-        raise ValueError(f"weights: cannot get timm's for {name} ({eyes.line(error)}); {ways}") from error
+        raise ValueError(f"weights: cannot get timm's for {name} ({line(error)}); {ways}") from error
     return network
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from models import store
 from studio.entry import Entry
 from studio.pretrained import PRETRAINED
 from studio.registry import FILLERS, OPTIMIZING, SAMPLING
@@ -34,7 +34,7 @@ def lines(every: bool) -> Iterator[str]:
     yield "classifiers"
     yield f"  {'scenes':15} names the objects of drawn scenes"
     yield f"  {'':15} weights {_shipped('scene_classifier.safetensors')}"
-    folder = _hub_folder()
+    folder = store.torch_home()
     yield f"  {'NAME':15} any classification network of torchvision, such as mobilenet_v2 or resnet50"
     yield f"  {'':15} weights from --weights FILE, or looked for in {folder}, or downloaded to it"
     yield from _networks(folder) if every else _found(folder)
@@ -57,18 +57,10 @@ def _shipped(name: str) -> str:
 
 
 def _fetched(weights: str) -> str:
-    from models import store
-
     if not weights:
         return "are those of the CHECKPOINT"
     place = store.location(weights)
     return f"present: {place}" if store.here(weights) else f"missing: `infill weights fetch {weights}`"
-
-
-def _hub_folder() -> Path:
-    """Return torch hub's folder of weights, by its own rules but without importing torch."""
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
 
 
 def _elsewhere() -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from models.hushed import line, silent
 
 _INDEX, _GUARD = "model_index.json", "safety_checker"
 _ID = r"[\w-][\w.-]*/[\w.-]+"
@@ -187,23 +188,5 @@ def quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         from diffusers.utils import logging as ours
         from transformers.utils import logging as theirs
-
-        loggers = [logging.getLogger(name) for name in _LOGS]
-        levels = [logger.level for logger in loggers]
-        bars = [one for one in (ours, theirs) if one.is_progress_bar_enabled()]
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.CRITICAL)
-            for one in bars:
-                one.disable_progress_bar()
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-            for one in bars:
-                one.enable_progress_bar()
-
-
-def line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    with silent(_LOGS, (ours, theirs)):
+        yield

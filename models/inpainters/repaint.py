@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from models.hushed import line
 from models.inpainters import hub
 from models.inpainters.inpainter import Inpainter
 
@@ -114,9 +115,7 @@ def _scheduler(diffusers: Any, folder: Path) -> Any:
         with hub.quiet():
             return diffusers.RePaintScheduler.from_config(said)
     except Exception as error:  # what settings are wrong shows in many ways
-        raise ValueError(
-            f"inpainter: cannot follow {place}/scheduler_config.json ({hub.line(error)})"
-        ) from error
+        raise ValueError(f"inpainter: cannot follow {place}/scheduler_config.json ({line(error)})") from error
 
 
 def _denoiser(diffusers: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
