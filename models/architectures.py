@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models import eyes
-from models.weights import Checkpoint, load_state
+from models.weights import Checkpoint, hub_file, load_state, published, read_checkpoint
 
 _CLASSES = 1000
 
@@ -43,6 +43,23 @@ def address(name: str) -> str:
     import torchvision
 
     return str(torchvision.models.get_model_weights(name).DEFAULT.url)
+
+
+def own(name: str, ways: str) -> Checkpoint:
+    """Read torchvision's best weights for this network.
+
+    ``ways`` is what to do without them; it may speak of their ``{file}``, its ``{folder}`` and its ``{url}``.
+
+    Raises:
+        ValueError: if they are neither here nor to be downloaded, or damaged.
+    """
+    url = address(name)
+    try:
+        return read_checkpoint(published(url))
+    except ValueError as error:
+        place = hub_file(url)
+        told = ways.format(file=place.name, folder=place.parent, url=url)
+        raise ValueError(f"{error}. To use {name}, {told}") from error
 
 
 def preset(name: str, checkpoint: Checkpoint) -> Preset:

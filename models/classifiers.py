@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models import architectures
-from models.weights import Checkpoint, hub_file, load_state, published, read_checkpoint
+from models.weights import Checkpoint, load_state, read_checkpoint
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_WAYS = "put {file} into {folder}, or pass --weights FILE; 'scenes' needs no download"
 
 FORMS = (
     "timm:NAME",
@@ -148,7 +149,7 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     name = _agreed(name, checkpoint)
     if name == "scenes":
         return _scenes(checkpoint)
-    checkpoint = checkpoint or _own(name)
+    checkpoint = checkpoint or architectures.own(name, _WAYS)
     like = architectures.preset(name, checkpoint)
     network, labels = architectures.build(name, checkpoint, like)
     seen = (like.crop, like.resize, like.mean, like.std, labels, like.interpolation)
@@ -188,17 +189,6 @@ def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:
     if said not in ("", "scenes", *architectures.names()):
         raise ValueError(f"weights: the file is for {said!r}, which torchvision does not have")
     return name or said
-
-
-def _own(name: str) -> Checkpoint:
-    """Read torchvision's weights for this architecture."""
-    url = architectures.address(name)
-    try:
-        return read_checkpoint(published(url))
-    except ValueError as error:
-        place = hub_file(url)
-        ways = f"put {place.name} into {place.parent}, or pass --weights FILE; 'scenes' needs no download"
-        raise ValueError(f"{error}. To use {name}, {ways}") from error
 
 
 def _scenes(checkpoint: Checkpoint | None) -> ImageClassifier:

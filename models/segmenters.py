@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from models import architectures, eyes, hugging_face
 from models.classifiers import IMAGENET_MEAN, IMAGENET_STD
-from models.weights import Checkpoint, hub_file, load_state, published, read_checkpoint
+from models.weights import Checkpoint, load_state, read_checkpoint
 
+_WAYS = "put {file} ({url}) into {folder}, or give the file as weights"
 _HUB = "hf:"
 _NOTHING = ("background", "unlabeled", "other")
 _HEADS = ("classifier.4.weight", "classifier.high_classifier.weight")  # deeplabv3 and fcn, lraspp
@@ -151,22 +152,13 @@ def load_segmenter(name: str, weights: Path | None = None) -> Segmenter:
         network, labels, eye = hugging_face.load(name.removeprefix(_HUB))
         segmenter = Segmenter(network, labels, _background(labels), *astuple(eye))
     elif name in names():
-        segmenter = _torchvision(name, _own(name) if weights is None else read_checkpoint(weights))
+        segmenter = _torchvision(
+            name, architectures.own(name, _WAYS) if weights is None else read_checkpoint(weights)
+        )
     else:
         known = ", ".join(names())
         raise ValueError(f"segmenter: expected hf:FOLDER, hf:ID or one of {known}; got {name!r}")
     return segmenter.eval().requires_grad_(False)
-
-
-def _own(name: str) -> Checkpoint:
-    """Read torchvision's weights for this network."""
-    url = architectures.address(name)
-    try:
-        return read_checkpoint(published(url))
-    except ValueError as error:
-        place = hub_file(url)
-        ways = f"put {place.name} ({url}) into {place.parent}, or give the file as weights"
-        raise ValueError(f"{error}. To use {name}, {ways}") from error
 
 
 def _torchvision(name: str, checkpoint: Checkpoint) -> Segmenter:

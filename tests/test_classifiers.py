@@ -334,7 +334,7 @@ def test_published_weights_come_with_torchvisions_transforms(
     state = torchvision.models.mobilenet_v2().state_dict()
     path = tmp_path / "mobilenet_v2-7ebf99e0.pth"
     torch.save(state, path)
-    monkeypatch.setattr("models.classifiers.published", lambda url: path)
+    monkeypatch.setattr("models.architectures.published", lambda url: path)
     classifier = load_classifier("mobilenet_v2")
     assert (classifier.crop, classifier.resize, classifier.labels[0]) == (224, 232, "tench")
     own = load_classifier("mobilenet_v2", path)

@@ -237,7 +237,7 @@ def test_an_auxiliary_head_may_be_in_the_file(auxiliary: bool, tmp_path: Path) -
 def test_published_weights_come_with_their_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lraspp_mobilenet_v3_large-d234d4ea.pth"
     torch.save(torchvision_network(LRASPP, 21).state_dict(), path)
-    monkeypatch.setattr("models.segmenters.published", lambda url: path)
+    monkeypatch.setattr("models.architectures.published", lambda url: path)
     for segmenter in (load_segmenter(LRASPP), load_segmenter(LRASPP, path)):
         assert segmenter.labels[:2] == ("__background__", "aeroplane")
         assert (len(segmenter.labels), segmenter.background, segmenter.resize) == (21, 0, 520)
