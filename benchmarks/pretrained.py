@@ -1,8 +1,9 @@
 """`uv run python -m benchmarks.pretrained`: what the inpainters of the literature cost, beside ResNet-50.
 
 Their weights are random, for the arithmetic is the same; each works at its native size, on one square hole in
-the middle. Every row runs in a process of its own, whose largest memory is told. Batches that would take
-longer than a limit are left out.
+the middle. Every cell of the table is measured in a process of its own, whose largest memory is told. A batch
+is left out where, going by the batch before it, a run would take longer than a limit. Diffusion is too slow
+to be run in full: a few steps are, and the rest is counted at the price of the last of them.
 """
 
 import argparse
@@ -12,106 +13,163 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
+from benchmarks import literature
 from benchmarks.report import table, write
 from infill import Learned
-from infill.network import Precision
-from models.inpainters.inpainter import Inpainter
+from infill.network import Precision, ready
 
 BATCHES = (1, 8, 32)
-NAMES = ("resnet50", "inpaint", "deepfill-v1", "deepfill-v2", "lama", "mae")
-SIDES = {"resnet50": 224, "inpaint": 224, "deepfill-v1": 256, "deepfill-v2": 256, "lama": 256, "mae": 224}
+PRECISIONS = ("float32", "bfloat16")
+RUNS = 3
+USUAL = "resnet50"
 
 
-def built(name: str) -> Inpainter:
-    """The inpainter at its published size with random weights."""
-    from models.inpainters import deepfill, lama, mae, small
+@dataclass(frozen=True)
+class Cell:
+    """What was measured.
 
-    if name == "inpaint":
-        return Inpainter(small.load(), multiple=small.MULTIPLE)
-    if name.startswith("deepfill"):
-        network = deepfill.DeepFill("v1" if name.endswith("1") else "v2")
-        return Inpainter(network.eval(), size=deepfill.SIZE, value_range=(-1.0, 1.0))
-    if name == "lama":
-        return Inpainter(lama.Lama().eval(), multiple=lama.MULTIPLE)
-    import transformers
+    Attributes:
+        seconds: For a batch, all steps counted.
+        longest: How long the longest run took.
+        memory: In MiB: of the device, or of the process where there is none.
+        parameters: Of the network.
+    """
 
-    network = transformers.ViTMAEForPreTraining(transformers.ViTMAEConfig())
-    return Inpainter(mae.MaskedAutoencoder(network, (0.5,) * 3, (0.5,) * 3).eval(), size=224)
+    seconds: float
+    longest: float
+    memory: float
+    parameters: int
 
 
-def job(name: str, precision: Precision, count: int) -> Callable[[], object]:
-    """What is timed: a batch of images through the network."""
-    image = torch.rand(count, 3, SIDES[name], SIDES[name], generator=torch.Generator().manual_seed(0))
-    if name == "resnet50":
+Run = Callable[[int], object]
+
+
+def job(name: str, precision: Precision, count: int, device: str) -> tuple[Run, int, int]:
+    """What is timed: a batch of images through the network, a number of steps far; all steps; parameters."""
+    side = literature.SIDES[name]
+    image = torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    if name == USUAL:
         import torchvision
 
         from attribution.precision import prepare
 
-        fast = prepare(torchvision.models.resnet50().eval(), precision, image[:1])
-        return lambda: fast(image)
-    inpainter = built(name)
+        network = torchvision.models.resnet50().eval().to(device)
+        fast = prepare(network, precision, image[:1])
+        return lambda _: fast(image), 0, literature.parameters(network)
+    made = literature.built(name, getattr(torch, precision))
+    inpainter, network = made.inpainter, made.inpainter.network
+    assert isinstance(network, torch.nn.Module)
+    own = ready(network.to(device), torch.float32) if made.steps else network.to(device)
     filler = Learned(
-        inpainter.network, size=inpainter.size, multiple=inpainter.multiple,
-        value_range=inpainter.value_range, blank=inpainter.blank, precision=precision,
+        (lambda *given, **options: own(*given, **options)) if made.steps else own,  # else it would copy it
+        size=inpainter.size, multiple=inpainter.multiple, value_range=inpainter.value_range,
+        blank=inpainter.blank, stochastic=inpainter.stochastic,
+        precision="float32" if made.steps else precision,  # diffusion stays in the one it was built in
     )  # fmt: skip
-    hole, quarter = torch.zeros_like(image[:, :1]), SIDES[name] // 4
+    hole, quarter = torch.zeros_like(image[:, :1]), side // 4
     hole[..., quarter:-quarter, quarter:-quarter] = 1
-    return lambda: filler(image, hole)
+
+    def run(steps: int) -> object:
+        made.go(own, steps)
+        return filler(image, hole, generator=torch.Generator().manual_seed(0))
+
+    return run, made.steps, literature.parameters(network)
 
 
-def one(name: str, precision: Precision, count: int) -> None:
-    """Print seconds a batch (the best of three, after one more) and the process's largest memory in MiB."""
+def one(name: str, precision: Precision, count: int, device: str) -> Cell:
+    """The best of some runs after one more; with steps, what a few of them come to."""
+    cuda = device.startswith("cuda")
+    run, steps, parameters = job(name, precision, count, device)
+
+    def timed(number: int) -> float:
+        begun = time.perf_counter()
+        run(number)
+        if cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter() - begun
+
     with torch.inference_mode():
-        run = job(name, precision, count)
-        times = []
-        for _ in range(4):
-            begun = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - begun)
-    print(min(times[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        if steps:
+            few, more = literature.FEW
+            timed(few)
+            first, longest = timed(few), timed(more)
+            seconds = first + (steps - few) * max(longest - first, 0) / (more - few)
+        else:
+            longest = timed(0)
+            seconds = min(timed(0) for _ in range(RUNS))
+    memory = torch.cuda.max_memory_allocated() / 2**20 if cuda else _memory()
+    return Cell(seconds, longest, memory, parameters)
 
 
-def asked(name: str, precision: str, count: int) -> tuple[float, float]:
+def asked(name: str, precision: str, count: int, device: str) -> Cell:
     """The same in a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.pretrained", "--one", name, precision, str(count)]
+    words = [sys.executable, "-m", "benchmarks.pretrained", "--device", device]
+    words += ["--one", name, precision, str(count)]
     said = subprocess.run(words, capture_output=True, text=True, check=True, env=dict(os.environ))
-    seconds, memory = map(float, said.stdout.split())
-    return seconds, memory
+    seconds, longest, memory, parameters = said.stdout.split()
+    return Cell(float(seconds), float(longest), float(memory), int(parameters))
 
 
-def row(name: str, precision: str, limit: float) -> list[object]:
-    """Images a second and memory for each batch size."""
-    cells: list[object] = [name, SIDES[name], precision]
-    each = 0.0
+def row(name: str, precision: str, device: str, limit: float, usual: dict[str, float]) -> list[object]:
+    """Images a second and memory for each batch size, and the best of them in units of ResNet-50's."""
+    cells: list[object] = []
+    found: list[Cell] = []
+    best = 0.0
     for count in BATCHES:
-        if each * count > limit:
+        if found and found[-1].longest * count / BATCHES[len(found) - 1] > limit:
             cells.append(f"over {limit:.0f} s")
             continue
-        seconds, memory = asked(name, precision, count)
-        each = seconds / count
-        cells.append(f"{1 / each:.2f} ({memory:.0f} MiB)")
-    print(cells, flush=True)
-    return cells
+        found.append(asked(name, precision, count, device))
+        speed = count / found[-1].seconds
+        best = max(best, speed)
+        cells.append(f"{speed:.3g} ({found[-1].memory:.0f} MiB)")
+    if name == USUAL:
+        usual[precision] = best
+    times = f"{usual[precision] / best:.3g}" if precision in usual else ""
+    size = f"{found[0].parameters / 1e6:.1f} M"
+    told = [name, literature.SIDES[name], size, precision, *cells, times]
+    print(told, flush=True)
+    return told
 
 
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", nargs=3, metavar=("NAME", "PRECISION", "COUNT"), help="One cell; prints it.")
-    parser.add_argument("--limit", type=float, default=20, help="Seconds that a batch may take.")
+    parser.add_argument("--only", nargs="+", default=[USUAL, *literature.NAMES], help="Networks to measure.")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda.")
+    parser.add_argument("--limit", type=float, default=20, help="Seconds that a run may take.")
     options = parser.parse_args()
     if options.one:
         name, precision, count = options.one
-        one(name, precision, int(count))
+        cell = one(name, precision, int(count), options.device)
+        print(cell.seconds, cell.longest, cell.memory, cell.parameters)
         return
-    rows = [row(name, precision, options.limit) for name in NAMES for precision in ("float32", "bfloat16")]
-    header = ["network", "side", "precision", *(f"batch {count}, images/s (memory)" for count in BATCHES)]
-    body = f"Random weights. Memory is the largest of the whole process.\n\n{table(header, rows)}"
-    write("pretrained", "Inpainters of the literature: speed and memory", "python -m benchmarks.pretrained",
-          body, ("torch", "torchvision", "transformers"))  # fmt: skip
+    usual: dict[str, float] = {}
+    rows = [
+        row(name, precision, options.device, options.limit, usual)
+        for name in options.only
+        for precision in PRECISIONS
+    ]
+    header = ["network", "side", "parameters", "precision"]
+    header += [f"batch {count}, images/s (memory)" for count in BATCHES] + [f"times {USUAL}'s cost"]
+    gpu = options.device != "cpu"
+    where = f"on {torch.cuda.get_device_name()}, of its memory" if gpu else "of the whole process"
+    body = (
+        f"Random weights. Memory is the largest, {where}. The last column is at each network's best batch. "
+        f"{literature.COUNTED}\n\n{table(header, rows)}"
+    )
+    write("pretrained-cuda" if gpu else "pretrained", "Inpainters of the literature: speed and memory",
+          f"python -m benchmarks.pretrained --device {options.device} --limit {options.limit:g}",
+          body, ("torch", "torchvision", "transformers", "diffusers"))  # fmt: skip
+
+
+def _memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

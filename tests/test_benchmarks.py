@@ -1,11 +1,13 @@
 """What the benchmarks measure with: holes, distances, folds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from attribution import MP2
-from benchmarks import holes, lockstep, optimization
+from benchmarks import holes, literature, lockstep, optimization, pretrained
 from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
 from benchmarks.report import kept
@@ -179,3 +181,30 @@ def test_lockstep_finds_what_one_after_another_does():
     for one, hole in zip(score, together.hole, strict=True):
         torch.testing.assert_close(method.optimize(one).hole[0], hole)
     assert len(lockstep.refreshed(2, MP2(cells=4, graded=True))) == 6
+
+
+def test_batches_that_would_take_too_long_are_left_out(monkeypatch):
+    def asked(name, precision, count, device):
+        return pretrained.Cell(seconds=count / 4, longest=count, memory=100, parameters=2_500_000)
+
+    monkeypatch.setattr(pretrained, "asked", asked)
+    usual = {}
+    assert pretrained.row("resnet50", "float32", "cpu", 8.0, usual)[4:] == [
+        "4 (100 MiB)", "4 (100 MiB)", "over 8 s", "1"
+    ]  # fmt: skip
+    assert usual == {"float32": 4}
+    assert pretrained.row("lama", "float32", "cpu", 1.0, {"float32": 12.0})[2:] == [
+        "2.5 M", "float32", "4 (100 MiB)", "over 1 s", "over 1 s", "3"
+    ]  # fmt: skip
+
+
+def test_all_steps_of_diffusion_are_counted(monkeypatch):
+    now = [0.0]
+
+    def run(steps):
+        now[0] += 2 + 3 * steps
+
+    monkeypatch.setattr(pretrained, "job", lambda *_: (run, 50, 7))
+    monkeypatch.setattr(pretrained, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    cell = pretrained.one("sd", "float32", 1, "cpu")
+    assert (cell.seconds, cell.longest, cell.parameters) == (2 + 3 * 50, 2 + 3 * literature.FEW[1], 7)
