@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -29,12 +28,12 @@ class Made:
 
     Attributes:
         steps: How often it asks its network for a fill; 0 where it is no diffusion.
-        go: Sets how many of these steps a network like its own takes.
+        go: Sets how many of these steps it takes.
     """
 
     inpainter: Inpainter
     steps: int = 0
-    go: Callable[[Any, int], object] = lambda network, steps: None
+    go: Callable[[int], object] = lambda _: None
 
 
 def parameters(network: object) -> int:
@@ -102,7 +101,7 @@ def _sd(dtype: torch.dtype) -> Made:
     texts = {"prompt_embeds": torch.randn(1, 77, 768, dtype=dtype)}
     network = Diffusion(pipeline, options, texts, cell=8, guarded=False).eval()
 
-    def go(network: Diffusion, steps: int) -> None:
+    def go(steps: int) -> None:
         network.options["num_inference_steps"] = steps
 
     return Made(Inpainter(network, size=SIDES["sd"], blank=0.5, stochastic=True), SD_STEPS, go)
@@ -127,8 +126,8 @@ def _repaint(dtype: torch.dtype) -> Made:
     denoising = 1 + int((way[1:] < way[:-1]).sum())
     network = RePaint(denoiser.to(dtype), scheduler).eval()
 
-    def go(network: RePaint, steps: int) -> None:
-        network.scheduler.timesteps = way[:steps]  # the way goes down for longer than this before it turns
+    def go(steps: int) -> None:
+        scheduler.timesteps = way[:steps]  # the way goes down for longer than this before it turns
 
     return Made(Inpainter(network, size=SIDES["repaint"], value_range=(-1.0, 1.0), stochastic=True),
                 denoising, go)  # fmt: skip

@@ -20,7 +20,7 @@ import torch
 from benchmarks import literature
 from benchmarks.report import table, write
 from infill import Learned
-from infill.network import Precision, ready
+from infill.network import Precision
 
 BATCHES = (1, 8, 32)
 PRECISIONS = ("float32", "bfloat16")
@@ -63,18 +63,21 @@ def job(name: str, precision: Precision, count: int, device: str) -> tuple[Run, 
     made = literature.built(name, getattr(torch, precision))
     inpainter, network = made.inpainter, made.inpainter.network
     assert isinstance(network, torch.nn.Module)
-    own = ready(network.to(device), torch.float32) if made.steps else network.to(device)
     filler = Learned(
-        (lambda *given, **options: own(*given, **options)) if made.steps else own,  # else it would copy it
-        size=inpainter.size, multiple=inpainter.multiple, value_range=inpainter.value_range,
-        blank=inpainter.blank, stochastic=inpainter.stochastic,
+        network.to(device),
+        size=inpainter.size,
+        multiple=inpainter.multiple,
+        value_range=inpainter.value_range,
+        blank=inpainter.blank,
+        stochastic=inpainter.stochastic,
         precision="float32" if made.steps else precision,  # diffusion stays in the one it was built in
-    )  # fmt: skip
+        copy=False,
+    )
     hole, quarter = torch.zeros_like(image[:, :1]), side // 4
     hole[..., quarter:-quarter, quarter:-quarter] = 1
 
     def run(steps: int) -> object:
-        made.go(own, steps)
+        made.go(steps)
         return filler(image, hole, generator=torch.Generator().manual_seed(0))
 
     return run, made.steps, literature.parameters(network)

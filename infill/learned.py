@@ -27,7 +27,8 @@ class Learned:
     network is not asked, and the fill is the image.
 
     An ``nn.Module`` is copied once, on construction, and the copy is used in eval mode: the
-    caller's module is never touched, nor are its later changes followed. Images travel to the
+    caller's module is never touched, nor are its later changes followed; with ``copy=False`` it
+    is given away, which saves its memory. Images travel to the
     module's device and back, and come in channels-last layout; a plain callable gets contiguous
     ones on the image's device.
 
@@ -49,6 +50,8 @@ class Learned:
             computes in it natively, else float32. A plain callable is fed with it ("auto": float32).
         sees_hidden: Do not hide the pixels under the hole from the network.
         stochastic: Call the network with ``generator=``, a list with one generator per hole.
+        copy: Copy a module. If not, the module itself is put into eval mode, frozen and cast: nobody
+            else may use or change it.
 
     Raises:
         ValueError: If a parameter is out of its range.
@@ -66,6 +69,7 @@ class Learned:
     precision: Precision = "float32"
     sees_hidden: bool = False
     stochastic: bool = False
+    copy: bool = True
     per_hole: ClassVar[bool] = True
     _ready: Network = field(init=False, repr=False)
     _dtype: torch.dtype = field(init=False, repr=False)
@@ -84,7 +88,7 @@ class Learned:
         require(abs(self.blank) < float("inf"), "blank", "finite", self.blank)
         require_choices(self, precision=Precision)
         object.__setattr__(self, "_dtype", compute_dtype(self.network, self.precision))
-        object.__setattr__(self, "_ready", ready(self.network, self._dtype))
+        object.__setattr__(self, "_ready", ready(self.network, self._dtype, self.copy))
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Ask the network to fill each hole.

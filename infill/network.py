@@ -44,13 +44,13 @@ def home(network: Network) -> torch.device | None:
     return None if tensor is None else tensor.device
 
 
-def ready(network: Network, dtype: torch.dtype) -> Network:
+def ready(network: Network, dtype: torch.dtype, copied: bool = True) -> Network:
     """A private copy of a module: eval mode, frozen, channels last, in ``dtype``.
 
-    The caller's module keeps its mode, dtype, ``requires_grad`` and gradients. A plain callable
-    comes back as it is.
+    The caller's module keeps its mode, dtype, ``requires_grad`` and gradients; unless it is not copied, but
+    changed. A plain callable comes back as it is.
     """
     if not isinstance(network, nn.Module):
         return network
-    private = copy.deepcopy(network).eval().requires_grad_(False)
+    private = (copy.deepcopy(network) if copied else network).eval().requires_grad_(False)
     return private.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -273,6 +273,18 @@ def test_the_private_copy_runs_in_eval_mode_and_follows_no_changes(image, holes)
     assert torch.equal(fill, filler(image, holes))
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_network_that_is_given_away_is_not_copied(precision, image, holes):
+    network = Inpainter().train()
+    expected = Learned(network, precision=precision)(image, holes)
+    filler = Learned(network, precision=precision, copy=False)
+    assert filler._ready is network
+    assert not network.training
+    assert {parameter.dtype for parameter in network.parameters()} == {getattr(torch, precision)}
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert torch.equal(filler(image, holes), expected)
+
+
 def test_module_input_is_channels_last_and_a_callables_is_contiguous(image, holes):
     filler, spy = Learned(Inpainter()), Spy()
     filler(image, holes)
