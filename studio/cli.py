@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from studio import version
-from studio.options import FILES, HOW, WHAT, given, said, stoppable
+from studio.options import FILES, HOW, WHAT, Terminated, given, said, stoppable
 from studio.realism_command import realism
 from studio.train import train
 from studio.weights_command import weights
@@ -110,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         infill.main(arguments, prog_name="infill", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
-        _end("stopped; nothing is left half-written", 130)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        _end("stopped; nothing is left half-written", 143 if isinstance(stop, Terminated) else 130)
     except click.ClickException as error:
         _end(error.format_message(), 2)
     except (ValueError, OSError) as error:

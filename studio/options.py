@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,8 +100,36 @@ def said(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let a key that stops the job end it quietly."""
+    """Let a key that stops the job, or a signal, end it quietly."""
+    with _heard():
+        try:
+            yield
+        except _Terminated:
+            raise Terminated from None
+        except KeyboardInterrupt:
+            raise click.Abort from None  # click itself would add an empty line
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Let the signal to end raise something; only a main thread hears signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise)
     try:
         yield
-    except KeyboardInterrupt:
-        raise click.Abort from None  # click itself would add an empty line
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _raise(*_: object) -> None:
+    raise _Terminated
+class Terminated(click.Abort):
+    """A signal ended the job, as those who run it for somebody send it."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """The same where it happens: nothing that goes on after errors goes on after this."""
+
+

@@ -315,7 +315,10 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "TORCH_HOME": str(tmp_path / "home")}
 
 
-def test_interruption_leaves_nothing(tmp_path: Path, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption_leaves_nothing(
+    sent: signal.Signals, code: int, tmp_path: Path, environment: dict[str, str]
+) -> None:
     process = subprocess.Popen(
         [
             sys.executable,
@@ -339,9 +342,9 @@ def test_interruption_leaves_nothing(tmp_path: Path, environment: dict[str, str]
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert err == "infill: stopped; nothing is left half-written\n"
     assert list(tmp_path.iterdir()) == []
 
