@@ -41,7 +41,7 @@ class Pretrained(Entry):
         """Fields that the checkpoint decides."""
         from models.inpainters.inpainter import Inpainter
 
-        return (*self.fixed, *(field.name for field in dataclasses.fields(Inpainter)))
+        return (*self.fixed, "copy", *(field.name for field in dataclasses.fields(Inpainter)))
 
     def parameters(self) -> dict[str, list[Any]]:
         """Return what can be set when the network is loaded, each with its types."""
@@ -111,12 +111,14 @@ def loaded(
     own = typed(name, known, {key: text for key, text in said.items() if key in known})
     checkpoint = own.pop("checkpoint", None) or _usual(name, entry)
     options = tuple(sorted({**own, **entry.loading}.items()))
+    rest = {key: text for key, text in said.items() if key not in known}
     try:
-        inpainter = _inpainter(entry.loader, str(checkpoint), options)
+        # A filler casts the network that it is given: one for each precision.
+        inpainter = _inpainter(entry.loader, str(checkpoint), options, rest.get("precision"))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    rest = {key: text for key, text in said.items() if key not in known}
-    return {**_given(inpainter), "network": _at(inpainter, device)}, {**settings, name: rest}
+    given = {field.name: getattr(inpainter, field.name) for field in dataclasses.fields(inpainter)}
+    return {**given, "network": _at(inpainter, device), "copy": False}, {**settings, name: rest}
 
 
 def weights_of(name: str, settings: Mapping[str, Mapping[str, str]]) -> Path | None:
@@ -140,17 +142,14 @@ def _usual(name: str, entry: Pretrained) -> Path:
     try:
         return store.path(entry.weights)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}; or give another as --filler {name}:FILE") from error
+        place = "FOLDER" if known(entry.weights).kept == "hub" else "FILE"
+        raise ValueError(f"{name}: {error}; or give another as --filler {name}:{place}") from error
 
 
 @functools.lru_cache(maxsize=_KEPT)
 def _inpainter(loader: str, checkpoint: str, options: tuple[tuple[str, Any], ...]) -> Inpainter:
     made: Inpainter = imported(loader)(checkpoint, **dict(options))
     return made
-
-
-def _given(inpainter: Inpainter) -> dict[str, Any]:
-    return {field.name: getattr(inpainter, field.name) for field in dataclasses.fields(inpainter)}
 
 
 def _at(inpainter: Inpainter, device: device) -> Any:

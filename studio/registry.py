@@ -33,6 +33,7 @@ _INPAINTER = {
     "sees_hidden": False,
     "stochastic": False,
     "multiple": 8,
+    "copy": False,
 }
 
 SAMPLING: Mapping[str, Entry] = {

@@ -137,3 +137,22 @@ def test_a_network_is_loaded_once_for_all_images(tmp_path: Path, monkeypatch: py
     assert len(loaded) == 1
     assert {filler.dilation for filler in fillers} == {2}
     assert registry.weights_of("lama", settings) == tmp_path / "lama.pt"
+
+
+def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -> None:
+    pretrained._inpainter.cache_clear()
+    name, said = split_names([_lama(tmp_path)])
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def network(*more: str) -> torch.nn.Module:
+        return registry.build_filler("lama", parse_settings([*said, *more], name), image)._ready  # type: ignore[attr-defined,no-any-return]
+
+    exact = network()
+    assert network() is exact
+    state = {key: value.clone() for key, value in exact.state_dict().items()}
+    rough = network("lama.precision=bfloat16")
+    assert {value.dtype for value in rough.state_dict().values() if value.is_floating_point()} == {
+        torch.bfloat16
+    }
+    again = network()
+    assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
