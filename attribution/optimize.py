@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attribution.explainer import Explainer
-from attribution.link import log_odds, probability
+from attribution.link import log_odds, logit, probability, sigmoid
 from attribution.outcome import Outcome, joined, judged
 from attribution.score import MaskedScore
 from attribution.sight import Sight
@@ -145,8 +145,9 @@ def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, C
 
     Log-odds rise and fall with the probability, but neither they nor their slopes are ever rounded to zero.
     """
-    if wanted and score.link is probability:
-        return replace(score, link=log_odds), torch.sigmoid
+    links = {probability: log_odds, sigmoid: logit}
+    if wanted and score.link in links:
+        return replace(score, link=links[score.link]), torch.sigmoid
     return score, torch.clone
 
 

@@ -93,7 +93,7 @@ class PredictionDifference:
 
     def _bits(self, one: MaskedScore, chance: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Return the logarithm of the odds, to base 2."""
-        # A single logit tells two classes apart.
-        classes = max(one.clean_logits.shape[1], 2)
+        # A sigmoid tells two classes apart, whatever others there are; so does a single logit.
+        classes = 2 if one.link is sigmoid else max(one.clean_logits.shape[1], 2)
         chance = chance.clamp(0, 1)  # a mean of ones may be rounded to more
         return torch.log2((chance * self.instances + 1) / ((1 - chance) * self.instances + classes - 1))

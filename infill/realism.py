@@ -116,14 +116,21 @@ def psnr_in_hole(images: Pictures, truth: Pictures, hole: Hole) -> Float[Tensor,
     return -10 * error.clamp(min=10 ** (-PSNR_LIMIT / 10)).log10()
 
 
-def target_probability(logits: Float[Tensor, "n k"], target: Integer[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Softmax probability of each image's own target."""
-    return _softmax(logits).gather(1, target[:, None])[:, 0]
+def target_probability(
+    logits: Float[Tensor, "n k"], target: Integer[Tensor, " n"], multi_label: bool = False
+) -> Float[Tensor, " n"]:
+    """Softmax probability of each image's own target; with ``multi_label`` its sigmoid."""
+    found = logits.float().sigmoid() if multi_label else _softmax(logits)
+    return found.gather(1, target[:, None])[:, 0]
 
 
-def entropy(logits: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
-    """Entropy of the predicted distribution, in nats: 0 to log k."""
-    nats: Tensor = torch.special.entr(_softmax(logits)).sum(1)
+def entropy(logits: Float[Tensor, "n k"], multi_label: bool = False) -> Float[Tensor, " n"]:
+    """Entropy of the predicted distribution, in nats: 0 to log k.
+
+    With ``multi_label`` it is the sum of those of all classes, each there or not by itself: 0 to k log 2.
+    """
+    chances = torch.cat((logits, -logits), 1).float().sigmoid() if multi_label else _softmax(logits)
+    nats: Tensor = torch.special.entr(chances).sum(1)
     return nats
 
 

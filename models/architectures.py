@@ -20,6 +20,7 @@ class Preset:
 
     Attributes:
         own: Whether the weights are torchvision's own.
+        multi_label: Whether an image may be of several classes.
     """
 
     crop: int
@@ -29,6 +30,7 @@ class Preset:
     interpolation: str
     labels: tuple[str, ...]
     own: bool
+    multi_label: bool = False
 
 
 def names() -> tuple[str, ...]:
@@ -86,6 +88,7 @@ def preset(name: str, checkpoint: Checkpoint) -> Preset:
         resize=said.get("resize", resize),
         mean=said.get("mean", tuple(known.mean)),
         std=said.get("std", tuple(known.std)),
+        multi_label=said.get("multi_label", False),
         interpolation=said.get("interpolation", known.interpolation.value),
         labels=said.get("labels", tuple(like.meta["categories"])),
         own=bool(own),

@@ -35,7 +35,8 @@ class ImageClassifier(nn.Module):
     continuous: pixel ``j`` covers ``[j, j + 1)``.
 
     Attributes:
-        multi_label: Whether an image may be of several classes: then the logits are for the sigmoid.
+        multi_label: Whether an image may be of several classes: then each has a probability of its own,
+            and they do not sum to 1 (`probabilities`).
 
     Raises:
         ValueError: if ``crop`` or ``resize`` are impossible, or the interpolation is unknown.
@@ -71,6 +72,10 @@ class ImageClassifier(nn.Module):
         """Return the logits of images in [0, 1]."""
         logits: Tensor = self.network((self._see(images) - self.mean) / self.std)
         return logits
+
+    def probabilities(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """Return how probable each class is: sigmoids where an image may be of several, else the softmax."""
+        return logits.float().sigmoid() if self.multi_label else logits.float().softmax(1)
 
     def view(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c crop crop"]:
         """Return what the network sees of an image, still in [0, 1]."""
@@ -135,7 +140,7 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     are loaded; all others are torchvision's. Their weights are torchvision's own (with its transforms and
     class names), or those in the file ``weights``. A safetensors file may say in its metadata what it is:
     ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``), ``crop``, ``resize``, ``mean``, ``std``,
-    ``interpolation``, ``labels`` (a JSON list).
+    ``interpolation``, ``labels`` (a JSON list), ``multi_label`` (``true`` or ``false``).
 
     Raises:
         ValueError: if the name is unknown, or the weights cannot be had or do not fit.
@@ -152,7 +157,7 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     checkpoint = checkpoint or architectures.own(name, _WAYS)
     like = architectures.preset(name, checkpoint)
     network, labels = architectures.build(name, checkpoint, like)
-    seen = (like.crop, like.resize, like.mean, like.std, labels, like.interpolation)
+    seen = (like.crop, like.resize, like.mean, like.std, labels, like.interpolation, like.multi_label)
     return ImageClassifier(network, *seen).eval()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.hushed import line
 
-KEYS = ("crop", "resize", "mean", "std", "interpolation", "labels")
+KEYS = ("crop", "resize", "mean", "std", "interpolation", "labels", "multi_label")
 _CROP = 224
 
 
@@ -36,6 +36,7 @@ def completed(said: Mapping[str, Any], place: str) -> dict[str, Any]:
         "std": _read(said, "std", _numbers, IMAGENET_STD, place),
         "interpolation": _read(said, "interpolation", str, "bilinear", place),
         "labels": _read(said, "labels", _labels, (), place),
+        "multi_label": _read(said, "multi_label", _truth, False, place),
     }
 
 
@@ -52,6 +53,7 @@ def metadata(texts: Mapping[str, str], path: Path) -> dict[str, Any]:
         "mean": lambda text: _numbers(text.split(",")),
         "std": lambda text: _numbers(text.split(",")),
         "labels": lambda text: _labels(json.loads(text)),
+        "multi_label": lambda text: _truth(json.loads(text)),
     }
     return {key: _read(texts, key, reading.get(key, str), None, place) for key in KEYS if key in texts}
 
@@ -115,6 +117,12 @@ def _resize(value: Any) -> int | tuple[int, int]:
         return _whole(value)
     tall, wide = value
     return _whole(tall), _whole(wide)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("neither true nor false")
+    return value
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

@@ -66,8 +66,9 @@ def load_file(place: str, weights: Path | None = None) -> "ImageClassifier":
 
     Both are code, and loading or running them can do whatever their makers want: open only files that you
     trust. A file of the same name that ends in ``.json`` may say what the network sees and what its classes
-    are called (``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels``); what it does not
-    say is ImageNet's usual, and the classes are counted by running the network once.
+    are called (``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels``), and whether an image
+    may be of several (``multi_label``); what it does not say is ImageNet's usual, and the classes are counted
+    by running the network once.
 
     Raises:
         ValueError: if a file is missing or cannot be understood, or the network does not classify.
@@ -98,7 +99,7 @@ def load_function(place: str, weights: Path | None = None) -> "ImageClassifier":
 
     An `ImageClassifier` is returned as it is. Any other module or callable takes normalized images "n c h w"
     and returns logits "n k"; what it sees is read off its attributes ``crop``, ``resize``, ``mean``,
-    ``std``, ``interpolation`` and ``labels`` where it has them, and is ImageNet's usual where not.
+    ``std``, ``interpolation``, ``labels`` and ``multi_label`` where it has them, else it is ImageNet's usual.
 
     Raises:
         ValueError: if it cannot be imported or called, or what it returns does not classify.

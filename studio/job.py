@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from attribution import Explainer, MaskedScore
+from attribution import Explainer, MaskedScore, probability, sigmoid
 from infill import Filler
 from models.classifiers import ImageClassifier
 from studio import registry
@@ -32,6 +32,7 @@ class Request:
 
     Attributes:
         classifier: Its name; ``None`` leaves it to the weights, or is ``scenes`` if there are none.
+        multi_label: Whether its classes do not exclude each other even if it does not say so itself.
         samples: How many fills each hole gets from a filler that draws.
         trace: Whether the steps of optimizing methods are kept.
     """
@@ -40,6 +41,7 @@ class Request:
     scene: int = 1
     classifier: str | None = None
     weights: Path | None = None
+    multi_label: bool = False
     methods: Sequence[str] = ("sp", "lime", "rise")
     fillers: Sequence[str] = ("gray", "blur", "inpaint")
     target: str = "top1"
@@ -71,7 +73,7 @@ def at_work(request: Request, preset: registry.Preset) -> Iterator[tuple[Job, Su
     with output_folder(request.out) as folder, Progress() as progress:
         subjects = Subjects(request.images, request.scene)
         asked = request.classifier or (None if request.weights else "scenes")
-        classifier = registry.build_classifier(asked, request.weights).to(device)
+        classifier = registry.build_classifier(asked, request.weights, request.multi_label).to(device)
         target_index(request.target, classifier.labels, top=0)
         yield Job(request, classifier, methods, settings, progress), subjects, folder
 
@@ -97,7 +99,7 @@ class Job:
         score = self._score(subject)
         self.progress.plan(images * len(self.request.fillers) * self._composites(score))
         fillers = {name: self._filler(name, score) for name in self.request.fillers}
-        runner = Runner(self.classifier.labels, self.progress, self.request.seed, self.request.trace)
+        runner = Runner(self.classifier, self.progress, self.request.seed, self.request.trace)
         runs: dict[tuple[str, str], Run] = {}
         for name, filler in fillers.items():
             samples = self.request.samples if registry.EVERY_FILLER[name].draws else 1
@@ -109,7 +111,7 @@ class Job:
             classifier=self.classifier,
             name=self.request.classifier or (self.request.weights.stem if self.request.weights else "scenes"),
             target=int(cast(Tensor, score.target)),
-            probabilities=score.clean_logits[0].softmax(0).cpu(),
+            probabilities=self.classifier.probabilities(score.clean_logits)[0].cpu(),
             methods=self.methods,
             fillers=fillers,
             runs=runs,
@@ -124,6 +126,7 @@ class Job:
             self.classifier.view(subject.image.to(self.classifier.mean.device)),
             target=0,
             classifier=self.prepared or self.classifier,
+            link=sigmoid if self.classifier.multi_label else probability,
             batch_size=asked.batch_size,
             precision=asked.precision,
             seed=asked.seed,

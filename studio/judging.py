@@ -61,7 +61,7 @@ def judging(request: Request, data: Dataset, example: Example, device: torch.dev
     if not name and not request.weights:
         name = "scenes" if data.kind == "scenes" else _PHOTOGRAPHS
     try:
-        view = registry.build_classifier(name, request.weights).to(device)
+        view = registry.build_classifier(name, request.weights, request.multi_label).to(device)
     except ValueError as error:
         if asked:
             raise
@@ -86,7 +86,8 @@ def _judge(
 ) -> tuple[ImageClassifier, Prepared]:
     if request.judge is None and request.judge_weights is None:
         return view, classifier
-    judge_eye = registry.build_classifier(request.judge, request.judge_weights).to(image.device)
+    found = registry.build_classifier(request.judge, request.judge_weights, request.multi_label)
+    judge_eye = found.to(image.device)
     if len(judge_eye.labels) != len(view.labels):
         raise ValueError(
             f"--judge: expected the classifier's {len(view.labels)} classes, got {len(judge_eye.labels)}"

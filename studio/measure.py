@@ -97,15 +97,19 @@ class Measure:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
         logits, features = self.judge(images)
         label = logits.argmax(1)
-        confidence = realism.target_probability(logits, label)
+        several = self.eye.multi_label
+        probability = realism.target_probability(logits, targets, several)
+        # Where an image may be of several classes, one is there or not, whatever others are.
+        right = probability >= 0.5 if several else label == targets
         found = {
             "label": label,
-            "accuracy": (label == targets).float(),
-            "confidence": confidence.clamp(0, 1),
-            "probability": realism.target_probability(logits, targets),
-            "entropy": realism.entropy(logits),
+            "accuracy": right.float(),
+            "probability": probability,
+            "entropy": realism.entropy(logits, several),
             "features": features,
         }
+        if not several:
+            found["confidence"] = realism.target_probability(logits, label).clamp(0, 1)
         return _arrays(found)
 
 

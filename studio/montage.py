@@ -81,7 +81,7 @@ def _truth(found: Explanation) -> list[Panel]:
         return []
     with torch.inference_mode():
         logits = found.classifier(scene.background[None].to(found.classifier.mean.device))
-    left = float(logits[0].float().softmax(0)[found.target])
+    left = float(found.classifier.probabilities(logits)[0, found.target])
     gray = 0.25 * scene.image.mean(0, keepdim=True) + 0.7
     lit = gray.expand(3, -1, -1)
     for silhouette, label in zip(scene.silhouettes, found.subject.origin["objects"], strict=True):

@@ -16,6 +16,12 @@ Option: TypeAlias = Callable[[Any], Any]
 
 FILES = click.Path(path_type=Path)
 
+MULTI_LABEL: Option = click.option(
+    "--multi-label",
+    is_flag=True,
+    help="Its classes do not exclude each other: probabilities are sigmoids. [default: what it says itself]",
+)
+
 WHAT: tuple[Option, ...] = (
     click.option("--scene", type=int, help="Explain this drawn scene, if no image is given. [default: 1]"),
     click.option(
@@ -26,6 +32,7 @@ WHAT: tuple[Option, ...] = (
     click.option(
         "--weights", type=FILES, help="The classifier's weights: safetensors, or a saved state dict."
     ),
+    MULTI_LABEL,
 )
 """What is explained, and whose sight of it."""
 
@@ -98,6 +105,14 @@ def said(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value not in (None, ())}
 
 
+class Terminated(click.Abort):
+    """A signal ended the job, as those who run it for somebody send it."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """The same where it happens: nothing that goes on after errors goes on after this."""
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let a key that stops the job, or a signal, end it quietly."""
@@ -125,11 +140,3 @@ def _heard() -> Iterator[None]:
 
 def _raise(*_: object) -> None:
     raise _Terminated
-class Terminated(click.Abort):
-    """A signal ended the job, as those who run it for somebody send it."""
-
-
-class _Terminated(KeyboardInterrupt):
-    """The same where it happens: nothing that goes on after errors goes on after this."""
-
-

@@ -37,6 +37,7 @@ class Request:
         holes: Where they come from; ``None``: what the data knows best.
         labels: Whose word counts for what an image shows; ``None``: the data's if the classifier knows it.
         classifier: Whose view it is, and whose top-1 counts where the data knows no class.
+        multi_label: Whether classes do not exclude each other even if classifier and judge do not say so.
         judge: Who is asked about the composites; ``None``: the classifier.
         strips: How many images are shown.
     """
@@ -51,6 +52,7 @@ class Request:
     classifier: str | None = None
     weights: Path | None = None
     judge: str | None = None
+    multi_label: bool = False
     judge_weights: Path | None = None
     segmenter: str | None = None
     segmenter_weights: Path | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from studio.options import FILES, RUN, SET, Option, batches, given, said, stoppable
+from studio.options import FILES, MULTI_LABEL, RUN, SET, Option, batches, given, said, stoppable
 from studio.regions import KINDS
 
 HOLES: tuple[Option, ...] = (
@@ -45,6 +45,7 @@ JUDGES: tuple[Option, ...] = (
     ),
     click.option(
         "--lpips",
+    MULTI_LABEL,
         type=click.Choice(["squeeze", "alex", "vgg"]),
         default="squeeze",
         show_default=True,

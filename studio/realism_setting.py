@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+_SEVERAL = "accuracy: how often the class has a probability of 0.5 or more; entropy: summed over all classes"
+
+
 class Setting:
     """What is measured, on what, and how.
 
@@ -84,6 +87,10 @@ def setting(request: Request) -> Setting:
     }
     side = judges.view.crop
     if side < SMALLEST_SIDE:
+    several = judges.judge_eye is not None and judges.judge_eye.multi_label
+    if several:
+        missing["calibration"] = "an image may be of several of the judge's classes"
+        notes = [*notes, _SEVERAL]
         missing["ms_ssim"] = f"needs sides of {SMALLEST_SIDE} px; the classifier's view has {side}"
     told = _told(request, data, regions, judges, labels)
     measure = Measure(
@@ -199,3 +206,4 @@ def _state(path: Path | None) -> Sequence[Any]:
         return [str(path)]
     known = path.stat()
     return [str(path.resolve()), known.st_size, known.st_mtime_ns]
+        "multi_label": request.multi_label,

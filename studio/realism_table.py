@@ -155,10 +155,11 @@ def _shapes(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
     """Figures of how predictions are distributed, which are no means."""
     if "label" not in values:
         return {}
-    confidence, accuracy, label = (
-        torch.from_numpy(values[name]) for name in ("confidence", "accuracy", "label")
-    )
-    return {"calibration": calibration_error(confidence, accuracy > 0.5), "top3": top_share(label)}
+    shapes = {"top3": top_share(torch.from_numpy(values["label"]))}
+    if "confidence" in values:
+        confidence, accuracy = (torch.from_numpy(values[name]) for name in ("confidence", "accuracy"))
+        shapes["calibration"] = calibration_error(confidence, accuracy > 0.5)
+    return shapes
 
 
 def _of_features(records: Records, seed: int, missing: dict[str, str]) -> dict[str, dict[str, Estimate]]:

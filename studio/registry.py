@@ -223,8 +223,10 @@ def weights_of(name: str, settings: Settings) -> Path | None:
     return small.FILE
 
 
-def build_classifier(name: str | None, weights: Path | None) -> ImageClassifier:
+def build_classifier(name: str | None, weights: Path | None, multi_label: bool = False) -> ImageClassifier:
     """Return the classifier of this name; ``None`` leaves the name to the weight file.
+
+    With ``multi_label`` its classes do not exclude each other, whether it says so itself or not.
 
     Raises:
         ValueError: if the name is unknown, or its weights cannot be had or do not fit.
@@ -234,7 +236,9 @@ def build_classifier(name: str | None, weights: Path | None) -> ImageClassifier:
 
     if name not in (None, "scenes") and not has_form(name):
         known(name, ["scenes", *architectures.names()], "classifier", listed="see `infill list --all`")
-    return load_classifier(name, weights)
+    classifier = load_classifier(name, weights)
+    classifier.multi_label = classifier.multi_label or multi_label
+    return classifier
 
 
 def _segments(image: Tensor, settings: Settings) -> Tensor:

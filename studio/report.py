@@ -15,6 +15,8 @@ from torch import Tensor
 from studio import version
 from studio.explanation import Explanation, Run, Search
 
+_SEEN = ("crop", "resize", "interpolation", "multi_label")
+
 
 def report(found: Explanation) -> dict[str, Any]:
     """Return what ``explain.json`` says."""
@@ -24,7 +26,7 @@ def report(found: Explanation) -> dict[str, Any]:
         "classifier": {
             "name": found.name,
             "classes": len(found.probabilities),
-            **{key: getattr(found.classifier, key) for key in ("crop", "resize", "interpolation")},
+            **{key: getattr(found.classifier, key) for key in _SEEN},
             **{key: getattr(found.classifier, key).flatten().tolist() for key in ("mean", "std")},
         },
         "target": named(found, found.target, found.probabilities),

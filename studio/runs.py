@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,6 +16,7 @@ from attribution import Explainer, MaskedScore
 from attribution.explainer import SamplingExplainer
 from attribution.holes import Holes
 from attribution.optimize import OptimizingExplainer, require_above_chance
+from models.classifiers import ImageClassifier
 from studio.cells import Sample
 from studio.explanation import Run, Search
 from studio.progress import Progress
@@ -42,12 +43,12 @@ class Runner:
     """Runs methods, and keeps what is to be shown of what they looked at.
 
     Attributes:
-        labels: Names of the classifier's classes.
+        classifier: Whose classes they are.
         seed: Of the choice of samples.
         trace: Whether the steps of optimizing methods are kept.
     """
 
-    labels: Sequence[str]
+    classifier: ImageClassifier
     progress: Progress
     seed: int
     trace: bool
@@ -78,7 +79,8 @@ class Runner:
             outcome = method.optimize(score, trace)
             tell(int(outcome.looks))
         seconds = time.perf_counter() - begun
-        chances = replace(score, image=outcome.counterfactual).clean_logits.softmax(1)
+        after = replace(score, image=outcome.counterfactual)
+        chances = self.classifier.probabilities(after.clean_logits)
         (shown,) = self._shown(score, outcome.counterfactual, outcome.hole, chances)
         samples = [replace(shown, probability=outcome.left.item())]  # the mean, where fills differ
         search = Search(outcome, chances[0].cpu(), trace)
@@ -90,7 +92,8 @@ class Runner:
         drawn = (holes[i : i + 1] for i in torch.randperm(len(holes), generator=chance).tolist())
         chosen = torch.cat(list(islice((hole for hole in drawn if hole.any()), SAMPLES)))
         one = replace(score, samples=1)
-        return self._shown(score, one.perturbed(chosen), chosen, one.logits(chosen).softmax(1))
+        chances = self.classifier.probabilities(one.logits(chosen))
+        return self._shown(score, one.perturbed(chosen), chosen, chances)
 
     def _shown(self, score: MaskedScore, images: Tensor, holes: Tensor, chances: Tensor) -> list[Sample]:
         """Return composites with their holes and all probabilities as they are to be shown."""
@@ -100,7 +103,7 @@ class Runner:
                 image=image.permute(1, 2, 0).cpu().numpy(),
                 hole=hole[0].cpu().numpy(),
                 probability=float(chance[target]),
-                label=self.labels[int(chance.argmax())],
+                label=self.classifier.labels[int(chance.argmax())],
             )
             for image, hole, chance in zip(images, holes, chances, strict=True)
         ]
