@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import eyes
-from models.weights import Checkpoint, hub_file, load_state, published, read_checkpoint
+from models import eyes, store
+from models.weights import Checkpoint, load_state, read_checkpoint
 
 _CLASSES = 1000
 
@@ -40,28 +40,25 @@ def names() -> tuple[str, ...]:
     return tuple(torchvision.models.list_models(module=torchvision.models))
 
 
-def address(name: str) -> str:
-    """Return where torchvision keeps its best weights for this network."""
-    import torchvision
+def own(name: str, otherwise: str) -> Checkpoint:
+    """Read torchvision's best weights for this network, fetching them if they are not here.
 
-    return str(torchvision.models.get_model_weights(name).DEFAULT.url)
-
-
-def own(name: str, ways: str) -> Checkpoint:
-    """Read torchvision's best weights for this network.
-
-    ``ways`` is what to do without them; it may speak of their ``{file}``, its ``{folder}`` and its ``{url}``.
+    ``otherwise`` is what else the user may do without them.
 
     Raises:
-        ValueError: if they are neither here nor to be downloaded, or damaged.
+        ValueError: if they are neither here nor to be fetched, or damaged.
     """
-    url = address(name)
     try:
-        return read_checkpoint(published(url))
+        found = store.fetch(name)
     except ValueError as error:
-        place = hub_file(url)
-        told = ways.format(file=place.name, folder=place.parent, url=url)
-        raise ValueError(f"{error}. To use {name}, {told}") from error
+        place = store.location(name)
+        if place.is_file():
+            raise
+        fetching = f"run `infill weights fetch {name}` where there is a network"
+        raise ValueError(
+            f"{error}; {fetching}, or put the file into {place.parent}, or {otherwise}"
+        ) from error
+    return read_checkpoint(found)
 
 
 def preset(name: str, checkpoint: Checkpoint) -> Preset:
@@ -88,10 +85,10 @@ def preset(name: str, checkpoint: Checkpoint) -> Preset:
         resize=said.get("resize", resize),
         mean=said.get("mean", tuple(known.mean)),
         std=said.get("std", tuple(known.std)),
-        multi_label=said.get("multi_label", False),
         interpolation=said.get("interpolation", known.interpolation.value),
         labels=said.get("labels", tuple(like.meta["categories"])),
         own=bool(own),
+        multi_label=said.get("multi_label", False),
     )
 
 

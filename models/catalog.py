@@ -1,7 +1,11 @@
-"""The published weights that are known by name: what they are, whence they come, under which license."""
+"""The published weights that are known by name: what they are, whence they come, under which license.
+
+Torchvision is asked only for names that are not in the table: it takes seconds to import.
+"""
 
 import difflib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
 _DRIVE = "https://drive.google.com/uc?export=download&id="
@@ -18,8 +22,10 @@ class Weights:
         file: The name of the file; or the id of a model on the hub.
         kept: Who keeps it: infill's own folder, torch hub's, or the cache of ``huggingface_hub``.
         size: In bytes; ``None`` if it is not known for certain.
+        roughly: In bytes, where the size is published in rounded numbers only.
         sha256: The published hash, or as many of its first digits as are published; ``None`` if none are.
         urls: Where the file is; the first that answers is taken. For a model on the hub, its page.
+        paper: Its address, if it is known.
         parts: The folders of a model on the hub that hold weights.
     """
 
@@ -33,6 +39,7 @@ class Weights:
     paper: str
     purpose: str
     parts: tuple[str, ...] = (".",)
+    roughly: int | None = None
 
 
 CATALOG: dict[str, Weights] = {
@@ -104,6 +111,7 @@ CATALOG: dict[str, Weights] = {
             urls=(f"{_TORCHVISION}mobilenet_v2-7ebf99e0.pth",),
             paper="https://arxiv.org/abs/1801.04381",
             purpose="classifier: torchvision's, ImageNet",
+            roughly=14_258_536,
         ),
         Weights(
             name="resnet50",
@@ -143,13 +151,43 @@ CATALOG: dict[str, Weights] = {
 
 
 def known(name: str) -> Weights:
-    """Return the row of this name.
+    """Return the row of this name: of the table, or of a classifier or segmenter of torchvision.
 
     Raises:
         ValueError: if there is none.
     """
     if name in CATALOG:
         return CATALOG[name]
-    near = difflib.get_close_matches(name.lower(), CATALOG, n=1)
+    theirs = _torchvision()
+    if name in theirs:
+        return _published(name, theirs[name])
+    near = difflib.get_close_matches(name.lower(), [*CATALOG, *theirs], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ValueError(f"weights: unknown name {name!r}{hint} known: {', '.join(CATALOG)}")
+    listed = f"{', '.join(CATALOG)}, and torchvision's classifiers and segmenters"
+    raise ValueError(f"weights: unknown name {name!r}{hint} known: {listed}")
+
+
+def at_torch_hub(name: str, url: str, license: str, purpose: str) -> Weights:
+    """Return the row of a file for torch hub's folder, with the first digits of its hash in its name."""
+    file = url.rsplit("/", 1)[-1]
+    digits = re.search(r"-([0-9a-f]{8,})\.", file)
+    digest = digits[1] if digits else None
+    return Weights(name, file, "torch", None, digest, license, (url,), "", purpose)
+
+
+def _torchvision() -> dict[str, str]:
+    """Return the names of torchvision's networks, and what they are for."""
+    from torchvision import models
+
+    modules = {"classifier": models, "segmenter": models.segmentation}
+    return {name: kind for kind, module in modules.items() for name in models.list_models(module=module)}
+
+
+def _published(name: str, kind: str) -> Weights:
+    """Return the row of torchvision's best weights for one of its networks."""
+    from torchvision import models
+
+    best = models.get_model_weights(name).DEFAULT
+    license = best.meta.get("license", "BSD-3-Clause")
+    row = at_torch_hub(name, best.url, license, f"{kind}: torchvision's")
+    return replace(row, roughly=round(best.meta["_file_size"] * 2**20))

@@ -13,7 +13,7 @@ from models.weights import Checkpoint, load_state, read_checkpoint
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_WAYS = "put {file} into {folder}, or pass --weights FILE; 'scenes' needs no download"
+_WAYS = "pass --weights FILE; 'scenes' needs no download"
 
 FORMS = (
     "timm:NAME",

@@ -1,6 +1,7 @@
 """One file from the network, in as many pieces as it takes; what broke off is never taken for the whole."""
 
 import http.client
+import os
 import re
 import time
 import urllib.error
@@ -13,7 +14,7 @@ Progress: TypeAlias = Callable[[int, int], object]
 """Is told how many bytes of how many are there."""
 
 _SCHEMES = ("http://", "https://", "file://")
-_TIMEOUT = 20.0  # of silence, in seconds
+_TIMEOUT = 10.0  # of silence, in seconds
 _TRIES = 4
 _PAUSE = 1.0  # before the second try, in seconds; doubled before each further one
 _BLOCK = 1 << 18
@@ -26,6 +27,11 @@ class _TransferError(Exception):
     def __init__(self, reason: object, again: bool = False) -> None:
         super().__init__(str(reason))
         self.again = again
+
+
+def forbidden() -> bool:
+    """Return whether the user forbids the network (``INFILL_OFFLINE=1``)."""
+    return os.environ.get("INFILL_OFFLINE", "0") not in ("", "0")
 
 
 def download(
@@ -125,8 +131,11 @@ def _refusal(error: urllib.error.HTTPError) -> _TransferError:
 
 def _fault(error: Exception) -> _TransferError:
     reason = getattr(error, "reason", None) or error
-    # An unknown host or a bad certificate stays as it is; a broken line may not.
-    passing = isinstance(reason, TimeoutError | ConnectionError | http.client.HTTPException)
+    # An unknown host, one that nothing reaches, or a bad certificate stays as it is; a broken line may not.
+    # To wait in vain for a connection is an URLError because of a TimeoutError, for an answer the latter.
+    passing = isinstance(error, TimeoutError) or isinstance(
+        reason, ConnectionError | http.client.HTTPException
+    )
     return _TransferError(str(reason) or type(reason).__name__, again=passing)
 
 

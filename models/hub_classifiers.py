@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models import eyes, hugging_face
+from models import eyes, hub_cache, hugging_face
 from models.hushed import hushed, line
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
 _WARPED = 384  # from this side on, ConvNeXt's image processor does not crop
 _LEVIT = 256 / 224
 _TEXTS = 64
+_WORDS = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json")
 _CLOSE = 0.03
 
 
@@ -124,7 +125,7 @@ def _embedded(network: Any, texts: Sequence[str], place: str) -> Float[Tensor, "
             import transformers
 
             tokenizer = transformers.AutoTokenizer.from_pretrained(
-                str(Path(place).expanduser()), trust_remote_code=False
+                str(_words(place)), local_files_only=True, trust_remote_code=False
             )
             # Without its files, transformers makes one that knows no words.
             words, known = len(tokenizer), network.config.text_config.vocab_size
@@ -142,6 +143,19 @@ def _embedded(network: Any, texts: Sequence[str], place: str) -> Float[Tensor, "
             pooled = network.text_model(input_ids=ids, attention_mask=seen).pooler_output
             found.append(F.normalize(network.text_projection(pooled), dim=-1))
     return torch.cat(found)
+
+
+def _words(place: str) -> Path:
+    """Return the folder of the tokenizer's files, which for a model of the hub are fetched."""
+    from huggingface_hub import snapshot_download
+
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return folder
+    return hub_cache.obtained(
+        place,
+        lambda local: Path(snapshot_download(place, allow_patterns=list(_WORDS), local_files_only=local)),
+    )
 
 
 def _eye(settings: Mapping[str, Any], place: str) -> dict[str, Any]:

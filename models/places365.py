@@ -32,7 +32,7 @@ def load(weights: Path | None = None) -> "ImageClassifier":
 
     from models.classifiers import ImageClassifier
 
-    path = weights or store.path("places365")
+    path = weights or _published()
     beside = path.with_name(CATEGORIES)
     labels = _labels(beside) if beside.is_file() else eyes.named((), CLASSES, str(path))
     checkpoint = read_checkpoint(path)
@@ -40,6 +40,13 @@ def load(weights: Path | None = None) -> "ImageClassifier":
         network = torchvision.models.resnet50(weights=None, num_classes=CLASSES)
     load_state(network, checkpoint, "Places365's resnet50")
     return ImageClassifier(network, labels=labels)
+
+
+def _published() -> Path:
+    try:
+        return store.path("places365")
+    except ValueError as error:
+        raise ValueError(f"{error}; or pass --weights FILE") from error
 
 
 def _labels(path: Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from models import hub_cache
 from models.catalog import Weights, known
-from models.download import Progress, download
+from models.download import Progress, download, forbidden
 
 _UNKNOWN = "not verified: no published hash"
 
@@ -41,10 +41,7 @@ def location(name: str) -> Path:
     Raises:
         ValueError: if the name is unknown.
     """
-    row = known(name)
-    if row.kept == "hub":
-        return hub_cache.snapshot(row.file, row.parts) or hub_cache.location(row.file)
-    return (torch_home() if row.kept == "torch" else home()) / row.file
+    return _location(known(name))
 
 
 def here(name: str) -> bool:
@@ -53,10 +50,7 @@ def here(name: str) -> bool:
     Raises:
         ValueError: if the name is unknown.
     """
-    row = known(name)
-    if row.kept == "hub":
-        return hub_cache.snapshot(row.file, row.parts) is not None
-    return location(name).is_file()
+    return _here(known(name))
 
 
 def path(name: str) -> Path:
@@ -66,11 +60,11 @@ def path(name: str) -> Path:
         ValueError: if it is not here: where it comes from, where it belongs, how large it is, its license.
     """
     row = known(name)
-    if here(name):
-        return location(name)
+    if _here(row):
+        return _location(row)
     about = f"{measure(row)}, license {row.license}"
     ways = f"get it from {' or '.join(row.urls)} ({about}) with `infill weights fetch {name}`"
-    by_hand = "" if row.kept == "hub" else f", or by hand to {location(name)}"
+    by_hand = "" if row.kept == "hub" else f", or by hand to {_location(row)}"
     raise ValueError(f"weights: {row.file} is not here; {ways}{by_hand}")
 
 
@@ -88,15 +82,24 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     Raises:
         ValueError: if it cannot be fetched or written, or what came is not what was published.
     """
-    row = known(name)
-    if here(name):
-        verify(name)
-        return path(name)
-    if os.environ.get("INFILL_OFFLINE", "0") not in ("", "0"):
-        raise ValueError(f"weights: {row.file} is not here, and INFILL_OFFLINE forbids to fetch it")
+    return obtain(known(name), progress)
+
+
+def obtain(row: Weights, progress: Progress | None = None) -> Path:
+    """Do what `fetch` does for weights that are not known by name.
+
+    Raises:
+        ValueError: likewise.
+    """
+    if _here(row):
+        _verified(row)
+        return _location(row)
+    if forbidden():
+        place = f"{row.file} ({' or '.join(row.urls)})"
+        raise ValueError(f"weights: {place} is not here, and INFILL_OFFLINE forbids to fetch it")
     if row.kept == "hub":
         return hub_cache.fetch(row.file, row.parts, quiet=progress is None)
-    target = location(name)
+    target = _location(row)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target):
@@ -116,18 +119,37 @@ def verify(name: str) -> str:
     Raises:
         ValueError: if it is not here, or damaged.
     """
-    row, found = known(name), path(name)
+    path(name)
+    return _verified(known(name))
+
+
+def measure(row: Weights) -> str:
+    """Return the size in words."""
+    if row.size is None:
+        return "size unknown" if row.roughly is None else f"about {row.roughly / 1e6:.0f} MB"
+    return f"{row.size / 1e6:.1f} MB"
+
+
+def _location(row: Weights) -> Path:
+    if row.kept == "hub":
+        return hub_cache.snapshot(row.file, row.parts) or hub_cache.location(row.file)
+    return (torch_home() if row.kept == "torch" else home()) / row.file
+
+
+def _here(row: Weights) -> bool:
+    if row.kept == "hub":
+        return hub_cache.snapshot(row.file, row.parts) is not None
+    return _location(row).is_file()
+
+
+def _verified(row: Weights) -> str:
+    found = _location(row)
     if row.kept == "hub":
         return hub_cache.verify(found)
     try:
         return _judged(row, found, _recorded(found) if row.sha256 is None else row.sha256)
     except OSError as error:
         raise ValueError(f"weights: cannot read {found}: {error.strerror or error}") from error
-
-
-def measure(row: Weights) -> str:
-    """Return the size in words."""
-    return "size unknown" if row.size is None else f"{row.size / 1e6:.1f} MB"
 
 
 def _bring(row: Weights, target: Path, progress: Progress | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from models import eyes
+from models import catalog, eyes, hub_cache, store
 from models.hushed import hushed, line
 from models.weights import Checkpoint, load_state, read_checkpoint
 
@@ -84,21 +84,51 @@ def _agree(name: str, checkpoint: Checkpoint) -> None:
 
 
 def _own(timm: Any, name: str, config: Mapping[str, Any]) -> nn.Module:
-    """Return the network with timm's own weights, which timm and the hub's client fetch and keep."""
-    hub, url = config.get("hf_hub_id"), config.get("url")
-    if not (hub or url):
+    """Return the network with timm's own weights, which the hub's client, or torch hub's folder, keeps."""
+    model, url = config.get("hf_hub_id"), config.get("url")
+    if not (model or url):
         raise ValueError(f"weights: timm publishes none for {name}; pass --weights FILE")
-    try:
-        with (
-            hushed("timm"),
-            torch.random.fork_rng(devices=[]),
-        ):  # the caller's random numbers are the caller's
-            network: nn.Module = timm.create_model(name, pretrained=True)
-    except Exception as error:  # timm and the hub's client fail in many ways that have no kind in common
-        source = f"model.safetensors from https://huggingface.co/{hub}" if hub else str(url)
-        ways = f"get {source}, put it anywhere, and pass --weights FILE"
-        raise ValueError(f"weights: cannot get timm's for {name} ({line(error)}); {ways}") from error
+    with hushed("timm"):
+        file = _of_hub(name, model, config.get("hf_hub_filename")) if model else _of_url(name, str(url))
+        try:
+            with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
+                # What else timm says of how to read the file is for its other sources.
+                given = {"file": str(file), "custom_load": False}
+                network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=given)
+        except Exception as error:  # damaged files, other networks: each has a kind of its own
+            raise ValueError(f"weights: {file} does not fit timm's {name} ({line(error)})") from error
     return network
+
+
+def _of_hub(name: str, model: str, file: str | None) -> Path:
+    """Return the file of a model on the hub: tensors, or if it has none, pickled ones."""
+    from huggingface_hub import snapshot_download
+
+    files = [file] if file else ["model.safetensors", "pytorch_model.bin"]
+
+    def take(local: bool) -> Path:
+        for one in files:
+            folder = Path(snapshot_download(model, allow_patterns=[one], local_files_only=local))
+            if (folder / one).is_file():
+                return folder / one
+        raise ValueError(f"it has no {' or '.join(files)}")
+
+    try:
+        return hub_cache.obtained(model, take)
+    except ValueError as error:
+        fetching = f"run `hf download {model} {files[0]}` where there is a network"
+        raise ValueError(
+            f"weights: cannot get timm's for {name} from https://huggingface.co/{model} ({error}); "
+            f"{fetching}, or pass that file as --weights FILE"
+        ) from error
+
+
+def _of_url(name: str, url: str) -> Path:
+    """Return the file of this address, kept where torch hub keeps it."""
+    try:
+        return store.obtain(catalog.at_torch_hub(f"timm:{name}", url, "not stated", "classifier: timm's"))
+    except ValueError as error:
+        raise ValueError(f"{error}; get it elsewhere, and pass it as --weights FILE") from error
 
 
 def _filled(timm: Any, name: str, config: Mapping[str, Any], checkpoint: Checkpoint) -> nn.Module:

@@ -1,12 +1,8 @@
-"""Weights in files: read them, fetch published ones, put them into a network or say why they do not fit."""
+"""Weights in files: read them, put them into a network or say why they do not fit."""
 
-import hashlib
 import pickle
-import re
-import socket
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,6 @@ from torch import Tensor, nn
 
 _NESTS = ("state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")
-_DOWNLOAD_TIMEOUT = 20.0
 _SHOWN = 3
 
 
@@ -83,34 +78,6 @@ def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
     network.load_state_dict(ordered, strict=False)
 
 
-def published(url: str) -> Path:
-    """Return torch hub's copy of a published weight file, downloading it if it is not there yet.
-
-    The file's content is checked against the hash in its name, each time.
-
-    Raises:
-        ValueError: if the file cannot be downloaded, or is damaged.
-    """
-    path = hub_file(url)
-    if not path.is_file():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _impatient():
-                torch.hub.download_url_to_file(url, str(path), progress=False)
-        except OSError as error:  # no network, no such host, no permission, no space: all are OSErrors
-            reason = getattr(error, "reason", None) or error
-            raise ValueError(f"weights: cannot download {path.name} to {path.parent} ({reason})") from error
-    digest = re.search(r"-([0-9a-f]{8,})\.", path.name)
-    if digest and not _sha256(path).startswith(digest[1]):
-        raise ValueError(f"weights: {path} is damaged: its hash is not the one in its name; delete it")
-    return path
-
-
-def hub_file(url: str) -> Path:
-    """Return where torch hub keeps the file of this address (``TORCH_HOME`` moves that folder)."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
-
-
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
@@ -152,19 +119,3 @@ def _dimensions(tensor: Tensor) -> str:
 
 def _line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    """Give up on a silent network after a while; torch hub itself would wait for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -37,7 +37,7 @@ def lines(every: bool) -> Iterator[str]:
     folder = store.torch_home()
     yield f"  {'NAME':15} any classification network of torchvision, such as mobilenet_v2 or resnet50"
     yield f"  {'':15} weights from --weights FILE, or looked for in {folder}, or downloaded to it"
-    yield from _networks(folder) if every else _found(folder)
+    yield from _networks() if every else _found(folder)
     yield from _elsewhere()
     yield ""
     yield "segmenters (infill realism --holes object)"
@@ -79,10 +79,9 @@ def _found(folder: Path) -> Iterator[str]:
     yield f"  {'':15} there now: {', '.join(files) or 'nothing'}; `infill list --all` names every network"
 
 
-def _networks(folder: Path) -> Iterator[str]:
+def _networks() -> Iterator[str]:
     from models import architectures
 
     for name in architectures.names():
-        file = architectures.address(name).rsplit("/", 1)[-1]
-        state = "present" if (folder / file).is_file() else "missing"
-        yield f"  {name:20} {state:8} {file}"
+        place = store.location(name)
+        yield f"  {name:20} {'present' if place.is_file() else 'missing':8} {place.name}"

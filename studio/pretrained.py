@@ -136,6 +136,7 @@ def weights_of(name: str, settings: Mapping[str, Mapping[str, str]]) -> Path | N
 
 def _usual(name: str, entry: Pretrained) -> Path:
     from models import store
+    from models.catalog import known
 
     if not entry.weights:
         raise ValueError(f"{name}: expected a checkpoint, as in --filler {name}:FILE")
@@ -147,7 +148,9 @@ def _usual(name: str, entry: Pretrained) -> Path:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _inpainter(loader: str, checkpoint: str, options: tuple[tuple[str, Any], ...]) -> Inpainter:
+def _inpainter(
+    loader: str, checkpoint: str, options: tuple[tuple[str, Any], ...], _: str | None
+) -> Inpainter:
     made: Inpainter = imported(loader)(checkpoint, **dict(options))
     return made
 

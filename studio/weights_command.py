@@ -30,6 +30,7 @@ def listing() -> None:
         state = "here" if store.here(name) else "missing"
         click.echo(f"{name:15} {state:8} {store.measure(row):>12}  {row.purpose}")
         click.echo(f"{'':15} {row.file}; license {row.license}; {row.paper}")
+    click.echo("\nTorchvision's other classifiers and segmenters are known by their names, such as resnet18.")
 
 
 @weights.command()

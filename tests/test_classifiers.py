@@ -3,6 +3,7 @@
 import csv
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models import architectures, weights
+from models import architectures, catalog, weights
 from models.classifiers import ImageClassifier, load_classifier
 from models.weights import read_checkpoint
 
@@ -334,51 +335,69 @@ def test_published_weights_come_with_torchvisions_transforms(
     state = torchvision.models.mobilenet_v2().state_dict()
     path = tmp_path / "mobilenet_v2-7ebf99e0.pth"
     torch.save(state, path)
-    monkeypatch.setattr("models.architectures.published", lambda url: path)
+    monkeypatch.setattr("models.store.fetch", lambda name: path)
     classifier = load_classifier("mobilenet_v2")
     assert (classifier.crop, classifier.resize, classifier.labels[0]) == (224, 232, "tench")
     own = load_classifier("mobilenet_v2", path)
     assert own.resize == 232
 
 
-def test_without_a_network_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise OSError("Network is unreachable")
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Torchvision's weights of a network, published on this machine."""
+    import torchvision
 
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    with pytest.raises(ValueError, match="Network is unreachable") as caught:
-        load_classifier("resnet18")
-    message = str(caught.value)
-    assert "put resnet18-f37072fd.pth into" in message
-    assert str(tmp_path / "hub" / "checkpoints") in message
-    assert "--weights FILE" in message
-    assert "'scenes' needs no download" in message
-
-
-def test_published_files_are_fetched_once_and_checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-    content = b"some weights"
-    source = tmp_path / f"net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    source.write_bytes(content)
-    path = weights.published(source.as_uri())
-    assert path == tmp_path / "home" / "hub" / "checkpoints" / source.name
-    assert path.read_bytes() == content
-    source.unlink()
-    assert weights.published(source.as_uri()) == path
-    path.write_bytes(b"other weights")
-    with pytest.raises(ValueError, match="is damaged: its hash is not the one in its name; delete it"):
-        weights.published(source.as_uri())
+    monkeypatch.delenv("INFILL_OFFLINE", raising=False)
+    source = tmp_path / "source.pth"
+    torch.save(torchvision.models.squeezenet1_1().state_dict(), source)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    row = replace(catalog.known("squeezenet1_1"), size=None, sha256=digest[:8], urls=(source.as_uri(),))
+    monkeypatch.setattr(catalog, "CATALOG", {row.name: row})
+    return source
 
 
-def test_every_network_has_an_address_and_a_preset(tmp_path: Path) -> None:
+def test_published_files_are_fetched_once_and_checked_each_time(published: Path, tmp_path: Path) -> None:
+    state = torch.load(published, weights_only=True)
+    kept = tmp_path / "home" / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
+    for _ in range(2):
+        loaded = load_classifier("squeezenet1_1").network.state_dict()
+        assert all(torch.equal(loaded[key], state[key]) for key in state)
+        assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+        published.unlink(missing_ok=True)
+    kept.write_bytes(b"other weights")
+    with pytest.raises(ValueError, match="is damaged, or another file: its SHA-256 is ") as caught:
+        load_classifier("squeezenet1_1")
+    assert str(caught.value).endswith("; delete it and fetch it again")
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "reason"),
+    [("1", r"\(file://.*\) is not here, and INFILL_OFFLINE forbids to fetch it; "), ("", "No such file")],
+)
+def test_without_a_network_the_ways_are_told_once(
+    forbidden: str, reason: str, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFILL_OFFLINE", forbidden)
+    published.unlink()
+    with pytest.raises(ValueError, match=reason) as caught:
+        load_classifier("squeezenet1_1")
+    message = str(caught.value)
+    assert "squeezenet1_1-b8a52dc0.pth (file://" in message
+    assert message.endswith(
+        "run `infill weights fetch squeezenet1_1` where there is a network, or put the file into "
+        f"{tmp_path / 'home' / 'hub' / 'checkpoints'}, or pass --weights FILE; 'scenes' needs no download"
+    )
+    assert message.count("infill weights fetch") == 1
+    assert message.count("\n") == 0
+
+
+def test_every_network_is_known_and_has_a_preset(tmp_path: Path) -> None:
     checkpoint = weights.Checkpoint(tmp_path / "w.pth", {})
     assert {"resnet50", "vit_b_16", "inception_v3"} <= set(architectures.names())
     for name in architectures.names():
         like = architectures.preset(name, checkpoint)
         assert like.crop <= like.resize
         assert not like.own
-        assert architectures.address(name).endswith(".pth")
+        assert catalog.known(name).purpose.startswith(("classifier: torchvision's", "backbone"))
     assert architectures.preset("inception_v3", checkpoint).crop == 299

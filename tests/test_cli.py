@@ -235,12 +235,9 @@ def test_bad_input_ends_in_one_line(arguments: list[str], message: str, run: Run
 
 
 def test_no_network_for_weights_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise OSError("Network is unreachable")
-
     monkeypatch.setenv("TORCH_HOME", str(Path("home").resolve()))
-    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    refused(run("--classifier", "resnet18", *SP), "put resnet18-f37072fd.pth into")
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    refused(run("--classifier", "resnet18", *SP), "run `infill weights fetch resnet18` where there is a ")
 
 
 def test_weights_that_do_not_fit(run: Run) -> None:

@@ -32,25 +32,37 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     asked: list[list[str]] = []
 
-    def download(model: str, cache_dir: Path, allow_patterns: list[str], ignore_patterns: list[str]) -> None:
-        assert (model, cache_dir) == ("a/model", tmp_path)
+    def download(
+        model: str,
+        cache_dir: Path,
+        allow_patterns: list[str],
+        ignore_patterns: list[str],
+        local_files_only: bool,
+    ) -> str:
+        assert (model, cache_dir, local_files_only) == ("a/model", tmp_path, False)
         assert huggingface_hub.utils.are_progress_bars_disabled()
         asked.append(allow_patterns)
+        kept(tmp_path, "model_index.json", '{"unet": ["a", "b"], "safety_checker": ["a", "b"]}')
+        kept(tmp_path, "unet/config.json")
+        kept(tmp_path, "vae/config.json")
         kept(tmp_path, "unet/it.safetensors")
         if "vae/*.bin" in allow_patterns:
             kept(tmp_path, "vae/it.bin")
+        return str(tmp_path / "models--a--model" / "snapshots" / "abc")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", lambda *_, **__: None)
     return asked
 
 
-def kept(cache: Path, file: str) -> Path:
+def kept(cache: Path, file: str, content: str = "") -> Path:
     """Keep a file as the hub's client does: by its hash, with a link from the snapshot."""
-    blob = cache / "models--a--model" / "blobs" / hashlib.sha256(file.encode()).hexdigest()
+    content = content or file
+    blob = cache / "models--a--model" / "blobs" / hashlib.sha256(content.encode()).hexdigest()
     link = cache / "models--a--model" / "snapshots" / "abc" / file
     for path in (blob, link, cache / "models--a--model" / "refs" / "main"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    blob.write_text(file)
+    blob.write_text(content)
     link.unlink(missing_ok=True)
     link.symlink_to(blob)
     (cache / "models--a--model" / "refs" / "main").write_text("abc")
@@ -66,12 +78,12 @@ def test_a_model_of_the_hub_is_fetched_by_the_hubs_client(hub: list[list[str]], 
     assert store.fetch("sd") == snapshot == store.path("sd") == store.location("sd")
     assert [patterns[-2:] for patterns in hub] == [
         ["unet/*.safetensors", "vae/*.safetensors"],
-        ["unet/*.bin", "vae/*.bin"],
+        ["*.txt", "vae/*.bin"],
     ]
     assert shown == (not huggingface_hub.utils.are_progress_bars_disabled())
     assert store.fetch("sd") == snapshot
     assert len(hub) == 2
-    assert store.verify("sd") == "ok: 2 files have the hub's hashes"
+    assert store.verify("sd") == "ok: 5 files have the hub's hashes"
 
 
 def test_a_damaged_model_of_the_hub_is_found(hub: list[list[str]], tmp_path: Path) -> None:
@@ -83,15 +95,15 @@ def test_a_damaged_model_of_the_hub_is_found(hub: list[list[str]], tmp_path: Pat
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(
-    hub: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    hub: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("\n  no route\nmore of it")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
     assert fault() == "weights: a/model cannot be had from the hub (no route)"
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: None)
-    assert fault() == "weights: a/model on the hub has no weights in unet, vae"
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    assert fault() == "weights: a/model cannot be had from the hub (it has no weights in unet)"
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert "pip install huggingface_hub" in fault()
     monkeypatch.setenv("INFILL_OFFLINE", "1")

@@ -330,6 +330,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("torch.hub.download_url_to_file", unreachable)
+    monkeypatch.setattr("models.download._opener", unreachable)
 
 
 @pytest.fixture
@@ -399,9 +400,7 @@ def test_a_judge_of_other_classes_is_refused(own: str, five_classes: Path) -> No
 
 def test_photographs_are_not_judged_if_no_classifier_can_be_had(offline: None, photographs: str) -> None:
     found = made_judging(Request(photographs), photographs)
-    assert found.missing.startswith(
-        "needs a classifier of photographs: weights: cannot download mobilenet_v2"
-    )
+    assert found.missing.startswith("needs a classifier of photographs: weights: cannot fetch mobilenet_v2")
     assert found.classifier is found.judge is found.judge_eye is found.name is None
     assert found.labels == ()
     assert (found.view.crop, found.view.resize) == (224, 256)
@@ -416,7 +415,7 @@ def test_a_classifier_that_was_asked_for_must_be_had(
     settings: dict[str, str], data: str, offline: None, photographs: str
 ) -> None:
     data = photographs if data == "photographs" else data
-    with pytest.raises(ValueError, match="cannot download"):
+    with pytest.raises(ValueError, match="cannot fetch"):
         made_judging(Request(data, **settings), data)  # type: ignore[arg-type]
 
 

@@ -1,5 +1,6 @@
 """Classifiers of other libraries, of files and of functions: each as its own library would run it."""
 
+import hashlib
 import json
 import sys
 import warnings
@@ -170,9 +171,10 @@ def test_other_files_do_not_fit_timms_networks(tmp_path: Path, resnet: Any) -> N
 
 
 def test_timms_own_weights_come_from_the_hub(offline: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    message = one_line("timm:test_resnet", "weights: cannot get timm's for test_resnet")
-    assert "model.safetensors from https://huggingface.co/timm/test_resnet.r160_in1k" in message
-    assert "pass --weights FILE" in message
+    message = one_line("timm:test_resnet", "weights: cannot get timm's for test_resnet from https://")
+    assert "https://huggingface.co/timm/test_resnet.r160_in1k (" in message
+    assert "run `hf download timm/test_resnet.r160_in1k model.safetensors`" in message
+    assert "pass that file as --weights FILE" in message
     assert capfd.readouterr() == ("", "")
 
 
@@ -191,6 +193,31 @@ def test_timms_own_weights_are_used_when_they_are_here(offline: Path, photos: li
     expected = network(timm_transform(network)(photos[0][0])[None])
     torch.testing.assert_close(classifier(photos[0]), expected, **CLOSE)
     assert classifier.labels[0] == "tench, Tinca tinca"
+
+
+def test_timms_other_files_are_kept_by_torch_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: list[Tensor]
+) -> None:
+    import timm
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    network = seeded(lambda: timm.create_model("test_resnet"))
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    digest = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()[:8]
+    source = (tmp_path / "w.pth").rename(tmp_path / f"w-{digest}.pth")
+    config = timm.get_pretrained_cfg("test_resnet").to_dict()
+    said = {**config, "hf_hub_id": None, "url": source.as_uri()}
+    monkeypatch.setattr("models.timm_classifiers._published", lambda *_: said)
+    expected = network(timm_transform(network)(photos[0][0])[None])
+    torch.testing.assert_close(load_classifier("timm:test_resnet")(photos[0]), expected, **CLOSE)
+    source.rename(tmp_path / "gone")
+    assert load_classifier("timm:test_resnet").labels[0] == "tench, Tinca tinca"
+    kept = tmp_path / "home" / "hub" / "checkpoints" / source.name
+    kept.write_bytes(b"damaged")
+    one_line("timm:test_resnet", "is damaged, or another file: its SHA-256 is .*; delete it")
+    kept.unlink()
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    one_line("timm:test_resnet", "INFILL_OFFLINE forbids to fetch it; get it elsewhere, and pass it as --w")
 
 
 @pytest.mark.parametrize(
@@ -359,12 +386,11 @@ def test_folders_of_no_classifier_are_refused(vit_folder: Path, tmp_path: Path, 
 # CLIP
 
 
-@pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny CLIP with random weights, for texts of small letters."""
+def save_clip(folder: Path) -> Path:
+    """Save a tiny CLIP with random weights, for texts of small letters."""
     import transformers
 
-    folder = tmp_path_factory.mktemp("clip")
+    folder.mkdir(exist_ok=True)
     letters = "abcdefghijklmnopqrstuvwxyz,"
     ends = (f"{letter}</w>" for letter in letters)
     tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *ends]
@@ -386,6 +412,11 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}
     )
     return saved(folder, seeded(lambda: transformers.CLIPModel(config)), processor)
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture
@@ -693,6 +724,7 @@ def test_places365_says_where_its_file_belongs(tmp_path: Path, monkeypatch: pyte
     message = one_line("places365", "weights: resnet50_places365.pth.tar is not here")
     assert "infill weights fetch places365" in message
     assert str(tmp_path / "resnet50_places365.pth.tar") in message
+    assert message.endswith("; or pass --weights FILE")
     save_file({"fc.weight": torch.zeros(3, 3)}, tmp_path / "w.safetensors")
     one_line("places365", "does not fit Places365's resnet50", tmp_path / "w.safetensors")
 

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from misbehaving import Behavior, serving
 
-from models import architectures, catalog, download, store
+from models import catalog, download, store
 from models.catalog import CATALOG, Weights
-from models.weights import hub_file
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -474,10 +475,80 @@ def test_torchvisions_files_are_where_torch_hub_looks(
         monkeypatch.delenv(name, raising=False)
     if named:
         monkeypatch.setenv(named, str(tmp_path))
-    for row in CATALOG.values():
-        if row.kept == "torch":
-            assert row.urls == (architectures.address(row.name),)
-            assert store.location(row.name) == hub_file(row.urls[0])
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    assert store.torch_home() == folder
+    assert store.location("resnet50") == folder / "resnet50-11ad3fa6.pth"
+    assert store.location("fcn_resnet50") == folder / "fcn_resnet50_coco-1167a1af.pth"
+
+
+def test_every_classifier_and_segmenter_of_torchvision_is_known() -> None:
+    from torchvision import models
+
+    for module in (models, models.segmentation):
+        for name in models.list_models(module=module):
+            row, best = catalog.known(name), models.get_model_weights(name).DEFAULT
+            assert (row.name, row.kept, row.urls) == (name, "torch", (best.url,))
+            assert row.file == best.url.rsplit("/", 1)[-1]
+            assert f"-{row.sha256[:8]}" in row.file
+            assert row.license == best.meta.get("license", "BSD-3-Clause")
+            size = row.size or row.roughly
+            assert size / 2**20 == pytest.approx(best.meta["_file_size"], abs=0.01)
+    assert store.measure(catalog.known("resnet18")) == "about 47 MB"
+    with pytest.raises(
+        ValueError, match="unknown name 'deeplabv3_resnet5'; did you mean 'deeplabv3_resnet50'"
+    ):
+        catalog.known("deeplabv3_resnet5")
+
+
+def test_a_name_of_torchvision_is_fetched_like_any_other(
+    behavior: Behavior, row: Weights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from torchvision import models
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    content = models.ResNet18_Weights.DEFAULT.value
+    file = f"resnet18-{DIGEST[:8]}.pth"
+    best = SimpleNamespace(DEFAULT=replace(content, url=row.urls[0].replace("file.pt", file)))
+    monkeypatch.setattr(models, "get_model_weights", lambda name: best)
+    behavior.cut = [300_000]
+    found = store.fetch("resnet18")
+    assert found == tmp_path / "hub" / "checkpoints" / file
+    assert found.read_bytes() == CONTENT
+    assert behavior.asked == [None, "bytes=300000-"]
+    assert store.verify("resnet18") == "ok: SHA-256 (its first 8 digits)"
+
+
+def test_weights_without_a_name_are_obtained_like_any_other(behavior: Behavior, row: Weights) -> None:
+    other = replace(row, name="other", file="other.pt")
+    assert store.obtain(other).read_bytes() == CONTENT == store.obtain(other).read_bytes()
+    assert behavior.asked == [None]
+    store.obtain(other).write_bytes(CONTENT[::-1])
+    with pytest.raises(ValueError, match=r"other\.pt is damaged"):
+        store.obtain(other)
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [
+        (urllib.error.URLError(TimeoutError("timed out")), 1),
+        (urllib.error.URLError(socket.gaierror(-2, "Name or service not known")), 1),
+        (TimeoutError("timed out"), download._TRIES),
+        (urllib.error.URLError(ConnectionResetError("reset")), download._TRIES),
+    ],
+    ids=["no connection", "no such name", "no answer", "reset"],
+)
+def test_where_nothing_is_reached_nothing_is_tried_again(
+    error: OSError, calls: int, row: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def fails(*said: object, **_: object) -> None:
+        opened.append(said)
+        raise error
+
+    monkeypatch.setattr(download, "_opener", lambda: SimpleNamespace(open=fails))
+    fault()
+    assert len(opened) == calls
 
 
 def test_the_table_is_in_order() -> None:

@@ -1,6 +1,7 @@
 """``infill weights``: what it lists, fetches, verifies and says."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 from command import Run, Said, refused, runner
 
-from models import catalog
+from models import catalog, store
 from models.catalog import CATALOG, Weights
+from studio import listing
+from studio.pretrained import PRETRAINED
 
 CONTENT = b"weights" * 1000
 
@@ -104,7 +107,7 @@ def test_nothing_here_is_said(run: Run) -> None:
         (("fetch", "three"), "cannot fetch three.pt"),
         (("fetch", "one", "tow"), "unknown name 'tow'; did you mean 'two'?"),
         (("verify", "one"), "one.pt is not here; get it from file://"),
-        (("where", "nothing"), "unknown name 'nothing'; known: one, two, three, four"),
+        (("where", "nothing"), "unknown name 'nothing'; known: one, two, three, four, and torchvision's"),
         (("fetch",), "Missing argument 'NAME...'"),
         (("fetsh",), "No such command 'fetsh'"),
     ],
@@ -131,6 +134,62 @@ def test_where_things_are(run: Run, tmp_path: Path) -> None:
     assert run("where", "one").out.endswith("one.pt (here)\n")
     assert run("where", "two").out.endswith("two.pt (missing, kept by torch hub)\n")
     assert run("where", "four").out.endswith("models--a--model (missing, kept by huggingface_hub)\n")
+
+
+def test_networks_of_torchvision_go_by_their_names(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "TORCH_HOME/hub/checkpoints"
+    for name, file in {
+        "resnet18": "resnet18-f37072fd.pth",
+        "deeplabv3_resnet50": "deeplabv3_resnet50_coco-cd0a2569.pth",
+    }.items():
+        assert run("where", name).out == f"{folder / file} (missing, kept by torch hub)\n"
+        monkeypatch.setenv("INFILL_OFFLINE", "1")
+        refused(run("fetch", name), f"{file} (https://download.pytorch.org/models/{file}) is not here, and")
+        refused(run("verify", name), f"{file} is not here; get it from https://download.pytorch.org/models/")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(CONTENT)
+        assert run("where", name).out == f"{folder / file} (here, kept by torch hub)\n"
+        refused(run("verify", name), f"{file} is damaged, or another file")
+    assert run("list").out.endswith("are known by their names, such as resnet18.\n")
+
+
+def test_the_lists_tell_what_is_here(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``infill list`` speaks of the same rows as ``infill weights list``, and of torchvision's files."""
+    monkeypatch.setattr(catalog, "CATALOG", CATALOG)
+    hub = tmp_path / "HF_HUB_CACHE"
+    places = {row.name: store.location(row.name) for row in CATALOG.values() if row.kept != "hub"}
+    for name, row in CATALOG.items():
+        assert f"{name:15} missing" in run("list").out
+        if row.kept == "hub":
+            here = hub / f"models--{row.file.replace('/', '--')}"
+            for part in row.parts:
+                (here / "snapshots" / "abc" / part).mkdir(parents=True)
+                (here / "snapshots" / "abc" / part / "it.safetensors").write_bytes(b"")
+                (here / "snapshots" / "abc" / part / "config.json").write_text("{}")
+            (here / "snapshots" / "abc" / "model_index.json").write_text("{}")
+            (here / "refs").mkdir()
+            assert f"{name:15} missing" in run("list").out
+            (here / "refs" / "main").write_text("abc")
+            places[name] = here / "snapshots" / "abc"
+        else:
+            places[name].parent.mkdir(parents=True, exist_ok=True)
+            places[name].write_bytes(b"")
+        assert f"{name:15} here" in run("list").out
+    lines = list(listing.lines(every=True))
+    for entry in PRETRAINED.values():
+        if entry.weights:
+            assert f"  {'':15} weights present: {places[entry.weights]}" in lines
+    assert f"  {'':15} weights present: {places['places365']}" in lines
+    assert f"  {'resnet50':20} present  resnet50-11ad3fa6.pth" in lines
+    assert f"  {'resnet18':20} missing  resnet18-f37072fd.pth" in lines
+    for name in ("lama", "mae", "places365", "resnet50"):
+        shutil.rmtree(places[name]) if places[name].is_dir() else places[name].unlink()
+    lines = list(listing.lines(every=True))
+    for name in ("lama", "mae", "places365"):
+        assert f"  {'':15} weights missing: `infill weights fetch {name}`" in lines
+    assert f"  {'resnet50':20} missing  resnet50-11ad3fa6.pth" in lines
 
 
 def test_a_terminal_sees_a_bar(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

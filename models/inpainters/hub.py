@@ -1,5 +1,6 @@
 """The library diffusers' models, from a folder or from the hub: found, read in full, and quietly."""
 
+import functools
 import importlib
 import json
 import re
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models import hub_cache
 from models.hushed import line, silent
 
 _INDEX, _GUARD = "model_index.json", "safety_checker"
@@ -63,15 +65,26 @@ def located(place: Path | str) -> Path:
         return folder
     if not re.fullmatch(_ID, str(place)):
         raise ValueError(f"inpainter: {place}: no such folder")
-    diffusers = library(place)
     try:
         with quiet():
-            return Path(diffusers.DiffusionPipeline.download(str(place)))
-    except Exception as error:  # the hub's client fails in many ways that have no kind in common
+            return hub_cache.obtained(str(place), functools.partial(_downloaded, library(place), str(place)))
+    except ValueError as error:
         ways = f"get it elsewhere with 'hf download {place} --local-dir FOLDER', then give FOLDER"
         raise ValueError(
-            f"inpainter: {place} is no folder, and cannot be had from the hub ({line(error)}); {ways}"
+            f"inpainter: {place} is no folder, and cannot be had from the hub ({error}); {ways}"
         ) from error
+
+
+def _downloaded(diffusers: Any, model: str, local: bool) -> Path:
+    """The hub's copy of a model. What its cache lacks is told by those who look for it there."""
+    if not local:
+        return Path(diffusers.DiffusionPipeline.download(model))
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in (_INDEX, "config.json", "unet/config.json"):
+        if isinstance(found := try_to_load_from_cache(model, file), str):
+            return Path(found.removesuffix(file))
+    raise ValueError("its cache has no such model")
 
 
 def settings(file: Path) -> dict[str, Any]:
@@ -102,6 +115,8 @@ def inpainting_pipeline(folder: Path, dtype: torch.dtype, variant: str | None, s
     reader = diffusers.FluxFillPipeline if fill else diffusers.AutoPipelineForInpainting
     if safety and (index.get(_GUARD) or [None])[0] is None:
         raise ValueError(f"safety: {folder} has no safety checker")
+    if safety and not (folder / _GUARD).is_dir():
+        raise ValueError(f"safety: {folder} lacks the files of its safety checker; {_to_get_guard(folder)}")
     with quiet():
         parts = _networks(index, folder, dtype, variant, () if safety else (_GUARD,))
         off = {_GUARD: None} if _GUARD in index and not safety else {}
@@ -117,6 +132,14 @@ def inpainting_pipeline(folder: Path, dtype: torch.dtype, variant: str | None, s
     if getattr(pipeline, "watermark", None) is not None:
         pipeline.watermark = None  # it would paint over the fill
     return pipeline
+
+
+def _to_get_guard(folder: Path) -> str:
+    """How to get the safety checker of a pipeline that was fetched without it."""
+    known = hub_cache.source(folder)
+    model, place = (known[0], f"--revision {known[1]}") if known else ("ID", f"--local-dir {folder}")
+    who = "" if known else ", ID being the model's on the hub"
+    return f"get them with `hf download {model} --include '{_GUARD}/*' {place}`{who}"
 
 
 def _networks(
