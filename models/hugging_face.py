@@ -1,5 +1,6 @@
 """The library transformers' networks, from a folder or from the hub."""
 
+import json
 import re
 import warnings
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models import hub_cache
 from models.hushed import line, silent
 
 _ID = r"[\w.-]+(/[\w.-]+)?"
@@ -39,6 +41,8 @@ class Kind:
 
 
 SEGMENTER = Kind("AutoModelForSemanticSegmentation", "semantic segmenter", "segmenter", "hf:")
+INSTANCES = Kind("AutoModelForUniversalSegmentation", "instance segmenter", "segmenter", "hf:")
+PROMPTED = Kind("AutoModelForMaskGeneration", "promptable segmenter", "segmenter", "hf:")
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,32 @@ def load(place: str) -> tuple[nn.Module, tuple[str, ...], Eye]:
         eye = _eye(settings)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"segmenter: cannot follow the image processor of hf:{place}: {error!r}") from error
-    named = network.config.id2label
-    labels = tuple(str(named.get(index, f"class {index}")) for index in range(network.config.num_labels))
-    return Logits(network, reverse=bool(settings.get("do_flip_channel_order"))), labels, eye
+    reverse = bool(settings.get("do_flip_channel_order"))
+    return Logits(network, reverse), labels_of(network.config), eye
+
+
+def family(place: str) -> tuple[str, tuple[str, ...]]:
+    """Return the type of the model in a folder or of this id, and the types that are semantic segmenters.
+
+    Raises:
+        ValueError: if the model cannot be had, or does not say.
+    """
+    library = _library(place, SEGMENTER)
+    with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
+        from transformers.models.auto import modeling_auto
+
+        config = _located(place, SEGMENTER) / "config.json"
+    try:
+        said = str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        reason = f"holds no segmenter that transformers can load (config.json: {line(error)})"
+        raise ValueError(f"segmenter: {config.parent} {reason}") from error
+    return said, tuple(modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
+
+
+def labels_of(config: Any) -> tuple[str, ...]:
+    """Return what the classes are called."""
+    return tuple(str(config.id2label.get(index, f"class {index}")) for index in range(config.num_labels))
 
 
 def pretrained(place: str, kind: Kind) -> tuple[Any, dict[str, Any]]:
@@ -94,9 +121,21 @@ def pretrained(place: str, kind: Kind) -> tuple[Any, dict[str, Any]]:
     Raises:
         ValueError: if the model cannot be had, or is of another kind.
     """
-    library, folder = _library(place, kind), Path(place).expanduser()
+    network, processor = with_processor(place, kind)
+    return network, processor.to_dict()
+
+
+def with_processor(place: str, kind: Kind) -> tuple[Any, Any]:
+    """Return the network in a folder, or of this id on the hub, and its image processor.
+
+    Code that comes with a model is never run, and pickled files are read as tensors only.
+
+    Raises:
+        ValueError: if the model cannot be had, or is of another kind.
+    """
+    library = _library(place, kind)
     with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
-        return _read_folder(library, folder if folder.is_dir() else _fetched(place, kind), kind)
+        return _read_folder(library, _located(place, kind), kind)
 
 
 def normalization(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -123,34 +162,45 @@ def _library(place: str, kind: Kind) -> Any:
     return transformers
 
 
+def _located(place: str, kind: Kind) -> Path:
+    """Return the folder of a model, which is the place itself or the hub's copy."""
+    folder = Path(place).expanduser()
+    return folder if folder.is_dir() else _fetched(place, kind)
+
+
 def _fetched(name: str, kind: Kind) -> Path:
     """Return the hub's copy of a model on this machine, downloading it if it is not there yet."""
     from huggingface_hub import snapshot_download
 
     if not re.fullmatch(_ID, name):
         raise ValueError(f"{kind.named(name)}: no such folder")
-    try:
+
+    def take(local: bool) -> Path:
         for files in (_TENSORS, _PICKLES):
-            folder = Path(snapshot_download(name, allow_patterns=[*_SETTINGS, *files]))
-            if _holds_tensors(folder):
-                break
-    except Exception as error:  # the hub's client fails in many ways that have no kind in common
+            wanted = [*_SETTINGS, *files]
+            folder = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=local))
+            if any(path for file in files for path in folder.glob(file)):
+                return folder
+        raise ValueError("it has no weights")
+
+    try:
+        return hub_cache.obtained(name, take)
+    except ValueError as error:
         ways = f"get it elsewhere with 'hf download {name} --local-dir FOLDER', then use {kind.prefix}FOLDER"
         raise ValueError(
-            f"{kind.named(name)} is no folder, and cannot be had from the hub ({line(error)}); {ways}"
+            f"{kind.named(name)} is no folder, and cannot be had from the hub ({error}); {ways}"
         ) from error
-    return folder
 
 
-def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, dict[str, Any]]:
-    """Return the network in a folder, and what its image processor does."""
+def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, Any]:
+    """Return the network in a folder, and its image processor."""
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
             network, report = getattr(library, kind.reader).from_pretrained(
                 str(folder), use_safetensors=_holds_tensors(folder), output_loading_info=True, **options
             )
-        settings = library.AutoImageProcessor.from_pretrained(str(folder), **options).to_dict()
+        processor = library.AutoImageProcessor.from_pretrained(str(folder), **options)
     except Exception as error:  # damaged files, other models, missing packages: each has a kind of its own
         reason = f"holds no {kind.noun} that transformers can load ({line(error)})"
         raise ValueError(f"{kind.argument}: {folder} {reason}") from error
@@ -160,7 +210,7 @@ def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, dict[str,
         raise ValueError(
             f"weights: {folder} does not fit {type(network).__name__}: it lacks {missing[0]}{more}"
         )
-    return network.float(), settings
+    return network.float(), processor
 
 
 def _eye(settings: Mapping[str, Any]) -> Eye:

@@ -1,10 +1,11 @@
-"""Semantic segmenters by name: [0, 1] images of any size in, a class for each pixel out."""
+"""Segmenters by name; and the semantic ones: [0, 1] images of any size in, a class for each pixel out."""
 
 import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,14 @@ from models import architectures, eyes, hugging_face
 from models.classifiers import IMAGENET_MEAN, IMAGENET_STD
 from models.weights import Checkpoint, load_state, read_checkpoint
 
-_WAYS = "put {file} ({url}) into {folder}, or give the file as weights"
+if TYPE_CHECKING:
+    from models.instance_segmenters import InstanceSegmenter
+    from models.promptable_segmenters import PromptableSegmenter
+
+AnySegmenter: TypeAlias = Union["Segmenter", "InstanceSegmenter", "PromptableSegmenter"]
+"""What `load_segmenter` returns. ``prompted`` tells whether it is asked for a place, or for a class."""
+
+_WAYS = "pass --segmenter-weights FILE"
 _HUB = "hf:"
 _NOTHING = ("background", "unlabeled", "other")
 _HEADS = ("classifier.4.weight", "classifier.high_classifier.weight")  # deeplabv3 and fcn, lraspp
@@ -30,11 +38,14 @@ class Segmenter(nn.Module):
     Attributes:
         labels: The names of the classes.
         background: The class that means "nothing"; ``None`` if the network has none.
+        prompted: It finds classes, and needs no prompt.
 
     Raises:
         ValueError: if there are fewer than two classes, the background is none of them, or the images cannot
             be resized or normalized like that.
     """
+
+    prompted: Literal[False] = False
 
     def __init__(
         self,
@@ -84,24 +95,12 @@ class Segmenter(nn.Module):
             ValueError: if the network has no such label.
         """
         if label is not None:
-            wanted = self._index(label)
-            return torch.eq(self(images), wanted)
+            return torch.eq(self(images), class_index(label, self.labels))
         classes = self(images)
         pixels = torch.stack([one.flatten().bincount(minlength=len(self.labels)) for one in classes])
         if self.background is not None:
             pixels[:, self.background] = -1
         return torch.eq(classes, pixels.argmax(1)[:, None, None])
-
-    def _index(self, label: str) -> int:
-        if label not in self.labels:
-            folded = [known.casefold() for known in self.labels]
-            near = difflib.get_close_matches(label.casefold(), folded, n=1, cutoff=0)[0]
-            nearest = self.labels[folded.index(near)]
-            raise ValueError(
-                f"label: expected one of the segmenter's {len(folded)} classes, got {label!r}; "
-                f"did you mean {nearest!r}?"
-            )
-        return self.labels.index(label)
 
     def _see(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 tall wide"]:
         height, width = images.shape[-2:]
@@ -135,22 +134,25 @@ def names() -> tuple[str, ...]:
     return tuple(torchvision.models.list_models(module=torchvision.models.segmentation))
 
 
-def load_segmenter(name: str, weights: Path | None = None) -> Segmenter:
+def load_segmenter(name: str, weights: Path | None = None) -> AnySegmenter:
     """Return the segmenter of this name, frozen and in evaluation mode.
 
-    ``hf:FOLDER`` and ``hf:ID`` are transformers' models for semantic segmentation, in a folder or on the
-    Hugging Face hub. Their images are resized and normalized as their image processor says, but not cropped:
-    every pixel gets a class. All other names are torchvision's. Their weights are torchvision's own, or those
-    in the file ``weights``, which may have another number of classes; a safetensors file may name them in its
-    metadata (``labels``, a JSON list). Where they have no names, the first is the background.
+    ``hf:FOLDER`` and ``hf:ID`` are transformers' models, in a folder or on the Hugging Face hub. The
+    ``model_type`` in their ``config.json`` says whether they are for semantic segmentation, for instances
+    (MaskFormer, Mask2Former, ...; `models.instance_segmenters`) or promptable (SAM, ...;
+    `models.promptable_segmenters`). The images of semantic ones are resized and normalized as their image
+    processor says, but not cropped: every pixel gets a class. All other names are torchvision's. Their
+    weights are torchvision's own, or those in the file ``weights``, which may have another number of classes;
+    a safetensors file may name them in its metadata (``labels``, a JSON list). Where they have no names, the
+    first is the background.
 
     Raises:
         ValueError: if the name is unknown, or the weights cannot be had or do not fit.
     """
+    segmenter: AnySegmenter
     if name.startswith(_HUB) and name != _HUB:
         eyes.refuse_weights(weights, name)
-        network, labels, eye = hugging_face.load(name.removeprefix(_HUB))
-        segmenter = Segmenter(network, labels, _background(labels), *astuple(eye))
+        segmenter = _transformers(name.removeprefix(_HUB))
     elif name in names():
         segmenter = _torchvision(
             name, architectures.own(name, _WAYS) if weights is None else read_checkpoint(weights)
@@ -159,6 +161,39 @@ def load_segmenter(name: str, weights: Path | None = None) -> Segmenter:
         known = ", ".join(names())
         raise ValueError(f"segmenter: expected hf:FOLDER, hf:ID or one of {known}; got {name!r}")
     return segmenter.eval().requires_grad_(False)
+
+
+def class_index(label: str, labels: Sequence[str]) -> int:
+    """Return which class has this name.
+
+    Raises:
+        ValueError: if none has; the nearest is suggested.
+    """
+    if label in labels:
+        return labels.index(label)
+    folded = [known.casefold() for known in labels]
+    near = difflib.get_close_matches(label.casefold(), folded, n=1, cutoff=0)[0]
+    nearest = labels[folded.index(near)]
+    expected = f"expected one of the segmenter's {len(folded)} classes, got {label!r}"
+    raise ValueError(f"label: {expected}; did you mean {nearest!r}?")
+
+
+def _transformers(place: str) -> AnySegmenter:
+    from models import instance_segmenters, promptable_segmenters
+
+    said, semantic = hugging_face.family(place)
+    if said in instance_segmenters.TYPES:
+        return instance_segmenters.load(place)
+    if said in promptable_segmenters.TYPES:
+        return promptable_segmenters.load(place)
+    if said not in semantic:
+        classes, instances = ", ".join(semantic), ", ".join(instance_segmenters.TYPES)
+        places = ", ".join(promptable_segmenters.TYPES)
+        known = f"for semantic segmentation ({classes}), instances ({instances}), or promptable ({places})"
+        hint = "; OneFormer must also be told its task in words" if said == "oneformer" else ""
+        raise ValueError(f"segmenter: {_HUB}{place} is of type {said!r}; expected a model {known}{hint}")
+    network, labels, eye = hugging_face.load(place)
+    return Segmenter(network, labels, background_of(labels), *astuple(eye))
 
 
 def _torchvision(name: str, checkpoint: Checkpoint) -> Segmenter:
@@ -199,10 +234,10 @@ def _classes(
     if len(said) != count:
         raise ValueError(f"weights: {checkpoint.path} has {count} classes, but names {len(said)}")
     labels = tuple(str(label) for label in said)
-    return labels, _background(labels)
+    return labels, background_of(labels)
 
 
-def _background(labels: Sequence[str]) -> int | None:
+def background_of(labels: Sequence[str]) -> int | None:
     """Return the class that means "nothing": the first one if its name says so, else the plainest name."""
     plain = [label.strip("_ ").casefold() for label in labels]
     if plain[:1] and plain[0] in _NOTHING:

@@ -42,7 +42,8 @@ def lines(every: bool) -> Iterator[str]:
     yield ""
     yield "segmenters (infill realism --holes object)"
     yield f"  {'NAME':15} any semantic segmentation network of torchvision, such as deeplabv3_resnet50"
-    yield f"  {'hf:FOLDER':15} a model of transformers for semantic segmentation, or hf:ID from the hub"
+    yield f"  {'hf:FOLDER':15} a model of transformers, or hf:ID from the hub: for semantic segmentation, for"
+    yield f"  {'':15} instances (Mask2Former, MaskFormer, DETR, EoMT), or promptable (SAM, SAM 2, SAM-HQ)"
 
 
 def _entry(name: str, entry: Entry) -> str:

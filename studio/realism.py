@@ -39,6 +39,7 @@ class Request:
         classifier: Whose view it is, and whose top-1 counts where the data knows no class.
         multi_label: Whether classes do not exclude each other even if classifier and judge do not say so.
         judge: Who is asked about the composites; ``None``: the classifier.
+        segmenter_point: ``X,Y``, in fractions of the view; ``None``: the annotated boxes, else the center.
         strips: How many images are shown.
     """
 
@@ -51,12 +52,13 @@ class Request:
     limit: int | None = None
     classifier: str | None = None
     weights: Path | None = None
-    judge: str | None = None
     multi_label: bool = False
+    judge: str | None = None
     judge_weights: Path | None = None
     segmenter: str | None = None
     segmenter_weights: Path | None = None
     segmenter_class: str | None = None
+    segmenter_point: str | None = None
     lpips: Any = "squeeze"
     strips: int = 6
     out: Path = Path("infill-out")

@@ -25,9 +25,18 @@ HOLES: tuple[Option, ...] = (
         "--grow", type=int, default=3, show_default=True, help="Widen silhouettes by so many pixels."
     ),
     click.option("--side", type=int, default=53, show_default=True, help="Of squares, in pixels."),
-    click.option("--segmenter", help="Finds objects: deeplabv3_resnet50, hf:FOLDER, ..."),
+    click.option(
+        "--segmenter",
+        help="Finds objects: deeplabv3_resnet50, or hf:FOLDER: semantic, instances, or promptable (SAM).",
+    ),
     click.option("--segmenter-weights", type=FILES, help="The segmenter's weights."),
     click.option("--segmenter-class", help="The class to remove. [default: each image's largest]"),
+    click.option(
+        "--segmenter-point",
+        metavar="X,Y",
+        help="Where a promptable segmenter finds the object, in fractions of the classifier's view. "
+        "[default: in the annotated boxes; without any, 0.5,0.5, the center]",
+    ),
 )
 JUDGES: tuple[Option, ...] = (
     click.option(
@@ -36,6 +45,7 @@ JUDGES: tuple[Option, ...] = (
         "see `infill list`. [default: scenes, or mobilenet_v2]",
     ),
     click.option("--weights", type=FILES, help="The classifier's weights."),
+    MULTI_LABEL,
     click.option("--judge", help="Another classifier, asked about the composites. [default: the same]"),
     click.option("--judge-weights", type=FILES, help="The judge's weights."),
     click.option(
@@ -45,7 +55,6 @@ JUDGES: tuple[Option, ...] = (
     ),
     click.option(
         "--lpips",
-    MULTI_LABEL,
         type=click.Choice(["squeeze", "alex", "vgg"]),
         default="squeeze",
         show_default=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,14 @@ from studio.regions import SEGMENTED, Regions, check_annotated, chosen
 from studio.settings import known
 
 if TYPE_CHECKING:
+    from models.segmenters import AnySegmenter
     from studio.realism import Request
 
 
-@dataclass(frozen=True, eq=False)
 _SEVERAL = "accuracy: how often the class has a probability of 0.5 or more; entropy: summed over all classes"
 
 
+@dataclass(frozen=True, eq=False)
 class Setting:
     """What is measured, on what, and how.
 
@@ -76,6 +77,7 @@ def setting(request: Request) -> Setting:
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = _first(data)
     judges = judging(request, data, example, device)
+    regions = replace(regions, view_box=judges.view.view_box)
     regions.check_view(judges.view.crop)
     labels, notes = _labels(request.labels, data, example, judges)
     perceptual, blind = _perceptual(request.lpips, device)
@@ -85,12 +87,12 @@ def setting(request: Request) -> Setting:
         **dict.fromkeys((*OF_CLASSES, *OF_FEATURES) if judges.judge is None else (), judges.missing),
         **dict.fromkeys(of_lpips if perceptual is None else (), blind),
     }
-    side = judges.view.crop
-    if side < SMALLEST_SIDE:
     several = judges.judge_eye is not None and judges.judge_eye.multi_label
     if several:
         missing["calibration"] = "an image may be of several of the judge's classes"
         notes = [*notes, _SEVERAL]
+    side = judges.view.crop
+    if side < SMALLEST_SIDE:
         missing["ms_ssim"] = f"needs sides of {SMALLEST_SIDE} px; the classifier's view has {side}"
     told = _told(request, data, regions, judges, labels)
     measure = Measure(
@@ -119,17 +121,45 @@ def setting(request: Request) -> Setting:
 
 def _regions(request: Request, data: Dataset, device: torch.device) -> Regions:
     kind, segmenter = chosen(request.holes, data, request.segmenter is not None), None
+    point = None if request.segmenter_point is None else _point(request.segmenter_point)
     if request.segmenter is not None:
         if kind not in SEGMENTED:
             raise ValueError(f"--segmenter: only for --holes {' and '.join(SEGMENTED)}, got --holes {kind}")
         from models.segmenters import load_segmenter
 
         segmenter = load_segmenter(request.segmenter, request.segmenter_weights).to(device)
-        if request.segmenter_class is not None:
-            known(request.segmenter_class, segmenter.labels, "class of the segmenter")
-    elif request.segmenter_weights or request.segmenter_class:
-        raise ValueError("--segmenter: expected a name beside --segmenter-weights and --segmenter-class")
-    return Regions(kind, request.grow, request.side, segmenter=segmenter, wanted=request.segmenter_class)
+        _check_asked(request, segmenter)
+        if segmenter.prompted and point is None and "boxes" not in data.offers:
+            point = (0.5, 0.5)
+    elif request.segmenter_weights or request.segmenter_class or point:
+        raise ValueError(
+            "--segmenter: expected a name beside --segmenter-weights, --segmenter-class and --segmenter-point"
+        )
+    return Regions(
+        kind, request.grow, request.side, segmenter=segmenter, wanted=request.segmenter_class, point=point
+    )
+
+
+def _check_asked(request: Request, segmenter: AnySegmenter) -> None:
+    """Check that the segmenter can be asked for what it is asked for: a class, or a place."""
+    name, label = request.segmenter, request.segmenter_class
+    if segmenter.prompted and label is not None:
+        raise ValueError(f"--segmenter-class: {name} knows no classes; it takes --segmenter-point X,Y")
+    if not segmenter.prompted and request.segmenter_point is not None:
+        raise ValueError(f"--segmenter-point: {name} takes no point; it takes --segmenter-class C")
+    if label is not None:
+        known(label, segmenter.labels, "class of the segmenter")
+
+
+def _point(text: str) -> tuple[float, float]:
+    """Return the point that a text means, in fractions of the view's sides."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        x = y = -1.0
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise ValueError(f"--segmenter-point: expected X,Y with both from 0 to 1, got {text!r}")
+    return x, y
 
 
 def _first(data: Dataset) -> Example:
@@ -187,9 +217,11 @@ def _told(
         **{name: getattr(regions, name) for name in ("grow", "side", "superpixels")},
         "classifier": judges.name,
         "judge": request.judge,
+        "multi_label": request.multi_label,
         **{name: str(path) if (path := getattr(request, name)) else None for name in paths},
         "segmenter": request.segmenter,
         "segmenter_class": request.segmenter_class,
+        "segmenter_point": regions.point,
         "view": {"crop": judges.view.crop, "resize": judges.view.resize},
         "labels": None if judges.judge is None else labels,
         "lpips": request.lpips,
@@ -206,4 +238,3 @@ def _state(path: Path | None) -> Sequence[Any]:
         return [str(path)]
     known = path.stat()
     return [str(path.resolve()), known.st_size, known.st_mtime_ns]
-        "multi_label": request.multi_label,

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Generator, Tensor
 
-    from models.segmenters import Segmenter
+    from models.segmenters import AnySegmenter
     from studio.datasets import Dataset, Example
 
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 Kind: TypeAlias = Literal["silhouettes", "boxes", "object", "background", "segments", "squares", "all"]
 KINDS: Mapping[str, str] = {
     "silhouettes": "the object's annotated silhouette",
@@ -27,6 +29,7 @@ TAKES_THE_OBJECT = ("silhouettes", "boxes", "object")
 """Holes behind which the true background is, where it is known; behind others it is the image itself."""
 SEGMENTED = ("object", "background")
 """Holes that a segmenter can find."""
+_NOTHING = "nothing of what is to be removed is in the classifier's view"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +42,19 @@ class Regions:
         superpixels: Of how many superpixels a half is removed.
         segmenter: What finds objects, for kinds "object" and "background".
         wanted: The segmenter's class; without one, the largest object's.
+        point: Where in the view a promptable segmenter finds the object: (x, y) as fractions of its sides;
+            without one, in each of the annotated boxes.
+        view_box: Where in an input of this (height, width) the view is; needed for boxes as prompts.
     """
 
     kind: Kind
     grow: int = 3
     side: int = 53
     superpixels: int = 50
-    segmenter: Segmenter | None = None
+    segmenter: AnySegmenter | None = None
     wanted: str | None = None
+    point: tuple[float, float] | None = None
+    view_box: Callable[[tuple[int, int]], Box] | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("grow", 0), ("side", 1)):
@@ -63,8 +71,9 @@ class Regions:
         """What must be annotated."""
         if self.kind == "boxes":
             return "boxes"
-        asked = self.kind in ("silhouettes", "object", "background") and self.segmenter is None
-        return "silhouettes" if asked else None
+        if self.segmenter is None:
+            return "silhouettes" if self.kind in ("silhouettes", "object", "background") else None
+        return "boxes" if self.segmenter.prompted and self.point is None else None
 
     def uncovers(self, data: Dataset) -> bool:
         """Whether the holes take the object, and the data knows the true background behind it."""
@@ -104,13 +113,40 @@ class Regions:
 
     def _object(self, example: Example, image: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
         if self.segmenter is not None:
-            found = self.segmenter.silhouette(image[None], self.wanted)[0]
+            found = self._segmented(self.segmenter, example, image)
             if not found.any():
                 raise ValueError(f"the segmenter finds no {self.wanted or 'object'}")
             return found[None].float()
         if example.silhouette is None:
             raise ValueError("no silhouette is annotated")
         return _seen(example.silhouette, view)
+
+    def _segmented(self, segmenter: AnySegmenter, example: Example, image: Tensor) -> Tensor:
+        if segmenter.prompted is False:
+            return segmenter.silhouette(image[None], self.wanted)[0]
+        if self.point is None:
+            return segmenter.union(image, self._boxes_in_view(example, image))
+        height, width = image.shape[1:]
+        x, y = self.point
+        return segmenter.silhouette(image[None], points=image.new_tensor([[[x * width, y * height]]]))[0]
+
+    def _boxes_in_view(self, example: Example, image: Tensor) -> Float[Tensor, "b 4"]:
+        """Return what is to be seen of the annotated boxes, in pixels of the view."""
+        if example.boxes is None:
+            raise ValueError("no box is annotated")
+        assert self.view_box is not None
+        tall, wide = example.image.shape[1:]
+        left, top, right, bottom = self.view_box((tall, wide))
+        height, width = image.shape[1:]
+        sides = image.new_tensor([width, height, width, height])
+        corner = image.new_tensor([left, top, left, top])
+        extent = image.new_tensor([right - left, bottom - top, right - left, bottom - top])
+        boxes = (example.boxes.to(image) - corner) / extent * sides
+        boxes = boxes.maximum(sides.new_zeros(4)).minimum(sides)
+        boxes = boxes[(boxes[:, :2] < boxes[:, 2:]).all(1)]
+        if not len(boxes):
+            raise ValueError(_NOTHING)
+        return boxes
 
 
 def chosen(kind: str | None, data: Dataset, segmented: bool) -> Kind:
@@ -192,7 +228,7 @@ def _superpixels(image: Tensor, count: int, rng: Generator) -> Tensor:
 
 def _checked(hole: Float[Tensor, "1 h w"]) -> Float[Tensor, "1 h w"]:
     if not hole.any():
-        raise ValueError("nothing of what is to be removed is in the classifier's view")
+        raise ValueError(_NOTHING)
     if hole.all():
         raise ValueError("the hole covers all of the classifier's view")
     return hole

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_segmenters
 import torch
 import torchvision
 from command import Run, refused, runner
@@ -39,6 +40,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    monkeypatch.setattr("models.download._opener", refuse)
 
 
 def told(folder: str = "infill-out") -> dict:
@@ -249,6 +251,79 @@ def test_a_segmenter_finds_the_object(run: Run, tmp_path: Path) -> None:
     assert found["object"] + found["background"] == pytest.approx(1, abs=1e-5)
 
 
+def test_instances_are_the_object(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    tiny_segmenters.saved("mask2former", tmp_path / "net")
+    asked = ("data", "--filler", "gray", "--segmenter", "hf:net")
+    refused(
+        run(*asked, "--segmenter-class", "dgo"), "unknown class of the segmenter 'dgo'; did you mean 'dog'"
+    )
+    refused(run(*asked, "--segmenter-point", "0.5,0.5"), "--segmenter-point: hf:net takes no point")
+    found = {}
+    for kind in ("object", "background"):
+        said = run(*asked, "--holes", kind, "--grow", 0, "--segmenter-class", "dog", "--out", kind)
+        assert said.code == 0, said.err
+        found[kind] = told(kind)
+    assert found["object"]["images"] == 2
+    assert found["object"]["area"] + found["background"]["area"] == pytest.approx(1, abs=1e-5)
+    assert run(*asked, "--out", "largest").code == 0
+    assert told("largest")["area"] != found["object"]["area"]
+
+
+def test_a_promptable_segmenter_is_shown_a_point(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs(tmp_path / "data", 2)
+    tiny_segmenters.saved("sam2", tmp_path / "net")
+    asked = ("data", "--filler", "gray", "--segmenter", "hf:net", "--strips", 1)
+    refused(run(*asked, "--segmenter-class", "dog"), "--segmenter-class: hf:net knows no classes")
+    for bad in ("0.5", "0.5,1.1", "-0.1,0.5", "a,b", "nan,0.5", "0.1,0.2,0.3", ""):
+        message = f"--segmenter-point: expected X,Y with both from 0 to 1, got {bad!r}"
+        refused(run(*asked, "--segmenter-point", bad), message)
+    read: list[Sequence[int]] = []
+    reading = batches.Reader.read
+
+    def counted(reader: batches.Reader, numbers: Sequence[int]) -> batches.Batch:
+        read.append(list(numbers))
+        return reading(reader, numbers)
+
+    monkeypatch.setattr(batches.Reader, "read", counted)
+    strip = 1  # is read once more
+    for point, reads in (([], 1), (["0.5,0.5"], 0), (["0.2,0.75"], 1), (["0.2,0.75"], 0)):
+        read.clear()
+        said = run(*asked, *(["--segmenter-point", *point] if point else []))
+        assert said.code == 0, said.err
+        assert told()["images"] == 2
+        expected = [float(side) for side in point[0].split(",")] if point else [0.5, 0.5]
+        assert told()["settings"]["segmenter_point"] == expected
+        assert len(read) == reads + strip
+
+
+def test_a_promptable_segmenter_is_shown_the_annotated_boxes(run: Run, tmp_path: Path) -> None:
+    tiny_segmenters.saved("sam", tmp_path / "net")
+    asked = ("scenes:3", "--filler", "gray", "--segmenter", "hf:net")
+    said = run(*asked)
+    assert said.code == 0, said.err
+    assert told()["settings"]["holes"] == "object"
+    assert told()["settings"]["segmenter_point"] is None
+    assert run(*asked, "--segmenter-point", "0.1,0.9", "--out", "point").code == 0
+    assert told("point")["settings"]["segmenter_point"] == [0.1, 0.9]
+    assert told("point")["area"] != told()["area"]
+
+
+def test_a_segmenter_that_cannot_be_had_says_how(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    said = run("scenes:2", "--segmenter", "hf:facebook/sam-vit-base")
+    refused(said, "segmenter: hf:facebook/sam-vit-base is no folder, and cannot be had from the hub")
+    assert "'hf download facebook/sam-vit-base --local-dir FOLDER', then use hf:FOLDER" in said.err
+
+
 def test_bad_files_are_listed_and_passed_over(run: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 6)
     masks = tmp_path / "data" / "masks"
@@ -290,6 +365,7 @@ BAD = {
     "scenes:2 --grow -1": "--grow: expected 0 or more, got -1",
     "scenes:2 --limit 0": "limit must be 1 or more",
     "scenes:2 --segmenter-class bird": "--segmenter: expected a name",
+    "scenes:2 --segmenter-point 0.5,0.5": "--segmenter: expected a name",
     "scenes:2 --holes squares --segmenter lraspp_mobilenet_v3_large": "--segmenter",
     "scenes:2 --holes circles": "'circles' is not one of",
     "scenes:2 --set gray.colour=1": "color",

@@ -164,6 +164,8 @@ def test_the_background_is_all_but_the_object(silhouette: Tensor, grow: int) -> 
 class Finder(nn.Module):
     """Finds the same in every image, and remembers what it was asked."""
 
+    prompted = False
+
     def __init__(self, found: Tensor) -> None:
         super().__init__()
         self.found = found
@@ -204,6 +206,82 @@ def test_a_segmenter_that_finds_nothing_or_everything(kind: Kind) -> None:
     assert fault(found_by(nothing, kind, wanted="dog"), shown) == "the segmenter finds no dog"
     expected = "covers all" if kind == "object" else "nothing"
     assert expected in fault(found_by(everything, kind), shown)
+
+
+class Shown(nn.Module):
+    """Finds the pixels whose middles are in the boxes, or next to the points; remembers the images."""
+
+    prompted = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[Tensor] = []
+
+    def silhouette(self, images: Tensor, points: Tensor) -> Tensor:
+        assert points.shape == (1, 1, 2)
+        self.images.append(images[0])
+        x, y = points[0, 0]
+        return self.union(images[0], torch.stack([x - 1, y - 1, x + 1, y + 1])[None])[None]
+
+    def union(self, image: Tensor, boxes: Tensor) -> Tensor:
+        self.images.append(image)
+        assert ((boxes >= -1) & (boxes <= 17)).all()
+        y, x = (torch.arange(side) + 0.5 for side in image.shape[1:])
+        y = y[:, None]
+        inside = [(x > left) & (x < right) & (y > top) & (y < bottom) for left, top, right, bottom in boxes]
+        return torch.stack(inside).any(0)
+
+
+def shown_by(finder: nn.Module, kind: Kind = "object", **settings: Any) -> Regions:
+    return Regions(kind, 0, segmenter=finder, view_box=HALF.view_box, **settings)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 16), st.integers(0, 16))
+def test_a_point_is_told_in_fractions_of_the_view(x: int, y: int) -> None:
+    shown, finder = example(WIDE, boxes=torch.tensor([[14, 8, 20, 10]])), Shown()
+    found = hole(shown_by(finder, point=(x / 16, y / 16)), shown, HALF)
+    near_by = {(row, column) for row in (y - 1, y) for column in (x - 1, x)}
+    assert pixels(found) == {place for place in near_by if min(place) >= 0 and max(place) < 16}
+    assert torch.equal(finder.images[0], HALF.view(shown.image))
+    background = hole(shown_by(Shown(), "background", point=(x / 16, y / 16)), shown, HALF)
+    assert torch.equal(background, 1 - found)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 19), st.integers(0, 25)] * 2), min_size=1, max_size=3))
+def test_boxes_as_prompts_are_those_of_the_view(corners: list[tuple[int, int, int, int]]) -> None:
+    """They are told in pixels of the resized image, of which 16 from (2, 5) on are seen."""
+    spans = [(min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1) for a, b, c, d in corners]
+    boxes = torch.tensor([[2 * left, 2 * top, 2 * right, 2 * bottom] for top, left, bottom, right in spans])
+    expected = {
+        (y - 2, x - 5)
+        for top, left, bottom, right in spans
+        for y in range(max(top, 2), min(bottom, 18))
+        for x in range(max(left, 5), min(right, 21))
+    }
+    shown, finder = example(WIDE, boxes=boxes), Shown()
+    if not expected:
+        assert fault(shown_by(finder), shown, HALF) == NOTHING
+        assert not finder.images
+    elif len(expected) == 256:
+        assert fault(shown_by(finder), shown, HALF) == ALL
+    else:
+        assert pixels(hole(shown_by(finder), shown, HALF)) == expected
+        assert torch.equal(hole(shown_by(finder), shown, HALF), hole(Regions("boxes"), shown, HALF))
+        (image, _) = finder.images[:2]
+        assert torch.equal(image, HALF.view(shown.image))
+
+
+def test_prompts_need_boxes_or_a_point() -> None:
+    assert shown_by(Shown()).needs == "boxes"
+    assert shown_by(Shown(), "background").needs == "boxes"
+    assert shown_by(Shown(), point=(0.5, 0.5)).needs is None
+    assert fault(shown_by(Shown()), example(WIDE), HALF) == "no box is annotated"
+
+
+def test_a_prompt_where_nothing_is_found() -> None:
+    finder = Shown()
+    finder.silhouette = lambda *_, **__: torch.zeros(1, 16, 16, dtype=torch.bool)  # type: ignore[method-assign]
+    assert fault(shown_by(finder, point=(0.5, 0.5)), example(WIDE), HALF) == "the segmenter finds no object"
 
 
 # Regions of chance.

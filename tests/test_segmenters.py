@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models import architectures, segmenters
+from models import catalog, segmenters
 from models.segmenters import Segmenter, load_segmenter
 
 BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -237,18 +237,18 @@ def test_an_auxiliary_head_may_be_in_the_file(auxiliary: bool, tmp_path: Path) -
 def test_published_weights_come_with_their_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lraspp_mobilenet_v3_large-d234d4ea.pth"
     torch.save(torchvision_network(LRASPP, 21).state_dict(), path)
-    monkeypatch.setattr("models.architectures.published", lambda url: path)
+    monkeypatch.setattr("models.store.fetch", lambda name: path)
     for segmenter in (load_segmenter(LRASPP), load_segmenter(LRASPP, path)):
         assert segmenter.labels[:2] == ("__background__", "aeroplane")
         assert (len(segmenter.labels), segmenter.background, segmenter.resize) == (21, 0, 520)
 
 
-def test_every_network_has_an_address_and_is_built_as_published(tmp_path: Path) -> None:
+def test_every_network_is_known_and_built_as_published(tmp_path: Path) -> None:
     import torchvision
 
     assert {"deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", LRASPP} <= set(segmenters.names())
     for name in segmenters.names():
-        assert architectures.address(name).endswith(".pth")
+        assert catalog.known(name).purpose == "segmenter: torchvision's"
         with torch.device("meta"):
             state = torchvision.models.get_model(name, weights=None, weights_backbone=None).state_dict()
         head = [key for key, value in state.items() if value.shape[:1] == (21,) and key.endswith("weight")][
@@ -258,17 +258,16 @@ def test_every_network_has_an_address_and_is_built_as_published(tmp_path: Path) 
 
 
 def test_without_a_network_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise OSError("Network is unreachable")
-
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    with pytest.raises(ValueError, match="Network is unreachable") as caught:
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    with pytest.raises(ValueError, match="INFILL_OFFLINE forbids to fetch it; ") as caught:
         load_segmenter("deeplabv3_resnet50")
     message = str(caught.value)
-    assert "put deeplabv3_resnet50_coco-cd0a2569.pth (https://download.pytorch.org/" in message
+    file = "deeplabv3_resnet50_coco-cd0a2569.pth"
+    assert message.startswith(f"weights: {file} (https://download.pytorch.org/models/{file}) is not here")
+    assert "run `infill weights fetch deeplabv3_resnet50` where there is a network, or put" in message
     assert str(tmp_path / "hub" / "checkpoints") in message
-    assert "or give the file as weights" in message
+    assert message.endswith(", or pass --segmenter-weights FILE")
 
 
 @pytest.mark.parametrize(
@@ -467,7 +466,7 @@ def test_nothing_in_a_folder_is_run(segformer: Path, tmp_path: Path) -> None:
     (segformer / "code.py").write_text(f"import pathlib\npathlib.Path({str(sprung)!r}).touch()\n")
     own = {"AutoConfig": "code.Config", "AutoModelForSemanticSegmentation": "code.Net"}
     change(segformer, "config.json", model_type="novel", auto_map=own)
-    with pytest.raises(ValueError, match="holds no semantic segmenter that transformers can load"):
+    with pytest.raises(ValueError, match="is of type 'novel'; expected a model for semantic segmentation"):
         load_segmenter(f"hf:{segformer}")
     assert not sprung.exists()
 
@@ -497,27 +496,29 @@ def damage(folder: Path, what: str) -> None:
         (folder / "preprocessor_config.json").unlink()
     elif what == "no config":
         (folder / "config.json").unlink()
-    elif what == "broken config":
-        (folder / "config.json").write_text("{")
+    elif what in ("broken config", "no settings"):
+        (folder / "config.json").write_text("{" if what == "broken config" else "[]")
     else:
-        change(folder, "config.json", model_type="resnet")
+        change(folder, "config.json", model_type=None if what == "no type" else "resnet")
 
 
 @pytest.mark.parametrize(
-    "what",
+    ("what", "reason"),
     [
-        "no weights",
-        "cut weights",
-        "other shapes",
-        "no processor",
-        "no config",
-        "broken config",
-        "other model",
+        ("no weights", "holds no semantic segmenter that transformers can load"),
+        ("cut weights", "holds no semantic segmenter that transformers can load"),
+        ("other shapes", "holds no semantic segmenter that transformers can load"),
+        ("no processor", "holds no semantic segmenter that transformers can load"),
+        ("no config", r"holds no segmenter that transformers can load \(config.json: "),
+        ("broken config", r"holds no segmenter that transformers can load \(config.json: "),
+        ("no type", r"holds no segmenter that transformers can load \(config.json: 'model_type'\)"),
+        ("no settings", r"holds no segmenter that transformers can load \(config.json: "),
+        ("other model", "is of type 'resnet'; expected a model for semantic segmentation"),
     ],
 )
-def test_folders_of_something_else_are_refused(what: str, segformer: Path) -> None:
+def test_folders_of_something_else_are_refused(what: str, reason: str, segformer: Path) -> None:
     damage(segformer, what)
-    with pytest.raises(ValueError, match="holds no semantic segmenter that transformers can load") as caught:
+    with pytest.raises(ValueError, match=reason) as caught:
         load_segmenter(f"hf:{segformer}")
     assert str(segformer) in str(caught.value)
     assert "\n" not in str(caught.value)
