@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from infill.realism import SMALLEST_SIDE, Perceptual
+from models import store
 from studio import registry, version
 from studio.batches import Labels, Reader, class_of
 from studio.choices import parse_settings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from studio.realism import Request
 
 
+_BACKBONES = {"squeeze": "squeezenet1_1", "alex": "alexnet", "vgg": "vgg16"}
 _SEVERAL = "accuracy: how often the class has a probability of 0.5 or more; entropy: summed over all classes"
 
 
@@ -192,6 +194,14 @@ def _labels(
 
 
 def _perceptual(net: Any, device: torch.device) -> tuple[Perceptual | None, str]:
+    """Return LPIPS, or why it cannot be had; its backbone is one of torchvision's networks."""
+    backbone = _BACKBONES[net]
+    try:
+        if not store.here(backbone):
+            store.fetch(backbone)
+    except ValueError as error:
+        ways = f"run `infill weights fetch {backbone}` where there is a network"
+        return None, f"LPIPS needs its backbone's weights: {error}; {ways}"
     try:
         return Perceptual(net).to(device), ""
     except ValueError as error:

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from command import Run, refused, runner
 from PIL import Image
 from safetensors.torch import save_file
 
-from models import scenes
+from infill.realism import backbone_file
+from models import scenes, store
 from studio import batches, measure
 
 REMOVAL = {"gray", "inpaint"}
@@ -210,6 +212,21 @@ def test_without_any_weights_the_rest_is_measured_and_said(run: Run, offline: No
     refused_said = run("data", "--classifier", "resnet18", "--out", "other")
     assert refused_said.code == 2
     assert "resnet18" in refused_said.err
+
+
+@pytest.mark.parametrize(
+    ("net", "network"), [("squeeze", "squeezenet1_1"), ("alex", "alexnet"), ("vgg", "vgg16")]
+)
+def test_backbones_of_lpips_are_weights_like_all_others(
+    net: Any, network: str, run: Run, offline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    photographs(tmp_path / "data", 2)
+    assert run("data", "--filler", "gray", "--lpips", net).code == 0
+    reason = told()["missing"]["lpips"]
+    assert reason.startswith("LPIPS needs its backbone's weights: ")
+    assert reason.endswith(f"run `infill weights fetch {network}` where there is a network")
+    assert Path(backbone_file(net)) == store.location(network)
 
 
 def test_a_view_too_small_for_ms_ssim(run: Run, tmp_path: Path) -> None:
