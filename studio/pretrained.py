@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from models.inpainters.inpainter import Inpainter
 
+_FREE = "'inpaint' needs no download"
 _KEPT = 2
 """How many loaded networks are kept: a job asks for its own again for every image."""
 
@@ -30,11 +31,13 @@ class Pretrained(Entry):
         loader: ``module:function`` that takes a checkpoint and returns an `Inpainter`.
         loading: What makes the function load the thing of this name; not to be set.
         weights: The checkpoint's name among the known weights; without one, a checkpoint must be given.
+        sought: Where there is one to be given, in words.
     """
 
     loader: str = ""
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     weights: str = ""
+    sought: str = ""
 
     @property
     def hidden(self) -> Collection[str]:
@@ -64,6 +67,8 @@ PRETRAINED: Mapping[str, Pretrained] = {
         "Yu et al. 2018",
         "models.inpainters.deepfill:load",
         loading={"version": "v1"},
+        sought="the authors' (https://github.com/JiahuiYu/generative_inpainting, tag v1.0.0), "
+        "as --filler deepfill-v1:FILE",
     ),
     "deepfill-v2": _learned(
         "gated convolutions",
@@ -90,6 +95,8 @@ PRETRAINED: Mapping[str, Pretrained] = {
         "an unconditional diffusion model",
         "Lugmayr et al. 2022",
         "models.inpainters.repaint:load",
+        sought="an unconditional model of diffusers such as google/ddpm-celebahq-256, "
+        "as --filler repaint:FOLDER or repaint:ID",
         draws=True,
     ),
 }
@@ -139,12 +146,12 @@ def _usual(name: str, entry: Pretrained) -> Path:
     from models.catalog import known
 
     if not entry.weights:
-        raise ValueError(f"{name}: expected a checkpoint, as in --filler {name}:FILE")
+        raise ValueError(f"{name}: expected a checkpoint: {entry.sought}; {_FREE}")
     try:
         return store.path(entry.weights)
     except ValueError as error:
         place = "FOLDER" if known(entry.weights).kept == "hub" else "FILE"
-        raise ValueError(f"{name}: {error}; or give another as --filler {name}:{place}") from error
+        raise ValueError(f"{name}: {error}; or give another as --filler {name}:{place}; {_FREE}") from error
 
 
 @functools.lru_cache(maxsize=_KEPT)

@@ -98,12 +98,12 @@ def test_realism_knows_the_checkpoint_that_it_depends_on(run: Run, tmp_path: Pat
 
 
 MISSING = {
-    "lama": "infill weights fetch lama",
-    "deepfill-v1": "expected a checkpoint, as in --filler deepfill-v1:FILE",
+    "lama": "or give another as --filler lama:FILE; 'inpaint' needs no download",
+    "deepfill-v1": "as --filler deepfill-v1:FILE; 'inpaint' needs no download",
     "deepfill-v2": "infill weights fetch deepfill",
     "mae": "infill weights fetch mae",
     "sd": "infill weights fetch sd",
-    "repaint": "expected a checkpoint, as in --filler repaint:FILE",
+    "repaint": "expected a checkpoint: an unconditional model of diffusers such as google/ddpm-",
     "lama:nowhere.pt": "no such file: nowhere.pt",
     "lama@steps=3": "unknown field of lama 'steps'",
     "sd@stepz=3": "unknown field of sd 'stepz'; did you mean 'steps'",
