@@ -36,6 +36,12 @@ def location(model: str) -> Path:
     return folder() / f"models--{model.replace('/', '--')}"
 
 
+def models() -> list[str]:
+    """Return the ids of the models of which the cache has any files."""
+    found = {source(file.parent) for file in folder().glob("models--*/snapshots/*/*")}
+    return sorted({known[0] for known in found if known})
+
+
 def snapshot(model: str, parts: Sequence[str]) -> Path | None:
     """Return the folder of this model's current files; ``None`` if something of it is missing."""
     reference = location(model) / "refs" / "main"

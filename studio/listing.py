@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from models import store
+from models import hub_cache, store
 from studio.entry import Entry
 from studio.pretrained import PRETRAINED
 from studio.registry import FILLERS, OPTIMIZING, SAMPLING
@@ -37,13 +38,18 @@ def lines(every: bool) -> Iterator[str]:
     folder = store.torch_home()
     yield f"  {'NAME':15} any classification network of torchvision, such as mobilenet_v2 or resnet50"
     yield f"  {'':15} weights from --weights FILE, or looked for in {folder}, or downloaded to it"
-    yield from _networks() if every else _found(folder)
+    yield from _networks("architectures") if every else _found(folder)
     yield from _elsewhere()
     yield ""
     yield "segmenters (infill realism --holes object)"
     yield f"  {'NAME':15} any semantic segmentation network of torchvision, such as deeplabv3_resnet50"
+    yield f"  {'':15} weights from --segmenter-weights FILE, or looked for and downloaded as above"
+    yield from _networks("segmenters") if every else ()
     yield f"  {'hf:FOLDER':15} a model of transformers, or hf:ID from the hub: for semantic segmentation, for"
     yield f"  {'':15} instances (Mask2Former, MaskFormer, DETR, EoMT), or promptable (SAM, SAM 2, SAM-HQ)"
+    yield ""
+    yield f"models of the hub (timm:, hf:, clip:, and fillers by their id), kept in {hub_cache.folder()}"
+    yield f"  here now: {', '.join(hub_cache.models()) or 'nothing'}"
 
 
 def _entry(name: str, entry: Entry) -> str:
@@ -66,6 +72,8 @@ def _fetched(weights: str) -> str:
 
 def _elsewhere() -> Iterator[str]:
     yield f"  {'timm:NAME':15} a network of timm, with its own weights or those of --weights FILE"
+    if find_spec("timm") is None:
+        yield f"  {'':15} missing: `pip install timm`"
     yield f"  {'hf:FOLDER':15} a model of transformers for image classification, or hf:ID from the hub"
     yield f"  {'clip:FOLDER':15} a CLIP model, or clip:ID from the hub, as a classifier of what a list names:"
     yield f"  {'':15} clip:FOLDER@labels=FILE (one label a line), or ...,template=a photo of a {{}}"
@@ -80,9 +88,7 @@ def _found(folder: Path) -> Iterator[str]:
     yield f"  {'':15} there now: {', '.join(files) or 'nothing'}; `infill list --all` names every network"
 
 
-def _networks() -> Iterator[str]:
-    from models import architectures
-
-    for name in architectures.names():
+def _networks(module: str) -> Iterator[str]:
+    for name in import_module(f"models.{module}").names():
         place = store.location(name)
-        yield f"  {name:20} {'present' if place.is_file() else 'missing':8} {place.name}"
+        yield f"  {name:31} {'present' if place.is_file() else 'missing':8} {place.name}"

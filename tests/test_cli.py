@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -381,5 +382,17 @@ def test_list_says_which_weights_are_here(run: Run, monkeypatch: pytest.MonkeyPa
     for name in (*METHODS, *FILLERS, "scenes"):
         assert f"\n  {name} " in said.out
     every = run("--all", command="list").out
-    assert "resnet18             present  resnet18-f37072fd.pth" in every
-    assert "vgg16                missing  vgg16-397923af.pth" in every
+    assert re.search(r"deeplabv3_resnet50 +missing +deeplabv3_resnet50_coco-cd0a2569.pth", every)
+    assert re.search(r"resnet18 +present +resnet18-f37072fd.pth", every)
+    assert re.search(r"vgg16 +missing +vgg16-397923af.pth", every)
+
+
+def test_list_names_the_models_of_the_hub_that_are_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "hub")
+    assert "kept in hub\n  here now: nothing\n" in run(command="list").out
+    for file in ("models--b--some-vit/snapshots/01/config.json", "models--a/snapshots/02/model.safetensors"):
+        Path("hub", file).parent.mkdir(parents=True)
+        Path("hub", file).touch()
+    Path("hub/models--c--empty/snapshots").mkdir(parents=True)
+    Path("hub/datasets--d/snapshots/03").mkdir(parents=True)
+    assert "here now: a, b/some-vit\n" in run(command="list").out
