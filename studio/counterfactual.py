@@ -14,8 +14,7 @@ from studio import registry
 from studio.counterfactual_sheet import Change, draw
 from studio.explanation import Explanation, Run, Search
 from studio.job import Request, at_work
-from studio.montage import course
-from studio.registry import EVERY_FILLER
+from studio.montage import course, filler_brief
 from studio.report import named, numbers, report, save_json
 from studio.wording import brief, percent
 
@@ -68,9 +67,8 @@ class Counterfactual:
     def change(self) -> Change:
         """Return what the sheet shows."""
         found, sample = self.found, self.run.samples[0]
-        method, filler = found.methods[self.method], found.fillers[self.filler]
-        fixed = EVERY_FILLER[self.filler].hidden
-        how = f"{self.method} ({brief(method, count=8)}), {self.filler} ({brief(filler, fixed)})"
+        method, filler = brief(found.methods[self.method], count=8), filler_brief(found, self.filler)
+        how = f"{self.method} ({method}), {self.filler} ({filler})"
         return Change(
             title=self.headline("→"),
             subtitle=f"{found.subject.title}. {found.name}, {how}.".replace(" ()", ""),

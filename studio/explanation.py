@@ -64,7 +64,11 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """All that was found out about one image; ``runs`` are by (filler, method)."""
+    """All that was found out about one image; ``runs`` are by (filler, method).
+
+    Attributes:
+        loaded: For each filler whose network is loaded, its checkpoint and how it was loaded.
+    """
 
     subject: Subject
     classifier: ImageClassifier
@@ -73,6 +77,7 @@ class Explanation:
     probabilities: Float[Tensor, " k"]
     methods: Mapping[str, Explainer]
     fillers: Mapping[str, Filler]
+    loaded: Mapping[str, Mapping[str, Any]]
     runs: Mapping[tuple[str, str], Run]
     settings: Mapping[str, Any]
     seconds: float

@@ -20,6 +20,7 @@ from studio.choices import parse_settings
 from studio.explanation import Explanation, Run
 from studio.filler_names import split_names
 from studio.output import Folder, output_folder
+from studio.pretrained import PRETRAINED, how_loaded
 from studio.progress import Progress
 from studio.runs import Runner, planned
 from studio.settings import known
@@ -114,6 +115,7 @@ class Job:
             probabilities=self.classifier.probabilities(score.clean_logits)[0].cpu(),
             methods=self.methods,
             fillers=fillers,
+            loaded={name: how_loaded(name, self.settings) for name in fillers if name in PRETRAINED},
             runs=runs,
             settings=self._said(score),
             seconds=time.perf_counter() - begun,

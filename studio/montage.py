@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def page(found: Explanation) -> Page:
         box=found.classifier.view_box(size),
         target=target,
         top=[(found.label(i), float(found.probabilities[i])) for i in found.best(found.probabilities)],
-        fillers=[(name, brief(filler, EVERY_FILLER[name].hidden)) for name, filler in found.fillers.items()],
+        fillers=[(name, filler_brief(found, name)) for name in found.fillers],
         methods=[(name, _column(found, name, method)) for name, method in found.methods.items()],
         cells={
             names: Cell(found.classifier.to_input(run.heatmap, size).numpy(), run.samples, _course(run))
@@ -42,6 +43,15 @@ def page(found: Explanation) -> Page:
         },
         truth=_truth(found),
     )
+
+
+def filler_brief(found: Explanation, name: str) -> str:
+    """Return what stands beside a filler's name: its checkpoint and how it was loaded, its settings."""
+    said = [brief(found.fillers[name], EVERY_FILLER[name].hidden)]
+    if loaded := found.loaded.get(name):
+        numbers = (each for each in loaded.items() if type(each[1]) in (int, float))
+        said = [Path(loaded["checkpoint"]).name, *(f"{key} {value:g}" for key, value in numbers), *said]
+    return ", ".join(said)
 
 
 def _column(found: Explanation, name: str, method: Explainer) -> str:

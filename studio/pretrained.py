@@ -113,12 +113,10 @@ def loaded(
     Raises:
         ValueError: if the checkpoint is not here or cannot be loaded, or a setting is unknown.
     """
-    entry = PRETRAINED[name]
-    said, known = settings.get(name, {}), entry.parameters()
-    own = typed(name, known, {key: text for key, text in said.items() if key in known})
-    checkpoint = own.pop("checkpoint", None) or _usual(name, entry)
+    entry, said = PRETRAINED[name], settings.get(name, {})
+    checkpoint, own = _asked(name, said)
     options = tuple(sorted({**own, **entry.loading}.items()))
-    rest = {key: text for key, text in said.items() if key not in known}
+    rest = {key: text for key, text in said.items() if key not in entry.parameters()}
     try:
         # A filler casts the network that it is given: one for each precision.
         inpainter = _inpainter(entry.loader, str(checkpoint), options, rest.get("precision"))
@@ -126,6 +124,27 @@ def loaded(
         raise ValueError(f"{name}: {error}") from error
     given = {field.name: getattr(inpainter, field.name) for field in dataclasses.fields(inpainter)}
     return {**given, "network": _at(inpainter, device), "copy": False}, {**settings, name: rest}
+
+
+def how_loaded(name: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return the checkpoint of the network of this name, and all that it is loaded with.
+
+    Raises:
+        ValueError: as for `loaded`.
+    """
+    checkpoint, own = _asked(name, settings.get(name, {}))
+    parameters = inspect.signature(imported(PRETRAINED[name].loader)).parameters.values()
+    usual = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return {"checkpoint": str(checkpoint), **usual, **PRETRAINED[name].loading, **own}
+
+
+def _asked(name: str, said: Mapping[str, str]) -> tuple[Path | str, dict[str, Any]]:
+    """Return the checkpoint, and what else was said of how to load it."""
+    entry = PRETRAINED[name]
+    known = entry.parameters()
+    own = typed(name, known, {key: text for key, text in said.items() if key in known})
+    checkpoint = own.pop("checkpoint", None)
+    return checkpoint or _usual(name, entry), own
 
 
 def weights_of(name: str, settings: Mapping[str, Mapping[str, str]]) -> Path | None:

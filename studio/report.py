@@ -32,7 +32,7 @@ def report(found: Explanation) -> dict[str, Any]:
         "target": named(found, found.target, found.probabilities),
         "top": [named(found, index, found.probabilities) for index in found.best(found.probabilities)],
         "methods": {name: described(method) for name, method in found.methods.items()},
-        "fillers": {name: described(filler) for name, filler in found.fillers.items()},
+        "fillers": {name: _filler(found, name) for name in found.fillers},
         "runs": [_run(*names, run) for names, run in found.runs.items()],
         "settings": dict(found.settings),
         "seconds": round(found.seconds, 3),
@@ -74,6 +74,11 @@ def described(thing: object) -> dict[str, Any]:
         "class": type(thing).__name__,
         **{field.name: _plain(getattr(thing, field.name)) for field in fields},
     }
+
+
+def _filler(found: Explanation, name: str) -> dict[str, Any]:
+    loaded = {"loaded": dict(found.loaded[name])} if name in found.loaded else {}
+    return {**described(found.fillers[name]), **loaded}
 
 
 def named(found: Explanation, index: int, probabilities: Tensor) -> dict[str, Any]:

@@ -82,6 +82,9 @@ def test_every_family_explains_from_a_local_checkpoint(family: str, run: Run, tm
     told = json.loads(Path("one/explain.json").read_text())["fillers"][family]
     assert told["class"] == "Learned"
     assert told["stochastic"] is (family in ("sd", "repaint"))
+    assert f"{family}:{told['loaded']['checkpoint']}" == word.split("@")[0]
+    if family in ("sd", "repaint"):
+        assert told["loaded"]["steps"] == 2
 
 
 def test_realism_knows_the_checkpoint_that_it_depends_on(run: Run, tmp_path: Path) -> None:
@@ -156,3 +159,14 @@ def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -
     }
     again = network()
     assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
+
+
+def test_what_is_not_said_of_loading_is_as_usual(tmp_path: Path) -> None:
+    name, said = split_names([_sd(tmp_path)])
+    told = pretrained.how_loaded("sd", parse_settings([*said, "sd.prompt=an empty street"], name))
+    assert told == {
+        "checkpoint": str(tmp_path / "sd"), "prompt": "an empty street", "negative_prompt": None, "steps": 2,
+        "guidance": None, "strength": 1.0, "size": None, "precision": "float32", "variant": None,
+        "safety": False,
+    }  # fmt: skip
+    assert pretrained.how_loaded("deepfill-v1", {"deepfill-v1": {"checkpoint": "a"}})["version"] == "v1"
