@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ class Metric:
         removed: What is better where the object is to go: "lower", "higher", or neither.
         kept: What is better where the image is to look as before.
         scale: What a figure is multiplied with to be shown.
+        possible: What it can be at all: no interval tells more.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Metric:
     kept: str | None
     scale: float = 1.0
     digits: str = ".3f"
+    possible: tuple[float, float] = (-math.inf, math.inf)
 
 
 METRICS: Mapping[str, Metric] = {
@@ -47,12 +50,12 @@ METRICS: Mapping[str, Metric] = {
     "l1": Metric("L1 to the truth in the hole", "lower", "lower"),
     "psnr": Metric("PSNR in the hole, dB", "higher", "higher", 1, ".2f"),
     "lpips_truth": Metric("LPIPS to the truth", "lower", "lower"),
-    "frechet": Metric("Frechet distance", "lower", "lower", 1, ".3g"),
+    "frechet": Metric("Frechet distance", "lower", "lower", 1, ".3g", (0, math.inf)),
     "kernel": Metric("kernel distance", "lower", "lower", 1, ".2g"),
-    "two_sample": Metric("told from real images, %", "lower", "lower", 100, ".1f"),
+    "two_sample": Metric("told from real images, %", "lower", "lower", 100, ".1f", (0, 1)),
     "entropy": Metric("entropy, nats", "higher", None, 1, ".2f"),
-    "calibration": Metric("calibration error, %", "lower", "lower", 100, ".1f"),
-    "top3": Metric("3 most frequent labels, %", None, "lower", 100, ".1f"),
+    "calibration": Metric("calibration error, %", "lower", "lower", 100, ".1f", (0, 1)),
+    "top3": Metric("3 most frequent labels, %", None, "lower", 100, ".1f", (0, 1)),
 }
 OF_CLASSES = ("accuracy", "probability", "entropy", "calibration", "top3")
 OF_FEATURES = ("frechet", "kernel", "two_sample")

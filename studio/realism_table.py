@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -212,7 +213,7 @@ def _metric(
         "better": better,
         "scale": metric.scale,
         "digits": metric.digits,
-        "figures": {row: _numbers(estimate) for row, estimate in figures.items()},
+        "figures": {row: _numbers(estimate, metric.possible) for row, estimate in figures.items()},
         "best": None if index is None else fillers[index],
         "differences": [
             {"of": one, "from": other, **_numbers(gap), "sure": gap.sure}
@@ -222,8 +223,11 @@ def _metric(
     }
 
 
-def _numbers(estimate: Estimate) -> dict[str, Any]:
-    low, high = estimate.interval or (None, None)
+def _numbers(estimate: Estimate, possible: tuple[float, float] = (-math.inf, math.inf)) -> dict[str, Any]:
+    if estimate.interval is None:
+        return {"value": estimate.value, "low": None, "high": None}
+    # Student's interval of a few images goes beyond what there is.
+    low, high = (min(max(bound, possible[0]), possible[1]) for bound in estimate.interval)
     return {"value": estimate.value, "low": low, "high": high}
 
 

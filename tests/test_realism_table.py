@@ -355,6 +355,16 @@ def test_the_seed_decides_the_intervals(tmp_path: Path) -> None:
     assert intervals[0] == intervals[2] != intervals[1]
 
 
+@pytest.mark.parametrize("count", [3, 5])
+def test_intervals_of_a_few_images_stay_with_what_there_is(count: int, tmp_path: Path) -> None:
+    made = setting(("gray",))
+    found = summary(written(tmp_path, {"real": judged(count), "gray": judged(count, 1)}), made, 0)["metrics"]
+    for name in ("calibration", "top3", "frechet"):
+        low, value, high = (found[name]["figures"]["gray"][key] for key in ("low", "value", "high"))
+        assert METRICS[name].possible[0] <= low <= value <= high <= METRICS[name].possible[1], name
+    assert found["calibration"]["figures"]["gray"]["low"] == 0  # it would reach below
+
+
 # What is written.
 
 
