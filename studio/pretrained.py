@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from models.inpainters.inpainter import Inpainter
 
 _FREE = "'inpaint' needs no download"
-_KEPT = 2
-"""How many loaded networks are kept: a job asks for its own again for every image."""
+_KEPT = 8
+"""How many loaded networks are kept: a job asks for all of its own again for every image."""
 
 
 @dataclass(frozen=True)
