@@ -115,7 +115,11 @@ class Job:
             probabilities=self.classifier.probabilities(score.clean_logits)[0].cpu(),
             methods=self.methods,
             fillers=fillers,
-            loaded={name: how_loaded(name, self.settings) for name in fillers if name in PRETRAINED},
+            loaded={
+                name: how_loaded(name, self.settings, self.request.precision)
+                for name in fillers
+                if name in PRETRAINED
+            },
             runs=runs,
             settings=self._said(score),
             seconds=time.perf_counter() - begun,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from models.inpainters.inpainter import Inpainter
 
+_AT_ONCE = 4
 _FREE = "'inpaint' needs no download"
 _KEPT = 8
 """How many loaded networks are kept: a job asks for all of its own again for every image."""
@@ -32,12 +33,14 @@ class Pretrained(Entry):
         loading: What makes the function load the thing of this name; not to be set.
         weights: The checkpoint's name among the known weights; without one, a checkpoint must be given.
         sought: Where there is one to be given, in words.
+        at_once: How many holes the network gets at once, if not all that are asked about.
     """
 
     loader: str = ""
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     weights: str = ""
     sought: str = ""
+    at_once: int | None = None
 
     @property
     def hidden(self) -> Collection[str]:
@@ -89,6 +92,7 @@ PRETRAINED: Mapping[str, Pretrained] = {
         "Rombach et al. 2022",
         "models.inpainters.diffusion:load",
         weights="sd",
+        at_once=_AT_ONCE,
         draws=True,
     ),
     "repaint": _learned(
@@ -97,15 +101,16 @@ PRETRAINED: Mapping[str, Pretrained] = {
         "models.inpainters.repaint:load",
         sought="an unconditional model of diffusers such as google/ddpm-celebahq-256, "
         "as --filler repaint:FOLDER or repaint:ID",
+        at_once=_AT_ONCE,
         draws=True,
     ),
 }
 
 
 def loaded(
-    name: str, settings: Mapping[str, Mapping[str, str]], device: device
+    name: str, settings: Mapping[str, Mapping[str, str]], device: device, precision: str
 ) -> tuple[dict[str, Any], dict[str, Mapping[str, str]]]:
-    """Load the network of this name.
+    """Load the network of this name; ``precision`` is for all networks, and "auto" is float32 for these.
 
     Returns:
         What `Learned` is to be built with, and the settings without those that were for loading.
@@ -113,7 +118,7 @@ def loaded(
     Raises:
         ValueError: if the checkpoint is not here or cannot be loaded, or a setting is unknown.
     """
-    entry, said = PRETRAINED[name], settings.get(name, {})
+    entry, said = PRETRAINED[name], _said(name, settings, precision)
     checkpoint, own = _asked(name, said)
     options = tuple(sorted({**own, **entry.loading}.items()))
     rest = {key: text for key, text in said.items() if key not in entry.parameters()}
@@ -123,19 +128,27 @@ def loaded(
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     given = {field.name: getattr(inpainter, field.name) for field in dataclasses.fields(inpainter)}
-    return {**given, "network": _at(inpainter, device), "copy": False}, {**settings, name: rest}
+    more = {"network": _at(inpainter, device), "copy": False, "batch_size": entry.at_once}
+    return {**given, **more}, {**settings, name: rest}
 
 
-def how_loaded(name: str, settings: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def how_loaded(name: str, settings: Mapping[str, Mapping[str, str]], precision: str) -> dict[str, Any]:
     """Return the checkpoint of the network of this name, and all that it is loaded with.
 
     Raises:
         ValueError: as for `loaded`.
     """
-    checkpoint, own = _asked(name, settings.get(name, {}))
+    checkpoint, own = _asked(name, _said(name, settings, precision))
     parameters = inspect.signature(imported(PRETRAINED[name].loader)).parameters.values()
     usual = {each.name: each.default for each in parameters if each.default is not each.empty}
     return {"checkpoint": str(checkpoint), **usual, **PRETRAINED[name].loading, **own}
+
+
+def _said(name: str, settings: Mapping[str, Mapping[str, str]], precision: str) -> Mapping[str, str]:
+    """Return what was said of this filler, completed by what was said of all networks."""
+    # Nobody has seen yet what bfloat16 does to the fills of these: only who asks for it gets it.
+    all_networks = {"precision": precision} if precision == "bfloat16" else {}
+    return {**all_networks, **settings.get(name, {})}
 
 
 def _asked(name: str, said: Mapping[str, str]) -> tuple[Path | str, dict[str, Any]]:

@@ -200,7 +200,7 @@ def build_filler(name: str, settings: Settings, image: Tensor, precision: str = 
     entry = EVERY_FILLER[known(name, EVERY_FILLER, "filler")]
     special: dict[str, Any] = {}
     if name in PRETRAINED:
-        special, settings = pretrained.loaded(name, settings, image.device)
+        special, settings = pretrained.loaded(name, settings, image.device, precision)
     if name == "mean-segment":
         special["segments"] = _segments(image, settings)
     if name == "inpaint":

@@ -163,10 +163,38 @@ def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -
 
 def test_what_is_not_said_of_loading_is_as_usual(tmp_path: Path) -> None:
     name, said = split_names([_sd(tmp_path)])
-    told = pretrained.how_loaded("sd", parse_settings([*said, "sd.prompt=an empty street"], name))
+    told = pretrained.how_loaded("sd", parse_settings([*said, "sd.prompt=an empty street"], name), "auto")
     assert told == {
         "checkpoint": str(tmp_path / "sd"), "prompt": "an empty street", "negative_prompt": None, "steps": 2,
         "guidance": None, "strength": 1.0, "size": None, "precision": "float32", "variant": None,
         "safety": False,
     }  # fmt: skip
-    assert pretrained.how_loaded("deepfill-v1", {"deepfill-v1": {"checkpoint": "a"}})["version"] == "v1"
+    assert (
+        pretrained.how_loaded("deepfill-v1", {"deepfill-v1": {"checkpoint": "a"}}, "auto")["version"] == "v1"
+    )
+
+
+@pytest.mark.parametrize("family", ["lama", "sd", "repaint"])
+@pytest.mark.parametrize(
+    ("asked", "own", "expected"),
+    [("auto", "", "float32"), ("bfloat16", "", "bfloat16"), ("bfloat16", "float32", "float32")],
+)
+def test_the_precision_of_all_networks_is_theirs_unless_they_have_their_own(
+    family: str, asked: str, own: str, expected: str, tmp_path: Path
+) -> None:
+    pretrained._inpainter.cache_clear()
+    name, said = split_names([FAMILIES[family](tmp_path)])
+    settings = parse_settings([*said, *([f"{family}.precision={own}"] if own else [])], name)
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    filler = registry.build_filler(family, settings, image, asked)
+    network = filler._ready  # type: ignore[attr-defined]
+    dtypes = {value.dtype for value in network.state_dict().values() if value.is_floating_point()}
+    assert dtypes == {getattr(torch, expected)}
+
+
+def test_diffusion_takes_a_few_holes_at_once_unless_told(tmp_path: Path) -> None:
+    name, said = split_names([_sd(tmp_path)])
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert registry.build_filler("sd", parse_settings(said, name), image).batch_size == 4  # type: ignore[attr-defined]
+    more = parse_settings([*said, "sd.batch_size=9"], name)
+    assert registry.build_filler("sd", more, image).batch_size == 9  # type: ignore[attr-defined]
