@@ -41,6 +41,7 @@ class Page:
         methods: Name and settings of each column.
         cells: By (filler, method).
         truth: What is known to be true, to stand beside the image.
+        legend: What the colors mean.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Page:
     methods: Sequence[tuple[str, str]]
     cells: Mapping[tuple[str, str], Cell]
     truth: Sequence[Panel] = ()
+    legend: str = ""
 
 
 def draw(page: Page, path: Path) -> None:
@@ -91,6 +93,7 @@ def _header(sheet: Sheet, page: Page, left: float, heat: float) -> None:
     room = sheet.width - left - MARGIN
     sheet.text(left, MARGIN, page.title, 15, room, weight="bold")
     sheet.text(left, MARGIN + 0.33, page.subtitle, 8.5, room, color=FAINT)
+    sheet.text(left, MARGIN + 0.5, page.legend, 8.5, room, color=FAINT)
     y = MARGIN + HEAD
     for i, panel in enumerate([Panel("image", page.image), *page.truth]):
         x = left + i * (heat + 2 * GAP)

@@ -29,8 +29,8 @@ def page(found: Explanation) -> Page:
     target, probability = found.label(found.target), float(found.probabilities[found.target])
     return Page(
         title=f"{found.name} · {target} · p = {probability:.3f}",
-        subtitle=f"{found.subject.title}. Red speaks for {target!r}, blue against it; "
-        "yellow lines bound what was removed.",
+        subtitle=found.subject.title,
+        legend=f"Red speaks for {target!r}, blue against it; yellow lines bound what was removed.",
         image=_pixels(image),
         box=found.classifier.view_box(size),
         target=target,
