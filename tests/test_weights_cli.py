@@ -182,14 +182,14 @@ def test_the_lists_tell_what_is_here(run: Run, tmp_path: Path, monkeypatch: pyte
         if entry.weights:
             assert f"  {'':15} weights present: {places[entry.weights]}" in lines
     assert f"  {'':15} weights present: {places['places365']}" in lines
-    assert f"  {'resnet50':20} present  resnet50-11ad3fa6.pth" in lines
-    assert f"  {'resnet18':20} missing  resnet18-f37072fd.pth" in lines
+    assert f"  {'resnet50':31} present  resnet50-11ad3fa6.pth" in lines
+    assert f"  {'resnet18':31} missing  resnet18-f37072fd.pth" in lines
     for name in ("lama", "mae", "places365", "resnet50"):
         shutil.rmtree(places[name]) if places[name].is_dir() else places[name].unlink()
     lines = list(listing.lines(every=True))
     for name in ("lama", "mae", "places365"):
         assert f"  {'':15} weights missing: `infill weights fetch {name}`" in lines
-    assert f"  {'resnet50':20} missing  resnet50-11ad3fa6.pth" in lines
+    assert f"  {'resnet50':31} missing  resnet50-11ad3fa6.pth" in lines
 
 
 def test_a_terminal_sees_a_bar(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
