@@ -24,8 +24,8 @@ class PredictionDifference:
     the mean over all squares that cover it; the grid goes on until every pixel is covered, with squares that
     are cut off at the far edges.
 
-    The paper's removal is `infill.Marginal`. Where a filler leaves nothing to chance all fills are alike, and
-    one whose fill does not depend on the hole is asked and classified once, whatever ``samples`` says.
+    The paper's removal is `infill.Marginal`. A filler that leaves nothing to chance is asked once for each
+    patch, whatever ``samples`` says.
 
     Attributes:
         patch: Side of the patch in pixels.

@@ -57,8 +57,8 @@ class MaskedScore:
         seed: Seed of the generator that stochastic fillers draw from.
         progress: Told after every batch of a stream how many of how many holes are done. While one
             iterates over the score of several images, it is told of the holes of all of them.
-        samples: How many fills each hole gets from a filler that depends on the hole; the score is
-            their mean. More than one makes sense for stochastic fillers.
+        samples: How many fills each hole gets from a stochastic filler; the score is their mean. All others
+            are asked once.
         margin: How many pixels the image is larger, along each side's length, than what the classifier
             is shown of it; see `enlarged`.
 
@@ -237,8 +237,8 @@ class MaskedScore:
 
     @property
     def fills_per_hole(self) -> int:
-        """How many fills each hole gets: one, unless the filler depends on the hole."""
-        return self.samples if self.filler.per_hole else 1
+        """How many fills each hole gets: one, unless the filler draws them by chance."""
+        return self.samples if self.filler.stochastic else 1
 
     def generator(self) -> Generator:
         """Return a new generator made from ``seed``."""

@@ -38,6 +38,7 @@ class Telea:
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check(self.threshold, self.empty)
@@ -68,6 +69,7 @@ class NavierStokes:
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check(self.threshold, self.empty)
@@ -100,6 +102,7 @@ class Biharmonic:
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check(self.threshold, self.empty)

@@ -29,6 +29,7 @@ class Filler(Protocol):
             asked about, and the caller may compute it once per image.
         sees_hidden: Whether the fill may depend on the pixels under the hole. Only fillers
             whose definition needs it (blur, mean color of the whole image) say ``True``.
+        stochastic: Whether the fill depends on chance: if not, several samples of it are all alike.
     """
 
     @property
@@ -39,6 +40,11 @@ class Filler(Protocol):
     @property
     def sees_hidden(self) -> bool:
         """Whether the fill may depend on what the hole covers."""
+        ...
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether fills of the same hole differ."""
         ...
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:

@@ -51,6 +51,7 @@ class Marginal:
     context: int = 8
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.context >= 1, "context", "at least 1", self.context)

@@ -28,6 +28,7 @@ class Gray:
     color: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = False
     sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_color("color", self.color)
@@ -59,6 +60,7 @@ class Mean:
     window: int = 15
     per_hole: ClassVar[bool] = False
     sees_hidden: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_choices(self, kind=MeanKind)
@@ -104,6 +106,7 @@ class Noise:
     std: float = 0.2
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_choices(self, kind=NoiseKind)
@@ -148,6 +151,7 @@ class Blur:
     sigma: float = 10.0
     per_hole: ClassVar[bool] = False
     sees_hidden: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(0 < self.sigma < float("inf"), "sigma", "positive and finite", self.sigma)

@@ -21,7 +21,6 @@ class Entry:
         fixed: What makes the class the thing of this name; not to be set.
         quick: Settings that make it affordable on a small machine; the class's own are the paper's.
         smallest: What is set beside the quick ones where the smallest removal is asked for.
-        draws: Whether what it fills is drawn by chance, hole by hole.
         of_image: Whether it must be built anew for other images.
     """
 
@@ -31,7 +30,6 @@ class Entry:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     smallest: Mapping[str, Any] = field(default_factory=dict)
-    draws: bool = False
     of_image: bool = False
 
     @property

@@ -103,8 +103,7 @@ class Job:
         runner = Runner(self.classifier, self.progress, self.request.seed, self.request.trace)
         runs: dict[tuple[str, str], Run] = {}
         for name, filler in fillers.items():
-            samples = self.request.samples if registry.EVERY_FILLER[name].draws else 1
-            filled = replace(score, filler=filler, samples=samples)
+            filled = replace(score, filler=filler, samples=self.request.samples)
             for method, explainer in self.methods.items():
                 runs[name, method] = runner.run(method, explainer, name, filled)
         return Explanation(

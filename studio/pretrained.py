@@ -93,7 +93,6 @@ PRETRAINED: Mapping[str, Pretrained] = {
         "models.inpainters.diffusion:load",
         weights="sd",
         at_once=_AT_ONCE,
-        draws=True,
     ),
     "repaint": _learned(
         "an unconditional diffusion model",
@@ -102,7 +101,6 @@ PRETRAINED: Mapping[str, Pretrained] = {
         sought="an unconditional model of diffusers such as google/ddpm-celebahq-256, "
         "as --filler repaint:FOLDER or repaint:ID",
         at_once=_AT_ONCE,
-        draws=True,
     ),
 }
 

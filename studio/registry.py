@@ -143,16 +143,14 @@ FILLERS: Mapping[str, Entry] = {
     "mean-local": Entry(
         "infill:Mean", "mean color around each pixel", "Chang et al. 2019", {"kind": "local"}
     ),
-    "noise": Entry("infill:Noise", "uniform noise", "Agarwal & Nguyen 2020", {"kind": "uniform"}, draws=True),
+    "noise": Entry("infill:Noise", "uniform noise", "Agarwal & Nguyen 2020", {"kind": "uniform"}),
     "noise-gaussian": Entry(
-        "infill:Noise", "white noise around gray", "Du et al. 2018", {"kind": "gaussian"}, draws=True
+        "infill:Noise", "white noise around gray", "Du et al. 2018", {"kind": "gaussian"}
     ),
-    "noise-color": Entry(
-        "infill:Noise", "a random color and noise", "Chang et al. 2019", {"kind": "color"}, draws=True
-    ),
+    "noise-color": Entry("infill:Noise", "a random color and noise", "Chang et al. 2019", {"kind": "color"}),
     "blur": Entry("infill:Blur", "the image, blurred", "Fong & Vedaldi 2017"),
     "marginal": Entry(
-        "infill:Marginal", "sampled from what surroundings make likely", "Zintgraf et al. 2017", draws=True
+        "infill:Marginal", "sampled from what surroundings make likely", "Zintgraf et al. 2017"
     ),
     "telea": Entry("infill:Telea", "fast marching from the hole's rim", "Telea 2004"),
     "ns": Entry("infill:NavierStokes", "continue lines of equal brightness", "Bertalmio et al. 2001"),

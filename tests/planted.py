@@ -66,6 +66,7 @@ class Around:
 
     per_hole = True
     sees_hidden = False
+    stochastic = False
 
     def __call__(self, image: Tensor, hole: Tensor, generator: Generator | None = None) -> Tensor:
         left = ((1 - hole) * image).sum(dim=(2, 3), keepdim=True)
@@ -78,6 +79,7 @@ class Recorder:
 
     per_hole: bool = False
     sees_hidden: bool = False
+    stochastic: bool = False
     outside: float = 0.3
 
     def __post_init__(self):
@@ -96,6 +98,7 @@ class Counting:
     filler: object = field(default_factory=Around)
     per_hole: bool = True
     sees_hidden: bool = False
+    stochastic: bool = False
     asked: int = 0
     holes: list[Tensor] = field(default_factory=list)
 

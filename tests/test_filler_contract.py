@@ -181,6 +181,15 @@ def test_per_hole_says_whether_holes_matter(make, image, holes):
 
 
 @every_filler
+def test_stochastic_says_whether_chance_matters(make, image, holes):
+    filler = make(24, 32)
+    one, other = (filler(image, holes[:1], seeded(seed)) for seed in (1, 2))
+    assert torch.equal(one, other) == (not filler.stochastic)
+    if not filler.stochastic:
+        assert torch.equal(one, filler(image, holes[:1]))  # no generator is needed
+
+
+@every_filler
 def test_each_image_is_filled_from_itself(make, images, holes):
     """Three images with a hole each are three times one image with one hole."""
     filler, generator = make(24, 32), seeded()

@@ -114,6 +114,7 @@ class Trained:
 
     per_hole: bool
     sees_hidden: bool = False
+    stochastic: bool = False
 
     def __post_init__(self):
         self.color = nn.Parameter(torch.full((1, 3, 1, 1), 0.1))

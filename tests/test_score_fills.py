@@ -70,6 +70,7 @@ class Spoiler:
 
     per_hole: bool = True
     sees_hidden: bool = False
+    stochastic: bool = False
 
     def __call__(self, image: Tensor, hole: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return image.mul_(0.5).expand(len(hole), -1, -1, -1)
@@ -100,8 +101,9 @@ def test_the_score_is_the_mean_over_its_samples(image, holes, batch_size):
     torch.testing.assert_close(torch.cat([part[1] for part in streamed]), images[::5])
 
 
-def test_samples_of_a_fill_that_does_not_depend_on_the_hole_are_one(images, holes):
-    filler = Recorder()
+@pytest.mark.parametrize("per_hole", [True, False])
+def test_samples_of_a_filler_that_leaves_nothing_to_chance_are_one(per_hole, images, holes):
+    filler = Recorder(per_hole)
     score = MaskedScore(images, 0, Network(), filler, samples=7)
     assert score.fills_per_hole == 1
     assert torch.equal(score(holes), replace(score, samples=1)(holes))
@@ -109,11 +111,12 @@ def test_samples_of_a_fill_that_does_not_depend_on_the_hole_are_one(images, hole
     assert torch.equal(mean, score(holes))
     assert torch.equal(error, torch.zeros(3))
     assert score.perturbed(holes).shape == (3, 3, 24, 32)
-    assert filler.asked == [(3, 3), (3, 3)]
+    # Each call asks about its holes; without them, once for all calls of a score.
+    assert filler.asked == [(3, 3)] * (5 if per_hole else 2)
 
 
 def test_no_more_than_a_batch_of_samples_is_classified_at_once(image, holes):
-    filler, seen = Recorder(per_hole=True), []
+    filler, seen = Recorder(per_hole=True, stochastic=True), []
 
     def classifier(some: Tensor) -> Tensor:
         seen.append(len(some))
