@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from models import hub_cache
@@ -149,6 +150,11 @@ def normalization(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple
     normalized = settings.get("do_normalize")
     mean, std = (settings["image_mean"], settings["image_std"]) if normalized else ((0.0,) * 3, (1.0,) * 3)
     return tuple(value / scale for value in mean), tuple(value / scale for value in std)
+
+
+def in_bytes(image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
+    """Return an image in [0, 1] as image processors of any version take it."""
+    return (255 * image.cpu()).round().to(torch.uint8)
 
 
 def _library(place: str, kind: Kind) -> Any:

@@ -90,9 +90,8 @@ class InstanceSegmenter(nn.Module):
         return pixels[pixels.sum((1, 2)).argmax()]
 
     def _see(self, image: Float[Tensor, "3 h w"]) -> dict[str, Tensor]:
-        # Image processors count pixels up to 255.
         seen = self.processor(
-            images=255 * image.cpu(), return_tensors="pt", input_data_format="channels_first"
+            images=hugging_face.in_bytes(image), return_tensors="pt", input_data_format="channels_first"
         )
         if len(seen["pixel_values"]) != 1 or not torch.as_tensor(seen.get("pixel_mask", 1)).all():
             # The instances of padded images would be stretched.

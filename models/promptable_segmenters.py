@@ -91,9 +91,11 @@ class PromptableSegmenter(nn.Module):
         return silhouettes
 
     def _see(self, image: Float[Tensor, "3 h w"], **prompts: Any) -> Any:
-        # Image processors count pixels up to 255.
         return self.processor(
-            images=255 * image.cpu(), return_tensors="pt", input_data_format="channels_first", **prompts
+            images=hugging_face.in_bytes(image),
+            return_tensors="pt",
+            input_data_format="channels_first",
+            **prompts,
         )
 
 

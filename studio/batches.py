@@ -163,7 +163,7 @@ def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
 def generator(seed: int, number: int, use: Literal["hole", "fill"]) -> Generator:
     """The chance of one image's hole, or of its fill, whatever is read beside it."""
     source = np.random.SeedSequence(seed % 2**64, spawn_key=(number, ("hole", "fill").index(use)))
-    return torch.Generator().manual_seed(int(source.generate_state(1, np.uint64)[0] >> 1))
+    return torch.Generator().manual_seed(int(source.generate_state(1, np.uint64)[0]) >> 1)
 
 
 def _stacked(pictures: Sequence[Tensor | None], eye: ImageClassifier, channels: int = 3) -> Tensor:

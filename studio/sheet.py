@@ -48,7 +48,9 @@ class Sheet:
     def picture(self, x: float, y: float, width: float, height: float, image: ndarray) -> Axes:
         """Place an image; in a frame of another shape it is centered."""
         axes = self.axes(x, y, width, height)
-        axes.imshow(image, interpolation="nearest" if max(image.shape[:2]) < 64 else "auto", vmin=0, vmax=1)
+        axes.imshow(
+            image, interpolation="nearest" if max(image.shape[:2]) < 64 else "antialiased", vmin=0, vmax=1
+        )
         bare(axes)
         return axes
 

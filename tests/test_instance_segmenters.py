@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models import instance_segmenters
+from models import hugging_face, instance_segmenters
 from models.instance_segmenters import InstanceSegmenter
 from models.segmenters import load_segmenter
 
@@ -151,7 +151,7 @@ def theirs(folder: Path, image: Tensor) -> tuple[list[Tensor], list[int]]:
 
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     network = transformers.AutoModelForUniversalSegmentation.from_pretrained(folder).eval()
-    seen = processor(images=image * 255, return_tensors="pt")
+    seen = processor(images=hugging_face.in_bytes(image), return_tensors="pt")
     with torch.no_grad():
         answer = network(**{key: seen[key] for key in ("pixel_values", "pixel_mask") if key in seen})
     (found,) = processor.post_process_instance_segmentation(answer, target_sizes=[tuple(image.shape[1:])])

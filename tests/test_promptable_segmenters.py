@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models import promptable_segmenters
+from models import hugging_face, promptable_segmenters
 from models.promptable_segmenters import PromptableSegmenter
 from models.segmenters import load_segmenter
 
@@ -151,7 +151,7 @@ def theirs(kind: str, folder: Path, image: Tensor, **prompts: Any) -> Tensor:
     seer = transformers.AutoImageProcessor.from_pretrained(folder)
     processor = getattr(transformers, promptable_segmenters.TYPES[kind])(seer)
     network = transformers.AutoModelForMaskGeneration.from_pretrained(folder).eval()
-    seen = processor(images=image * 255, return_tensors="pt", **prompts)
+    seen = processor(images=hugging_face.in_bytes(image), return_tensors="pt", **prompts)
     sizes = [seen.pop(key) for key in ("original_sizes", "reshaped_input_sizes") if key in seen]
     with torch.no_grad():
         answer = network(**seen)
