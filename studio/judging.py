@@ -47,6 +47,11 @@ class Judging:
         """The names of the classes."""
         return self.view.labels
 
+    @property
+    def several(self) -> bool:
+        """Whether an image may be of several of the judge's classes."""
+        return self.judge_eye is not None and self.judge_eye.multi_label
+
 
 def judging(request: Request, data: Dataset, example: Example, device: torch.device) -> Judging:
     """Load the classifier and the judge.

@@ -12,6 +12,7 @@ import torch
 from infill.realism import SMALLEST_SIDE, Perceptual
 from models import store
 from studio import registry, version
+from studio.asked_regions import asked_regions
 from studio.batches import Labels, Reader, class_of
 from studio.choices import parse_settings
 from studio.datasets import Dataset, Example, open_dataset
@@ -19,13 +20,11 @@ from studio.filler_names import split_names
 from studio.job import chosen_device
 from studio.judging import Judging, judging
 from studio.measure import OF_CLASSES, OF_FEATURES, Measure
-from studio.regions import SEGMENTED, Regions, check_annotated, chosen
+from studio.regions import Regions, check_annotated
 from studio.settings import known
 
 if TYPE_CHECKING:
-    from models.segmenters import AnySegmenter
     from studio.realism import Request
-
 
 _BACKBONES = {"squeeze": "squeezenet1_1", "alex": "alexnet", "vgg": "vgg16"}
 _SEVERAL = "accuracy: how often the class has a probability of 0.5 or more; entropy: summed over all classes"
@@ -66,16 +65,12 @@ def setting(request: Request) -> Setting:
     Raises:
         ValueError: if something asked for is unknown, impossible or cannot be read.
     """
-    asked, said = split_names(request.fillers)
-    names = [name for name in asked if name not in ("real", "truth")]
-    for name in names:
-        known(name, [*registry.EVERY_FILLER, "real", "truth"], "filler")
-    settings = parse_settings((*said, *request.settings), names)
+    names, truth, settings = _fillers(request)
     device = chosen_device(request.device)
     data = open_dataset(request.data, request.limit)
-    regions = _regions(request, data, device)
+    regions = asked_regions(request, data, device)
     check_annotated(regions, data)
-    if "truth" in asked and not regions.uncovers(data):
+    if truth and not regions.uncovers(data):
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = _first(data)
     judges = judging(request, data, example, device)
@@ -84,84 +79,47 @@ def setting(request: Request) -> Setting:
     labels, notes = _labels(request.labels, data, example, judges)
     perceptual, blind = _perceptual(request.lpips, device)
     reader = Reader(data, regions, judges.view, judges.classifier, labels, request.seed)
-    of_lpips = ("lpips", "lpips_truth") if reader.true_background else ("lpips",)
-    missing = {
-        **dict.fromkeys((*OF_CLASSES, *OF_FEATURES) if judges.judge is None else (), judges.missing),
-        **dict.fromkeys(of_lpips if perceptual is None else (), blind),
-    }
-    several = judges.judge_eye is not None and judges.judge_eye.multi_label
-    if several:
-        missing["calibration"] = "an image may be of several of the judge's classes"
-        notes = [*notes, _SEVERAL]
-    side = judges.view.crop
-    if side < SMALLEST_SIDE:
-        missing["ms_ssim"] = f"needs sides of {SMALLEST_SIDE} px; the classifier's view has {side}"
+    missing = _missing(judges, reader, blind)
     told = _told(request, data, regions, judges, labels)
-    measure = Measure(
-        judges.judge, judges.judge_eye, "ms_ssim" not in missing, perceptual, reader.knows_truth
-    )
     return Setting(
         data=data,
         reader=reader,
-        measure=measure,
+        measure=Measure(
+            judges.judge, judges.judge_eye, "ms_ssim" not in missing, perceptual, reader.knows_truth
+        ),
         fillers={name: _depends(name, settings) for name in names},
         settings=settings,
         labels=judges.labels,
         missing=missing,
-        notes=[*data.notes, *notes],
-        identity={
-            **told,
-            "fingerprint": data.fingerprint(),
-            "weights": [_state(path) for path in (request.weights, request.judge_weights)],
-            "segmenter_weights": _state(request.segmenter_weights),
-            "missing": sorted(missing),
-            "versions": [version(), torch.__version__],
-        },
+        notes=[*data.notes, *notes, *([_SEVERAL] if judges.several else [])],
+        identity={**told, **_identity(request, data), "missing": sorted(missing)},
         told=told,
     )
 
 
-def _regions(request: Request, data: Dataset, device: torch.device) -> Regions:
-    kind, segmenter = chosen(request.holes, data, request.segmenter is not None), None
-    point = None if request.segmenter_point is None else _point(request.segmenter_point)
-    if request.segmenter is not None:
-        if kind not in SEGMENTED:
-            raise ValueError(f"--segmenter: only for --holes {' and '.join(SEGMENTED)}, got --holes {kind}")
-        from models.segmenters import load_segmenter
-
-        segmenter = load_segmenter(request.segmenter, request.segmenter_weights).to(device)
-        _check_asked(request, segmenter)
-        if segmenter.prompted and point is None and "boxes" not in data.offers:
-            point = (0.5, 0.5)
-    elif request.segmenter_weights or request.segmenter_class or point:
-        raise ValueError(
-            "--segmenter: expected a name beside --segmenter-weights, --segmenter-class and --segmenter-point"
-        )
-    return Regions(
-        kind, request.grow, request.side, segmenter=segmenter, wanted=request.segmenter_class, point=point
-    )
+def _fillers(request: Request) -> tuple[Sequence[str], bool, registry.Settings]:
+    """Return the fillers asked for, whether the truth is among them, and what is set of them."""
+    asked, said = split_names(request.fillers)
+    for name in asked:
+        known(name, [*registry.EVERY_FILLER, "real", "truth"], "filler")
+    names = [name for name in asked if name not in ("real", "truth")]
+    return names, "truth" in asked, parse_settings((*said, *request.settings), names)
 
 
-def _check_asked(request: Request, segmenter: AnySegmenter) -> None:
-    """Check that the segmenter can be asked for what it is asked for: a class, or a place."""
-    name, label = request.segmenter, request.segmenter_class
-    if segmenter.prompted and label is not None:
-        raise ValueError(f"--segmenter-class: {name} knows no classes; it takes --segmenter-point X,Y")
-    if not segmenter.prompted and request.segmenter_point is not None:
-        raise ValueError(f"--segmenter-point: {name} takes no point; it takes --segmenter-class C")
-    if label is not None:
-        known(label, segmenter.labels, "class of the segmenter")
-
-
-def _point(text: str) -> tuple[float, float]:
-    """Return the point that a text means, in fractions of the view's sides."""
-    try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError:
-        x = y = -1.0
-    if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise ValueError(f"--segmenter-point: expected X,Y with both from 0 to 1, got {text!r}")
-    return x, y
+def _missing(judges: Judging, reader: Reader, blind: str) -> dict[str, str]:
+    """Return the metrics that cannot be taken, with the reasons; ``blind`` is why LPIPS is not at hand."""
+    of_lpips = ("lpips", "lpips_truth") if reader.true_background else ("lpips",)
+    side = judges.view.crop
+    return {
+        **dict.fromkeys((*OF_CLASSES, *OF_FEATURES) if judges.judge is None else (), judges.missing),
+        **dict.fromkeys(of_lpips if blind else (), blind),
+        **({"calibration": "an image may be of several of the judge's classes"} if judges.several else {}),
+        **(
+            {"ms_ssim": f"needs sides of {SMALLEST_SIDE} px; the classifier's view has {side}"}
+            if side < SMALLEST_SIDE
+            else {}
+        ),
+    }
 
 
 def _first(data: Dataset) -> Example:
@@ -242,9 +200,28 @@ def _told(
     }
 
 
+def _identity(request: Request, data: Dataset) -> dict[str, Any]:
+    """Return what figures depend on beside the settings: files, and versions."""
+    named = (request.classifier, request.judge, request.segmenter)
+    return {
+        "fingerprint": data.fingerprint(),
+        "weights": [_state(path) for path in (request.weights, request.judge_weights)],
+        "segmenter_weights": _state(request.segmenter_weights),
+        "places": [_state(_place(name)) for name in named],
+        "versions": [version(), torch.__version__],
+    }
+
+
+def _place(name: str | None) -> Path | None:
+    """Return the file or folder in a name such as ``hf:FOLDER``."""
+    place = (name or "").partition(":")[2].partition("@")[0]
+    return Path(place).expanduser() if place else None
+
+
 def _state(path: Path | None) -> Sequence[Any]:
-    """What changes when a file does."""
+    """What changes when a file does, or a file in a folder."""
     if path is None or not path.exists():
         return [str(path)]
-    known = path.stat()
-    return [str(path.resolve()), known.st_size, known.st_mtime_ns]
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    known = [(str(file), file.stat()) for file in files if file.is_file()]
+    return [str(path.resolve()), *([name, stat.st_size, stat.st_mtime_ns] for name, stat in known)]

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from command import Run, refused, runner
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from infill.realism import backbone_file
 from models import scenes, store
@@ -285,6 +285,20 @@ def test_instances_are_the_object(run: Run, tmp_path: Path) -> None:
     assert found["object"]["area"] + found["background"]["area"] == pytest.approx(1, abs=1e-5)
     assert run(*asked, "--out", "largest").code == 0
     assert told("largest")["area"] != found["object"]["area"]
+
+
+def test_another_network_in_the_segmenters_folder_starts_anew(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    tiny_segmenters.saved("mask2former", tmp_path / "net")
+    areas = []
+    for scale in (1, 1, -3):
+        state = load_file("net/model.safetensors")
+        save_file(
+            {key: scale * value for key, value in state.items()}, "net/model.safetensors", {"format": "pt"}
+        )
+        assert run("data", "--filler", "gray", "--segmenter", "hf:net").code == 0
+        areas.append(told()["area"])
+    assert areas[0] == areas[1] != areas[2]
 
 
 def test_a_promptable_segmenter_is_shown_a_point(
