@@ -12,6 +12,9 @@ import click
 from studio.options import stoppable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.catalog import Weights
     from models.download import Progress
 
 
@@ -50,7 +53,7 @@ def fetch(names: tuple[str, ...]) -> None:
                 click.echo(f"{row.name}: already at {store.location(row.name)}; {store.verify(row.name)}")
                 continue
             with _bar(row.file) as progress:
-                found = store.fetch(row.name, progress)
+                found = _fetched(row, progress)
             click.echo(f"{row.name}: {found}; {store.verify(row.name)}")
 
 
@@ -90,6 +93,19 @@ def where(name: str | None) -> None:
     row = known(name)
     keeper = {"infill": "", "torch": ", kept by torch hub", "hub": ", kept by huggingface_hub"}[row.kept]
     click.echo(f"{store.location(name)} ({'here' if store.here(name) else 'missing'}{keeper})")
+
+
+def _fetched(row: Weights, progress: Progress | None) -> Path:
+    from models import store
+
+    try:
+        return store.fetch(row.name, progress)
+    except ValueError as error:
+        if row.kept == "hub":
+            ways = f"with `hf download {row.file} --local-dir FOLDER`, and give FOLDER for its name"
+        else:
+            ways = f"and put it to {store.location(row.name)}"
+        raise ValueError(f"{error}; or get it elsewhere {ways}") from error
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def test_nothing_here_is_said(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("fetch", "three"), "cannot fetch three.pt"),
+        (("fetch", "three"), "or get it elsewhere and put it to "),
         (("fetch", "one", "tow"), "unknown name 'tow'; did you mean 'two'?"),
         (("verify", "one"), "one.pt is not here; get it from file://"),
         (("where", "nothing"), "unknown name 'nothing'; known: one, two, three, four, and torchvision's"),
