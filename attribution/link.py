@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -19,6 +20,9 @@ Scores: TypeAlias = Float[Tensor, " n"]
 Link: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """``(logits "n k", target "n") -> "n"``."""
 
+Pool: TypeAlias = Callable[[Tensor], Tensor]
+"""What becomes of the scores of the ``m`` fills of each hole: ``"n m" -> "n"``."""
+
 
 def probability(logits: Logits, target: Targets) -> Scores:
     """The target's softmax probability, in [0, 1]."""
@@ -28,6 +32,18 @@ def probability(logits: Logits, target: Targets) -> Scores:
 def sigmoid(logits: Logits, target: Targets) -> Scores:
     """The target's sigmoid probability, in [0, 1], for classifiers with several labels per image."""
     return logits.gather(1, target[:, None]).squeeze(1).sigmoid()
+
+
+def mean_of_fills(scores: Float[Tensor, "n m"]) -> Scores:
+    """The mean score of each hole's fills."""
+    return scores.mean(dim=1)
+
+
+def pooled_odds(odds: Float[Tensor, "n m"]) -> Scores:
+    """The log-odds of the mean probability of each hole's fills, of the log-odds of each."""
+    if odds.shape[1] == 1:
+        return odds[:, 0]
+    return F.logsigmoid(odds).logsumexp(dim=1) - F.logsigmoid(-odds).logsumexp(dim=1)
 
 
 def logit(logits: Logits, target: Targets) -> Scores:

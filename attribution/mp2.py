@@ -1,7 +1,7 @@
 """MP2: cells are removed two by two, those first that the score depends on most (Agarwal & Nguyen 2020)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -102,7 +102,7 @@ class MP2:
         require_cells(self.cells, size)
         odds, back = in_log_odds(score)
         if self.slope == "logit":
-            odds = replace(odds, link=partial(_by_logit, odds.link))
+            odds = odds.relinked(partial(_by_logit, odds.link), odds.pool)
         stop = score.chance if self.chance is None else torch.full_like(score.chance, self.chance)
         shown = partial(upsampled, size=size, how=self.upsampling)
 
@@ -121,7 +121,7 @@ class MP2:
             steps=self._steps,
             curves=("removed", "blended")[: self._looks],
             limits=None,
-            done=lambda grades, sight: _done(grades, back(sight.seen[0].scores), stop[sight.rows]),
+            done=lambda grades, sight: _done(grades, sight.seen[0].scores, stop[sight.rows]),
             refine=(lambda grades, sight: _pruned(grades, sight, hole, back, stop)) if self.prune else None,
             score=odds,
             told=back,

@@ -7,7 +7,7 @@ and leaves out the images that are done. Nothing that happens to one image depen
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attribution.explainer import Explainer
-from attribution.link import log_odds, logit, probability, sigmoid
+from attribution.link import log_odds, logit, pooled_odds, probability, sigmoid
 from attribution.outcome import Outcome, joined, judged
 from attribution.score import MaskedScore
 from attribution.sight import Sight
@@ -145,9 +145,10 @@ def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, C
 
     Log-odds rise and fall with the probability, but neither they nor their slopes are ever rounded to zero.
     """
-    links = {probability: log_odds, sigmoid: logit}
-    if wanted and score.link in links:
-        return replace(score, link=links[score.link]), torch.sigmoid
+    if wanted and score.link is probability:
+        return score.relinked(log_odds, pooled_odds), torch.sigmoid
+    if wanted and score.link is sigmoid:
+        return score.relinked(logit, pooled_odds), torch.sigmoid
     return score, torch.clone
 
 
@@ -156,7 +157,7 @@ class _Loop:
 
     def __init__(self, score: MaskedScore, problem: Problem, refresh: int) -> None:
         self.score, self.problem = score, problem
-        self.sight = Sight(problem.score or score, refresh)
+        self.sight = Sight(problem.score or score, refresh, problem.told)
         self.parameters = problem.start.detach().clone()
         self.active = self.sight.rows
         self.steps = torch.zeros_like(self.active)
@@ -191,7 +192,7 @@ class _Loop:
     def _note(self, number: int, rows: Tensor) -> None:
         self.steps[rows] = number + 1
         for name, seen in zip(self.problem.curves, self.sight.seen, strict=True):
-            self.curves[name][rows, number] = self.problem.told(seen.scores)
+            self.curves[name][rows, number] = seen.scores
 
     def _finished(self, leaf: Tensor, rows: Tensor) -> Tensor:
         """Take out images that are done, and return which ones must not move in this step."""
@@ -224,7 +225,7 @@ class _Loop:
             fill = self.sight.score.fills(seen.hole[::each], rows)
         else:
             fill = seen.fill[:: len(seen.fill) // len(rows)]
-        return Step(number, rows + first, seen.hole[::each], fill, self.problem.told(seen.scores))
+        return Step(number, rows + first, seen.hole[::each], fill, seen.scores)
 
     def outcome(self) -> Outcome:
         """Return what was found."""

@@ -30,7 +30,8 @@ class PredictionDifference:
     Attributes:
         patch: Side of the patch in pixels.
         stride: Step of the grid in pixels.
-        samples: How many fills of each patch the probability is averaged over.
+        samples: How many fills of each patch the probability is averaged over, unless the score asks for
+            several itself.
         instances: N, the number of images that the classifier was trained on; by default ImageNet's.
 
     Raises:
@@ -74,7 +75,8 @@ class PredictionDifference:
         """
         name = getattr(score.link, "__name__", score.link)
         require(score.link in (probability, sigmoid), "link", "probability or sigmoid", name)
-        score, holes = replace(score, samples=self.samples), self.holes(score)
+        samples = self.samples if score.samples == 1 else score.samples
+        score, holes = replace(score, samples=samples), self.holes(score)
         total = score.image.new_zeros(2, len(score), *holes.size)
         cover = torch.zeros_like(total[0, 0])
         for i, one in enumerate(score):

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from attribution.inputs import checked_hole, checked_image, checked_rows, checked_target
-from attribution.link import Link, probability
+from attribution.link import Link, Pool, mean_of_fills, probability
 from attribution.looks import Looks
 from attribution.precision import Classifier, Precision, Prepared, prepare
 from attribution.removal import Removal, constant
@@ -61,6 +61,7 @@ class MaskedScore:
             are asked once.
         margin: How many pixels the image is larger, along each side's length, than what the classifier
             is shown of it; see `enlarged`.
+        pool: What becomes of the scores of a hole's fills; by default their mean.
 
     Raises:
         ValueError: If the image, target, batch size, precision, classifier, samples or margin is unusable.
@@ -77,6 +78,7 @@ class MaskedScore:
     progress: Progress = _silent
     samples: int = 1
     margin: int = 0
+    pool: Pool = mean_of_fills
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
@@ -139,7 +141,7 @@ class MaskedScore:
             ValueError: If shapes do not fit, a shift leaves the margin, the filler changes the image in
                 place, the target is no class of the classifier, or a score is not finite.
         """
-        return self._each(hole, index, generator, fill, shift).mean(dim=1)
+        return self.pool(self._each(hole, index, generator, fill, shift))
 
     def spread(
         self,
@@ -207,12 +209,16 @@ class MaskedScore:
         generator, times, done = self.generator(), self.fills_per_hole, 0
         for chunk in chunks:
             for hole in torch.split(chunk, max(1, self.batch_size // times)):
-                found = [self._removal.look(looks) for looks in self._batches(hole, None, generator)]
-                images = torch.cat([part[0] for part in found]) if len(found) > 1 else found[0][0]
-                scores = torch.cat([part[2] for part in found]).view(len(hole), times).mean(dim=1)
+                shown, found, count = [], [], 0
+                for looks in self._batches(hole, None, generator):
+                    images, _, part = self._removal.look(looks)
+                    shown.append(images[-count % times :: times])
+                    found.append(part)
+                    count += len(images)
+                scores = self.pool(torch.cat(found).view(len(hole), times))
                 done += len(scores)
                 self.progress(done, total)
-                yield hole, images[::times], scores
+                yield hole, torch.cat(shown) if len(shown) > 1 else shown[0], scores
 
     @cached_property
     def clean_logits(self) -> Float[Tensor, "b k"]:
@@ -262,7 +268,18 @@ class MaskedScore:
         size = [side + margin for side in self.image.shape[2:]]
         with constant():
             image = F.interpolate(self.image, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
-        return replace(self, image=image, margin=self.margin + margin)
+            larger = replace(self, image=image, margin=self.margin + margin)
+            if getattr(self.filler, "of_image", False):  # then it cannot fill a larger one
+                fill = F.interpolate(self._removal.fill, size=size, mode="bilinear", align_corners=False)
+                larger._removal.__dict__["fill"] = fill.clamp(0, 1)
+        return larger
+
+    def relinked(self, link: Link, pool: Pool) -> "MaskedScore":
+        """Return the score that another link reads off; what has been filled for it is shared."""
+        other = replace(self, link=link, pool=pool)
+        if not self.filler.per_hole:
+            other._removal.__dict__["fill"] = self._removal.fill
+        return other
 
     @cached_property
     def _removal(self) -> Removal:

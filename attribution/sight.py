@@ -1,5 +1,6 @@
 """What an optimizing method sees of the score: fills that last some steps, and calls that are counted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -21,7 +22,7 @@ class Seen:
     Attributes:
         hole: The holes of the images at work, of each equally many.
         fill: What was put into them, of each hole equally many; ``None`` if it does not depend on the hole.
-        scores: The mean score of each image.
+        scores: The mean score of each image, in the units of the images' own.
     """
 
     hole: Float[Tensor, "m 1 h w"]
@@ -43,9 +44,12 @@ class Sight:
         score: Of a group of images.
         refresh: After how many steps the fills of a hole are made anew. In between, what is newly removed
             shows the outlook.
+        told: Brings scores into the units of the images' own.
     """
 
-    def __init__(self, score: MaskedScore, refresh: int = 1) -> None:
+    def __init__(
+        self, score: MaskedScore, refresh: int = 1, told: Callable[[Tensor], Tensor] = torch.clone
+    ) -> None:
         self.score = score
         self.per_hole = score.filler.per_hole
         self.threshold = float(getattr(score.filler, "threshold", 0.5))
@@ -53,7 +57,7 @@ class Sight:
         self.due = torch.ones_like(self.rows, dtype=torch.bool)
         self.seen: list[Seen] = []
         self.looked, self.asked = torch.zeros(len(score)).long(), torch.zeros(len(score)).long()
-        self._refresh = refresh
+        self._refresh, self._told = refresh, told
         self._age = torch.full_like(self.rows, refresh)
         # One generator an image: what an image gets does not depend on those beside it.
         self._chance = [score.generator() for _ in range(len(score))]
@@ -92,7 +96,8 @@ class Sight:
         fill = self._fill(asked, rows, each) if self.per_hole else None
         scores = self.score(hole, rows, fill=fill, shift=shift)
         self.looked[self.rows.cpu()] += each * self.score.fills_per_hole
-        self.seen.append(Seen(hole.detach(), fill, scores.detach().view(-1, each).mean(dim=1)))
+        told = self._told(scores.detach()).view(-1, each).mean(dim=1)
+        self.seen.append(Seen(hole.detach(), fill, told))
         return scores
 
     def _fill(self, hole: Tensor, rows: Tensor, each: int) -> Fill:

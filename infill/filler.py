@@ -30,6 +30,9 @@ class Filler(Protocol):
         sees_hidden: Whether the fill may depend on the pixels under the hole. Only fillers
             whose definition needs it (blur, mean color of the whole image) say ``True``.
         stochastic: Whether the fill depends on chance: if not, several samples of it are all alike.
+
+    One that knows the pixels of certain images, and can fill no others (nor these in another size), says so
+    with a further attribute, ``of_image``.
     """
 
     @property

@@ -69,6 +69,11 @@ class Mean:
         rule = "given with kind 'segment', and with no other"
         require(given == (self.kind == "segment"), "segments", rule, "segments" if given else None)
 
+    @property
+    def of_image(self) -> bool:
+        """Whether it knows the segments of certain images, and can fill no others."""
+        return self.segments is not None
+
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Average the image, once per image.
 

@@ -80,14 +80,14 @@ OPTIMIZING: Mapping[str, Entry] = {
     ),
     "mp2": Entry(
         "attribution:MP2",
-        "remove cells two by two until the class is gone",
+        "remove the cells that lower the score most, two by two, until the class is gone",
         "Agarwal & Nguyen 2020",
         quick={"graded": True},
         smallest={"prune": True, "slope": "logit", "blend": 0.25},
     ),
     "mp2-norm": Entry(
         "attribution:MP2",
-        "mp2 by the size of the derivative, whatever its sign",
+        "mp2 in the paper's words: by the size of the derivative, whatever its sign",
         "Agarwal & Nguyen 2020",
         {"rank": "norm"},
         quick={"graded": True},

@@ -12,7 +12,7 @@ from skimage.segmentation import slic
 from attribution import Lime, MaskedScore, logit
 from attribution.holes import SegmentHoles
 from attribution.lime import cosine_distance, ridge
-from infill import Gray, Mean
+from infill import Gray, Mean, Noise
 
 COLOR = (0.2, 0.5, 0.7)
 BLOCKS = torch.arange(12).reshape(3, 4).repeat_interleave(8, 0).repeat_interleave(8, 1)
@@ -161,3 +161,10 @@ def test_one_segment_is_enough(image):
 def test_impossible_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         Lime(**change)
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_distances_of_several_fills_are_those_of_the_first(image, samples):
+    score = MaskedScore(image, 1, Network(), Noise(), samples=samples, batch_size=7)
+    explainer = Lime(samples=20, segmentation=BLOCKS, distance="l2")
+    assert torch.isfinite(explainer(score)).all()

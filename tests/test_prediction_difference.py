@@ -124,6 +124,13 @@ def test_samples_of_the_surroundings_find_a_planted_square():
     assert spread[0, 20:28, 30:38].mean() > 10 * spread[0, :, :15].mean()
 
 
+def test_a_score_with_samples_of_its_own_has_them(image):
+    score = MaskedScore(image, 0, Network(), Noise(), samples=5)
+    asked = PredictionDifference(12, 12, samples=3)(score)
+    assert torch.equal(asked, PredictionDifference(12, 12, samples=5)(replace(score, samples=1)))
+    assert not torch.equal(asked, PredictionDifference(12, 12, samples=3)(replace(score, samples=1)))
+
+
 @pytest.mark.parametrize("link", [logit, log_odds])
 def test_only_probabilities_have_odds(image, link):
     with pytest.raises(ValueError, match=rf"link must be probability or sigmoid, got '{link.__name__}'"):

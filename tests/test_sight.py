@@ -7,10 +7,24 @@ import torch
 from planted import BLACK, Around, BrightSquare, Counting, Network, likeliest, scored, square_image
 from torch import Generator, Tensor
 
-from attribution import DSSR, MP2, SDR, SSR, ExtremalPerturbation, MaskedScore, MeaningfulPerturbation
+from attribution import (
+    DSSR,
+    MP2,
+    SDR,
+    SSR,
+    ExtremalPerturbation,
+    Fido,
+    MaskedScore,
+    MeaningfulPerturbation,
+    probability,
+    sigmoid,
+)
+from attribution.optimize import in_log_odds
 from attribution.outcome import joined
 from attribution.sight import Sight, chessboard
-from infill import Blur, Noise, Telea, composite
+from infill import Blur, Mean, Noise, Telea, composite
+
+FIDO = Fido(cells=4, steps=3, samples=2)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +175,42 @@ def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
     several = MP2(4).optimize(replace(score, samples=4))
     assert (several.left_error > 0).all()
     assert several.counterfactual.shape == images.shape
+
+
+@pytest.mark.parametrize("each", [1, 2])
+@pytest.mark.parametrize("samples", [1, 6])
+@pytest.mark.parametrize("link", [probability, sigmoid])
+def test_steps_are_told_the_mean_probability_of_all_that_they_look_at(images, each, samples, link):
+    score = scored(images, Noise("color"), samples=samples, link=link)
+    followed, back = in_log_odds(score)
+    sight = Sight(followed, told=back)
+    holes = torch.rand(3 * each, 1, 24, 32, generator=torch.Generator().manual_seed(0)).round()
+    odds, rows = sight(holes), torch.arange(3).repeat_interleave(each)
+    expected = score(holes, rows, fill=sight.seen[0].fill)
+    torch.testing.assert_close(back(odds), expected, rtol=1e-4, atol=1e-6)
+    told = sight.seen[0].scores
+    torch.testing.assert_close(told, expected.view(3, each).mean(dim=1), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [MP2(4), FIDO, ExtremalPerturbation(0.2, step=4, sigma=8.0, steps=2)])
+def test_links_of_ones_own_are_followed(image, method):
+    @dataclass
+    class Link:  # not hashable
+        def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+            return probability(logits, target)
+
+    score = scored(image, link=Link())
+    assert torch.isfinite(method.optimize(score).heatmap).all()
+
+
+@pytest.mark.parametrize("method", [MP2(4), FIDO, MeaningfulPerturbation(8, steps=2)])
+def test_what_a_filler_knows_of_an_images_own_pixels_is_not_asked_of_others(images, method):
+    """Segments are of the image's size, and one map for each image: neither jitter nor batches may matter."""
+    segments = torch.stack([torch.arange(32).expand(24, -1) // width for width in (3, 5, 8)])
+    score = scored(images, Mean("segment", segments=segments))
+    together = method.optimize(score)
+    alone = method.optimize(replace(score, batch_size=1))
+    torch.testing.assert_close(alone.heatmap, together.heatmap, rtol=0, atol=1e-4)
 
 
 def test_what_is_kept_and_what_is_left_of_nothing(image):

@@ -73,7 +73,9 @@ def load(
 
     Args:
         place: The folder of the model, or its id on the hub.
-        steps: How many steps the way back from noise has, T in the paper.
+        steps: How many steps the way back from noise has, T in the paper. It begins at step
+            ``(steps - 1) * (trained // steps)`` of those of training, which should be near their end: take
+            many that divide them.
         jump: By how many steps to go forth again at a time, j in the paper.
         resamples: How many times to go each stretch of the way back, r in the paper.
         eta: How much noise a step back adds: 1 as DDPM does (Ho et al. 2020), 0 none (Song et al. 2021).
