@@ -27,17 +27,21 @@ class Judge:
 
     Attributes:
         classifier: Maps [0, 1] images to logits.
-        head: The layer whose input are the features; a part of the classifier.
+        head: The layer whose input are the features; a part of the classifier. ``None``: it tells none.
     """
 
     classifier: Callable[[Tensor], Tensor]
-    head: nn.Module
+    head: nn.Module | None
 
-    def __call__(self, images: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
+    def __call__(
+        self, images: Float[Tensor, "n c h w"]
+    ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"] | None]:
         """Return logits and features, in float32.
 
         Maps of features are averaged over all places, as networks do whose last layer is a convolution.
         """
+        if self.head is None:
+            return self.classifier(images).float(), None
         seen: list[Tensor] = []
         hook = self.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         try:
@@ -68,6 +72,7 @@ def judge(
             raise ValueError("network must call a linear or convolutional layer for its features, got none")
         made = Judge(classifier, head)
         features = made(example)[1]
+    assert features is not None
     if features.ndim != 2 or len(features) != len(example):
         raise ValueError(f"features must be of shape n d before the last layer, got {tuple(features.shape)}")
     return made

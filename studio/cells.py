@@ -61,11 +61,13 @@ class Cell:
 
     Attributes:
         samples: Composites that were looked at. If there is a course, the counterfactual it led to.
+        signed: Whether values speak for the target above 0 and against it below.
     """
 
     heatmap: Float[ndarray, "h w"]
     samples: Sequence[Sample]
     course: Course | None = None
+    signed: bool = False
 
 
 def draw_shown(sheet: Sheet, cell: Cell, corner: tuple[float, float], target: str) -> None:

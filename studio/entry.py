@@ -22,6 +22,7 @@ class Entry:
         quick: Settings that make it affordable on a small machine; the class's own are the paper's.
         smallest: What is set beside the quick ones where the smallest removal is asked for.
         of_image: Whether it must be built anew for other images.
+        signed: Whether its heatmap speaks for the target above 0 and against it below.
     """
 
     place: str
@@ -31,6 +32,7 @@ class Entry:
     quick: Mapping[str, Any] = field(default_factory=dict)
     smallest: Mapping[str, Any] = field(default_factory=dict)
     of_image: bool = False
+    signed: bool = False
 
     @property
     def hidden(self) -> Collection[str]:

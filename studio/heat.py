@@ -14,17 +14,20 @@ if TYPE_CHECKING:
 _NOISE = 1e-6
 
 
-def mapping(heatmap: Float[ndarray, "h w"], seen: Bool[ndarray, "h w"]) -> ScalarMappable:
+def mapping(
+    heatmap: Float[ndarray, "h w"], seen: Bool[ndarray, "h w"], signed: bool = False
+) -> ScalarMappable:
     """Return the colors of the values that are seen: red above white, blue below, equally far.
 
-    White is 0 where a map has both signs. A map that stays away from 0 (RISE: expected scores) is shown
-    around its mean; its color bar says so. What is smaller than rounding errors stays white.
+    White is 0 where a map has both signs, or is ``signed``: then its values speak for or against the target.
+    Another map that stays away from 0 (RISE: expected scores) is shown around its mean; its color bar says
+    so. What is smaller than rounding errors stays white.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     values = heatmap[seen] if seen.any() else np.zeros(1)
-    center = 0.0 if values.min() <= 0 <= values.max() else float(values.mean())
+    center = 0.0 if signed or values.min() <= 0 <= values.max() else float(values.mean())
     reach = float(np.abs(values - center).max())
     reach = reach if reach > _NOISE else 1.0
     return ScalarMappable(Normalize(center - reach, center + reach), "RdBu_r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ class Judging:
         judge: Says what is in the composites, and its features of them.
         judge_eye: The judge's own view.
         missing: Why there is no classifier.
+        featureless: Why the judge tells no features, if it does not.
     """
 
     view: ImageClassifier
@@ -41,6 +43,7 @@ class Judging:
     judge: Judge | None = None
     judge_eye: ImageClassifier | None = None
     missing: str = ""
+    featureless: str = ""
 
     @property
     def labels(self) -> Sequence[str]:
@@ -51,6 +54,19 @@ class Judging:
     def several(self) -> bool:
         """Whether an image may be of several of the judge's classes."""
         return self.judge_eye is not None and self.judge_eye.multi_label
+
+
+def fingerprint(classifier: ImageClassifier) -> str:
+    """Return a digest of what a classifier sees, knows and calls its classes."""
+    eye = (classifier.labels, classifier.crop, classifier.resize, classifier.interpolation)
+    digest = hashlib.sha256(repr((*eye, classifier.multi_label)).encode())
+    tensors = {"mean": classifier.mean, "std": classifier.std, **classifier.network.state_dict()}
+    for name, tensor in tensors.items():
+        digest.update(name.encode())
+        if isinstance(tensor, Tensor):
+            raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+            digest.update(memoryview(raw.numpy()))  # type: ignore[arg-type]
+    return digest.hexdigest()
 
 
 def judging(request: Request, data: Dataset, example: Example, device: torch.device) -> Judging:
@@ -77,12 +93,18 @@ def judging(request: Request, data: Dataset, example: Example, device: torch.dev
     judge_eye, asked_about = _judge(request, view, classifier, image)
     network = asked_about.network
     assert isinstance(network, nn.Module)
+    featureless = ""
+    try:
+        judged = judge(asked_about, network, judge_eye.view(image[0])[None])
+    except ValueError as error:  # programs and plain functions need not have layers
+        judged, featureless = Judge(asked_about, None), f"the judge tells no features: {error}"
     return Judging(
         view=view,
         name=name,
         classifier=classifier,
-        judge=judge(asked_about, network, judge_eye.view(image[0])[None]),
+        judge=judged,
         judge_eye=judge_eye,
+        featureless=featureless,
     )
 
 

@@ -109,8 +109,9 @@ class Measure:
             "accuracy": right.float(),
             "probability": probability,
             "entropy": realism.entropy(logits, several),
-            "features": features,
         }
+        if features is not None:
+            found["features"] = features
         if not several:
             found["confidence"] = realism.target_probability(logits, label).clamp(0, 1)
         return _arrays(found)
@@ -147,7 +148,7 @@ class Prepared:
         """What the judge sees in the true images: what composites should look like to it."""
         assert self.batch.truth is not None
         judged = self.measure.judged(self.batch.truth, self.batch.targets)
-        return {"features": judged["features"]} if judged else {}
+        return {"features": judged["features"]} if "features" in judged else {}
 
 
 def _arrays(found: Mapping[str, Tensor]) -> dict[str, ndarray]:

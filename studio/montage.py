@@ -15,7 +15,7 @@ from attribution.optimize import OptimizingExplainer
 from studio.cells import Cell, Course
 from studio.explanation import Explanation, Run, Search
 from studio.figures import Page, Panel
-from studio.registry import EVERY_FILLER
+from studio.registry import EVERY_FILLER, METHODS
 from studio.wording import brief, percent
 
 SHOWN_SIDE = 640
@@ -38,8 +38,13 @@ def page(found: Explanation) -> Page:
         fillers=[(name, filler_brief(found, name)) for name in found.fillers],
         methods=[(name, _column(found, name, method)) for name, method in found.methods.items()],
         cells={
-            names: Cell(found.classifier.to_input(run.heatmap, size).numpy(), run.samples, _course(run))
-            for names, run in found.runs.items()
+            (filler, name): Cell(
+                found.classifier.to_input(run.heatmap, size).numpy(),
+                run.samples,
+                _course(run),
+                METHODS[name].signed,
+            )
+            for (filler, name), run in found.runs.items()
         },
         truth=_truth(found),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from studio.choices import parse_settings
 from studio.datasets import Dataset, Example, open_dataset
 from studio.filler_names import split_names
 from studio.job import chosen_device
-from studio.judging import Judging, judging
+from studio.judging import Judging, fingerprint, judging
 from studio.measure import OF_CLASSES, OF_FEATURES, Measure
 from studio.regions import Regions, check_annotated
 from studio.settings import known
@@ -77,7 +78,7 @@ def setting(request: Request) -> Setting:
     regions = replace(regions, view_box=judges.view.view_box)
     regions.check_view(judges.view.crop)
     labels, notes = _labels(request.labels, data, example, judges)
-    perceptual, blind = _perceptual(request.lpips, device)
+    perceptual, blind = _perceptual(request.lpips, judges.view.crop, device)
     reader = Reader(data, regions, judges.view, judges.classifier, labels, request.seed)
     missing = _missing(judges, reader, blind)
     told = _told(request, data, regions, judges, labels)
@@ -92,7 +93,7 @@ def setting(request: Request) -> Setting:
         labels=judges.labels,
         missing=missing,
         notes=[*data.notes, *notes, *([_SEVERAL] if judges.several else [])],
-        identity={**told, **_identity(request, data), "missing": sorted(missing)},
+        identity={**told, **_identity(request, data, judges), "missing": sorted(missing)},
         told=told,
     )
 
@@ -112,6 +113,7 @@ def _missing(judges: Judging, reader: Reader, blind: str) -> dict[str, str]:
     side = judges.view.crop
     return {
         **dict.fromkeys((*OF_CLASSES, *OF_FEATURES) if judges.judge is None else (), judges.missing),
+        **dict.fromkeys(OF_FEATURES if judges.featureless else (), judges.featureless),
         **dict.fromkeys(of_lpips if blind else (), blind),
         **({"calibration": "an image may be of several of the judge's classes"} if judges.several else {}),
         **(
@@ -151,7 +153,7 @@ def _labels(
     return "data", ()
 
 
-def _perceptual(net: Any, device: torch.device) -> tuple[Perceptual | None, str]:
+def _perceptual(net: Any, side: int, device: torch.device) -> tuple[Perceptual | None, str]:
     """Return LPIPS, or why it cannot be had; its backbone is one of torchvision's networks."""
     backbone = _BACKBONES[net]
     try:
@@ -161,9 +163,14 @@ def _perceptual(net: Any, device: torch.device) -> tuple[Perceptual | None, str]
         ways = f"run `infill weights fetch {backbone}` where there is a network"
         return None, f"LPIPS needs its backbone's weights: {error}; {ways}"
     try:
-        return Perceptual(net).to(device), ""
+        perceptual = Perceptual(net).to(device)
     except ValueError as error:
         return None, str(error)
+    try:
+        perceptual.features(torch.zeros(1, 3, side, side, device=device))
+    except RuntimeError:
+        return None, f"needs larger sides than the {side} px of the classifier's view"
+    return perceptual, ""
 
 
 def _depends(name: str, settings: registry.Settings) -> Mapping[str, Any]:
@@ -200,16 +207,24 @@ def _told(
     }
 
 
-def _identity(request: Request, data: Dataset) -> dict[str, Any]:
+def _identity(request: Request, data: Dataset, judges: Judging) -> dict[str, Any]:
     """Return what figures depend on beside the settings: files, and versions."""
-    named = (request.classifier, request.judge, request.segmenter)
+    eyes = [judges.view, *([judges.judge_eye] if judges.judge_eye is not None else [])]
     return {
         "fingerprint": data.fingerprint(),
-        "weights": [_state(path) for path in (request.weights, request.judge_weights)],
+        "classifiers": [fingerprint(eye) for eye in eyes],
+        "code": [_state(_code(name)) for name in (request.classifier, request.judge)],
         "segmenter_weights": _state(request.segmenter_weights),
-        "places": [_state(_place(name)) for name in named],
+        "segmenter": _state(_place(request.segmenter)),
         "versions": [version(), torch.__version__],
     }
+
+
+def _code(name: str | None) -> Path | None:
+    """Return the file of the module in ``python:MODULE:FUNCTION``."""
+    kind, _, rest = (name or "").partition(":")
+    found = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
+    return Path(found.origin) if found and found.origin else None
 
 
 def _place(name: str | None) -> Path | None:

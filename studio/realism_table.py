@@ -167,8 +167,10 @@ def _of_features(records: Records, seed: int, missing: dict[str, str]) -> dict[s
     count = len(records.numbers)
     least = {"frechet": 2, "kernel": 2, "two_sample": 2 * _FOLDS}
     for name in OF_FEATURES:
-        if count < least[name]:
+        if name not in missing and count < least[name]:
             missing[name] = f"needs at least {least[name]} images, got {count}"
+    if missing.keys() >= set(OF_FEATURES):
+        return {}
     found: dict[str, dict[str, Estimate]] = {}
     with TemporaryDirectory() as scratch:
         real = records.features(records.reference, Path(scratch))

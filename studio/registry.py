@@ -42,12 +42,14 @@ SAMPLING: Mapping[str, Entry] = {
         "slide a patch over the image",
         "Zeiler & Fergus 2014",
         quick={"stride": 8},
+        signed=True,
     ),
     "lime": Entry(
         "attribution:Lime",
         "switch superpixels off, fit a linear model",
         "Ribeiro et al. 2016",
         quick={"samples": 500},
+        signed=True,
     ),
     "rise": Entry(
         "attribution:Rise",
@@ -60,6 +62,7 @@ SAMPLING: Mapping[str, Entry] = {
         "slide a patch, weigh the evidence in bits",
         "Zintgraf et al. 2017",
         quick={"patch": 29, "stride": 16, "samples": 4},
+        signed=True,
     ),
 }
 """Methods that score holes which are known beforehand."""

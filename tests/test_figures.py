@@ -232,3 +232,16 @@ def test_texts_are_shortened_to_their_room() -> None:
     assert 10 < len(cut) < 30
     assert len(shortened(LONG, 1.0, 7, bold=True)) < len(cut)
     assert len(shortened(LONG, 2.0, 7)) > len(cut)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.11, -0.01), (0.01, 0.11), (-0.1, 0.2)])
+def test_what_speaks_against_is_never_red(low, high):
+    """White is 0 for signed maps, even where all values are on one side of it."""
+    heatmap = np.linspace(low, high, 12).reshape(3, 4)
+    seen = np.ones((3, 4), bool)
+    red, _, blue, _ = np.moveaxis(mapping(heatmap, seen, signed=True).to_rgba(heatmap), -1, 0)
+    assert ((red > blue) == (heatmap > 0)).all()
+    if low > 0 or high < 0:
+        others = mapping(heatmap, seen).to_rgba(heatmap)
+        assert (others[..., 0] > others[..., 2]).any()
+        assert (others[..., 0] < others[..., 2]).any()

@@ -1,13 +1,17 @@
 """``infill realism``: its table and files, going on after a stop, and what it says of bad data."""
 
 import csv
+import importlib
 import json
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import test_more_classifiers
 import tiny_segmenters
 import torch
 import torchvision
@@ -412,3 +416,49 @@ def test_what_cannot_be_done_is_said_in_a_line(asked: str, run: Run, offline: No
     if asked.startswith("data"):
         photographs(tmp_path / "data", 1)
     refused(run(*asked.split()), BAD[asked])
+
+
+FUNCTION = """
+import torch
+class Bright:
+    crop, resize, mean, std, labels = 176, 176, (0.0,) * 3, (1.0,) * 3, ("dark", "bright")
+    def __call__(self, images):
+        mean = images.mean((1, 2, 3))
+        return torch.stack((-mean, mean), 1) * {scale}
+def make():
+    return Bright()
+"""
+
+
+def test_a_classifier_without_layers_is_asked_and_its_code_counts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    photographs(tmp_path / "data", 2)
+    figures = []
+    for scale in (1, 1, 9):
+        (tmp_path / "brightness.py").write_text(FUNCTION.format(scale=scale))
+        sys.modules.pop("brightness", None)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        importlib.invalidate_caches()
+        said = run("data", "--filler", "gray", "--holes", "squares", "--classifier", "python:brightness:make")
+        assert said.code == 0, said.err
+        figures.append(figure(told(), "probability", "real"))
+    assert figures[0] == figures[1] != figures[2]
+    reason = told()["missing"]["frechet"]
+    assert reason.startswith("the judge tells no features: network must call a linear or convolutional layer")
+    assert "accuracy" in told()["metrics"]
+
+
+def test_other_classes_of_the_same_network_are_measured_anew(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    test_more_classifiers.save_clip(tmp_path / "clip")
+    entropies = []
+    for words in ("cat\ndog\n", "cat\ndog\ntree\nhouse\n"):
+        Path("labels.txt").write_text(words)
+        name = "clip:clip@labels=labels.txt"
+        assert (
+            run("data", "--filler", "gray", "--holes", "squares", "--side", 5, "--classifier", name).code == 0
+        )
+        entropies.append(figure(told(), "entropy", "real"))
+    assert entropies[0] != entropies[1]
