@@ -209,7 +209,9 @@ def _told(
 
 def _identity(request: Request, data: Dataset, judges: Judging) -> dict[str, Any]:
     """Return what figures depend on beside the settings: files, and versions."""
-    eyes = [judges.view, *([judges.judge_eye] if judges.judge_eye is not None else [])]
+    eyes = [judges.view]
+    if judges.judge_eye not in (None, judges.view):
+        eyes.append(judges.judge_eye)
     return {
         "fingerprint": data.fingerprint(),
         "classifiers": [fingerprint(eye) for eye in eyes],
