@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 KIND = hugging_face.Kind("AutoModelForImageClassification", "image classifier", "classifier", "hf:")
 CLIP = hugging_face.Kind("AutoModel", "CLIP model", "classifier", "clip:")
 TEMPLATE = "a photo of a {}"
-_RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
 _WARPED = 384  # from this side on, ConvNeXt's image processor does not crop
 _LEVIT = 256 / 224
 _TEXTS = 64
@@ -163,7 +162,7 @@ def _eye(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
     try:
         mean, std = hugging_face.normalization(settings)
         resize, crop = _sides(settings)
-        interpolation = _RESAMPLING[settings["resample"]]
+        interpolation = hugging_face.RESAMPLING[settings["resample"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{place}: cannot follow its image processor: {error!r}") from error
     return {"crop": crop, "resize": resize, "mean": mean, "std": std, "interpolation": interpolation}

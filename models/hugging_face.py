@@ -2,7 +2,6 @@
 
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from models import hub_cache
-from models.hushed import line, silent
+from models.hushed import line, required, silent
 
 _ID = r"[\w.-]+(/[\w.-]+)?"
-_RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
+RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
 _SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 _TENSORS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
@@ -73,15 +72,20 @@ class Logits(nn.Module):
         return logits
 
 
-def load(place: str) -> tuple[nn.Module, tuple[str, ...], Eye]:
-    """Return the network in a folder, or of this id on the hub, its classes and how it wants its images.
+def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Eye]:
+    """Return the semantic segmenter in a folder, its classes and how it wants its images.
 
     Code that comes with a model is never run, and pickled files are read as tensors only.
 
+    Args:
+        place: What the user calls it.
+        folder: Where it is, see `family`.
+
     Raises:
-        ValueError: if the model cannot be had, or is not understood.
+        ValueError: if the model is not understood.
     """
-    network, settings = pretrained(place, SEGMENTER)
+    network, processor = with_processor(place, SEGMENTER, folder)
+    settings = processor.to_dict()
     try:
         eye = _eye(settings)
     except (KeyError, TypeError, ValueError) as error:
@@ -90,23 +94,26 @@ def load(place: str) -> tuple[nn.Module, tuple[str, ...], Eye]:
     return Logits(network, reverse), labels_of(network.config), eye
 
 
-def family(place: str) -> tuple[str, tuple[str, ...]]:
-    """Return the type of the model in a folder or of this id, and the types that are semantic segmenters.
+def family(place: str) -> tuple[Path, str, tuple[str, ...]]:
+    """Return the folder and the type of the model in a folder or of this id on the hub.
+
+    Behind them are the types that are semantic segmenters.
 
     Raises:
         ValueError: if the model cannot be had, or does not say.
     """
-    library = _library(place, SEGMENTER)
+    library = required("transformers", SEGMENTER.named(place))
     with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
         from transformers.models.auto import modeling_auto
 
-        config = _located(place, SEGMENTER) / "config.json"
+        folder = _located(place, SEGMENTER)
     try:
+        config = folder / "config.json"
         said = str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         reason = f"holds no segmenter that transformers can load (config.json: {line(error)})"
-        raise ValueError(f"segmenter: {config.parent} {reason}") from error
-    return said, tuple(modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
+        raise ValueError(f"segmenter: {folder} {reason}") from error
+    return folder, said, tuple(modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
 
 
 def labels_of(config: Any) -> tuple[str, ...]:
@@ -126,17 +133,18 @@ def pretrained(place: str, kind: Kind) -> tuple[Any, dict[str, Any]]:
     return network, processor.to_dict()
 
 
-def with_processor(place: str, kind: Kind) -> tuple[Any, Any]:
+def with_processor(place: str, kind: Kind, folder: Path | None = None) -> tuple[Any, Any]:
     """Return the network in a folder, or of this id on the hub, and its image processor.
 
-    Code that comes with a model is never run, and pickled files are read as tensors only.
+    Code that comes with a model is never run, and pickled files are read as tensors only. Where its folder
+    has been found already, nobody is asked for it again.
 
     Raises:
         ValueError: if the model cannot be had, or is of another kind.
     """
-    library = _library(place, kind)
+    library = required("transformers", kind.named(place))
     with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
-        return _read_folder(library, _located(place, kind), kind)
+        return _read_folder(library, folder or _located(place, kind), kind)
 
 
 def normalization(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -155,17 +163,6 @@ def normalization(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple
 def in_bytes(image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
     """Return an image in [0, 1] as image processors of any version take it."""
     return (255 * image.cpu()).round().to(torch.uint8)
-
-
-def _library(place: str, kind: Kind) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            import transformers
-        except ImportError as error:
-            reason = f"needs the library transformers ({line(error)}): pip install transformers"
-            raise ValueError(f"{kind.named(place)} {reason}") from error
-    return transformers
 
 
 def _located(place: str, kind: Kind) -> Path:
@@ -222,13 +219,13 @@ def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, Any]:
 def _eye(settings: Mapping[str, Any]) -> Eye:
     mean, std = normalization(settings)
     resized = settings.get("do_resize")
-    if resized and settings["resample"] not in _RESAMPLING:
-        raise ValueError(f"expected a resample out of {_RESAMPLING}, got {settings['resample']}")
+    if resized and settings["resample"] not in RESAMPLING:
+        raise ValueError(f"expected a resample out of {RESAMPLING}, got {settings['resample']}")
     return Eye(
         resize=_size(settings) if resized else None,
         mean=mean,
         std=std,
-        interpolation=_RESAMPLING[settings["resample"]] if resized else "bilinear",
+        interpolation=RESAMPLING[settings["resample"]] if resized else "bilinear",
     )
 
 

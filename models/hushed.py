@@ -1,5 +1,6 @@
 """Quiet around libraries that warn, advise and draw progress bars, and their errors in one line."""
 
+import importlib
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
@@ -48,6 +49,21 @@ class _HubBars:
         self.is_progress_bar_enabled = lambda: not hub.are_progress_bars_disabled()
         self.disable_progress_bar = hub.disable_progress_bars
         self.enable_progress_bar = hub.enable_progress_bars
+
+
+def required(library: str, by: str) -> Any:
+    """Import a library, without the warnings that it begins with.
+
+    Raises:
+        ValueError: if it cannot be imported; the message begins with whom it is needed ``by``.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module(library)
+        except ImportError as error:
+            reason = f"needs the library {library} ({line(error)}): pip install {library}"
+            raise ValueError(f"{by} {reason}") from error
 
 
 def line(error: BaseException) -> str:

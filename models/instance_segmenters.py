@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -99,13 +100,13 @@ class InstanceSegmenter(nn.Module):
         return {key: seen[key] for key in _SEEN if key in seen}
 
 
-def load(place: str) -> InstanceSegmenter:
-    """Return the model in a folder, or of this id on the Hugging Face hub.
+def load(place: str, folder: Path) -> InstanceSegmenter:
+    """Return the model in a folder; ``place`` is what the user calls it.
 
     Raises:
         ValueError: if it cannot be had, or its image processor pads images or fails.
     """
-    network, processor = hugging_face.with_processor(place, hugging_face.INSTANCES)
+    network, processor = hugging_face.with_processor(place, hugging_face.INSTANCES, folder)
     labels = hugging_face.labels_of(network.config)
     segmenter = InstanceSegmenter(network, processor, labels, background_of(labels))
     try:

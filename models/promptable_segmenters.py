@@ -1,5 +1,6 @@
 """Networks that are shown a place, and find what is there: SAM and its successors (Kirillov et al. 2023)."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -99,13 +100,13 @@ class PromptableSegmenter(nn.Module):
         )
 
 
-def load(place: str) -> PromptableSegmenter:
-    """Return the model in a folder, or of this id on the Hugging Face hub.
+def load(place: str, folder: Path) -> PromptableSegmenter:
+    """Return the model in a folder; ``place`` is what the user calls it.
 
     Raises:
         ValueError: if it cannot be had, or its image processor is not one for it.
     """
-    network, processor = hugging_face.with_processor(place, hugging_face.PROMPTED)
+    network, processor = hugging_face.with_processor(place, hugging_face.PROMPTED, folder)
     import transformers
 
     try:

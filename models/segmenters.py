@@ -181,18 +181,18 @@ def class_index(label: str, labels: Sequence[str]) -> int:
 def _transformers(place: str) -> AnySegmenter:
     from models import instance_segmenters, promptable_segmenters
 
-    said, semantic = hugging_face.family(place)
+    folder, said, semantic = hugging_face.family(place)
     if said in instance_segmenters.TYPES:
-        return instance_segmenters.load(place)
+        return instance_segmenters.load(place, folder)
     if said in promptable_segmenters.TYPES:
-        return promptable_segmenters.load(place)
+        return promptable_segmenters.load(place, folder)
     if said not in semantic:
         classes, instances = ", ".join(semantic), ", ".join(instance_segmenters.TYPES)
         places = ", ".join(promptable_segmenters.TYPES)
         known = f"for semantic segmentation ({classes}), instances ({instances}), or promptable ({places})"
         hint = "; OneFormer must also be told its task in words" if said == "oneformer" else ""
         raise ValueError(f"segmenter: {_HUB}{place} is of type {said!r}; expected a model {known}{hint}")
-    network, labels, eye = hugging_face.load(place)
+    network, labels, eye = hugging_face.load(place, folder)
     return Segmenter(network, labels, background_of(labels), *astuple(eye))
 
 

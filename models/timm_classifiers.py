@@ -3,7 +3,6 @@
 import difflib
 import math
 import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 
 from models import catalog, eyes, hub_cache, store
-from models.hushed import hushed, line
+from models.hushed import hushed, line, required
 from models.weights import Checkpoint, load_state, read_checkpoint
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def load(name: str, weights: Path | None = None) -> "ImageClassifier":
     """
     from models.classifiers import ImageClassifier
 
-    timm = _library(name)
+    timm = required("timm", f"classifier: timm:{name}")
     config = _published(timm, name)
     if weights is None:
         network, said = _own(timm, name, config), {}
@@ -50,17 +49,6 @@ def load(name: str, weights: Path | None = None) -> "ImageClassifier":
     seen = eyes.completed(seen, place)
     labels = eyes.named(seen.pop("labels"), count, place) if "labels" in said else _imagenet(timm, count)
     return ImageClassifier(network, **{**seen, "labels": labels})
-
-
-def _library(name: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            import timm
-        except ImportError as error:
-            reason = f"needs the library timm ({line(error)}): pip install timm"
-            raise ValueError(f"classifier: timm:{name} {reason}") from error
-    return timm
 
 
 def _published(timm: Any, name: str) -> Mapping[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.hushed import line
+
 _NESTS = ("state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")
 _SHOWN = 3
@@ -85,7 +87,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights: {path} is damaged or no safetensors file ({_line(error)})") from error
+        raise ValueError(f"weights: {path} is damaged or no safetensors file ({line(error)})") from error
 
 
 def _read_pickle(path: Path, nests: Sequence[str]) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def _read_pickle(path: Path, nests: Sequence[str]) -> dict[str, Any]:
         reason = "is no weight file, or holds a pickled model; save its state_dict() instead"
         raise ValueError(f"weights: {path} {reason}") from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"weights: {path} is damaged or no weight file ({_line(error)})") from error
+        raise ValueError(f"weights: {path} is damaged or no weight file ({line(error)})") from error
     for nest in nests:
         if isinstance(content, dict) and isinstance(content.get(nest), dict):
             content = content[nest]
@@ -115,7 +117,3 @@ def _listed(verb: str, things: list[str]) -> list[str]:
 
 def _dimensions(tensor: Tensor) -> str:
     return "x".join(str(side) for side in tensor.shape) or "scalar"
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -189,6 +189,17 @@ def test_from_a_hub_comes_what_is_needed_and_only_once(
         assert all(torch.equal(value, first[name]) for name, value in state.items())
 
 
+@every_model
+def test_the_hub_is_asked_once_for_a_model(
+    model: str, online: Hub, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, refusal = [], hub_cache._refusal
+    monkeypatch.setattr(hub_cache, "_refusal", lambda name: asked.append(name) or refusal(name))
+    LOADERS[model](model, labels)
+    # CLIP's tokenizer is fetched once the labels are to be read.
+    assert asked == [model] * (2 if model == "a/clip" else 1)
+
+
 def test_a_model_that_the_hub_does_not_have_is_said_so(online: Hub, labels: Path) -> None:
     online.models = {}
     assert "it has no such model, or shows it to its friends only: `hf auth login`" in fault("a/vit", labels)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models import hub_cache
-from models.hushed import line, silent
+from models.hushed import line, required, silent
 
 _INDEX, _GUARD = "model_index.json", "safety_checker"
 _ID = r"[\w-][\w.-]*/[\w.-]+"
@@ -43,15 +43,7 @@ def library(place: Path | str) -> Any:
     Raises:
         ValueError: If it is not installed.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            import diffusers
-        except ImportError as error:
-            raise ValueError(
-                f"inpainter: {place} needs the library diffusers ({line(error)}): pip install diffusers"
-            ) from error
-    return diffusers
+    return required("diffusers", f"inpainter: {place}")
 
 
 def located(place: Path | str) -> Path:

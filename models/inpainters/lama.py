@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.hushed import line
 from models.inpainters.inpainter import Inpainter
 from models.weights import load_state, read_checkpoint
 
@@ -255,8 +256,7 @@ def _program(path: Path) -> nn.Module:
             program = torch.jit.load(str(path), map_location="cpu")
         takes = [argument.name for argument in program.forward.schema.arguments]
     except (RuntimeError, OSError, AttributeError) as error:
-        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ValueError(f"weights: {path} is a damaged TorchScript file ({line})") from error
+        raise ValueError(f"weights: {path} is a damaged TorchScript file ({line(error)})") from error
     if len(takes) != 3:  # with the program itself
         raise ValueError(f"weights: {path} must be a program of image and hole, but takes {takes[1:]}")
     return Script(program)
