@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from attribution.inputs import checked_hole, checked_image, checked_rows, checked_target
-from attribution.link import Link, Pool, mean_of_fills, probability
-from attribution.looks import Looks
-from attribution.precision import Classifier, Precision, Prepared, prepare
-from attribution.removal import Removal, constant
-from attribution.slope import Streamed
+from attribution.engine.batch import Looks
+from attribution.engine.checks import checked_hole, checked_image, checked_rows, checked_target
+from attribution.engine.evaluator import Removal, constant
+from attribution.engine.link import Link, Pool, mean_of_fills, probability
+from attribution.engine.precision import Classifier, Precision, Prepared, prepare
+from attribution.engine.slope import Streamed
 from infill.chance import Chance
 from infill.filler import Filler, Hole
-from infill.static import Gray
+from infill.fillers.static import Gray
 from infill.validate import require
 
 Progress: TypeAlias = Callable[[int, int], object]
@@ -49,7 +49,7 @@ class MaskedScore:
         image: RGB in [0, 1]; kept as "b c h w" in float32.
         target: The class of each image, or one class for all; kept as a tensor "b".
         classifier: Maps [0, 1] images to logits; normalization is its own affair. A module is run as a
-            private copy in evaluation mode, see `attribution.precision.prepare`.
+            private copy in evaluation mode, see `attribution.engine.precision.prepare`.
         filler: What is put into the holes.
         link: What is read off the logits as the score.
         batch_size: The most images that the classifier is given at once.

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate, max_pool2d
 
 from attribution import Lime
 from models.scenes import draw
-from studio.images import read_picture
+from studio.data.image import read_picture
 
 ASSETS = Path(os.environ.get("INFILL_ASSETS", Path(__file__).parents[2] / "shared" / "assets"))
 SIDE = 224

@@ -26,8 +26,8 @@ from benchmarks.report import Found, kept, table, write
 from infill import Biharmonic, Blur, Filler, Gray, Mean, NavierStokes, Noise, Telea, composite
 from models.classifiers import ImageClassifier, load_classifier
 from models.inpainters import small
-from models.training.adversary import Perception
-from studio.registry import build_filler
+from studio.registry.build import build_filler
+from studio.training.adversary import Perception
 
 SHEETS = Path("runs/inpainting")
 CLASSICAL = ("telea", "ns", "biharmonic")

@@ -20,14 +20,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from attribution import Lime, MaskedScore, Rise, SlidingPatch
-from attribution.localization import ALPHAS_OF_PEAK, localization_error, pointing_hit
-from attribution.precision import prepare
+from attribution.engine.precision import prepare
+from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error, pointing_hit
 from benchmarks.holes import ASSETS
 from benchmarks.report import Found, kept, table, write
 from infill import Filler, Learned
 from models.classifiers import load_classifier
-from studio.images import read_picture
-from studio.registry import build_filler
+from studio.data.image import read_picture
+from studio.registry.build import build_filler
 
 RUNS = Path("runs/localization")
 RANDOM = 10

@@ -8,14 +8,14 @@ import torch
 from scipy.stats import spearmanr
 
 from attribution import MP2, MaskedScore, MeaningfulPerturbation
-from attribution.optimize import OptimizingExplainer
+from attribution.optimize.loop import OptimizingExplainer
 from benchmarks.holes import WORLD
 from benchmarks.report import table
 from benchmarks.throughput import ratio, rounds
 from infill import Filler, Gray
 from models.classifiers import load_classifier
 from models.scenes import draw
-from studio.registry import build_filler
+from studio.registry.build import build_filler
 
 IMAGES = 8
 REFRESH = 5

@@ -20,8 +20,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from attribution import MP2, DSSRPlus, Fido, MaskedScore, MeaningfulPerturbation
-from attribution.optimize import OptimizingExplainer
-from attribution.precision import prepare
+from attribution.engine.precision import prepare
+from attribution.optimize.loop import OptimizingExplainer
 from benchmarks.holes import ASSETS, WORLD
 from benchmarks.localization import errors, hits, interval, truths
 from benchmarks.lockstep import measure
@@ -29,8 +29,8 @@ from benchmarks.report import Found, kept, table, write
 from infill import Filler
 from models.classifiers import ImageClassifier, load_classifier
 from models.scenes import draw
-from studio.images import read_picture
-from studio.registry import build_filler
+from studio.data.image import read_picture
+from studio.registry.build import build_filler
 
 RUNS = Path("runs/optimization")
 CHOSEN = (

@@ -55,7 +55,7 @@ def job(name: str, precision: Precision, count: int, device: str) -> tuple[Run, 
     if name == USUAL:
         import torchvision
 
-        from attribution.precision import prepare
+        from attribution.engine.precision import prepare
 
         network = torchvision.models.resnet50().eval().to(device)
         fast = prepare(network, precision, image[:1])

@@ -24,14 +24,14 @@ from torch.nn.modules import module as torch_module
 
 from benchmarks.holes import ASSETS
 from benchmarks.report import table, write
-from infill import realism as figures
-from infill.realism import Perceptual
-from studio.batches import Reader
-from studio.parts import Parts
+from infill.realism import similarity as figures
+from infill.realism.similarity import Perceptual
 from studio.progress import Progress
-from studio.realism import Job, Request, realism
-from studio.realism_setting import setting
-from studio.realism_table import markdown_table, remarks
+from studio.realism.batches import Reader
+from studio.realism.cache import Parts
+from studio.realism.run import Job, Request, realism
+from studio.realism.setup import setting
+from studio.realism.table import markdown_table, remarks
 
 RUNS = Path("runs/realism")
 FILLERS = ("gray", "noise", "blur", "telea", "inpaint")

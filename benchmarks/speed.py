@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from attribution import Lime, MaskedScore, Rise, SlidingPatch
 from benchmarks.report import table, write
 from infill import Gray
-from models.scene_classifier import load
+from models.classifiers.scenes import load
 from models.scenes import draw
 
 GRAY = Gray()
@@ -136,7 +136,7 @@ def fidelity(photographs: int = 3) -> list[list[object]]:
     from benchmarks.holes import ASSETS
     from benchmarks.localization import truths
     from models.classifiers import load_classifier
-    from studio.images import read_picture
+    from studio.data.image import read_picture
 
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
     found = []

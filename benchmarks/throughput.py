@@ -8,13 +8,13 @@ from functools import partial
 import torch
 
 from attribution import Lime, MaskedScore, SlidingPatch
-from attribution.precision import prepare
+from attribution.engine.precision import prepare
 from benchmarks import holes
 from benchmarks.report import table
 from benchmarks.speed import resnet50, seconds
 from infill import Filler, Gray
 from models.scenes import draw
-from studio.registry import build_filler
+from studio.registry.build import build_filler
 
 BATCH = 32
 WINDOW = "inpaint, window round 29 px"

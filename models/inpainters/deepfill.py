@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from models.inpainters import deepfill_checkpoints
 from models.inpainters.contextual_attention import ContextualAttention, shrunk
 from models.inpainters.inpainter import Inpainter
-from models.weights import load_state
+from models.weights.checkpoint import load_state
 
 Version = Literal["v1", "v2"]
 SIZE, MULTIPLE = 256, 8

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from models.inpainters.tensorflow_bundle import is_bundle, read_bundle
-from models.weights import Checkpoint, read_checkpoint
+from models.weights.checkpoint import Checkpoint, read_checkpoint
+from models.weights.tensorflow import is_bundle, read_bundle
 
 _SCOPE = "inpaint_net/"
 _VARIABLES = {"kernel": "weight", "bias": "bias"}

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from models.inpainters import hub
 from models.inpainters.inpainter import Inpainter
+from models.weights import diffusers as hub
 
 _EMBEDDINGS = (
     "prompt_embeds",

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.hushed import line
 from models.inpainters.inpainter import Inpainter
-from models.weights import load_state, read_checkpoint
+from models.weights.checkpoint import load_state, read_checkpoint
+from models.weights.libraries import line
 
 MULTIPLE = 8
 """Sides must be multiples of this many pixels: there are three steps down."""

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from models import hugging_face
 from models.inpainters.inpainter import Inpainter
+from models.weights import transformers as hugging_face
 
 KIND = hugging_face.Kind("ViTMAEForPreTraining", "masked autoencoder", "filler", "mae:")
 _FALLOFF = 4

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from models.hushed import line
-from models.inpainters import hub
 from models.inpainters.inpainter import Inpainter
+from models.weights import diffusers as hub
+from models.weights.libraries import line
 
 _UNET = "UNet2DModel"
 

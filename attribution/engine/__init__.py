@@ -1,0 +1,1 @@
+"""Runs a classifier on composites, batch by batch; knows no score."""

@@ -1,0 +1,131 @@
+"""MP: a smooth hole, found by gradient descent, that takes the score away (Fong & Vedaldi 2017)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from attribution.evidence import Upsampling, require_cells, upsampled
+from attribution.explainer import Heatmap
+from attribution.optimize.cached_score import Sight
+from attribution.optimize.loop import Problem, Watch, optimize
+from attribution.optimize.objectives import area, total_variation
+from attribution.optimize.result import Outcome
+from attribution.score import MaskedScore
+from infill.validate import require_choices, require_numbers
+
+Jittered = Literal["composite", "image"]
+Regularized = Literal["coarse", "full"]
+
+
+@dataclass(frozen=True)
+class MeaningfulPerturbation:
+    """Meaningful perturbation (Fong & Vedaldi 2017; Agarwal & Nguyen 2020, eq. 3).
+
+    Minimizes ``area * sum(hole) + smoothness * TV(hole) + mean over jitter of s(jittered composite)`` over a
+    coarse hole in [0, 1], which is the heatmap. The paper fills with ``Blur(10)``.
+
+    Attributes:
+        cells: Cells of the hole along each side.
+        steps: Steps of Adam.
+        lr: Its learning rate.
+        area: Weight of the hole's sum.
+        smoothness: Weight of its total variation.
+        power: Exponent of the total variation, at least 1 (below, neighbors that are alike have no slope).
+        jitter: The classifier's view is shifted by 0 to ``jitter - 1`` pixels in both directions, over an
+            image that is that much larger; 0 leaves the image as it is.
+        jitters: How many shifts each step averages over.
+        jittered: What is shifted: the ``"composite"`` (the paper), or the ``"image"`` under a hole that stays
+            where it is (its published code).
+        upsampling: How the cells become pixels.
+        regularized: Where area and total variation are taken: on the ``"coarse"`` cells or on the ``"full"``
+            image's pixels.
+        refresh: After how many steps the fills are made anew; more than 1 is an approximation.
+        seed: Seed of the random start and of the shifts, which are the same for all images.
+
+    Raises:
+        ValueError: If a number is out of its range or a choice is unknown.
+    """
+
+    cells: int = 28
+    steps: int = 300
+    lr: float = 0.1
+    area: float = 1e-4
+    smoothness: float = 1e-2
+    power: float = 3.0
+    jitter: int = 4
+    jitters: int = 1
+    jittered: Jittered = "composite"
+    upsampling: Upsampling = "nearest"
+    regularized: Regularized = "coarse"
+    refresh: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_numbers(self, "at least 1", "cells", "steps", "jitters", "refresh", "power")
+        require_numbers(self, "positive", "lr")
+        require_numbers(self, "at least 0", "area", "smoothness", "jitter")
+        require_choices(self, jittered=Jittered, upsampling=Upsampling, regularized=Regularized)
+
+    def __call__(self, score: MaskedScore) -> Heatmap:
+        """Return the hole that was found, soft, at the image's size."""
+        return self.optimize(score).heatmap
+
+    def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
+        """Return all that was found; ``watch`` is told of every step.
+
+        Raises:
+            ValueError: If there are more cells than pixels, or as for `attribution.optimize.optimize`.
+        """
+        return optimize(score, self._problem, self.jitters, self.refresh, watch)
+
+    @property
+    def composites(self) -> int:
+        """How many composites of an image are looked at, at most."""
+        return self.steps * self.jitters
+
+    def _problem(self, score: MaskedScore) -> Problem:
+        size = score.size
+        require_cells(self.cells, size)
+        chance = torch.Generator().manual_seed(self.seed)
+        start = torch.rand(1, 1, self.cells, self.cells, generator=chance).to(score.image)
+        shown = partial(upsampled, size=size, how=self.upsampling)
+        return Problem(
+            start=start.expand(len(score), -1, -1, -1),
+            loss=partial(self._loss, size, chance),
+            evidence=lambda cells: (shown(cells) >= 0.5).float(),
+            heatmap=lambda cells: shown(cells)[:, 0],
+            optimizer=lambda cells: torch.optim.Adam([cells], lr=self.lr),
+            steps=self.steps,
+            score=score.enlarged(self.jitter) if self.jitter else score,
+        )
+
+    def _loss(
+        self, size: tuple[int, int], chance: torch.Generator, cells: Float[Tensor, "n 1 y x"], sight: Sight
+    ) -> Float[Tensor, " n"]:
+        shift = None
+        if self.jitter:
+            shift = torch.randint(0, self.jitter, (self.jitters, 2), generator=chance)
+        holes = self._holes(cells, size, shift)
+        shifts = None if shift is None else shift.repeat(len(cells), 1)
+        scores = sight(holes, shifts).view(len(cells), self.jitters).mean(dim=1)
+        paid = cells if self.regularized == "coarse" else upsampled(cells, size, self.upsampling)
+        return scores + self.area * area(paid) + self.smoothness * total_variation(paid, self.power)
+
+    def _holes(
+        self, cells: Tensor, size: tuple[int, int], shift: Int[Tensor, "j 2"] | None
+    ) -> Float[Tensor, "m 1 h w"]:
+        """Return the holes of all shifts of the first image, of the second, ..."""
+        larger = (size[0] + self.jitter, size[1] + self.jitter)
+        if shift is None or self.jittered == "composite":
+            return upsampled(cells, larger, self.upsampling).repeat_interleave(self.jitters, dim=0)
+        hole = upsampled(cells, size, self.upsampling)
+        # The hole goes along with the view: nothing outside of it is seen.
+        moved = [
+            torch.nn.functional.pad(hole, (left, self.jitter - left, top, self.jitter - top))
+            for top, left in shift.tolist()
+        ]
+        return torch.stack(moved, dim=1).flatten(0, 1)

@@ -1,0 +1,202 @@
+"""MP2: cells are removed two by two, those first that the score depends on most (Agarwal & Nguyen 2020)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attribution.engine.link import Link, logit
+from attribution.evidence import Upsampling, require_cells, upsampled
+from attribution.explainer import Heatmap
+from attribution.optimize.cached_score import Sight
+from attribution.optimize.loop import Problem, Watch, in_log_odds, optimize
+from attribution.optimize.result import Outcome
+from attribution.score import MaskedScore
+from infill.validate import require, require_choices, require_numbers
+
+Rank = Literal["descent", "norm"]
+Slope = Literal["score", "logit"]
+
+
+@dataclass(frozen=True)
+class MP2:
+    """MP without its four hyper-parameters (Agarwal & Nguyen 2020, sec. 3.5).
+
+    Nothing is removed at first. Each step removes the two cells with the largest derivative of the score,
+    until the score is at chance or nothing is left. With an inpainter as filler this is MP2-G: the fill is
+    made anew for the hole of every step, and the last composite is a counterfactual image.
+
+    Attributes:
+        cells: Cells of the hole along each side.
+        added: How many cells each step removes.
+        rank: ``"descent"``: cells whose removal lowers the score most come first. ``"norm"``, the paper's
+            words: those with the largest absolute derivative, even if the score rises.
+        slope: Of what the derivative is taken: of the ``"score"`` (a probability as log-odds, which order the
+            cells alike and are never rounded to 0), or of the target's ``"logit"``, which cannot be lowered
+            by feeding another class. When to stop is up to the score in both cases.
+        blend: Where the derivative is taken: with 0, the paper's, at the hole's composite itself; with more,
+            once everything that is still observed has faded by this share into what would take its place.
+            Single cells matter less there than what they are part of. It takes a second look a step.
+        graded: If set, the heatmap tells the order: it falls from 1 at the cell that was removed first to
+            just above 0 at the last, bilinear between the cells; if not, it is 1 on all that was removed.
+        prune: If set, cells are given back in the end, the last removed first, wherever the score stays at
+            chance without them: a smaller hole, for one more look a cell.
+        upsampling: How the cells become pixels; what is removed is binary in both cases.
+        chance: At which score to stop; by default 1 / classes, see `MaskedScore.chance`.
+        refresh: After how many steps the fills are made anew; more than 1 is an approximation, though no
+            image stops before a new fill has been looked at.
+
+    Raises:
+        ValueError: If a number is out of its range or a choice is unknown.
+    """
+
+    cells: int = 28
+    added: int = 2
+    rank: Rank = "descent"
+    slope: Slope = "score"
+    blend: float = 0.0
+    graded: bool = False
+    prune: bool = False
+    upsampling: Upsampling = "nearest"
+    chance: float | None = None
+    refresh: int = 1
+
+    def __post_init__(self) -> None:
+        require_numbers(self, "at least 1", "cells", "added", "refresh")
+        require(0 <= self.blend < 1, "blend", "at least 0 and below 1", self.blend)
+        require_choices(self, rank=Rank, slope=Slope, upsampling=Upsampling)
+
+    def __call__(self, score: MaskedScore) -> Heatmap:
+        """Return what was removed, at the image's size."""
+        return self.optimize(score).heatmap
+
+    def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
+        """Return all that was found; ``watch`` is told of every step.
+
+        Raises:
+            ValueError: If there are more cells than pixels, or as for `attribution.optimize.optimize`.
+        """
+        return optimize(score, self._problem, self._looks, self.refresh, watch)
+
+    @property
+    def composites(self) -> int:
+        """How many composites of an image are looked at, at most."""
+        return self._steps * self._looks
+
+    @property
+    def _steps(self) -> int:
+        steps = -(-self.cells * self.cells // self.added) + 1
+        # With old fills each step may have to be repeated with a new one.
+        return steps if self.refresh == 1 else 2 * steps
+
+    @property
+    def _looks(self) -> int:
+        return 2 if self.blend else 1
+
+    def _problem(self, score: MaskedScore) -> Problem:
+        size = score.size
+        require_cells(self.cells, size)
+        odds, back = in_log_odds(score)
+        if self.slope == "logit":
+            odds = odds.relinked(partial(_by_logit, odds.link), odds.pool)
+        stop = score.chance if self.chance is None else torch.full_like(score.chance, self.chance)
+        shown = partial(upsampled, size=size, how=self.upsampling)
+
+        def hole(grades: Tensor) -> Tensor:
+            return (shown((grades > 0).float()) >= 0.5).float()
+
+        def heatmap(grades: Tensor) -> Tensor:
+            return upsampled(grades, size, "bilinear") if self.graded else hole(grades)
+
+        return Problem(
+            start=score.image.new_zeros(len(score), 1, self.cells, self.cells),
+            loss=partial(self._loss, shown),
+            evidence=hole,
+            heatmap=lambda grades: heatmap(grades)[:, 0],
+            optimizer=lambda grades: Greedy([grades], self.added, self.rank),
+            steps=self._steps,
+            curves=("removed", "blended")[: self._looks],
+            limits=None,
+            done=lambda grades, sight: _done(grades, sight.seen[0].scores, stop[sight.rows]),
+            refine=(lambda grades, sight: _pruned(grades, sight, hole, back, stop)) if self.prune else None,
+            score=odds,
+            told=back,
+        )
+
+    def _loss(
+        self, shown: Callable[[Tensor], Tensor], grades: Float[Tensor, "n 1 y x"], sight: Sight
+    ) -> Float[Tensor, " n"]:
+        # What is looked at is binary; the derivative goes through to the grades as if it were not.
+        soft = shown((grades > 0).float() + (grades - grades.detach()))
+        removed = (soft.detach() >= 0.5).float() + (soft - soft.detach())
+        if not self.blend:
+            return sight(removed)
+        sight(removed.detach())
+        return sight(removed + (1 - removed) * self.blend, gone=removed.detach())
+
+
+class Greedy(torch.optim.Optimizer):
+    """Sets the cells to 1 that promise most, a few a step, as in JSMA (Papernot et al. 2016).
+
+    A cell's value tells its place in the order: 1 for the first, one share of the number of cells less for
+    each that follows, 0 for those that are not set.
+    """
+
+    def __init__(self, parameters: list[Tensor], added: int, rank: Rank) -> None:
+        super().__init__(parameters, {"added": added, "rank": rank})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Set the next cells of every image."""
+        for group in self.param_groups:
+            for grades in group["params"]:
+                self._grow(grades.view(len(grades), -1), grades.grad.view(len(grades), -1), group)
+
+    def _grow(self, grades: Tensor, slope: Tensor, options: dict[str, Any]) -> None:
+        promise = -slope if options["rank"] == "descent" else slope.abs()
+        promise = promise.masked_fill(grades > 0, -torch.inf)
+        best = promise.topk(min(options["added"], promise.shape[1]), dim=1)
+        place = (grades > 0).sum(dim=1, keepdim=True) + torch.arange(
+            best.indices.shape[1], device=grades.device
+        )
+        grade = 1 - place / grades.shape[1]
+        free = best.values > -torch.inf
+        grades.scatter_(1, best.indices, torch.where(free, grade, grades.gather(1, best.indices)))
+
+
+def _by_logit(link: Link, logits: Tensor, target: Tensor) -> Tensor:
+    """Return the link's scores with the derivative of the target's logit."""
+    own = logit(logits, target)
+    return own + (link(logits, target) - own).detach()
+
+
+def _done(grades: Tensor, scores: Tensor, stop: Tensor) -> Tensor:
+    return (scores <= stop) | (grades > 0).flatten(1).all(dim=1)
+
+
+def _pruned(
+    grades: Tensor,
+    sight: Sight,
+    hole: Callable[[Tensor], Tensor],
+    back: Callable[[Tensor], Tensor],
+    stop: Tensor,
+) -> Tensor:
+    """Give cells back, the last removed first, wherever the score stays at chance without them."""
+    grades = grades.clone()
+    flat = grades.view(len(grades), -1)
+    rows = torch.arange(len(flat), device=flat.device)
+    order = flat.masked_fill(flat == 0, torch.inf).argsort(dim=1)
+    count = (flat > 0).sum(dim=1)
+    for place in range(int(count.max())):
+        rows = rows[count[rows] > place]
+        sight.doubt(rows)
+        sight.begin(rows)
+        without = flat[rows].scatter(1, order[rows, place, None], 0.0)
+        scores = back(sight(hole(without.view(-1, *grades.shape[1:]))))
+        spared = scores <= stop[rows]
+        flat[rows[spared]] = without[spared]
+    return grades

@@ -1,0 +1,101 @@
+"""Prediction difference analysis: the weight of evidence of a sliding patch (Zintgraf et al. 2017)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attribution.engine.link import probability, sigmoid
+from attribution.explainer import Heatmap
+from attribution.holes import PatchHoles, batches
+from attribution.score import MaskedScore
+from infill.validate import require, require_numbers
+
+
+@dataclass(frozen=True)
+class PredictionDifference:
+    """Prediction difference analysis (Zintgraf et al. 2017, alg. 1; Robnik-Sikonja & Kononenko 2008).
+
+    A square W is removed at every position of a grid, ``samples`` times, and ``p(c | x without W)`` is the
+    mean of the target's probability over the fills. The position's value is the weight of evidence
+    ``log2(odds(p(c | x))) - log2(odds(p(c | x without W)))``, in bits, with ``odds(p) = p / (1 - p)`` and the
+    Laplace correction ``p <- (p N + 1) / (N + K)`` for K classes, which keeps it finite. A pixel's value is
+    the mean over all squares that cover it; the grid goes on until every pixel is covered, with squares that
+    are cut off at the far edges.
+
+    The paper's removal is `infill.Marginal`. A filler that leaves nothing to chance is asked once for each
+    patch, whatever ``samples`` says.
+
+    Attributes:
+        patch: Side of the patch in pixels.
+        stride: Step of the grid in pixels.
+        samples: How many fills of each patch the probability is averaged over, unless the score asks for
+            several itself.
+        instances: N, the number of images that the classifier was trained on; by default ImageNet's.
+
+    Raises:
+        ValueError: If a parameter is below 1, or a ``stride`` larger than the patch leaves gaps.
+    """
+
+    patch: int = 10
+    stride: int = 1
+    samples: int = 10
+    instances: int = 1_281_167
+
+    def __post_init__(self) -> None:
+        require_numbers(self, "at least 1", "patch", "stride", "samples", "instances")
+        require(self.stride <= self.patch, "stride", f"at most the patch ({self.patch})", self.stride)
+
+    def __call__(self, score: MaskedScore) -> Heatmap:
+        """Return the weight of evidence per pixel, in bits.
+
+        Raises:
+            ValueError: If the patch is larger than the image, the score's link is no probability, or as for
+                the score.
+        """
+        return self.evidence(score)[0]
+
+    def holes(self, score: MaskedScore) -> PatchHoles:
+        """Return the patches, row by row, those at the far edges cut off.
+
+        Raises:
+            ValueError: If the patch is larger than the image.
+        """
+        return PatchHoles(score.size, self.patch, self.stride, True, score.image.device)
+
+    def evidence(self, score: MaskedScore) -> tuple[Heatmap, Heatmap]:
+        """Return the weight of evidence per pixel, in bits, and how uncertain chance leaves it.
+
+        The second map is the standard error of ``p(c | x without W)`` over the fills, in [0, 1], averaged
+        over the patches that cover a pixel; 0 where fills do not differ.
+
+        Raises:
+            ValueError: As for a call.
+        """
+        name = getattr(score.link, "__name__", score.link)
+        require(score.link in (probability, sigmoid), "link", "probability or sigmoid", name)
+        samples = self.samples if score.samples == 1 else score.samples
+        score, holes = replace(score, samples=samples), self.holes(score)
+        total = score.image.new_zeros(2, len(score), *holes.size)
+        cover = torch.zeros_like(total[0, 0])
+        for i, one in enumerate(score):
+            generator, done = one.generator(), 0
+            before = self._bits(one, one.clean)
+            cover.zero_()
+            for hole in batches(holes, max(1, one.batch_size // one.fills_per_hole)):
+                mean, error = one.spread(hole, generator=generator)
+                found = torch.stack([before - self._bits(one, mean), error])
+                total[:, i] += torch.einsum("mn,nhw->mhw", found, hole[:, 0])
+                cover += hole.sum(dim=(0, 1))
+                done += len(hole)
+                one.progress(done, len(holes))
+        heatmap, spread = total / cover
+        return heatmap, spread
+
+    def _bits(self, one: MaskedScore, chance: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return the logarithm of the odds, to base 2."""
+        # A sigmoid tells two classes apart, whatever others there are; so does a single logit.
+        classes = 2 if one.link is sigmoid else max(one.clean_logits.shape[1], 2)
+        chance = chance.clamp(0, 1)  # a mean of ones may be rounded to more
+        return torch.log2((chance * self.instances + 1) / ((1 - chance) * self.instances + classes - 1))

@@ -1,0 +1,1 @@
+"""What methods share that look for their hole step by step."""

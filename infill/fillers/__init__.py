@@ -1,0 +1,1 @@
+"""What is put into a hole: colors, blur, classical and learned inpainting."""

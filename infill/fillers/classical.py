@@ -1,0 +1,192 @@
+"""Fillers that continue the surroundings into the hole, from OpenCV and scikit-image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from torch import Tensor
+
+from infill.chance import Chance
+from infill.filler import Fill, Hole, Images, check_shapes
+from infill.fillers.color import IMAGENET_MEAN, Color, check_color
+from infill.validate import require
+
+Pixels: TypeAlias = Float[ndarray, "h w 3"]
+Hidden: TypeAlias = Bool[ndarray, "h w"]
+
+
+@dataclass(frozen=True)
+class Telea:
+    """Fast marching inpainting (Telea 2004), as in OpenCV, in 8 bits.
+
+    Args:
+        radius: How many pixels around a hidden pixel its value is made of, 1 to 100.
+        threshold: Pixels with ``hole >= threshold`` are hidden from the algorithm and filled.
+        empty: The fill's color where an image has no observed pixel to continue.
+
+    Raises:
+        ValueError: If a parameter is out of its range.
+    """
+
+    radius: int = 3
+    threshold: float = 0.5
+    empty: Color = IMAGENET_MEAN
+    per_hole: ClassVar[bool] = True
+    sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check(self.threshold, self.empty)
+        require(1 <= self.radius <= 100, "radius", "between 1 and 100", self.radius)
+
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
+        """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
+        import cv2
+
+        return _each(image, hole, self.threshold, self.empty, _opencv(cv2.INPAINT_TELEA, self.radius))
+
+
+@dataclass(frozen=True)
+class NavierStokes:
+    """Inpainting along isophotes as a fluid flows (Bertalmio et al. 2001), as in OpenCV, in 8 bits.
+
+    Args:
+        radius: How many pixels around a hidden pixel its value is made of, 1 to 100.
+        threshold: Pixels with ``hole >= threshold`` are hidden from the algorithm and filled.
+        empty: The fill's color where an image has no observed pixel to continue.
+
+    Raises:
+        ValueError: If a parameter is out of its range.
+    """
+
+    radius: int = 3
+    threshold: float = 0.5
+    empty: Color = IMAGENET_MEAN
+    per_hole: ClassVar[bool] = True
+    sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check(self.threshold, self.empty)
+        require(1 <= self.radius <= 100, "radius", "between 1 and 100", self.radius)
+
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
+        """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
+        import cv2
+
+        return _each(image, hole, self.threshold, self.empty, _opencv(cv2.INPAINT_NS, self.radius))
+
+
+@dataclass(frozen=True)
+class Biharmonic:
+    """The smoothest continuation: solves the biharmonic equation (Damelin & Hoang 2018; scikit-image).
+
+    Args:
+        side: Solve on a reduced copy whose short side is at most ``side`` pixels and enlarge the
+            fill bilinearly: much faster for large holes. ``None`` solves at full size. A pixel of
+            the copy is the mean of the observed pixels under it, and hidden if there are none.
+        threshold: Pixels with ``hole >= threshold`` are hidden from the algorithm and filled.
+        empty: The fill's color where an image has no observed pixel to continue.
+
+    Raises:
+        ValueError: If a parameter is out of its range.
+    """
+
+    side: int | None = None
+    threshold: float = 0.5
+    empty: Color = IMAGENET_MEAN
+    per_hole: ClassVar[bool] = True
+    sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check(self.threshold, self.empty)
+        require(self.side is None or self.side > 0, "side", "positive or None", self.side)
+
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
+        """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
+        return _each(image, hole, self.threshold, self.empty, self._solve)
+
+    def _solve(self, pixels: Pixels, hidden: Hidden) -> Pixels:
+        height, width = hidden.shape
+        short = min(height, width)
+        if self.side is None or self.side >= short:
+            return _biharmonic(pixels, hidden)
+        small = (max(1, height * self.side // short), max(1, width * self.side // short))
+        fill = torch.from_numpy(_biharmonic(*_reduced(pixels, hidden, small)))
+        return _to_pixels(F.interpolate(_to_planes(fill), (height, width), mode="bilinear"))
+
+
+def _check(threshold: float, empty: Color) -> None:
+    require(0 < threshold <= 1, "threshold", "in (0, 1]", threshold)
+    check_color("empty", empty)
+    require(len(empty) == 3, "empty", "an RGB color", empty)
+
+
+def _each(
+    image: Images, hole: Hole, threshold: float, empty: Color, solve: Callable[[Pixels, Hidden], Pixels]
+) -> Fill:
+    """Give ``solve`` one image and one hole at a time, never a pixel that the hole covers."""
+    check_shapes(image, hole)
+    require(image.shape[1] == 3, "image", "RGB (3 channels)", f"{image.shape[1]} channels")
+    images = image.detach().to("cpu", torch.float64).clamp(0, 1).permute(0, 2, 3, 1)
+    pixels = images.expand(len(hole), -1, -1, -1).numpy()
+    hidden = (hole.detach() >= threshold).squeeze(1).cpu().numpy()
+    fill = np.empty(pixels.shape)
+    for index, (observed, gone) in enumerate(zip(pixels, hidden, strict=True)):
+        if gone.all():
+            fill[index] = empty
+        elif not gone.any():
+            fill[index] = observed
+        else:
+            fill[index] = solve(np.where(gone[..., None], 0.0, observed), gone)
+    return torch.from_numpy(fill).permute(0, 3, 1, 2).clamp(0, 1).to(image.device, image.dtype)
+
+
+def _opencv(method: int, radius: int) -> Callable[[Pixels, Hidden], Pixels]:
+    def solve(pixels: Pixels, hidden: Hidden) -> Pixels:
+        import cv2
+
+        # Along the image's border OpenCV reads hidden pixels and leaves some unfilled. Within a
+        # ring of hidden pixels no hole touches the border, and neither happens.
+        ring = ((1, 1), (1, 1))
+        image = np.pad(np.rint(pixels * 255).astype(np.uint8), (*ring, (0, 0)))
+        mask = np.pad(hidden.astype(np.uint8), ring, constant_values=1)
+        filled: ndarray = cv2.inpaint(image, mask, radius, method)
+        return filled[1:-1, 1:-1] / 255.0
+
+    return solve
+
+
+def _biharmonic(pixels: Pixels, hidden: Hidden) -> Pixels:
+    if not hidden.any():
+        return pixels
+    from skimage.restoration import inpaint_biharmonic
+
+    filled: ndarray = inpaint_biharmonic(pixels, hidden, channel_axis=-1)
+    return filled
+
+
+def _reduced(
+    pixels: Pixels, hidden: Hidden, size: tuple[int, int]
+) -> tuple[Float[ndarray, "y x 3"], Bool[ndarray, "y x"]]:
+    """Average the observed pixels under each pixel of a smaller image; hidden where there are none."""
+    observed = torch.from_numpy(~hidden).double()[None, None]
+    share = F.adaptive_avg_pool2d(observed, size)
+    planes = _to_planes(torch.from_numpy(pixels)) * observed
+    average = F.adaptive_avg_pool2d(planes, size) / share.where(share > 0, 1.0)
+    return _to_pixels(average), (share == 0)[0, 0].numpy()
+
+
+def _to_planes(pixels: Float[Tensor, "h w c"]) -> Float[Tensor, "1 c h w"]:
+    return pixels.permute(2, 0, 1)[None]
+
+
+def _to_pixels(planes: Float[Tensor, "1 c h w"]) -> Pixels:
+    pixels: ndarray = planes[0].permute(1, 2, 0).contiguous().numpy()
+    return pixels

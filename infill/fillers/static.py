@@ -1,0 +1,196 @@
+"""Fillers that need no knowledge of the hole: a color, local means, noise, a blurred copy."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Integer
+from torch import Generator, Tensor
+
+from infill.chance import Chance, spawn
+from infill.filler import Fill, Hole, Images, check_shapes
+from infill.fillers.color import IMAGENET_MEAN, Color, check_color, painted
+from infill.validate import require, require_choices
+
+MeanKind = Literal["image", "segment", "local"]
+NoiseKind = Literal["uniform", "gaussian", "color"]
+
+
+@dataclass(frozen=True)
+class Gray:
+    """One constant color, by default ImageNet's mean (Agarwal & Nguyen 2020).
+
+    Raises:
+        ValueError: If a channel of ``color`` lies outside [0, 1].
+    """
+
+    color: Color = IMAGENET_MEAN
+    per_hole: ClassVar[bool] = False
+    sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_color("color", self.color)
+
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
+        """Paint every pixel in the color (a view that takes no memory)."""
+        check_shapes(image, hole)
+        return painted(self.color, image)
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """The mean color of the image, of each of its segments, or of each pixel's surroundings.
+
+    Args:
+        kind: ``"image"``: the mean of the whole image. ``"segment"``: each segment in its own mean
+            color (Ribeiro et al. 2016, the ``lime`` package). ``"local"``: the mean over a square
+            window around each pixel (Chang et al. 2019); at the border, over that part of the
+            window which lies inside the image.
+        segments: Integer labels, for kind "segment": of one image, or of each of ``b`` images.
+        window: Side of the window in pixels (odd), for kind "local".
+
+    Raises:
+        ValueError: If ``kind`` is unknown, or ``segments`` or ``window`` do not fit it.
+    """
+
+    kind: MeanKind = "image"
+    segments: Integer[Tensor, "*b h w"] | None = None
+    window: int = 15
+    per_hole: ClassVar[bool] = False
+    sees_hidden: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_choices(self, kind=MeanKind)
+        require(self.window > 0 and self.window % 2 == 1, "window", "odd and positive", self.window)
+        given = self.segments is not None
+        rule = "given with kind 'segment', and with no other"
+        require(given == (self.kind == "segment"), "segments", rule, "segments" if given else None)
+
+    @property
+    def of_image(self) -> bool:
+        """Whether it knows the segments of certain images, and can fill no others."""
+        return self.segments is not None
+
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
+        """Average the image, once per image.
+
+        Raises:
+            ValueError: If ``segments`` are of another size or number than the images.
+        """
+        check_shapes(image, hole)
+        precise = image.to(torch.promote_types(image.dtype, torch.float32))
+        if self.segments is not None:
+            fill = _segment_means(precise, self.segments.to(image.device))
+        elif self.kind == "local":
+            half = self.window // 2
+            fill = F.avg_pool2d(precise, self.window, stride=1, padding=half, count_include_pad=False)
+        else:
+            fill = precise.mean((2, 3), keepdim=True).expand_as(image)
+        return fill.clamp(0, 1).to(image.dtype)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Fresh noise for every hole, drawn on the CPU: equal on every device.
+
+    Args:
+        kind: ``"uniform"``: U(0, 1) per pixel and channel (Gu 2020). ``"gaussian"``:
+            white noise N(0.5, ``std``) per pixel and channel, clamped (Du et al. 2018).
+            ``"color"``: one random color U(0, 1) plus N(0, ``std``) per pixel and channel, clamped
+            (Chang et al. 2019).
+        std: Standard deviation of the normal draws, in pixel values.
+
+    Raises:
+        ValueError: If ``kind`` is unknown or ``std`` is not positive and finite.
+    """
+
+    kind: NoiseKind = "uniform"
+    std: float = 0.2
+    per_hole: ClassVar[bool] = True
+    sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require_choices(self, kind=NoiseKind)
+        require(0 < self.std < float("inf"), "std", "positive and finite", self.std)
+
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
+        """Draw one noise image per hole.
+
+        Raises:
+            ValueError: If ``generator`` is ``None`` or not on the CPU.
+        """
+        check_shapes(image, hole)
+        noise = torch.empty(len(hole), *image.shape[1:], dtype=torch.float32)
+        for canvas, chance in zip(noise, spawn(generator, len(hole)), strict=True):
+            self._draw(canvas, chance)
+        return noise.to(image.device, image.dtype)
+
+    def _draw(self, canvas: Float[Tensor, "c h w"], chance: Generator) -> None:
+        if self.kind == "uniform":
+            canvas.uniform_(0, 1, generator=chance)
+            return
+        center = torch.full((len(canvas), 1, 1), 0.5)
+        if self.kind == "color":
+            center.uniform_(0, 1, generator=chance)
+        canvas.normal_(0, self.std, generator=chance).add_(center).clamp_(0, 1)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """The image under a Gaussian (Fong & Vedaldi 2017; sigma 10 in Agarwal & Nguyen 2020).
+
+    The kernel is cut off at 4 sigma; beyond its border the image goes on mirrored (without
+    repeating the border's pixels) as often as the kernel needs it, so that any size will do.
+
+    Args:
+        sigma: Standard deviation in pixels.
+
+    Raises:
+        ValueError: If ``sigma`` is not positive and finite.
+    """
+
+    sigma: float = 10.0
+    per_hole: ClassVar[bool] = False
+    sees_hidden: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require(0 < self.sigma < float("inf"), "sigma", "positive and finite", self.sigma)
+
+    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
+        """Blur rows and columns, once per image."""
+        check_shapes(image, hole)
+        precise = image.to(torch.promote_types(image.dtype, torch.float32))
+        columns, rows = (_gaussian(side, self.sigma).to(precise) for side in image.shape[2:])
+        return (columns @ precise @ rows.T).clamp(0, 1).to(image.dtype)
+
+
+def _gaussian(side: int, sigma: float) -> Float[Tensor, "side side"]:
+    """The blur of one axis as a matrix: row i holds the weights that make output pixel i."""
+    radius = int(4 * sigma + 0.5)
+    taps = torch.arange(-radius, radius + 1)
+    weights = torch.exp(-0.5 * (taps.double() / sigma) ** 2)
+    period = max(2 * (side - 1), 1)
+    source = (torch.arange(side)[:, None] + taps).remainder(period)
+    mirrored = torch.minimum(source, period - source)
+    matrix = torch.zeros(side, side, dtype=torch.float64)
+    return matrix.scatter_add_(1, mirrored, (weights / weights.sum()).expand(side, -1))
+
+
+def _segment_means(
+    image: Float[Tensor, "n c h w"], segments: Integer[Tensor, "*b y x"]
+) -> Float[Tensor, "n c h w"]:
+    size, count = tuple(segments.shape[-2:]), segments[..., 0, 0].numel()
+    require(size == tuple(image.shape[2:]), "segments", f"of the image's size {tuple(image.shape[2:])}", size)
+    require(count in (1, len(image)), "segments", f"of one image or of all {len(image)}", f"{count} maps")
+    labels = torch.unique(segments, return_inverse=True)[1].reshape(count, 1, -1)
+    labels = labels.expand(*image.shape[:2], -1)
+    pixels = image.flatten(2).double()  # long sums: float32 would lose digits on large segments
+    sums = pixels.new_zeros(*image.shape[:2], int(labels.max()) + 1)
+    sizes = torch.zeros_like(sums).scatter_add_(2, labels, torch.ones_like(pixels))
+    means = sums.scatter_add_(2, labels, pixels) / sizes.clamp_min(1)
+    return means.gather(2, labels).view(image.shape).to(image.dtype)

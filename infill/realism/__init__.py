@@ -1,0 +1,1 @@
+"""Does it look real, and what is removed? Figures of composites."""

@@ -1,0 +1,167 @@
+"""Classifiers of the user's own: programs saved by torch, and what a function of Python returns."""
+
+import contextlib
+import copy
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models import preprocessing as eyes
+from models.weights.libraries import hushed, line
+
+if TYPE_CHECKING:
+    from models.classifiers.image_classifier import ImageClassifier
+
+
+class Program(nn.Module):
+    """A network that is run as it was saved: training or evaluation, that was settled then.
+
+    Args:
+        program: The network.
+        singly: Whether it takes one image at a time, because it was saved for one.
+    """
+
+    def __init__(self, program: nn.Module, singly: bool = False) -> None:
+        super().__init__()
+        self.program, self.singly = program, singly
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Any:
+        """Return what the network returns of normalized images."""
+        if not self.singly:
+            return self.program(images)
+        return torch.cat([self.program(image[None]) for image in images])
+
+    def train(self, mode: bool = True) -> "Program":
+        """Change nothing but the flag: exported programs refuse to change their mode."""
+        self.training = mode
+        return self
+
+
+class Called(nn.Module):
+    """A callable that is no module, as a module."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Any:
+        """Return what the callable returns."""
+        return self.function(images)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Called":
+        """Copy where it can be: a callable may hold what cannot."""
+        with contextlib.suppress(Exception):
+            return Called(copy.deepcopy(self.function, memo))
+        return Called(self.function)
+
+
+def load_file(place: str, weights: Path | None = None) -> "ImageClassifier":
+    """Return the network in a file of ``torch.export`` (``.pt2``), or else of TorchScript.
+
+    Both are code, and loading or running them can do whatever their makers want: open only files that you
+    trust. A file of the same name that ends in ``.json`` may say what the network sees and what its classes
+    are called (``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels``), and whether an image
+    may be of several (``multi_label``); what it does not say is ImageNet's usual, and the classes are counted
+    by running the network once.
+
+    Raises:
+        ValueError: if a file is missing or cannot be understood, or the network does not classify.
+    """
+    from models.classifiers.image_classifier import ImageClassifier
+
+    path = Path(place).expanduser()
+    eyes.refuse_weights(weights, f"file:{place}")
+    if not path.is_file():
+        raise ValueError(f"classifier: no such file: {path}")
+    beside = path.with_suffix(".json")
+    seen = eyes.completed(_beside(beside), f"classifier: {beside}")
+    side, channels, source = seen["crop"], len(seen["mean"]), f"classifier: {path}"
+    network, failed = Program(_program(path)), ""
+    try:
+        count = eyes.classes(network, side, channels, source, images=2)
+    except ValueError as error:
+        failed = str(error)
+    if failed:  # programs are often exported for batches of one
+        network = Program(network.program, singly=True)
+        count = eyes.classes(network, side, channels, source)
+    seen["labels"] = eyes.named(seen["labels"], count, source)
+    return ImageClassifier(network, **seen)
+
+
+def load_function(place: str, weights: Path | None = None) -> "ImageClassifier":
+    """Import ``package.module``, call its function and return what it returns: ``package.module:function``.
+
+    An `ImageClassifier` is returned as it is. Any other module or callable takes normalized images "n c h w"
+    and returns logits "n k"; what it sees is read off its attributes ``crop``, ``resize``, ``mean``,
+    ``std``, ``interpolation``, ``labels`` and ``multi_label`` where it has them, else it is ImageNet's usual.
+
+    Raises:
+        ValueError: if it cannot be imported or called, or what it returns does not classify.
+    """
+    from models.classifiers.image_classifier import ImageClassifier
+
+    source = f"classifier: python:{place}"
+    eyes.refuse_weights(weights, f"python:{place}")
+    made = _made(place, source)
+    if isinstance(made, ImageClassifier):
+        return made
+    if not callable(made):
+        raise ValueError(f"{source} must return a module or a callable, got {type(made).__name__}")
+    said = {key: value for key in eyes.KEYS if (value := getattr(made, key, None)) is not None}
+    seen = eyes.completed(said, source)
+    network = made.eval() if isinstance(made, nn.Module) else Called(made)
+    count = eyes.classes(network, seen["crop"], len(seen["mean"]), source)
+    seen["labels"] = eyes.named(seen["labels"], count, source)
+    return ImageClassifier(network, **seen)
+
+
+def _beside(path: Path) -> dict[str, Any]:
+    """Read the JSON file beside a program; there may be none."""
+    if not path.is_file():
+        return {}
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"classifier: cannot read {path} ({line(error)})") from error
+    if not isinstance(said, dict):
+        raise ValueError(f"classifier: {path}: expected an object with {', '.join(eyes.KEYS)}")
+    for key in said.keys() - set(eyes.KEYS):
+        raise ValueError(f"classifier: {path}: unknown key {key!r}; known: {', '.join(eyes.KEYS)}")
+    return said
+
+
+def _program(path: Path) -> nn.Module:
+    try:
+        with hushed("torch.export"):
+            if path.suffix == ".pt2":
+                return torch.export.load(path).module()
+            program: nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+            return program.eval()
+    except Exception as error:  # torch says of damaged files this or that
+        kind = "torch.export" if path.suffix == ".pt2" else "TorchScript"
+        raise ValueError(f"classifier: {path} is damaged, or no file of {kind} ({line(error)})") from error
+
+
+def _made(place: str, source: str) -> Any:
+    module, _, function = place.partition(":")
+    if not module or not function.isidentifier():
+        raise ValueError(f"classifier: expected python:package.module:function, got {'python:' + place!r}")
+    try:
+        imported = importlib.import_module(module)
+    except Exception as error:  # the module is the user's: it may fail in any way
+        reason = f"{type(error).__name__}: {line(error)}"
+        raise ValueError(f"{source}: cannot import {module} ({reason}); is it on PYTHONPATH?") from error
+    maker = getattr(imported, function, None)
+    if not callable(maker):
+        raise ValueError(f"{source}: {module} has no function {function!r}")
+    try:
+        return maker()
+    except Exception as error:  # so may the function
+        reason = f"{type(error).__name__}: {line(error)}"
+        raise ValueError(f"{source}: {function}() fails ({reason})") from error

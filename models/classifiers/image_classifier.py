@@ -1,0 +1,213 @@
+"""Image classifiers by name: [0, 1] images of any size in, logits out."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.classifiers import torchvision as architectures
+from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_WAYS = "pass --weights FILE; 'scenes' needs no download"
+
+FORMS = (
+    "timm:NAME",
+    "hf:FOLDER",
+    "clip:FOLDER@labels=FILE",
+    "file:PATH",
+    "python:MODULE:FUNCTION",
+    "places365",
+)
+"""How classifiers that are neither ``scenes`` nor torchvision's are named."""
+
+
+class ImageClassifier(nn.Module):
+    """A network with its own eye: resize the short side, crop the center, normalize, classify.
+
+    Where ``resize`` is a (height, width), images are resized to just that. The resizing (antialiased) and
+    the rounding of sizes and crops are torchvision's. An image that already has the size of the crop is only
+    normalized, so that composites made in the classifier's view are classified as they are. Coordinates are
+    continuous: pixel ``j`` covers ``[j, j + 1)``.
+
+    Attributes:
+        multi_label: Whether an image may be of several classes: then each has a probability of its own,
+            and they do not sum to 1 (`probabilities`).
+
+    Raises:
+        ValueError: if ``crop`` or ``resize`` are impossible, or the interpolation is unknown.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        crop: int = 224,
+        resize: int | tuple[int, int] = 256,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        labels: Sequence[str] = (),
+        interpolation: str = "bilinear",
+        multi_label: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 1 <= crop <= (resize if isinstance(resize, int) else min(resize)):
+            raise ValueError(f"crop and resize: expected 1 <= crop <= resize, got {crop} and {resize}")
+        if interpolation not in ("bilinear", "bicubic"):
+            raise ValueError(f"interpolation: expected 'bilinear' or 'bicubic', got {interpolation!r}")
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(f"mean and std: expected one of each a channel, std > 0, got {mean} and {std}")
+        self.network = network
+        self.crop, self.resize, self.interpolation = crop, resize, interpolation
+        self.labels, self.multi_label = tuple(labels), multi_label
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits of images in [0, 1]."""
+        logits: Tensor = self.network((self._see(images) - self.mean) / self.std)
+        return logits
+
+    def probabilities(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """Return how probable each class is: sigmoids where an image may be of several, else the softmax."""
+        return logits.float().sigmoid() if self.multi_label else logits.float().softmax(1)
+
+    def view(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c crop crop"]:
+        """Return what the network sees of an image, still in [0, 1]."""
+        return self._see(image[None])[0]
+
+    def view_box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return (left, top, right, bottom) of the view in an input of this (height, width)."""
+        (tall, wide), (top, left) = self._geometry(size)
+        y, x = size[0] / tall, size[1] / wide
+        return left * x, top * y, (left + self.crop) * x, (top + self.crop) * y
+
+    def to_input(self, heatmap: Float[Tensor, "crop crop"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
+        """Map a heatmap of the view back onto an input of this (height, width).
+
+        Bilinear; exactly 0 where the crop cut the input away (pixels whose center is outside the view).
+
+        Raises:
+            ValueError: if the heatmap does not have the size of the view.
+        """
+        if heatmap.shape != (self.crop, self.crop):
+            raise ValueError(f"heatmap: expected {self.crop} x {self.crop}, got {tuple(heatmap.shape)}")
+        (tall, wide), (top, left) = self._geometry(size)
+        below, right = tall - top - self.crop, wide - left - self.crop
+        # The border is continued, so that nothing outside the view leaks into its outermost pixels.
+        canvas = F.pad(heatmap[None, None], (left, right, top, below), mode="replicate")
+        if (tall, wide) != size:
+            canvas = F.interpolate(canvas, size=size, mode="bilinear", antialias=True)
+        return canvas[0, 0] * self._inside(heatmap, size)
+
+    def _inside(self, heatmap: Float[Tensor, "crop crop"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
+        x0, y0, x1, y1 = self.view_box(size)
+        y, x = (torch.arange(side, device=heatmap.device) + 0.5 for side in size)
+        rows, columns = (y >= y0) & (y < y1), (x >= x0) & (x < x1)
+        return (rows[:, None] & columns).to(heatmap.dtype)
+
+    def _see(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c crop crop"]:
+        size = (images.shape[-2], images.shape[-1])
+        if size == (self.crop, self.crop):
+            return images
+        resized, (top, left) = self._geometry(size)
+        if resized != size:
+            images = F.interpolate(images, size=resized, mode=self.interpolation, antialias=True)
+            images = images.clamp(0, 1)  # bicubic overshoots
+        return images[..., top : top + self.crop, left : left + self.crop]
+
+    def _geometry(self, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the resized (height, width) and the crop's (top, left), rounded as torchvision does."""
+        if size == (self.crop, self.crop):
+            return size, (0, 0)
+        if isinstance(self.resize, int):
+            long = int(self.resize * max(size) / min(size))
+            tall, wide = (self.resize, long) if size[0] <= size[1] else (long, self.resize)
+        else:
+            tall, wide = self.resize
+        return (tall, wide), (round((tall - self.crop) / 2.0), round((wide - self.crop) / 2.0))
+
+
+def load_classifier(name: str | None = "scenes", weights: Path | None = None) -> ImageClassifier:
+    """Return the classifier of this name, in evaluation mode.
+
+    ``scenes`` is the network that ships with the package; names in one of `FORMS` are explained where they
+    are loaded; all others are torchvision's. Their weights are torchvision's own (with its transforms and
+    class names), or those in the file ``weights``. A safetensors file may say in its metadata what it is:
+    ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``), ``crop``, ``resize``, ``mean``, ``std``,
+    ``interpolation``, ``labels`` (a JSON list), ``multi_label`` (``true`` or ``false``).
+
+    Raises:
+        ValueError: if the name is unknown, or the weights cannot be had or do not fit.
+    """
+    if name is not None and has_form(name):
+        return _elsewhere(name, weights).eval()
+    if name not in (None, "scenes", *architectures.names()):
+        forms = f"or one of the forms {', '.join(FORMS)}"
+        raise ValueError(f"classifier: expected 'scenes' or a torchvision network, got {name!r}; {forms}")
+    checkpoint = None if weights is None else read_checkpoint(weights)
+    name = _agreed(name, checkpoint)
+    if name == "scenes":
+        return _scenes(checkpoint)
+    checkpoint = checkpoint or architectures.own(name, _WAYS)
+    like = architectures.preset(name, checkpoint)
+    network, labels = architectures.build(name, checkpoint, like)
+    seen = (like.crop, like.resize, like.mean, like.std, labels, like.interpolation, like.multi_label)
+    return ImageClassifier(network, *seen).eval()
+
+
+def has_form(name: str) -> bool:
+    """Return whether a name is in one of `FORMS`; whether there is such a network is another question."""
+    prefix, colon, rest = name.partition(":")
+    return name in FORMS or (bool(colon and rest) and any(form.startswith(prefix + ":") for form in FORMS))
+
+
+def _elsewhere(name: str, weights: Path | None) -> ImageClassifier:
+    """Load a classifier whose name is in one of `FORMS`."""
+    from models.classifiers import custom as foreign_classifiers
+    from models.classifiers import places365
+    from models.classifiers import timm as timm_classifiers
+    from models.classifiers import transformers as hub_classifiers
+
+    prefix, _, rest = name.partition(":")
+    if prefix == "places365":
+        return places365.load(weights)
+    loaders: dict[str, Callable[[str, Path | None], ImageClassifier]] = {
+        "timm": timm_classifiers.load,
+        "hf": hub_classifiers.load,
+        "clip": hub_classifiers.load_zero_shot,
+        "file": foreign_classifiers.load_file,
+        "python": foreign_classifiers.load_function,
+    }
+    return loaders[prefix](rest, weights)
+
+
+def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:
+    """Return the one architecture that the name asked for and the file's own word agree on."""
+    said = checkpoint.metadata.get("arch", "").removeprefix("torchvision.") if checkpoint else ""
+    if not name and not said:
+        raise ValueError("classifier: expected a name, for the weights do not say what they are")
+    if name and said and name != said and checkpoint:
+        raise ValueError(f"weights: {checkpoint.path} is for {said}, not for {name}")
+    if said not in ("", "scenes", *architectures.names()):
+        raise ValueError(f"weights: the file is for {said!r}, which torchvision does not have")
+    return name or said
+
+
+def _scenes(checkpoint: Checkpoint | None) -> ImageClassifier:
+    from models.classifiers import scenes as scene_classifier
+    from models.scenes.draw import CLASSES
+    from models.scenes.textures import SIDE
+
+    if checkpoint:
+        network = scene_classifier.SceneClassifier()
+        load_state(network, checkpoint, "scenes")
+    else:
+        network = scene_classifier.load()
+    seen = (SIDE, SIDE, scene_classifier.MEAN, scene_classifier.STD, CLASSES)
+    return ImageClassifier(network, *seen).eval()

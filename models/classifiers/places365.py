@@ -1,0 +1,63 @@
+"""Places365's ResNet-50 (Zhou et al. 2017, "Places: a 10 million image database for scene recognition")."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from models import preprocessing as eyes
+from models.weights import store
+from models.weights.checkpoint import load_state, read_checkpoint
+from models.weights.libraries import line
+
+if TYPE_CHECKING:
+    from models.classifiers.image_classifier import ImageClassifier
+
+CLASSES = 365
+CATEGORIES = "categories_places365.txt"
+"""The published list of the classes, which is looked for beside the weights."""
+_LINE = re.compile(r"/\w/(\S+) (\d+)")
+
+
+def load(weights: Path | None = None) -> "ImageClassifier":
+    """Return the network with the published weights, where `store` keeps them, or those in a file.
+
+    It sees what ImageNet's usual networks see. Its classes are called as the published list beside the
+    weights calls them (``airfield``), or ``class 0`` and so on without one.
+
+    Raises:
+        ValueError: if the weights are not here or do not fit, or the list cannot be understood.
+    """
+    import torchvision
+
+    from models.classifiers.image_classifier import ImageClassifier
+
+    path = weights or _published()
+    beside = path.with_name(CATEGORIES)
+    labels = _labels(beside) if beside.is_file() else eyes.named((), CLASSES, str(path))
+    checkpoint = read_checkpoint(path)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
+        network = torchvision.models.resnet50(weights=None, num_classes=CLASSES)
+    load_state(network, checkpoint, "Places365's resnet50")
+    return ImageClassifier(network, labels=labels)
+
+
+def _published() -> Path:
+    try:
+        return store.path("places365")
+    except ValueError as error:
+        raise ValueError(f"{error}; or pass --weights FILE") from error
+
+
+def _labels(path: Path) -> tuple[str, ...]:
+    """Read lines such as ``/a/airfield 0``."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"weights: cannot read {path} ({line(error)})") from error
+    found = [_LINE.fullmatch(line.strip()) for line in lines if line.strip()]
+    names = {int(each[2]): each[1] for each in found if each}
+    if None in found or len(found) != CLASSES or names.keys() != set(range(CLASSES)):
+        raise ValueError(f"weights: {path}: expected {CLASSES} lines such as '/a/airfield 0', one a class")
+    return tuple(names[index] for index in range(CLASSES))

@@ -1,0 +1,1 @@
+"""Weights: which are known, where they are, how they get here, and how they are read."""

@@ -1,0 +1,119 @@
+"""Weights in files: read them, put them into a network or say why they do not fit."""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.weights.libraries import line
+
+_NESTS = ("state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a weight file holds: tensors by name, and the text that a safetensors file carries beside them."""
+
+    path: Path
+    state: Mapping[str, Tensor]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_checkpoint(path: Path, nests: Sequence[str] = _NESTS) -> Checkpoint:
+    """Read a ``.safetensors`` file, or a state dict saved by ``torch.save``.
+
+    A state dict may sit under one of the names in ``nests``, and its names may start with ``module.`` or
+    ``_orig_mod.`` (data-parallel and compiled networks). Nothing but tensors is ever unpickled.
+
+    Raises:
+        ValueError: if the file is missing, damaged, or no state dict.
+    """
+    if not path.is_file():
+        raise ValueError(f"weights: no such file: {path}")
+    state, metadata = (
+        _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path, nests), {})
+    )
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"weights: {path} holds no state dict (tensors by name)")
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return Checkpoint(path, state, metadata)
+
+
+def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
+    """Copy the checkpoint's tensors into the network; ``name`` is what the error calls the network.
+
+    Counters of batch normalization (``num_batches_tracked``) may be missing: evaluation does not read them.
+
+    Raises:
+        ValueError: if a tensor is missing, unexpected or of another shape; the first of each are named.
+    """
+    expected, given = _without_counters(network.state_dict()), _without_counters(checkpoint.state)
+    faults = [
+        *_listed("lacks", [key for key in expected if key not in given]),
+        *_listed("has unexpected", [key for key in given if key not in expected]),
+        *_listed(
+            "has",
+            [
+                f"{key} {_dimensions(given[key])} instead of {_dimensions(expected[key])}"
+                for key in expected
+                if key in given and given[key].shape != expected[key].shape
+            ],
+        ),
+    ]
+    if faults:
+        raise ValueError(f"weights: {checkpoint.path} does not fit {name}: it {'; it '.join(faults)}")
+    # Some networks read their version from here (mnasnet), and safetensors files cannot carry it.
+    versions = getattr(checkpoint.state, "_metadata", None) or getattr(
+        network.state_dict(), "_metadata", None
+    )
+    ordered = OrderedDict(given)
+    ordered._metadata = versions  # type: ignore[attr-defined]
+    network.load_state_dict(ordered, strict=False)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"weights: {path} is damaged or no safetensors file ({line(error)})") from error
+
+
+def _read_pickle(path: Path, nests: Sequence[str]) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = "is no weight file, or holds a pickled model; save its state_dict() instead"
+        raise ValueError(f"weights: {path} {reason}") from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise ValueError(f"weights: {path} is damaged or no weight file ({line(error)})") from error
+    for nest in nests:
+        if isinstance(content, dict) and isinstance(content.get(nest), dict):
+            content = content[nest]
+    return content if isinstance(content, dict) else {}
+
+
+def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value for key, value in state.items() if not key.endswith(".num_batches_tracked")}
+
+
+def _listed(verb: str, things: list[str]) -> list[str]:
+    if not things:
+        return []
+    more = f" and {len(things) - _SHOWN} more" if len(things) > _SHOWN else ""
+    return [f"{verb} {', '.join(things[:_SHOWN])}{more}"]
+
+
+def _dimensions(tensor: Tensor) -> str:
+    return "x".join(str(side) for side in tensor.shape) or "scalar"

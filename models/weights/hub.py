@@ -1,0 +1,186 @@
+"""Models of the hub in the cache of ``huggingface_hub``: where they are, and how they get there."""
+
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TypeVar
+
+from models.weights.download import forbidden
+from models.weights.libraries import hushed, line
+
+_Found = TypeVar("_Found")
+
+_SETTINGS = ("*.json", "*.txt")
+_KINDS = ("*.safetensors", "*.bin")
+_IGNORED = ("*fp16*", "*non_ema*", "safety_checker/*")
+_SHA256 = r"[0-9a-f]{64}"
+_INDEX = "model_index.json"
+_PATIENCE = 10.0  # with a hub that does not answer, in seconds
+
+
+def folder() -> Path:
+    """Return the cache's folder, by the library's own rules (``HF_HUB_CACHE``, ``HF_HOME``)."""
+    home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
+    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(os.path.expandvars(named or f"{home}/hub")).expanduser()
+
+
+def location(model: str) -> Path:
+    """Return the folder of all that the cache has of this model."""
+    return folder() / f"models--{model.replace('/', '--')}"
+
+
+def models() -> list[str]:
+    """Return the ids of the models of which the cache has any files."""
+    found = {source(file.parent) for file in folder().glob("models--*/snapshots/*/*")}
+    return sorted({known[0] for known in found if known})
+
+
+def snapshot(model: str, parts: Sequence[str]) -> Path | None:
+    """Return the folder of this model's current files; ``None`` if something of it is missing."""
+    reference = location(model) / "refs" / "main"
+    if not reference.is_file():
+        return None
+    found = location(model) / "snapshots" / reference.read_text().strip()
+    return None if _missing(found, parts) else found
+
+
+def source(found: Path) -> tuple[str, str] | None:
+    """Return the model and the revision whose snapshot this folder is; ``None`` if it is none."""
+    model = found.parent.parent.name
+    if found.parent.name != "snapshots" or not model.startswith("models--"):
+        return None
+    return model.removeprefix("models--").replace("--", "/"), found.name
+
+
+def obtained(model: str, take: Callable[[bool], _Found]) -> _Found:
+    """Return what ``take`` gets of this model; it is told whether to look at the cache alone.
+
+    That is so if the hub cannot be asked for the model, or does not answer within some seconds: its clients
+    would try for a minute, or for ever. With ``INFILL_OFFLINE=1`` nobody is asked.
+
+    Raises:
+        ValueError: if it gets nothing; the message is the reason alone.
+    """
+    reason = "INFILL_OFFLINE forbids to fetch it" if forbidden() else _refusal(model)
+    try:
+        return take(bool(reason))
+    except Exception as error:  # the hub's client fails in many ways that have no kind in common
+        raise ValueError(reason or line(error)) from error
+
+
+def fetch(model: str, parts: Sequence[str], quiet: bool) -> Path:
+    """Fetch this model: tensors in safetensors files, or where a part has none, pickled ones.
+
+    The library goes on from what has come, checks it, and unless ``quiet`` shows bars of its own.
+
+    Raises:
+        ValueError: if the library is missing, or the model cannot be had.
+    """
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ValueError(f"weights: {model} needs huggingface_hub: pip install huggingface_hub") from error
+
+    def take(local: bool) -> Path:
+        lacking = list(parts)
+        for kind in _KINDS:
+            wanted = [kind if part == "." else f"{part}/{kind}" for part in lacking]
+            found = Path(
+                huggingface_hub.snapshot_download(
+                    model,
+                    cache_dir=folder(),
+                    allow_patterns=[*_SETTINGS, *wanted],
+                    ignore_patterns=list(_IGNORED),
+                    local_files_only=local,
+                )
+            )
+            lacking = [part for part in parts if not _weights(found / part)]
+            if not lacking:
+                break
+        if missing := _missing(found, parts):
+            raise ValueError(f"it has no {missing}")
+        return found
+
+    try:
+        with hushed() if quiet else nullcontext():
+            return obtained(model, take)
+    except ValueError as error:
+        raise ValueError(f"weights: {model} cannot be had from the hub ({error})") from error
+
+
+def verify(found: Path) -> str:
+    """Return how many of a snapshot's files are as the hub says: it names large files by their SHA-256.
+
+    Raises:
+        ValueError: if one is not.
+    """
+    count = 0
+    for path in sorted(path for path in found.rglob("*") if path.is_file()):
+        blob = path.resolve()
+        if not re.fullmatch(_SHA256, blob.name):
+            continue
+        with blob.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
+                raise ValueError(f"weights: {path} is damaged: its hash is not the hub's; delete {blob}")
+        count += 1
+    return f"ok: {count} files have the hub's hashes" if count else "not verified: no published hash"
+
+
+def _missing(found: Path, parts: Sequence[str]) -> str:
+    """Return what a snapshot lacks; empty if nothing."""
+    for part in parts:
+        if not _weights(found / part):
+            return f"weights in {part}"
+        if not (found / part / "config.json").is_file():
+            return f"config.json in {part}"
+    return next((name for name in _components(found, parts) if not (found / name).exists()), "")
+
+
+def _components(found: Path, parts: Sequence[str]) -> list[str]:
+    """Return the index of a pipeline, and the folders that it names, but those that are not fetched."""
+    if "." in parts:
+        return []
+    try:
+        index = json.loads((found / _INDEX).read_text())
+    except (OSError, ValueError):
+        return [_INDEX]
+    named = (name for name, entry in index.items() if isinstance(entry, list) and None not in entry)
+    return [name for name in named if not _ignored(f"{name}/")]
+
+
+def _weights(part: Path) -> bool:
+    return any(path.is_file() and not _ignored(path.name) for kind in _KINDS for path in part.glob(kind))
+
+
+def _ignored(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in _IGNORED)
+
+
+def _refusal(model: str) -> str:
+    """Return why the hub cannot be asked for a model; empty if it can."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    said: list[str] = []
+
+    def ask() -> None:
+        try:
+            HfApi().repo_info(model, timeout=_PATIENCE)
+            said.append("")
+        except RepositoryNotFoundError:
+            said.append("it has no such model, or shows it to its friends only: `hf auth login`")
+        except Exception as error:
+            said.append(line(error))
+
+    # Names and several addresses are tried one after the other, each with a patience of its own.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_PATIENCE)
+    return said[0] if said else f"no answer within {_PATIENCE:g} s"

@@ -1,0 +1,245 @@
+"""The library transformers' networks, from a folder or from the hub."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from models.weights import hub as hub_cache
+from models.weights.libraries import line, required, silent
+
+_ID = r"[\w.-]+(/[\w.-]+)?"
+RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
+_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
+_TENSORS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of network: the class of transformers that reads it, and how errors speak of it.
+
+    Attributes:
+        argument: What the user chose it with.
+        prefix: What comes before the folder or the id there.
+    """
+
+    reader: str
+    noun: str
+    argument: str
+    prefix: str
+
+    def named(self, place: str) -> str:
+        """How errors begin."""
+        return f"{self.argument}: {self.prefix}{place}"
+
+
+SEGMENTER = Kind("AutoModelForSemanticSegmentation", "semantic segmenter", "segmenter", "hf:")
+INSTANCES = Kind("AutoModelForUniversalSegmentation", "instance segmenter", "segmenter", "hf:")
+PROMPTED = Kind("AutoModelForMaskGeneration", "promptable segmenter", "segmenter", "hf:")
+
+
+@dataclass(frozen=True)
+class Eye:
+    """How a network wants its images, which are in [0, 1].
+
+    Attributes:
+        resize: The length of the short side, or (height, width), or ``None`` for images as they are.
+    """
+
+    resize: int | tuple[int, int] | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+
+
+class Logits(nn.Module):
+    """A network's logits alone; some networks want the channels as blue, green, red."""
+
+    def __init__(self, network: nn.Module, reverse: bool) -> None:
+        super().__init__()
+        self.network, self.reverse = network, reverse
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of normalized images."""
+        logits: Tensor = self.network(images.flip(1) if self.reverse else images)["logits"]
+        return logits
+
+
+def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Eye]:
+    """Return the semantic segmenter in a folder, its classes and how it wants its images.
+
+    Code that comes with a model is never run, and pickled files are read as tensors only.
+
+    Args:
+        place: What the user calls it.
+        folder: Where it is, see `family`.
+
+    Raises:
+        ValueError: if the model is not understood.
+    """
+    network, processor = with_processor(place, SEGMENTER, folder)
+    settings = processor.to_dict()
+    try:
+        eye = _eye(settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"segmenter: cannot follow the image processor of hf:{place}: {error!r}") from error
+    reverse = bool(settings.get("do_flip_channel_order"))
+    return Logits(network, reverse), labels_of(network.config), eye
+
+
+def family(place: str) -> tuple[Path, str, tuple[str, ...]]:
+    """Return the folder and the type of the model in a folder or of this id on the hub.
+
+    Behind them are the types that are semantic segmenters.
+
+    Raises:
+        ValueError: if the model cannot be had, or does not say.
+    """
+    library = required("transformers", SEGMENTER.named(place))
+    with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
+        from transformers.models.auto import modeling_auto
+
+        folder = _located(place, SEGMENTER)
+    try:
+        config = folder / "config.json"
+        said = str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        reason = f"holds no segmenter that transformers can load (config.json: {line(error)})"
+        raise ValueError(f"segmenter: {folder} {reason}") from error
+    return folder, said, tuple(modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
+
+
+def labels_of(config: Any) -> tuple[str, ...]:
+    """Return what the classes are called."""
+    return tuple(str(config.id2label.get(index, f"class {index}")) for index in range(config.num_labels))
+
+
+def pretrained(place: str, kind: Kind) -> tuple[Any, dict[str, Any]]:
+    """Return the network in a folder, or of this id on the hub, and what its image processor does.
+
+    Code that comes with a model is never run, and pickled files are read as tensors only.
+
+    Raises:
+        ValueError: if the model cannot be had, or is of another kind.
+    """
+    network, processor = with_processor(place, kind)
+    return network, processor.to_dict()
+
+
+def with_processor(place: str, kind: Kind, folder: Path | None = None) -> tuple[Any, Any]:
+    """Return the network in a folder, or of this id on the hub, and its image processor.
+
+    Code that comes with a model is never run, and pickled files are read as tensors only. Where its folder
+    has been found already, nobody is asked for it again.
+
+    Raises:
+        ValueError: if the model cannot be had, or is of another kind.
+    """
+    library = required("transformers", kind.named(place))
+    with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
+        return _read_folder(library, folder or _located(place, kind), kind)
+
+
+def normalization(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and the standard deviation that an image processor wants of pixels in [0, 1].
+
+    Raises:
+        KeyError, TypeError, ValueError: if it does not say.
+    """
+    # Processors count pixels up to 255, and mostly divide by that before they normalize.
+    scale = 255 * settings["rescale_factor"] if settings.get("do_rescale", True) else 255
+    normalized = settings.get("do_normalize")
+    mean, std = (settings["image_mean"], settings["image_std"]) if normalized else ((0.0,) * 3, (1.0,) * 3)
+    return tuple(value / scale for value in mean), tuple(value / scale for value in std)
+
+
+def in_bytes(image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
+    """Return an image in [0, 1] as image processors of any version take it."""
+    return (255 * image.cpu()).round().to(torch.uint8)
+
+
+def _located(place: str, kind: Kind) -> Path:
+    """Return the folder of a model, which is the place itself or the hub's copy."""
+    folder = Path(place).expanduser()
+    return folder if folder.is_dir() else _fetched(place, kind)
+
+
+def _fetched(name: str, kind: Kind) -> Path:
+    """Return the hub's copy of a model on this machine, downloading it if it is not there yet."""
+    from huggingface_hub import snapshot_download
+
+    if not re.fullmatch(_ID, name):
+        raise ValueError(f"{kind.named(name)}: no such folder")
+
+    def take(local: bool) -> Path:
+        for files in (_TENSORS, _PICKLES):
+            wanted = [*_SETTINGS, *files]
+            folder = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=local))
+            if any(path for file in files for path in folder.glob(file)):
+                return folder
+        raise ValueError("it has no weights")
+
+    try:
+        return hub_cache.obtained(name, take)
+    except ValueError as error:
+        ways = f"get it elsewhere with 'hf download {name} --local-dir FOLDER', then use {kind.prefix}FOLDER"
+        raise ValueError(
+            f"{kind.named(name)} is no folder, and cannot be had from the hub ({error}); {ways}"
+        ) from error
+
+
+def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, Any]:
+    """Return the network in a folder, and its image processor."""
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
+            network, report = getattr(library, kind.reader).from_pretrained(
+                str(folder), use_safetensors=_holds_tensors(folder), output_loading_info=True, **options
+            )
+        processor = library.AutoImageProcessor.from_pretrained(str(folder), **options)
+    except Exception as error:  # damaged files, other models, missing packages: each has a kind of its own
+        reason = f"holds no {kind.noun} that transformers can load ({line(error)})"
+        raise ValueError(f"{kind.argument}: {folder} {reason}") from error
+    missing = sorted(key for key in report["missing_keys"] if not key.endswith(".num_batches_tracked"))
+    if missing:  # transformers would go on with random numbers instead
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise ValueError(
+            f"weights: {folder} does not fit {type(network).__name__}: it lacks {missing[0]}{more}"
+        )
+    return network.float(), processor
+
+
+def _eye(settings: Mapping[str, Any]) -> Eye:
+    mean, std = normalization(settings)
+    resized = settings.get("do_resize")
+    if resized and settings["resample"] not in RESAMPLING:
+        raise ValueError(f"expected a resample out of {RESAMPLING}, got {settings['resample']}")
+    return Eye(
+        resize=_size(settings) if resized else None,
+        mean=mean,
+        std=std,
+        interpolation=RESAMPLING[settings["resample"]] if resized else "bilinear",
+    )
+
+
+def _size(settings: Mapping[str, Any]) -> int | tuple[int, int]:
+    sides = {side: int(pixels) for side, pixels in settings["size"].items() if pixels}
+    multiple = settings.get("ensure_multiple_of") or 1
+    free = settings.get("keep_aspect_ratio") or settings.get("do_pad")
+    if not free and not any(pixels % multiple for pixels in sides.values()):
+        if sides.keys() == {"height", "width"}:
+            return sides["height"], sides["width"]
+        if sides.keys() == {"shortest_edge"}:
+            return sides["shortest_edge"]
+    raise ValueError(f"expected a plain resize to a height and width, or a shortest edge, got {sides}")
+
+
+def _holds_tensors(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))

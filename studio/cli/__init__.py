@@ -1,0 +1,1 @@
+"""The command ``infill``: one file a command."""

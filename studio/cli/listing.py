@@ -1,0 +1,95 @@
+"""What ``infill list`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from models.weights import hub as hub_cache
+from models.weights import store
+from studio.registry.build import FILLERS, OPTIMIZING, SAMPLING
+from studio.registry.entry import Entry
+from studio.registry.pretrained import PRETRAINED
+
+
+def lines(every: bool) -> Iterator[str]:
+    """Yield methods, fillers and classifiers; ``every`` names all of torchvision's networks (slower)."""
+    yield "methods"
+    yield from (_entry(name, entry) for name, entry in SAMPLING.items())
+    yield ""
+    yield "optimizing methods (also for counterfactual and --trace)"
+    yield from (_entry(name, entry) for name, entry in OPTIMIZING.items())
+    yield ""
+    yield "fillers"
+    for name, entry in FILLERS.items():
+        yield _entry(name, entry)
+        if name == "inpaint":
+            yield f"  {'':15} weights {_shipped('small_inpainter.safetensors')}"
+    yield ""
+    yield "fillers whose weights are fetched (NAME, or NAME:CHECKPOINT with a file, a folder or a hub id)"
+    for name, entry in PRETRAINED.items():
+        yield _entry(name, entry)
+        yield f"  {'':15} weights {_fetched(entry.weights)}"
+    yield ""
+    yield "classifiers"
+    yield f"  {'scenes':15} names the objects of drawn scenes"
+    yield f"  {'':15} weights {_shipped('scene_classifier.safetensors')}"
+    folder = store.torch_home()
+    yield f"  {'NAME':15} any classification network of torchvision, such as mobilenet_v2 or resnet50"
+    yield f"  {'':15} weights from --weights FILE, or looked for in {folder}, or downloaded to it"
+    yield from _networks("classifiers.torchvision") if every else _found(folder)
+    yield from _elsewhere()
+    yield ""
+    yield "segmenters (infill realism --holes object)"
+    yield f"  {'NAME':15} any semantic segmentation network of torchvision, such as deeplabv3_resnet50"
+    yield f"  {'':15} weights from --segmenter-weights FILE, or looked for and downloaded as above"
+    yield from _networks("segmenters.semantic") if every else ()
+    yield f"  {'hf:FOLDER':15} a model of transformers, or hf:ID from the hub: for semantic segmentation, for"
+    yield f"  {'':15} instances (Mask2Former, MaskFormer, DETR, EoMT), or promptable (SAM, SAM 2, SAM-HQ)"
+    yield ""
+    yield f"models of the hub (timm:, hf:, clip:, and fillers by their id), kept in {hub_cache.folder()}"
+    yield f"  here now: {', '.join(hub_cache.models()) or 'nothing'}"
+
+
+def _entry(name: str, entry: Entry) -> str:
+    return f"  {name:15} {entry.says}" + (f" ({entry.source})" if entry.source else "")
+
+
+def _shipped(name: str) -> str:
+    spec = find_spec("models")
+    folders = spec.submodule_search_locations if spec else None
+    path = Path(next(iter(folders or ["models"]))) / "checkpoints" / name
+    return f"{'present' if path.is_file() else 'MISSING'}: {path}"
+
+
+def _fetched(weights: str) -> str:
+    if not weights:
+        return "are those of the CHECKPOINT"
+    place = store.location(weights)
+    return f"present: {place}" if store.here(weights) else f"missing: `infill weights fetch {weights}`"
+
+
+def _elsewhere() -> Iterator[str]:
+    yield f"  {'timm:NAME':15} a network of timm, with its own weights or those of --weights FILE"
+    if find_spec("timm") is None:
+        yield f"  {'':15} missing: `pip install timm`"
+    yield f"  {'hf:FOLDER':15} a model of transformers for image classification, or hf:ID from the hub"
+    yield f"  {'clip:FOLDER':15} a CLIP model, or clip:ID from the hub, as a classifier of what a list names:"
+    yield f"  {'':15} clip:FOLDER@labels=FILE (one label a line), or ...,template=a photo of a {{}}"
+    yield f"  {'file:PATH':15} a program saved by torch.export (.pt2) or TorchScript; it is code: trust it"
+    yield f"  {'python:M:F':15} what the function F of the module M returns"
+    yield f"  {'places365':15} ResNet-50 trained on Places365"
+    yield f"  {'':15} weights {_fetched('places365')}"
+
+
+def _found(folder: Path) -> Iterator[str]:
+    files = sorted(path.name for path in folder.glob("*.pth")) if folder.is_dir() else []
+    yield f"  {'':15} there now: {', '.join(files) or 'nothing'}; `infill list --all` names every network"
+
+
+def _networks(module: str) -> Iterator[str]:
+    for name in import_module(f"models.{module}").names():
+        place = store.location(name)
+        yield f"  {name:31} {'present' if place.is_file() else 'missing':8} {place.name}"

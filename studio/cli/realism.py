@@ -1,0 +1,82 @@
+"""The command ``infill realism``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from studio.cli.options import FILES, MULTI_LABEL, RUN, SET, Option, batches, given, said, stoppable
+from studio.realism.regions import KINDS
+
+HOLES: tuple[Option, ...] = (
+    click.option(
+        "--filler",
+        "fillers",
+        multiple=True,
+        help="See `infill list`; may be given more than once. [default: gray, noise, blur, telea, inpaint]",
+    ),
+    click.option(
+        "--holes",
+        type=click.Choice(tuple(KINDS)),
+        help="What is removed. [default: silhouettes, boxes, or object with a segmenter: what is known]",
+    ),
+    click.option(
+        "--grow", type=int, default=3, show_default=True, help="Widen silhouettes by so many pixels."
+    ),
+    click.option("--side", type=int, default=53, show_default=True, help="Of squares, in pixels."),
+    click.option(
+        "--segmenter",
+        help="Finds objects: deeplabv3_resnet50, or hf:FOLDER: semantic, instances, or promptable (SAM).",
+    ),
+    click.option("--segmenter-weights", type=FILES, help="The segmenter's weights."),
+    click.option("--segmenter-class", help="The class to remove. [default: each image's largest]"),
+    click.option(
+        "--segmenter-point",
+        metavar="X,Y",
+        help="Where a promptable segmenter finds the object, in fractions of the classifier's view. "
+        "[default: in the annotated boxes; without any, 0.5,0.5, the center]",
+    ),
+)
+JUDGES: tuple[Option, ...] = (
+    click.option(
+        "--classifier",
+        help="Whose view it is: scenes, a torchvision network, or timm:NAME, hf:FOLDER, file:PATH, ...: "
+        "see `infill list`. [default: scenes, or mobilenet_v2]",
+    ),
+    click.option("--weights", type=FILES, help="The classifier's weights."),
+    MULTI_LABEL,
+    click.option("--judge", help="Another classifier, asked about the composites. [default: the same]"),
+    click.option("--judge-weights", type=FILES, help="The judge's weights."),
+    click.option(
+        "--labels",
+        type=click.Choice(["data", "top1"]),
+        help="Whose word counts for what an image shows. [default: the data's, if the classifier knows it]",
+    ),
+    click.option(
+        "--lpips",
+        type=click.Choice(["squeeze", "alex", "vgg"]),
+        default="squeeze",
+        show_default=True,
+        help="LPIPS's backbone.",
+    ),
+    click.option("--limit", type=int, help="Only the first so many images."),
+    click.option("--strips", type=click.IntRange(1), default=6, show_default=True, help="Images to show."),
+)
+
+
+@click.command("realism")
+@click.argument("data", metavar="DATA")
+@given(*HOLES, *JUDGES, *RUN, batches(16), SET)
+def realism(**asked: Any) -> None:
+    """Fill the same holes in every way, and see what is left of the object and how real it looks.
+
+    DATA is scenes[:N], or a folder: images with masks/ or boxes.csv, ILSVRC, VOC, Places365's validation
+    list, or images alone. Prints the table; writes realism.csv, realism.json and realism.png. Can be broken
+    off: the same command goes on where it was.
+    """
+    with stoppable():
+        from studio.realism.run import Request
+        from studio.realism.run import realism as run
+
+        run(Request(**said(asked)), click.echo)

@@ -1,0 +1,173 @@
+"""What files say about images: silhouettes, boxes and classes, each read when its image is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypedDict
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from jaxtyping import Bool, Int, UInt8
+    from numpy import ndarray
+    from torch import Tensor
+
+    from studio.data.image import Picture
+
+Box = tuple[int, int, int, int]
+"""xmin, ymin, xmax, ymax in pixels, maxima exclusive."""
+
+
+class Annotation(TypedDict, total=False):
+    """What is known about one image."""
+
+    label: int | str | None
+    silhouette: Bool[Tensor, "h w"]
+    boxes: Int[Tensor, "o 4"]
+
+
+class Annotator(Protocol):
+    """Knows something about every image of a data set."""
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Which of ``labels``, ``silhouettes`` and ``boxes`` it knows."""
+
+    def files(self, name: str) -> Sequence[Path]:
+        """Return the files that are about this image alone, whether they are there or not."""
+
+    def __call__(self, name: str, picture: Picture) -> Annotation:
+        """Return what is known about this image.
+
+        Raises:
+            ValueError: if the files lack it, or it does not fit the image.
+        """
+
+
+def read_objects(path: Path, picture: Picture) -> list[tuple[str, Box]]:
+    """Read the objects in an XML file as PASCAL VOC and ILSVRC have them: class and box of each.
+
+    The file counts pixels from 1 and its maxima are inclusive; some files have fractions, which are rounded.
+
+    Raises:
+        ValueError: if the file is missing, broken, without objects, or about an image of another size.
+    """
+    root = _parsed(path)
+    size = root.find("size")
+    if size is not None:
+        check_size(path, (_number(size, "width", path), _number(size, "height", path)), picture)
+    objects = [_object(element, path) for element in root.findall("object")]
+    if not objects:
+        raise ValueError(f"annotation: {path} has no <object>")
+    return objects
+
+
+def clipped(boxes: Iterable[Box], path: Path, picture: Picture) -> Int[Tensor, "o 4"]:
+    """Clip boxes to the image.
+
+    Raises:
+        ValueError: if nothing is left of one; ``path`` is where it is from.
+    """
+    import torch
+
+    height, width = picture.image.shape[1:]
+    inside = []
+    for box in boxes:
+        left, right = (min(max(x, 0), width) for x in (box[0], box[2]))
+        top, bottom = (min(max(y, 0), height) for y in (box[1], box[3]))
+        if left >= right or top >= bottom:
+            raise ValueError(
+                f"boxes: {path}: nothing of the box {box} (xmin, ymin, xmax, ymax; maxima exclusive) "
+                f"is inside of {width} x {height} pixels"
+            )
+        inside.append((left, top, right, bottom))
+    return torch.tensor(inside)
+
+
+def read_indices(path: Path, picture: Picture) -> UInt8[ndarray, "h w"]:
+    """Read the class indices that are a palette image's (or an 8-bit gray image's) pixels.
+
+    Raises:
+        ValueError: if the file is missing, damaged, of another kind, or of another size than the image.
+    """
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as drawn:
+            indices, mode = np.array(drawn), drawn.mode
+    except FileNotFoundError as error:
+        raise ValueError(f"segmentation: no such file: {path}") from error
+    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(f"segmentation: {path} cannot be read ({error})") from error
+    if mode not in ("P", "L"):
+        raise ValueError(
+            f"segmentation: {path} holds {mode} colors; expected class indices (a palette image)"
+        )
+    check_size(path, (indices.shape[1], indices.shape[0]), picture)
+    return indices
+
+
+def check_size(path: Path, size: tuple[int, int], picture: Picture) -> None:
+    """Check that what a file says is about an image of this size.
+
+    Raises:
+        ValueError: if the image has another (width, height).
+    """
+    height, width = picture.image.shape[1:]
+    if size != (width, height):
+        notes = f" ({', '.join(picture.notes)})" if picture.notes else ""
+        raise ValueError(
+            f"annotation: {path} is for {size[0]} x {size[1]} pixels, "
+            f"but {picture.path} has {width} x {height}{notes}"
+        )
+
+
+def checked_silhouette(silhouette: Bool[Tensor, "h w"], path: Path) -> Bool[Tensor, "h w"]:
+    """Return the silhouette, if it is one: some of the image is the object, and some is not.
+
+    Raises:
+        ValueError: if it is empty or full; ``path`` is where it is from.
+    """
+    if silhouette.all() or not silhouette.any():
+        part = "all of the image" if silhouette.any() else "nothing"
+        raise ValueError(f"silhouette: the object in {path} is {part}")
+    return silhouette
+
+
+def _parsed(path: Path) -> Element:
+    from xml.etree import ElementTree
+
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ValueError(f"annotation: no such file: {path}") from error
+    except OSError as error:
+        raise ValueError(f"annotation: {path} cannot be read ({error.strerror})") from error
+    if b"<!ENTITY" in text:
+        raise ValueError(f"annotation: {path} declares entities, which are not read")
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ValueError(f"annotation: {path} is broken XML ({error})") from error
+
+
+def _object(element: Element, path: Path) -> tuple[str, Box]:
+    name, box = element.findtext("name", "").strip(), element.find("bndbox")
+    if not name or box is None:
+        raise ValueError(f"annotation: {path} has an <object> without a <{'bndbox' if name else 'name'}>")
+    left, top, right, bottom = (_number(box, tag, path) for tag in ("xmin", "ymin", "xmax", "ymax"))
+    return name, (left - 1, top - 1, right, bottom)
+
+
+def _number(element: Element, tag: str, path: Path) -> int:
+    text = element.findtext(tag, "").strip()
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"annotation: {path}: expected a number as <{tag}> of <{element.tag}>, got {text!r}")
+    return round(value)

@@ -1,0 +1,209 @@
+"""Data sets to measure on: scenes, and folders of images with what is known about them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from studio.data.folders import SUFFIXES, Layout, annotated, plain
+from studio.data.ilsvrc import ilsvrc, places
+from studio.data.image import read_picture
+from studio.data.voc import voc
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+    from studio.data.annotation import Annotation
+
+_SCENES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image, and what is known about it.
+
+    Attributes:
+        name: Unique in its data set: ``scene-12``, or the file's path in the folder of images.
+        label: The class's index, or its name where the data has names only.
+        silhouette: The pixels of the labelled objects: some, and not all.
+        boxes: Around the labelled objects, inside of the image: xmin, ymin, xmax, ymax in pixels, maxima
+            exclusive.
+        background: The same image without the objects.
+    """
+
+    name: str
+    image: Float[Tensor, "3 h w"]
+    label: int | str | None = None
+    silhouette: Bool[Tensor, "h w"] | None = None
+    boxes: Int[Tensor, "o 4"] | None = None
+    background: Float[Tensor, "3 h w"] | None = None
+
+
+class Dataset(Protocol):
+    """Examples, read one at a time; making one opens no image."""
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: ``scenes:500``, or the folder's name."""
+
+    @property
+    def kind(self) -> str:
+        """One of ``scenes``, ``silhouettes``, ``boxes``, ``ilsvrc``, ``voc``, ``places``, ``images``."""
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """What its examples have: some of ``labels``, ``silhouettes``, ``boxes``, ``background``."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the user must know."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all examples, in order."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Example:
+        """Read one example.
+
+        Raises:
+            ValueError: if a file of it is missing, bad, or does not fit the image; it is named.
+        """
+
+    def fingerprint(self) -> str:
+        """Return a digest that is different after files came, went, or changed in size or time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """The first scenes of one object each, with all that is true about them."""
+
+    title: str
+    names: Sequence[str]
+    kind: str = "scenes"
+    offers: frozenset[str] = frozenset({"labels", "silhouettes", "boxes", "background"})
+    notes: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int) -> Example:
+        """Draw one scene."""
+        from models import scenes
+
+        scene = scenes.draw(range(len(self))[index], objects=1)
+        return Example(
+            name=self.names[index],
+            image=scene.image,
+            label=scene.labels[0],
+            silhouette=scene.silhouettes[0],
+            boxes=scene.boxes,
+            background=scene.background,
+        )
+
+    def fingerprint(self) -> str:
+        """Return a digest of how many there are and what the first looks like."""
+        digest = hashlib.sha256(f"scenes {len(self)}\n".encode())
+        digest.update(self.read(0).image.numpy().tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """The images of a folder, laid out in one of the known ways."""
+
+    title: str
+    names: Sequence[str]
+    layout: Layout
+
+    @property
+    def kind(self) -> str:
+        """Which layout."""
+        return self.layout.kind
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """What any of the annotators knows."""
+        return frozenset[str]().union(*(annotator.offers for annotator in self.layout.annotators))
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the layout found strange."""
+        return self.layout.notes
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int) -> Example:
+        """Read one image, and ask all annotators about it."""
+        name = self.names[index]
+        picture = read_picture(self.layout.images / name)
+        known: Annotation = {}
+        for annotator in self.layout.annotators:
+            known |= annotator(name, picture)
+        return Example(name, picture.image, **known)
+
+    def fingerprint(self) -> str:
+        """Return a digest of all files' names, sizes and times of change."""
+        digest = hashlib.sha256(f"{self.kind} {sorted(self.offers)}\n".encode())
+        for path in self.layout.shared:
+            digest.update(_state("", path))
+        for name in self.names:
+            digest.update(_state(name, self.layout.images / name))
+            for annotator in self.layout.annotators:
+                for path in annotator.files(name):
+                    digest.update(_state(name, path))
+        return digest.hexdigest()
+
+
+def open_dataset(data: str, limit: int | None = None) -> Dataset:
+    """Open the data that a text means: ``scenes``, ``scenes:N``, or a folder in one of the known layouts.
+
+    A folder that is itself named ``scenes`` is ``./scenes``. With a limit, the first so many examples are
+    all there are.
+
+    Raises:
+        ValueError: if there is no such folder, it has no images, or a list in it is malformed.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"DATA: the limit must be 1 or more, got {limit}")
+    if data == "scenes" or data.startswith("scenes:"):
+        return _scenes(data, limit)
+    try:
+        layout = _layout(data)
+    except OSError as error:
+        raise ValueError(f"DATA: {error.filename or data} cannot be read ({error.strerror})") from error
+    if not layout.names:
+        raise ValueError(f"DATA: no image found in {layout.images}; looked for {', '.join(SUFFIXES)}")
+    return ImageFolder(Path(data).resolve().name or data, tuple(layout.names[:limit]), layout)
+
+
+def _layout(data: str) -> Layout:
+    folder = Path(data)
+    if not data or not folder.exists():
+        raise ValueError(f"DATA: no such folder: {data or repr(data)}")
+    if not folder.is_dir():
+        raise ValueError(f"DATA: {data} is a file; give the folder of the images")
+    return ilsvrc(folder) or voc(folder) or places(folder) or annotated(folder) or plain(folder)
+
+
+def _scenes(data: str, limit: int | None) -> Scenes:
+    text = data.removeprefix("scenes").removeprefix(":") if data != "scenes" else str(_SCENES)
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+        raise ValueError(f"DATA: expected scenes:N with N from 1 to 999999, got {data}; a folder is ./{data}")
+    count = min(int(text), limit or int(text))
+    return Scenes(f"scenes:{int(text)}", tuple(f"scene-{index}" for index in range(count)))
+
+
+def _state(name: str, path: Path) -> bytes:
+    try:
+        status = path.stat()
+    except OSError:
+        return f"{name}\0{path.name}\0missing\n".encode()
+    return f"{name}\0{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode()

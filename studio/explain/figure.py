@@ -1,0 +1,151 @@
+"""The picture of an explanation: what was explained, then one row per filler and one column per method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from numpy import ndarray
+
+from studio.drawing.colormap import mapping, overlay, within
+from studio.drawing.sheet import FAINT, INK, Sheet, any_script, bare
+from studio.explain.panel import BAR, GAP, HEAT, SHOWN, TITLE, Cell, draw_shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# All lengths are inches, measured from the top left.
+MARGIN, ROW_LABEL, HEAD, COLUMN_HEAD, BARS = 0.25, 0.5, 0.8, 0.62, 3.4
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A picture with one or two lines above it."""
+
+    title: str
+    image: Float[ndarray, "h w 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """All that ``explain.png`` shows.
+
+    Attributes:
+        box: The classifier's view (left, top, right, bottom) in pixels of the image.
+        target: The label that is explained.
+        top: The most probable labels of the untouched image with their probabilities, best first.
+        fillers: Name and settings of each row.
+        methods: Name and settings of each column.
+        cells: By (filler, method).
+        truth: What is known to be true, to stand beside the image.
+        legend: What the colors mean.
+    """
+
+    title: str
+    subtitle: str
+    image: Float[ndarray, "h w 3"]
+    box: tuple[float, float, float, float]
+    target: str
+    top: Sequence[tuple[str, float]]
+    fillers: Sequence[tuple[str, str]]
+    methods: Sequence[tuple[str, str]]
+    cells: Mapping[tuple[str, str], Cell]
+    truth: Sequence[Panel] = ()
+    legend: str = ""
+
+
+def draw(page: Page, path: Path) -> None:
+    """Draw the page and write it as PNG."""
+    with any_script():
+        _laid_out(page).save(path)
+
+
+def _laid_out(page: Page) -> Sheet:
+    height, width = page.image.shape[:2]
+    heat = HEAT * min(max(width / height, 0.5), 1.5)
+    cell = heat + BAR + SHOWN
+    columns = len(page.methods) * (cell + 2 * GAP) - 2 * GAP
+    panels = (1 + len(page.truth)) * (heat + 2 * GAP)
+    sheet_width = 2 * MARGIN + ROW_LABEL + max(columns, panels + BARS)
+    row = HEAT + TITLE + 2 * GAP
+    top = MARGIN + HEAD + TITLE + HEAT + 2 * GAP
+    sheet = Sheet(sheet_width, top + COLUMN_HEAD + len(page.fillers) * row + MARGIN)
+    left = MARGIN + ROW_LABEL
+    _header(sheet, page, left, heat)
+    for j, (method, settings) in enumerate(page.methods):
+        x = left + j * (cell + 2 * GAP)
+        sheet.text(x, top + 0.12, method, 13, cell, weight="bold")
+        sheet.text(x, top + 0.36, settings, 7.5, cell, color=FAINT)
+        for i, (filler, _) in enumerate(page.fillers):
+            _cell(sheet, page, page.cells[filler, method], (x, top + COLUMN_HEAD + i * row), heat)
+    for i, (filler, settings) in enumerate(page.fillers):
+        middle = top + COLUMN_HEAD + i * row + TITLE + HEAT / 2
+        side: dict[str, Any] = {"rotation": 90, "va": "center", "ha": "center"}
+        sheet.text(MARGIN + 0.1, middle, filler, 13, HEAT, weight="bold", **side)
+        sheet.text(MARGIN + 0.32, middle, settings, 7.5, HEAT, color=FAINT, **side)
+    return sheet
+
+
+def _header(sheet: Sheet, page: Page, left: float, heat: float) -> None:
+    room = sheet.width - left - MARGIN
+    sheet.text(left, MARGIN, page.title, 15, room, weight="bold")
+    sheet.text(left, MARGIN + 0.33, page.subtitle, 8.5, room, color=FAINT)
+    sheet.text(left, MARGIN + 0.5, page.legend, 8.5, room, color=FAINT)
+    y = MARGIN + HEAD
+    for i, panel in enumerate([Panel("image", page.image), *page.truth]):
+        x = left + i * (heat + 2 * GAP)
+        sheet.text(x, y + 0.08, panel.title, 8.5, heat)
+        axes = sheet.picture(x, y + TITLE, heat, HEAT, panel.image)
+        if i == 0:
+            _outline_view(axes, page)
+    x = left + (1 + len(page.truth)) * (heat + 2 * GAP)
+    sheet.text(x, y + 0.08, "what the classifier sees in it", 8.5, BARS)
+    _bars(sheet, page, x, y + TITLE)
+
+
+def _bars(sheet: Sheet, page: Page, x: float, y: float) -> None:
+    length, step = BARS - 0.7, HEAT / max(len(page.top), 5)
+    for i, (label, probability) in enumerate(page.top):
+        style: dict[str, Any] = {"weight": "bold"} if label == page.target else {}
+        sheet.text(x, y + i * step + 0.05, label, 8.5, length, **style)
+        sheet.text(x + length + 0.1, y + i * step + 0.05, f"{probability:.3f}", 8.5, **style)
+        axes = sheet.axes(x, y + i * step + 0.23, length, 0.08)
+        axes.barh(0, probability, color="#b2182b" if label == page.target else "#9aa5b1", height=1)
+        axes.set(xlim=(0, 1), ylim=(-0.5, 0.5), facecolor="#eeeeee")
+        bare(axes)
+
+
+def _cell(sheet: Sheet, page: Page, cell: Cell, corner: tuple[float, float], heat: float) -> None:
+    x, y = corner
+    seen = within(page.box, page.image.shape[:2])
+    colors = mapping(cell.heatmap, seen, cell.signed)
+    axes = sheet.picture(x, y + TITLE, heat, HEAT, overlay(page.image, cell.heatmap, seen, colors))
+    _outline_view(axes, page)
+    bar = sheet.axes(x + heat + 0.06, y + TITLE, 0.09, HEAT)
+    low, high = colors.get_clim()
+    ticks = [low, (low + high) / 2, high]
+    scale = sheet.figure.colorbar(colors, cax=bar, ticks=ticks)
+    scale.ax.set_yticklabels([_number(tick, high - low) for tick in ticks])
+    scale.ax.tick_params(labelsize=6.5, length=2, pad=1.5, colors=INK)
+    scale.outline.set_visible(False)
+    draw_shown(sheet, cell, (x + heat + BAR, y), page.target)
+
+
+def _outline_view(axes: Axes, page: Page) -> None:
+    """Mark what the classifier sees, where that is not all."""
+    from matplotlib.patches import Rectangle
+
+    left, top, right, bottom = page.box
+    height, width = page.image.shape[:2]
+    if (left, top) == (0, 0) and (right, bottom) == (width, height):
+        return
+    style: dict[str, Any] = {"fill": False, "linewidth": 0.8, "edgecolor": "white", "linestyle": (0, (4, 3))}
+    axes.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **style))
+
+
+def _number(value: float, span: float) -> str:
+    """Write a tick with two digits of the span, and rounding errors as 0."""
+    return "0" if abs(value) < 1e-3 * span else f"{value:.2g}"

@@ -1,0 +1,128 @@
+"""What is explained: image files, or a scene with its truth."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.data.image import read_picture
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from models.scenes import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One image to explain.
+
+    Attributes:
+        folder: Name of its own folder, different from all others' names.
+        origin: Where it is from, in words for ``explain.json``.
+        notes: What reading it did to it.
+    """
+
+    folder: str
+    title: str
+    image: Float[Tensor, "3 h w"]
+    origin: dict[str, Any]
+    notes: Sequence[str] = ()
+    scene: Scene | None = None
+
+
+class Subjects:
+    """The images of a job, read one at a time; without any, the scene of this number.
+
+    Several files are all read once at the start, so that the last one's fault is found before the first is
+    explained.
+
+    Raises:
+        ValueError: if a file cannot be read as an image, or the scene's number is negative.
+    """
+
+    def __init__(self, paths: Sequence[Path], scene: int) -> None:
+        if scene < 0:
+            raise ValueError(f"--scene: expected 0 or more, got {scene}")
+        self._paths, self._scene = paths, scene
+        for path in paths if len(paths) > 1 else ():
+            read_picture(path)
+
+    def __len__(self) -> int:
+        return len(self._paths) or 1
+
+    def __iter__(self) -> Iterator[Subject]:
+        if not self._paths:
+            yield _scene(self._scene)
+        for path, folder in zip(self._paths, _folders(self._paths), strict=True):
+            yield _file(path, folder)
+
+
+def target_index(target: str, labels: Sequence[str], top: int) -> int:
+    """Return the class that ``--target`` means: an index, a label, or ``top1``.
+
+    Raises:
+        ValueError: if it is none of these, or several classes have the label.
+    """
+    if target == "top1":
+        return top
+    if target.lstrip("-").isdecimal():
+        if 0 <= int(target) < len(labels):
+            return int(target)
+        raise ValueError(f"--target: expected 0 to {len(labels) - 1}, got {target}")
+    folded = [label.casefold() for label in labels]
+    found = [index for index, label in enumerate(folded) if label == target.casefold()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(
+            f"--target: {target!r} is the name of classes {' and '.join(map(str, found))}; give one"
+        )
+    near = difflib.get_close_matches(target.casefold(), folded, n=1)
+    hint = (
+        f"did you mean {labels[folded.index(near[0])]!r}?" if near else "give an index, a class name or top1"
+    )
+    raise ValueError(f"--target: the classifier has no class {target!r}; {hint}")
+
+
+def _file(path: Path, folder: str) -> Subject:
+    picture = read_picture(path)
+    height, width = picture.image.shape[1:]
+    origin = {"file": str(path), "height": height, "width": width, "notes": list(picture.notes)}
+    title = ", ".join([f"{path.name}, {width} x {height}", *picture.notes])
+    return Subject(folder, title, picture.image, origin, picture.notes)
+
+
+def _scene(index: int) -> Subject:
+    from models import scenes
+
+    scene = scenes.draw(index)
+    names = [scenes.CLASSES[label] for label in scene.labels]
+    height, width = scene.image.shape[1:]
+    origin = {
+        "scene": index,
+        "height": height,
+        "width": width,
+        "objects": [
+            {"label": name, "box": box} for name, box in zip(names, scene.boxes.tolist(), strict=True)
+        ],
+    }
+    return Subject(f"scene-{index}", f"scene {index}: {' and '.join(names)}", scene.image, origin, (), scene)
+
+
+def _folders(paths: Sequence[Path]) -> list[str]:
+    """Return the files' stems, numbered where one comes again (in any case: some file systems have none)."""
+    taken: set[str] = set()
+    names = []
+    for path in paths:
+        name, number = path.stem, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{path.stem}-{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names

@@ -1,0 +1,120 @@
+"""Turn an explanation into the page of ``explain.png``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from attribution import Explainer
+from attribution.optimize.loop import OptimizingExplainer
+from studio.drawing.captions import brief, percent
+from studio.explain.figure import Page, Panel
+from studio.explain.panel import Cell, Course
+from studio.explain.result import Explanation, Run, Search
+from studio.registry.build import EVERY_FILLER, METHODS
+
+SHOWN_SIDE = 640
+_AGAINST = torch.tensor([0.45, 0.62, 0.85]).view(3, 1, 1)  # the blue of what speaks against
+
+
+def page(found: Explanation) -> Page:
+    """Return what ``explain.png`` shows; large images are shown smaller."""
+    image = _shown(found.subject.image)
+    size = (image.shape[1], image.shape[2])
+    target, probability = found.label(found.target), float(found.probabilities[found.target])
+    return Page(
+        title=f"{found.name} · {target} · p = {probability:.3f}",
+        subtitle=found.subject.title,
+        legend=f"Red speaks for {target!r}, blue against it; yellow lines bound what was removed.",
+        image=_pixels(image),
+        box=found.classifier.view_box(size),
+        target=target,
+        top=[(found.label(i), float(found.probabilities[i])) for i in found.best(found.probabilities)],
+        fillers=[(name, filler_brief(found, name)) for name in found.fillers],
+        methods=[(name, _column(found, name, method)) for name, method in found.methods.items()],
+        cells={
+            (filler, name): Cell(
+                found.classifier.to_input(run.heatmap, size).numpy(),
+                run.samples,
+                _course(run),
+                METHODS[name].signed,
+            )
+            for (filler, name), run in found.runs.items()
+        },
+        truth=_truth(found),
+    )
+
+
+def filler_brief(found: Explanation, name: str) -> str:
+    """Return what stands beside a filler's name: its checkpoint and how it was loaded, its settings."""
+    said = [brief(found.fillers[name], EVERY_FILLER[name].hidden)]
+    if loaded := found.loaded.get(name):
+        numbers = (each for each in loaded.items() if type(each[1]) in (int, float))
+        said = [Path(loaded["checkpoint"]).name, *(f"{key} {value:g}" for key, value in numbers), *said]
+    return ", ".join(said)
+
+
+def _column(found: Explanation, name: str, method: Explainer) -> str:
+    """Return what stands below a method's name."""
+    if isinstance(method, OptimizingExplainer):
+        return f"{brief(method)} · up to {method.composites} composites"
+    composites = next(run.composites for (_, each), run in found.runs.items() if each == name)
+    return f"{brief(method)} · {composites} composites"
+
+
+def _course(run: Run) -> Course | None:
+    return course(run.search) if run.search else None
+
+
+def course(search: Search) -> Course:
+    """Return how a search went, as it is to be shown."""
+    outcome = search.outcome
+    steps = int(outcome.steps)
+    return Course(
+        curves={name: curve[0, :steps].cpu().numpy() for name, curve in outcome.curves.items()},
+        result=outcome.left.item(),
+        chance=outcome.chance.item(),
+        notes=(
+            f"{percent(search.area)} removed",
+            f"{steps} steps",
+            f"kept {outcome.kept.item():.3f}",
+            f"all filled {outcome.floor.item():.3f}",
+        ),
+        failure=search.failure,
+    )
+
+
+def _truth(found: Explanation) -> list[Panel]:
+    """Return what a scene knows: the background behind the objects, and where they are."""
+    scene = found.subject.scene
+    if scene is None:
+        return []
+    with torch.inference_mode():
+        logits = found.classifier(scene.background[None].to(found.classifier.mean.device))
+    left = float(found.classifier.probabilities(logits)[0, found.target])
+    gray = 0.25 * scene.image.mean(0, keepdim=True) + 0.7
+    lit = gray.expand(3, -1, -1)
+    for silhouette, label in zip(scene.silhouettes, found.subject.origin["objects"], strict=True):
+        same = label["label"] == found.classifier.labels[found.target]
+        lit = torch.where(silhouette, scene.image if same else gray * _AGAINST, lit)
+    return [
+        Panel(f"truth: nothing there, p {left:.3f}", _pixels(scene.background)),
+        Panel("truth: the target (blue: the rest)", _pixels(lit)),
+    ]
+
+
+def _shown(image: Float[Tensor, "c h w"]) -> Float[Tensor, "c y x"]:
+    scale = SHOWN_SIDE / max(image.shape[1:])
+    if scale >= 1:
+        return image
+    size = [max(1, round(side * scale)) for side in image.shape[1:]]
+    return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def _pixels(image: Float[Tensor, "c h w"]) -> Any:
+    return image.permute(1, 2, 0).numpy()

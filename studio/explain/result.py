@@ -1,0 +1,92 @@
+"""What was found out about an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from attribution import Explainer, Outcome
+from infill import Filler
+from models.classifiers import ImageClassifier
+from studio.explain.inputs import Subject
+from studio.explain.panel import Sample
+from studio.explain.trace import Trace
+
+TOP = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What an optimizing method came to.
+
+    Attributes:
+        probabilities: What the classifier sees in the counterfactual (the first, if there are several fills).
+        trace: Its steps, if they were to be kept.
+    """
+
+    outcome: Outcome
+    probabilities: Float[Tensor, " k"]
+    trace: Trace | None = None
+
+    @property
+    def area(self) -> float:
+        """Which share of the classifier's view is removed."""
+        return float(self.outcome.hole.mean())
+
+    @property
+    def failure(self) -> str:
+        """Why the class is still there; empty if it is not."""
+        if self.outcome.reached.item():
+            return ""
+        if not self.outcome.removable.item():
+            return f"still p {self.outcome.floor.item():.3f} with everything filled"
+        return f"not at chance ({self.outcome.chance.item():.3f})"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One method with one filler; the heatmap is in the classifier's view.
+
+    Attributes:
+        samples: Some of the composites that were looked at; of an optimizing method the counterfactual.
+    """
+
+    heatmap: Float[Tensor, "crop crop"]
+    samples: Sequence[Sample]
+    composites: int
+    seconds: float
+    search: Search | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """All that was found out about one image; ``runs`` are by (filler, method).
+
+    Attributes:
+        loaded: For each filler whose network is loaded, its checkpoint and how it was loaded.
+    """
+
+    subject: Subject
+    classifier: ImageClassifier
+    name: str
+    target: int
+    probabilities: Float[Tensor, " k"]
+    methods: Mapping[str, Explainer]
+    fillers: Mapping[str, Filler]
+    loaded: Mapping[str, Mapping[str, Any]]
+    runs: Mapping[tuple[str, str], Run]
+    settings: Mapping[str, Any]
+    seconds: float
+
+    def label(self, index: int) -> str:
+        """Return the name of a class."""
+        return self.classifier.labels[index]
+
+    def best(self, probabilities: Float[Tensor, " k"], count: int = TOP) -> list[int]:
+        """Return the most probable classes, best first."""
+        order: list[int] = probabilities.topk(min(count, len(probabilities))).indices.tolist()
+        return order

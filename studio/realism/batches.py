@@ -1,0 +1,173 @@
+"""Examples as the classifier sees them, each with its hole, some at a time; bad ones are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from torch import Generator, Tensor
+
+from studio.realism.regions import TAKES_THE_OBJECT, Regions
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    from models.classifiers import ImageClassifier
+    from studio.data.dataset import Dataset, Example
+
+Labels: TypeAlias = Literal["data", "top1"]
+
+_CLASSES = {"ilsvrc": 1000, "places": 365}
+"""How many classes the numbers of published data sets count."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images with their holes.
+
+    Attributes:
+        numbers: Their places in the data set.
+        truth: What is behind the holes, where that is known.
+        targets: The classes to be removed; none without a classifier.
+        skipped: Names of those that were left out, each with the reason.
+    """
+
+    numbers: Sequence[int]
+    names: Sequence[str]
+    images: Float[Tensor, "n 3 h w"]
+    holes: Float[Tensor, "n 1 h w"]
+    truth: Float[Tensor, "n 3 h w"] | None
+    targets: Integer[Tensor, " n"] | None
+    skipped: Sequence[tuple[str, str]]
+
+    def described(self) -> dict[str, ndarray]:
+        """What is to be remembered of it, without the images."""
+        return {
+            "numbers": np.array(self.numbers, dtype=np.int64),
+            "names": np.array(self.names, dtype=np.str_),
+            "targets": np.full(len(self.numbers), -1) if self.targets is None else self.targets.cpu().numpy(),
+            "areas": self.holes.mean((1, 2, 3)).cpu().numpy(),
+            "skipped": np.array([name for name, _ in self.skipped], dtype=np.str_),
+            "reasons": np.array([reason for _, reason in self.skipped], dtype=np.str_),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Reads batches.
+
+    Attributes:
+        eye: Whose view of the images it is.
+        top: Says the classes that the explained classifier sees; ``None`` without one.
+        labels: Whose word counts for what an image shows.
+    """
+
+    data: Dataset
+    regions: Regions
+    eye: ImageClassifier
+    top: Callable[[Tensor], Tensor] | None
+    labels: Labels
+    seed: int
+
+    @property
+    def true_background(self) -> bool:
+        """Whether the true image without the object is known."""
+        return self.regions.uncovers(self.data)
+
+    @property
+    def knows_truth(self) -> bool:
+        """Whether it is known what is behind the holes."""
+        if self.regions.kind in TAKES_THE_OBJECT:
+            return self.true_background
+        return self.regions.kind != "all"
+
+    def read(self, numbers: Sequence[int]) -> Batch:
+        """Read the examples of these numbers."""
+        rows: list[tuple[int, str, Tensor, Tensor, Tensor | None, int | None]] = []
+        skipped = []
+        for number in numbers:
+            try:
+                example = self.data.read(number)
+                rows.append((number, example.name, *self._seen(number, example)))
+            except ValueError as error:
+                skipped.append((self.data.names[number], str(error)))
+        index, names, images, holes, backgrounds, targets = zip(*rows, strict=True) if rows else [()] * 6
+        shown = _stacked(images, self.eye)
+        return Batch(
+            numbers=index,
+            names=names,
+            images=shown,
+            holes=_stacked(holes, self.eye, 1),
+            truth=self._truth(shown, backgrounds),
+            targets=self._targets(shown, targets),
+            skipped=skipped,
+        )
+
+    def _seen(self, number: int, example: Example) -> tuple[Tensor, Tensor, Tensor | None, int | None]:
+        device = self.eye.mean.device
+
+        def view(picture: Tensor) -> Tensor:
+            return self.eye.view(picture.to(device))
+
+        image = view(example.image)
+        hole = self.regions(example, view, generator(self.seed, number, "hole"))
+        behind = example.background if self.true_background else None
+        named = self.top is not None and self.labels == "data"
+        label = class_of(example, self.data.kind, self.eye.labels) if named else None
+        return image, hole, None if behind is None else view(behind), label
+
+    def _truth(self, images: Tensor, backgrounds: Sequence[Tensor | None]) -> Tensor | None:
+        """What is behind the holes: the background, or the images themselves."""
+        if self.true_background:
+            return _stacked(backgrounds, self.eye)
+        return images if self.knows_truth else None
+
+    def _targets(self, images: Tensor, known: Sequence[int | None]) -> Integer[Tensor, " n"] | None:
+        if self.top is None:
+            return None
+        if self.labels == "data" or not known:
+            return torch.tensor(known, dtype=torch.long, device=images.device)
+        return self.top(images).argmax(1)
+
+
+def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
+    """Return the classifier's class that the data means.
+
+    Raises:
+        ValueError: if the classifier does not know it, or the data does not say.
+    """
+    label = example.label
+    if label is None:
+        raise ValueError(f"{example.name}: its class is not known")
+    if kind == "scenes":
+        from models.scenes import CLASSES
+
+        label = CLASSES[int(label)]
+    expected = _CLASSES.get(kind, len(labels))
+    if expected != len(labels):
+        raise ValueError(f"{example.name}: its class is one of {expected}, the classifier has {len(labels)}")
+    if isinstance(label, int):
+        if not 0 <= label < len(labels):
+            raise ValueError(f"{example.name}: class {label} is none of the classifier's {len(labels)}")
+        return label
+    folded = [name.casefold() for name in labels]
+    if label.casefold() not in folded:
+        raise ValueError(f"{example.name}: the classifier has no class {label!r}")
+    return folded.index(label.casefold())
+
+
+def generator(seed: int, number: int, use: Literal["hole", "fill"]) -> Generator:
+    """The chance of one image's hole, or of its fill, whatever is read beside it."""
+    source = np.random.SeedSequence(seed % 2**64, spawn_key=(number, ("hole", "fill").index(use)))
+    return torch.Generator().manual_seed(int(source.generate_state(1, np.uint64)[0]) >> 1)
+
+
+def _stacked(pictures: Sequence[Tensor | None], eye: ImageClassifier, channels: int = 3) -> Tensor:
+    found = [picture for picture in pictures if picture is not None]
+    if found:
+        return torch.stack(found)
+    return torch.empty(0, channels, eye.crop, eye.crop, device=eye.mean.device)

@@ -1,0 +1,102 @@
+"""What was found about all images, put together from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.lib.format import open_memmap
+from torch import Tensor
+
+from studio.realism.cache import Parts
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """One value an image of every metric and row.
+
+    Attributes:
+        numbers: The images' places in the data set.
+        targets: Their classes; -1 without a classifier.
+        areas: The share of the view that is removed.
+        values: By row and metric.
+        skipped: Names of the images that were left out, with the reasons.
+    """
+
+    numbers: Sequence[int]
+    names: Sequence[str]
+    targets: Sequence[int]
+    areas: Sequence[float]
+    values: Mapping[str, Mapping[str, ndarray]]
+    skipped: Sequence[tuple[str, str]]
+    parts: Parts
+    starts: Sequence[int]
+    reference: str
+
+    def features(self, row: str, scratch: Path) -> Float[Tensor, "n d"]:
+        """The judge's features of a row, in a file of the folder ``scratch``: all may not fit into memory."""
+        path = scratch / f"{row}.npy"
+        rows: ndarray | None = None
+        end = 0
+        for start in self.starts:
+            part = _loaded(self.parts, row, start)
+            if "features" not in part:
+                continue
+            found = part["features"]
+            if rows is None:
+                shape = (len(self.numbers), found.shape[1])
+                rows = open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            rows[end : end + len(found)] = found
+            end += len(found)
+        assert rows is not None
+        return torch.from_numpy(rows)
+
+
+def collected(parts: Parts, starts: Sequence[int], rows: Sequence[str], reference: str) -> Records:
+    """Read all parts; ``reference`` is the row that others should look like.
+
+    Raises:
+        ValueError: if no image could be used.
+    """
+    examples = [_loaded(parts, "examples", start) for start in starts]
+    skipped = [
+        (str(name), str(reason))
+        for part in examples
+        for name, reason in zip(part["skipped"], part["reasons"], strict=True)
+    ]
+    numbers = [int(number) for part in examples for number in part["numbers"]]
+    if not numbers:
+        name, reason = skipped[0]
+        raise ValueError(f"DATA: none of {len(skipped)} images can be used; {name}: {reason}")
+    return Records(
+        numbers=numbers,
+        names=[str(name) for part in examples for name in part["names"]],
+        targets=[int(target) for part in examples for target in part["targets"]],
+        areas=[float(area) for part in examples for area in part["areas"]],
+        values={row: _values(parts, row, starts) for row in rows},
+        skipped=skipped,
+        parts=parts,
+        starts=starts,
+        reference=reference,
+    )
+
+
+def _values(parts: Parts, row: str, starts: Sequence[int]) -> dict[str, ndarray]:
+    found: dict[str, list[ndarray]] = {}
+    for start in starts:
+        for name, values in _loaded(parts, row, start).items():
+            if name != "features":
+                found.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def _loaded(parts: Parts, kind: str, start: int) -> dict[str, ndarray]:
+    part = parts.load(kind, start)
+    if part is None:
+        raise OSError(f"the figures of {kind} from image {start} on are no longer in the output folder")
+    return part

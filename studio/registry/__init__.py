@@ -1,0 +1,1 @@
+"""Names become objects here, and nowhere else."""

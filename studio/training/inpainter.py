@@ -1,0 +1,231 @@
+"""Trains the small inpainter; one of the two jobs of `infill train`."""
+
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from models.checkpoints import read, write
+from models.inpainters.small import FILE, SOFTEN_IN_TRAINING, TILE, SmallInpainter
+from studio.training.adversary import Critic, Perception, critic_loss, fooling_loss
+from studio.training.samples import Sample, Samples
+
+Log = Callable[[str], object]
+TOLD = 100
+"""After so many steps there is a line in the log, with the means since the last one."""
+EVERY = 1000
+"""Steps between two sheets and two states to resume from."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        minutes: Wall time, that of what is resumed included.
+        side: Side of the crops in pixels.
+        batch: Crops a step.
+        lr: Highest learning rate; it warms up over 200 steps and falls as a cosine.
+        perceptual: Weight of LPIPS of the composite, beside the mean absolute error under the hole.
+        adversarial: Weight of the critic's verdict on the composite.
+        seed: Seed of weights and samples.
+    """
+
+    minutes: float = 60.0
+    side: int = 128
+    batch: int = 16
+    lr: float = 6e-4
+    perceptual: float = 0.5
+    adversarial: float = 0.01
+    seed: int = 0
+
+
+class Training:
+    """The networks, their optimizers, and how far they have come."""
+
+    def __init__(self, recipe: Recipe, device: str, start: Path | None) -> None:
+        self.recipe = recipe
+        with torch.random.fork_rng():  # layers draw from the global generator, which is given back as it was
+            torch.default_generator.manual_seed(recipe.seed)
+            self.network = SmallInpainter().to(device).to(memory_format=torch.channels_last).train()
+            self.critic = Critic().to(device)
+        if start:
+            read(start, self.network)
+        self.average = deepcopy(self.network)
+        self.perception = None
+        if recipe.perceptual or recipe.adversarial:
+            self.perception = Perception().to(device).to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), recipe.lr, betas=(0.9, 0.98), weight_decay=1e-4
+        )
+        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), 4e-4, betas=(0.0, 0.98))
+        self.chance = torch.Generator().manual_seed(recipe.seed)
+        self.step, self.seconds = 0, 0.0
+
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """What has to be kept to go on."""
+        return {
+            "network": self.network, "average": self.average, "critic": self.critic,
+            "optimizer": self.optimizer, "critic_optimizer": self.critic_optimizer,
+        }  # fmt: skip
+
+    def keep(self, path: Path) -> None:
+        """Write everything that is needed to go on from here."""
+        state: dict[str, object] = {name: part.state_dict() for name, part in self.parts().items()}
+        unfinished = path.with_suffix(".part")
+        torch.save({**state, "step": self.step, "seconds": self.seconds}, unfinished)
+        unfinished.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from what `keep` wrote.
+
+        Raises:
+            ValueError: If there is nothing to go on from.
+        """
+        if not path.is_file():
+            raise ValueError(f"nothing to resume: {path} is missing")
+        state = torch.load(path, weights_only=True, map_location=next(self.network.parameters()).device)
+        for name, part in self.parts().items():
+            part.load_state_dict(state[name])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.chance.manual_seed(self.recipe.seed + self.step)
+
+    def rate(self) -> float:
+        """The learning rate now."""
+        share = min(1, self.seconds / (60 * self.recipe.minutes))
+        return float(self.recipe.lr * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * share)))
+
+    def advance(self, sample: list[Tensor]) -> np.ndarray:
+        """One step; returns the mean absolute error, LPIPS, and the losses of critic and inpainter."""
+        picture, truth = (part.permute(0, 3, 1, 2).float() / 255 for part in sample[:2])
+        hole = sample[2][:, None].float()
+        self.optimizer.param_groups[0]["lr"] = self.rate()
+        shift: list[int] = torch.randint(0, TILE, (2,), generator=self.chance).tolist()
+        with torch.autocast(picture.device.type, torch.bfloat16):
+            proposal = self.network.proposal(picture, hole, (shift[0], shift[1]), SOFTEN_IN_TRAINING)
+        away = (proposal.float() - truth).abs()
+        # every sample weighs the square root of its hole: a large hole says more, but not in proportion
+        weight = hole / (hole.sum((1, 2, 3), keepdim=True) * hole[0].numel()).sqrt()
+        loss = (weight * away).sum() / (3 * len(hole))
+        told = np.zeros(3)
+        if self.perception is not None:
+            more, told = self._perceived(
+                self.perception, torch.lerp(truth, proposal.float(), hole), truth, hole
+            )
+            loss = loss + more
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        _average(self.average, self.network, min(0.999, self.step / (self.step + 10)))
+        return np.array([((hole * away).sum() / (3 * hole.sum())).item(), *told])
+
+    def _perceived(
+        self, perception: Perception, fused: Tensor, truth: Tensor, hole: Tensor
+    ) -> tuple[Tensor, np.ndarray]:
+        """The losses on features, for the inpainter; the critic takes its own step."""
+        # The backbone's strides see some pixels more often than others: from another corner each time, that
+        # leaves no pattern in what is learned.
+        y, x = torch.randint(0, 8, (2,), generator=self.chance).tolist()
+        fused, truth, hole = (part[..., y:, x:] for part in (fused, truth, hole))
+        with torch.autocast(fused.device.type, torch.bfloat16):
+            with torch.no_grad():
+                theirs = perception.features(truth)
+            ours = perception.features(fused)
+            distance = perception.distance(ours, theirs).mean()
+            loss = self.recipe.perceptual * distance
+            if not self.recipe.adversarial:
+                return loss, np.array([distance.item(), 0, 0])
+            judged = critic_loss(self.critic(theirs), self.critic([one.detach() for one in ours]), hole)
+            self.critic_optimizer.zero_grad(set_to_none=True)
+            judged.backward()
+            self.critic_optimizer.step()
+            self.critic.requires_grad_(False)
+            fooling = fooling_loss(self.critic(ours), hole)
+            self.critic.requires_grad_(True)
+        return loss + self.recipe.adversarial * fooling, np.array(
+            [distance.item(), judged.item(), fooling.item()]
+        )
+
+
+def train_inpainter(
+    data: Path, scenes: int, photos: Path | None, recipe: Recipe, device: str, run: Path, log: Log,
+    start: Path | None = None, resume: bool = False, out: Path = FILE, workers: int = 1,
+) -> None:  # fmt: skip
+    """Train, and write the averaged weights to `out`; states, log and sheets of samples go to `run`.
+
+    Raises:
+        ValueError: If weights, photographs or what is to be resumed are missing.
+    """
+    training = Training(recipe, device, start)
+    run.mkdir(parents=True, exist_ok=True)
+    if resume:
+        training.resume(run / "state.pt")
+    samples = Samples(data, scenes, photos, recipe.side, [recipe.seed, training.step])
+    shown = _batch(samples.stream([recipe.seed, 1 << 31, 0]), 12, device)
+    loader = DataLoader(
+        samples, recipe.batch, num_workers=workers, prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # or else the loader would draw from the global one
+    )  # fmt: skip
+    before, started, first = training.seconds, time.perf_counter(), training.step
+    running = np.zeros(4)
+    for sample in loader:
+        training.seconds = before + time.perf_counter() - started
+        if training.seconds >= 60 * recipe.minutes:
+            break
+        running += training.advance([part.to(device) for part in sample])
+        if training.step % TOLD == 0:
+            speed = (training.step - first) * recipe.batch / (time.perf_counter() - started)
+            _report(training, running / TOLD, speed, run, log)
+            running[:] = 0
+        if training.step % EVERY == 0:
+            training.keep(run / "state.pt")
+            _sheet(training.average, shown, run / f"step-{training.step:07d}.png")
+    training.keep(run / "state.pt")
+    _sheet(training.average, shown, run / "last.png")
+    trained = f"{training.step * recipe.batch} crops of {recipe.side} px, seed {recipe.seed}"
+    write(out, training.average, {"arch": "infill.small_inpainter", "trained": trained})
+
+
+def _report(training: Training, figures: np.ndarray, speed: float, run: Path, log: Log) -> None:
+    names = ("L1", "LPIPS", "critic", "fooling")
+    told = "  ".join(f"{name} {value:.4f}" for name, value in zip(names, figures, strict=True))
+    log(f"step {training.step}  {told}  {training.seconds:.0f} s  {speed:.0f} crops/s")
+    path = run / "log.csv"
+    new = not path.exists()
+    with path.open("a") as file:
+        if new:
+            file.write("step,seconds,l1,lpips,critic,fooling\n")
+        values = ",".join(f"{value:.5f}" for value in figures)
+        file.write(f"{training.step},{training.seconds:.1f},{values}\n")
+
+
+def _batch(samples: Iterator[Sample], count: int, device: str) -> list[Tensor]:
+    columns = zip(*islice(samples, count), strict=True)
+    return [torch.from_numpy(np.stack(column)).to(device) for column in columns]
+
+
+@torch.no_grad()
+def _sheet(network: SmallInpainter, sample: list[Tensor], path: Path) -> None:
+    """Pictures, their holes, the composites and the truth, one line each."""
+    from torchvision.utils import make_grid, save_image
+
+    picture, truth = (part.permute(0, 3, 1, 2).float() / 255 for part in sample[:2])
+    hole = sample[2][:, None].float()
+    composites = torch.lerp(picture, network(picture, hole), hole)
+    rows = torch.cat([picture, picture * (1 - hole), composites, torch.lerp(picture, truth, hole)])
+    save_image(make_grid(rows, nrow=len(picture)), path)
+
+
+@torch.no_grad()
+def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        slow.lerp_(fast, 1 - decay)

@@ -1,0 +1,181 @@
+"""The ways in from captum and Quantus, beside captum and Quantus themselves."""
+
+import warnings
+
+import captum.attr
+import captum.metrics
+import numpy as np
+import pytest
+import torch
+from planted import BrightSquare, Network, square_image
+from torch import Tensor, nn
+
+from attribution import MaskedScore, Rise, SlidingPatch, logit
+from attribution.integrations.captum import Attributor
+from attribution.integrations.quantus import quantus_explain
+from infill import Blur, Gray
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+SP = SlidingPatch(patch=6, stride=3, average=True)
+
+
+@pytest.fixture(scope="module")
+def quantus():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own source
+        import quantus
+    return quantus
+
+
+def normalized(images: Tensor) -> Tensor:
+    return (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+
+
+def test_captums_users_can_swap_the_class(images):
+    network, target = Network().eval(), torch.tensor([0, 1, 2])
+    theirs = captum.attr.Occlusion(network).attribute(
+        images, (3, 6, 6), strides=(3, 3, 3), baselines=0.25, target=target, perturbations_per_eval=8
+    )
+    ours = Attributor(network, SP, filler=Gray((0.25,) * 3), link=logit).attribute(
+        images, target=target, perturbations_per_eval=8
+    )
+    assert ours.shape == (3, 1, 24, 32)
+    torch.testing.assert_close(ours.expand_as(theirs), theirs.detach(), rtol=0, atol=1e-5)
+
+
+def test_captums_users_may_normalize_their_inputs(images):
+    network = Network().eval()
+    baseline = normalized(torch.full_like(images, 0.25))
+    theirs = captum.attr.Occlusion(network).attribute(
+        normalized(images),
+        (3, 6, 6),
+        strides=(3, 3, 3),
+        baselines=baseline,
+        target=1,
+        perturbations_per_eval=8,
+    )
+    for forward in (network, lambda inputs: network(inputs)):
+        front = Attributor(forward, SP, filler=Gray((0.25,) * 3), link=logit, denormalize=(MEAN, STD))
+        ours = front.attribute(normalized(images), target=1)
+        torch.testing.assert_close(ours.expand_as(theirs), theirs.detach(), rtol=0, atol=1e-5)
+
+
+def test_captums_sensitivity_takes_the_front(images):
+    front = Attributor(Network(), Rise(masks=20), filler=Blur(), clip=True)
+    torch.manual_seed(0)
+    sensitivity = captum.metrics.sensitivity_max(front.attribute, images, n_perturb_samples=2, target=1)
+    assert sensitivity.shape == (3,)
+    assert (sensitivity > 0).all()
+    assert (sensitivity < 1).all()
+
+
+def test_captums_infidelity_prefers_the_truth():
+    image, network = square_image(), BrightSquare()
+
+    def perturb(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(len(inputs))
+        off = (torch.rand(len(inputs), 1, 5, 6, generator=generator) < 0.3).float()
+        step = off.repeat_interleave(8, 2).repeat_interleave(8, 3).expand_as(inputs)
+        return step, inputs * (1 - step)
+
+    heatmap = Attributor(network, SP, filler=Gray((0.0,) * 3)).attribute(image, target=1)
+    found, flipped = (
+        captum.metrics.infidelity(network, perturb, image, some.expand_as(image), target=1, normalize=True)
+        for some in (heatmap, heatmap.flip(3))
+    )
+    assert found < flipped
+
+
+def test_attribute_takes_what_captum_takes(image, capsys):
+    front = Attributor(Network(), SP, batch_size=3)
+    expected = front.attribute(image, target=2)
+    for target in ([2], torch.tensor(2), torch.tensor([2])):
+        assert torch.equal(front.attribute(image, target=target), expected)
+    inside = front.attribute((image.clone().requires_grad_(),), target=2)
+    assert isinstance(inside, tuple)
+    assert torch.equal(inside[0], expected)
+    assert capsys.readouterr().err == ""
+    assert torch.equal(front.attribute(image, target=2, show_progress=True), expected)
+    assert "SlidingPatch: 100%" in capsys.readouterr().err
+
+
+def test_perturbations_per_eval_is_the_batch_size(image):
+    sizes = []
+
+    def forward(inputs: Tensor) -> Tensor:
+        sizes.append(len(inputs))
+        return inputs.mean(dim=(2, 3))
+
+    Attributor(forward, SP).attribute(image, target=0, perturbations_per_eval=4)
+    assert max(sizes) == 4
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_what_the_captum_front_cannot_do_is_refused(image):
+    front = Attributor(Network(), SP)
+    with pytest.raises(ValueError, match="target must be given, got None"):
+        front.attribute(image)
+    with pytest.raises(ValueError, match="inputs must be one tensor, got '2 tensors'"):
+        front.attribute((image, image), target=0)
+    with pytest.raises(ValueError, match=r"image must be in \[0, 1\]"):
+        front.attribute(normalized(image), target=0)
+    with pytest.raises(ValueError, match=r"denormalize must be \(mean, std\)"):
+        Attributor(Network(), SP, denormalize=((0.5,), (0.2, 0.2)))
+    with pytest.raises(ValueError, match=r"denormalize must be \(mean, std\)"):
+        Attributor(Network(), SP, denormalize=((0.5,), (0.0,)))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_quantus_gets_our_heatmap(quantus, images, normalize):
+    network = Network().eval()
+    model = nn.Sequential(Undo(), network) if normalize else network
+    explain = quantus_explain(SP, filler=Blur(), denormalize=(MEAN, STD) if normalize else None)
+    inputs = (normalized(images) if normalize else images).numpy()
+    metric = quantus.Sparseness(disable_warnings=True, display_progressbar=False)
+    attributions = explain(model=model, inputs=inputs, targets=np.array([0, 1, 2]))
+    expected = SP(MaskedScore(images, [0, 1, 2], network, Blur()))
+    assert attributions.dtype == np.float32
+    np.testing.assert_allclose(attributions[:, 0], expected.numpy(), atol=1e-5)
+    assert attributions.shape == (3, 1, 24, 32)
+    scores = metric(
+        model=model, x_batch=inputs, y_batch=np.array([0, 1, 2]), explain_func=explain, device="cpu"
+    )
+    given = metric(
+        model=model, x_batch=inputs, y_batch=np.array([0, 1, 2]), a_batch=attributions, device="cpu"
+    )
+    np.testing.assert_allclose(scores, given)
+    assert all(0 < score < 1 for score in scores)
+
+
+class Undo(nn.Module):
+    """Turns normalized inputs into the images that the small network expects."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+
+
+def test_quantus_pixel_flipping_prefers_the_truth(quantus):
+    image, model = square_image().numpy(), BrightSquare().eval()
+    metric = quantus.PixelFlipping(
+        features_in_step=40 * 48 // 8,
+        perturb_baseline="black",
+        disable_warnings=True,
+        display_progressbar=False,
+    )
+    areas = [
+        np.mean(
+            metric(model=model, x_batch=image, y_batch=np.array([1]), explain_func=explain, device="cpu")[0]
+        )
+        for explain in (quantus_explain(SP), lambda **given: -quantus_explain(SP)(**given))
+    ]
+    assert areas[0] < areas[1]
+
+
+def test_quantus_max_sensitivity_adds_noise(quantus, images):
+    metric = quantus.MaxSensitivity(nr_samples=2, disable_warnings=True, display_progressbar=False)
+    batch = {"model": Network(), "x_batch": images.numpy(), "y_batch": np.array([0, 1, 2]), "device": "cpu"}
+    np.random.seed(0)  # noqa: NPY002  (the library draws from there)
+    scores = metric(**batch, explain_func=quantus_explain(Rise(masks=20), clip=True))
+    assert all(0 < score < 1 for score in scores)
+    with pytest.raises(ValueError, match=r"image must be in \[0, 1\]"):
+        quantus_explain(Rise(masks=20))(Network(), images.numpy() + 0.5, np.array([0, 1, 2]))

@@ -1,0 +1,399 @@
+"""The command line: what it writes, and that whatever is wrong ends in one line."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from command import Run, refused, runner, saved_photograph
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from attribution import Lime, MaskedScore, SlidingPatch
+from infill import Blur
+from models import scenes
+from models.classifiers import load_classifier
+from models.classifiers import scenes as scene_classifier
+from studio.cli.main import infill
+from studio.registry.build import FILLERS, METHODS
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICK = ["--set", "sp.stride=48", "--set", "lime.samples=6", "--set", "rise.masks=6"]
+BLUR = ["--method", "sp", "--filler", "blur"]
+FILES = {"explain.json", "explain.png", "heatmaps.npz"}
+MAIN = "from studio.cli.main import main; main()"
+SP = ["--method", "sp", "--set", "sp.stride=64", "--filler", "gray"]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``infill explain`` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return runner(capsys)
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    return saved_photograph(tmp_path)
+
+
+def test_a_scene_with_its_truth(run: Run) -> None:
+    said = run("--scene", 4, "--filler", "blur", "--filler", "gray", *QUICK)
+    assert said.code == 0, said.err
+    folder = Path("infill-out")
+    assert {path.name for path in folder.iterdir()} == FILES
+    with np.load(folder / "heatmaps.npz") as maps:
+        assert sorted(maps) == sorted(f"{m}/{f}" for m in ("sp", "lime", "rise") for f in ("gray", "blur"))
+        assert all(maps[name].shape == (224, 224) for name in maps)
+        assert all(maps[name].dtype == np.float32 for name in maps)
+        assert all(np.ptp(maps[name]) > 0 for name in maps)
+    told = json.loads((folder / "explain.json").read_text("utf-8"))
+    assert told["image"]["scene"] == 4
+    assert [thing["label"] for thing in told["image"]["objects"]] == ["crate", "gear"]
+    assert told["methods"]["sp"]["stride"] == 48
+    assert told["fillers"]["blur"] == {"class": "Blur", "sigma": 10.0}
+    assert [(each["method"], each["filler"], each["composites"]) for each in told["runs"]] == [
+        (method, filler, count)
+        for filler in ("blur", "gray")
+        for method, count in (("sp", 25), ("lime", 6), ("rise", 6))
+    ]
+    assert all(each["seconds"] > 0 and each["composites_per_second"] > 0 for each in told["runs"])
+    assert told["target"] == told["top"][0]
+    assert set(told["versions"]) == {"infill", "torch", "python"}
+    with Image.open(folder / "explain.png") as image:
+        assert image.format == "PNG"
+        assert image.width > 1000
+    assert said.err.count("composites in") == 6
+    assert "100 %" in said.err
+    assert "scene 4: crate and gear" in said.out
+
+
+def test_heatmaps_are_the_librarys_in_the_inputs_coordinates(run: Run, photograph: Path) -> None:
+    said = run(
+        photograph, "--method", "sp", "--filler", "blur", "--set", "blur.sigma=6", "--set", "sp.stride=32",
+        "--set", "sp.patch=64", "--target", "lifebuoy", "--precision", "float32", "--out", "there",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    with np.load("there/heatmaps.npz") as maps:
+        got = maps["sp/blur"]
+    classifier = load_classifier()
+    pixels = torch.from_numpy(np.array(Image.open(photograph))).permute(2, 0, 1) / 255
+    target = scenes.CLASSES.index("lifebuoy")
+    score = MaskedScore(classifier.view(pixels), target, classifier, Blur(6.0))
+    expected = classifier.to_input(SlidingPatch(patch=64, stride=32)(score)[0], (280, 400))
+    assert got.shape == (280, 400)
+    np.testing.assert_allclose(got, expected.numpy(), rtol=0, atol=1e-5)
+    told = json.loads(Path("there/explain.json").read_text("utf-8"))
+    left, top, right, bottom = told["image"]["view"]
+    assert (top, bottom) == (0, 280)
+    assert right - left == pytest.approx(280, abs=2)
+    assert (got[:, : int(left)] == 0).all()
+    assert (got[:, int(right) + 1 :] == 0).all()
+    assert told["target"]["index"] == target
+    assert told["target"]["probability"] == pytest.approx(float(score.clean[0]), abs=1e-5)
+    assert told["settings"]["computed_in"].startswith("float32")
+
+
+def test_the_peak_lies_on_the_object(run: Run) -> None:
+    """Scene 3 shows a heart and a crate; large holes of blur find the heart."""
+    said = run(
+        "--scene", 3, "--method", "sp", "--filler", "blur", "--set", "sp.patch=56", "--target", "heart"
+    )
+    assert said.code == 0, said.err
+    scene = scenes.draw(3)
+    silhouette = scene.silhouettes[scene.labels.index(scenes.CLASSES.index("heart"))]
+    with np.load("infill-out/heatmaps.npz") as maps:
+        peak = np.unravel_index(maps["sp/blur"].argmax(), (224, 224))
+    assert bool(silhouette[peak])
+
+
+def test_several_images_get_a_folder_each(run: Run, photograph: Path) -> None:
+    other = Path("other")
+    other.mkdir()
+    (other / "Photo.png").write_bytes(photograph.read_bytes())
+    (other / "wide.jpg").write_bytes(photograph.read_bytes())
+    said = run(photograph, other / "Photo.png", other / "wide.jpg", *SP)
+    assert said.code == 0, said.err
+    assert sorted(path.name for path in Path("infill-out").iterdir()) == ["Photo-2", "photo", "wide"]
+    for folder in Path("infill-out").iterdir():
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "explain.json",
+            "explain.png",
+            "heatmaps.npz",
+        ]
+    assert said.err.count("100 %") == 1
+
+
+def test_results_are_the_same_again_and_replaced(run: Run) -> None:
+    arguments = ["--scene", 2, "--filler", "noise", "--seed", 3, *QUICK]
+    found = []
+    for _ in range(2):
+        assert run(*arguments).code == 0
+        with np.load("infill-out/heatmaps.npz") as maps:
+            found.append({name: maps[name] for name in maps})
+    assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_the_default_job_fills_with_the_inpainter(run: Run) -> None:
+    said = run(*QUICK)
+    assert said.code == 0, said.err
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    assert list(told["methods"]) == ["sp", "lime", "rise"]
+    assert list(told["fillers"]) == ["gray", "blur", "inpaint"]
+    assert told["fillers"]["inpaint"]["network"] == "SmallInpainter"
+    assert told["settings"]["precision"] == "auto"
+
+
+def test_quick_settings_are_told_and_paper_takes_the_papers(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lime, "__call__", lambda _, score: torch.zeros_like(score.image[:, 0]))
+    arguments = ["--scene", 0, "--method", "lime", "--filler", "gray"]
+    quick = run(*arguments)
+    assert "quick settings: lime.samples 500 (paper: 1000); --paper" in quick.out
+    paper = run(*arguments, "--paper")
+    assert "quick" not in paper.out
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    assert told["methods"]["lime"]["samples"] == 1000
+
+
+def test_notes_on_reading_the_file_are_told(run: Run, photograph: Path) -> None:
+    with Image.open(photograph) as image:
+        image.convert("RGBA").resize((90, 80)).save(
+            "a.png", save_all=True, append_images=[image.resize((90, 80))]
+        )
+    said = run("a.png", *SP)
+    assert said.code == 0, said.err
+    assert "first of 2 frames" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.png"], "image: no such file: nothing.png"),
+        (["."], "image: . is a folder; give the image files in it"),
+        (["empty.png"], "image: empty.png is empty (0 bytes)"),
+        (["text.png"], "image: text.png is not an image that Pillow can read"),
+        (["cut.png"], "image: cut.png is damaged or cut short"),
+        (["dot.png"], "image: dot.png is 1 x 1 pixels; expected at least 8 x 8"),
+        (["photo.png", "nothing.png"], "image: no such file: nothing.png"),
+        (["photo.png", "--scene", "3"], "give images or --scene, not both"),
+        (["--scene", "-1"], "--scene: expected 0 or more, got -1"),
+        (["--scene", "x"], "'x' is not a valid integer"),
+        (["--filler", "blurr"], "unknown filler 'blurr'; did you mean 'blur'? known: gray, mean,"),
+        (["--method", "lyme"], "unknown method 'lyme'; did you mean 'lime'? known: sp, lime, rise"),
+        (["--method", "dsr-plus"], "unknown method 'dsr-plus'; did you mean 'dssr-plus'?"),
+        (["--method", "mp3", "--trace"], "unknown method 'mp3'; did you mean 'mp'?"),
+        (
+            ["--trace"],
+            "--trace: expected one of mp, mp-code, mp2, mp2-norm, fido, ",
+        ),
+        (["--method", "mp2", "--target", "5"], "mp2: target must be a class above chance (0.0833), got 0.0"),
+        (["--method", "sp", "--method", "mp", "--set", "mp.cells=0"], "mp: cells must be at least 1, got 0"),
+        (["--method", "mp", "--set", "mp.cells=300"], "mp: cells must be 1 to 224 in a 224 x 224 image"),
+        (["--samples", "0"], "0 is not in the range x>=1"),
+        (
+            ["--classifier", "resnet51"],
+            "unknown classifier 'resnet51'; did you mean 'resnet50'? see",
+        ),
+        (["--target", "13"], "--target: expected 0 to 11, got 13"),
+        (["--target", "-1"], "--target: expected 0 to 11, got -1"),
+        (["--target", "fich"], "--target: the classifier has no class 'fich'; did you mean 'fish'?"),
+        (["--target", "zzz"], "give an index, a class name or top1"),
+        (["--set", "sp.patch=300"], "sp: patch must be 1 to 224 in a 224 x 224 image, got 300"),
+        (["--set", "sp.patch=0"], "sp: patch must be at least 1, got 0"),
+        (["--set", "sp.pach=3"], "unknown field of sp 'pach'; did you mean 'patch'?"),
+        (["--set", "blur.sigma=-1"], "blur: sigma must be positive and finite, got -1"),
+        (["--set", "telea.radius=3"], "--set telea.radius=3: telea is not used here"),
+        (["--set", "sp"], "--set: expected NAME.FIELD=VALUE, as in sp.patch=41, got 'sp'"),
+        (["--precision", "float16"], "'float16' is not one of 'float32', 'bfloat16', 'auto'"),
+        (["--batch-size", "0"], "0 is not in the range x>=1"),
+        (["--device", "gpu9"], "--device: 'gpu9' cannot be used here; try cpu"),
+        (["--weights", "nothing.pth"], "weights: no such file: nothing.pth"),
+        (["--weights", "text.png", "--classifier", "resnet18"], "weights: text.png is no weight file"),
+        (["--out", "text.png"], "--out: cannot write to text.png"),
+        (["--out", "text.png/below"], "--out: cannot write to text.png/below (Not a directory)"),
+        (["--methd", "sp"], "No such option"),
+    ],
+)
+def test_bad_input_ends_in_one_line(arguments: list[str], message: str, run: Run, photograph: Path) -> None:
+    assert photograph.name == "photo.png"
+    Path("empty.png").touch()
+    Path("text.png").write_text("not an image")
+    Path("cut.png").write_bytes(photograph.read_bytes()[:3000])
+    Image.new("RGB", (1, 1)).save("dot.png")
+    before = sorted(Path().iterdir())
+    fillers = [] if "--filler" in arguments else ["--filler", "gray", "--filler", "blur"]
+    refused(run(*arguments, *fillers), message)
+    assert sorted(Path().iterdir()) == before
+
+
+def test_no_network_for_weights_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(Path("home").resolve()))
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    refused(run("--classifier", "resnet18", *SP), "run `infill weights fetch resnet18` where there is a ")
+
+
+def test_weights_that_do_not_fit(run: Run) -> None:
+    state = load_file(scene_classifier.FILE)
+    del state["head.weight"]
+    save_file(state, "w.safetensors")
+    said = run("--classifier", "scenes", "--weights", "w.safetensors", *SP)
+    refused(said, "weights: w.safetensors does not fit scenes: it lacks head.weight")
+
+
+def test_nan_from_the_classifier(run: Run) -> None:
+    state = load_file(scene_classifier.FILE)
+    state["head.bias"] = state["head.bias"] * float("nan")
+    save_file(state, "w.safetensors")
+    said = run("--classifier", "scenes", "--weights", "w.safetensors", *SP)
+    refused(said, "got NaN logits")
+
+
+def test_own_weights_are_used(run: Run) -> None:
+    state = load_file(scene_classifier.FILE)
+    state["head.bias"] = state["head.bias"] + 50 * (torch.arange(12) == 7)
+    save_file(state, "w.safetensors")
+    said = run("--classifier", "scenes", "--weights", "w.safetensors", *SP)
+    assert said.code == 0, said.err
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    assert told["target"]["index"] == 7
+
+
+def test_a_failure_while_writing_leaves_what_was_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--scene", 2, *SP).code == 0
+    before = {path.name: path.read_bytes() for path in Path("infill-out").iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("studio.explain.explain.save_report", full)
+    said = run("--scene", 4, *SP)
+    assert said.code == 2
+    assert "No space left on device" in said.err
+    assert {path.name: path.read_bytes() for path in Path("infill-out").iterdir()} == before
+
+
+def test_running_out_of_memory_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore words")
+
+    monkeypatch.setattr(SlidingPatch, "__call__", greedy)
+    said = run("--scene", 2, *SP)
+    assert said.code == 2
+    assert said.err.endswith("infill: out of memory; try a smaller --batch-size\n")
+    assert not Path("infill-out").exists()
+
+
+def test_faults_of_the_program_keep_their_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(SlidingPatch, "__call__", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("--scene", 2, *SP)
+    assert not Path("infill-out").exists()
+
+
+def test_errors_come_with_a_traceback_if_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFILL_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="unknown filler"):
+        run("--filler", "blurr")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TORCH_HOME": str(tmp_path / "home")}
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption_leaves_nothing(
+    sent: signal.Signals, code: int, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from studio.cli.main import main; main()",
+            "explain",
+            "--filler",
+            "gray",
+            "--paper",
+        ],
+        cwd=tmp_path,
+        env=environment,
+        # A test run in the background ignores Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("infill-out/.unfinished-*")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err == "infill: stopped; nothing is left half-written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_and_version_load_nothing_heavy(environment: dict[str, str]) -> None:
+    code = (
+        "import sys, time; begun = time.process_time()\n"
+        "from studio.cli.main import main\n"
+        "main([sys.argv[1]])\n"
+        "assert time.process_time() - begun < 1\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'PIL', 'torchvision', 'skimage', 'cv2', 'tqdm'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    for argument in ("--help", "--version", "list"):
+        command = [sys.executable, "-c", code, argument]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_every_option_is_explained() -> None:
+    text = CliRunner().invoke(infill, ["explain", "--help"]).output
+    for option in ("scene", "classifier", "weights", "method", "filler", "target", "out", "seed", "device",
+                   "precision", "batch-size", "samples", "set", "paper", "trace"):  # fmt: skip
+        assert f"--{option}" in text
+    assert "See `infill list`" in text
+
+
+def test_list_says_which_weights_are_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("home/hub/checkpoints")
+    folder.mkdir(parents=True)
+    (folder / "resnet18-f37072fd.pth").touch()
+    monkeypatch.setenv("TORCH_HOME", "home")
+    said = run(command="list")
+    assert f"present: {scene_classifier.FILE}" in said.out
+    assert "there now: resnet18-f37072fd.pth" in said.out
+    for name in (*METHODS, *FILLERS, "scenes"):
+        assert f"\n  {name} " in said.out
+    every = run("--all", command="list").out
+    assert re.search(r"deeplabv3_resnet50 +missing +deeplabv3_resnet50_coco-cd0a2569.pth", every)
+    assert re.search(r"resnet18 +present +resnet18-f37072fd.pth", every)
+    assert re.search(r"vgg16 +missing +vgg16-397923af.pth", every)
+
+
+def test_list_names_the_models_of_the_hub_that_are_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "hub")
+    assert "kept in hub\n  here now: nothing\n" in run(command="list").out
+    for file in ("models--b--some-vit/snapshots/01/config.json", "models--a/snapshots/02/model.safetensors"):
+        Path("hub", file).parent.mkdir(parents=True)
+        Path("hub", file).touch()
+    Path("hub/models--c--empty/snapshots").mkdir(parents=True)
+    Path("hub/datasets--d/snapshots/03").mkdir(parents=True)
+    assert "here now: a, b/some-vit\n" in run(command="list").out

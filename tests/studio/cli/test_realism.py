@@ -1,0 +1,466 @@
+"""``infill realism``: its table and files, going on after a stop, and what it says of bad data."""
+
+import csv
+import importlib
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_classifiers
+import tiny_segmenters
+import torch
+import torchvision
+from command import Run, refused, runner
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from infill.realism.similarity import backbone_file
+from models import scenes
+from models.weights import store
+from studio.realism import batches
+from studio.realism import metrics as measure
+
+REMOVAL = {"gray", "inpaint"}
+FEW = ("--filler", "gray", "--filler", "inpaint")
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assets: Path
+) -> Run:
+    """Runs ``infill realism`` in an empty folder, with LPIPS's backbone at hand."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(assets / "torch_home"))
+    return runner(capsys, "realism")
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither weights at hand nor a network."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    monkeypatch.setattr("models.weights.download._opener", refuse)
+
+
+def told(folder: str = "infill-out") -> dict:
+    return json.loads(Path(folder, "realism.json").read_text())
+
+
+def figure(found: dict, metric: str, row: str) -> float:
+    return found["metrics"][metric]["figures"][row]["value"]
+
+
+def photographs(folder: Path, count: int = 3, size: tuple[int, int] = (240, 200)) -> None:
+    """Scenes as photographs with silhouettes, in the layout of images and masks."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    for index in range(count):
+        scene = scenes.draw(index, objects=1)
+        pixels = (scene.image.permute(1, 2, 0) * 255).round().byte().numpy()
+        Image.fromarray(pixels).resize(size).save(folder / "images" / f"{index}.png")
+        drawn = Image.fromarray(scene.silhouettes[0].numpy().astype(np.uint8) * 255)
+        drawn.resize(size, Image.Resampling.NEAREST).save(folder / "masks" / f"{index}.png")
+
+
+def test_scenes_where_everything_is_known(run: Run) -> None:
+    said = run("scenes:12", *FEW, "--batch-size", 5)
+    assert said.code == 0, said.err
+    found = told()
+    assert found["rows"] == ["real", "gray", "inpaint", "truth"]
+    assert set(found["metrics"]) == set(measure.METRICS)
+    assert found["missing"] == {}
+    for metric, each in found["metrics"].items():
+        assert set(each["figures"]) == set(found["rows"])
+        assert len(each["differences"]) == 6
+        value = f"{each['scale'] * each['figures']['inpaint']['value']:{each['digits']}}"
+        line = next(line for line in said.out.splitlines() if line.startswith(each["title"]))
+        assert value in line, metric
+        assert {"lower": "↓", "higher": "↑", None: " "}[each["better"]] in line
+    assert figure(found, "accuracy", "real") > 0.8
+    for row in REMOVAL | {"truth"}:
+        assert figure(found, "accuracy", row) < 0.4
+    # The truth in the hole is better than any filler, on every figure that knows what is real.
+    for metric, lower in {"l1": 1, "psnr": -1, "lpips_truth": 1, "frechet": 1}.items():
+        values = [lower * figure(found, metric, row) for row in ("truth", "inpaint", "gray", "real")]
+        assert values[0] <= min(values[1:]), metric
+    assert figure(found, "two_sample", "truth") == pytest.approx(0.5, abs=0.1)
+    assert figure(found, "two_sample", "real") > 0.9  # the real images have no objects
+    assert figure(found, "l1", "truth") == 0
+    assert figure(found, "psnr", "truth") == 100
+    assert figure(found, "ms_ssim", "real") == pytest.approx(1, abs=1e-6)
+    assert figure(found, "lpips", "real") == pytest.approx(0, abs=1e-6)
+    assert figure(found, "l1", "inpaint") < figure(found, "l1", "gray")
+
+
+def test_the_files(run: Run) -> None:
+    assert run("scenes:3", *FEW, "--strips", 2, "--holes", "boxes").code == 0
+    with open("infill-out/realism.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 4
+    assert {row["image"] for row in rows} == {"scene-0", "scene-1", "scene-2"}
+    label = scenes.CLASSES[scenes.draw(2, objects=1).labels[0]]
+    assert {row["target"] for row in rows if row["image"] == "scene-2"} == {label}
+    found = told()
+    mean = np.mean([float(row["probability"]) for row in rows if row["filler"] == "gray"])
+    assert mean == pytest.approx(figure(found, "probability", "gray"), abs=1e-5)
+    assert found["settings"]["holes"] == "boxes"
+    assert found["settings"]["classifier"] == "scenes"
+    assert found["labels"]["real"][f"{scenes.CLASSES.index(label)} {label}"] >= 1
+    assert sum(found["labels"]["gray"].values()) == 3
+    picture = Image.open("infill-out/realism.png")
+    assert np.asarray(picture.convert("RGB")).std() > 10
+    assert "needs at least 10 images, got 3" in found["missing"]["two_sample"]
+    assert sorted(path.name for path in Path("infill-out").iterdir()) == [
+        "parts", "realism.csv", "realism.json", "realism.png",
+    ]  # fmt: skip
+
+
+def test_broken_off_it_goes_on_where_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ("scenes:6", *FEW, "--batch-size", 2)
+    assert run(*whole, "--out", "whole").code == 0
+    read: list[Sequence[int]] = []
+    reading = batches.Reader.read
+
+    def stopped(reader: batches.Reader, numbers: Sequence[int]) -> batches.Batch:
+        read.append(list(numbers))
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        return reading(reader, numbers)
+
+    monkeypatch.setattr(batches.Reader, "read", stopped)
+    said = run(*whole, "--out", "halves", "--strips", 1)
+    assert said.code == 130
+    assert not Path("halves/realism.json").exists()
+    assert run(*whole, "--out", "halves", "--strips", 1).code == 0
+    assert read == [[0, 1], [2, 3], [2, 3], [4, 5], [0]]  # the last one is for the strip
+    assert told("halves") == told("whole")
+    assert Path("halves/realism.csv").read_text() == Path("whole/realism.csv").read_text()
+
+
+def test_a_filler_more_costs_that_filler_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("scenes:4", "--filler", "gray").code == 0
+    before = told()
+    filled: list[str] = []
+    build = measure.Prepared.__call__
+
+    def counted(self: measure.Prepared, composites: torch.Tensor) -> dict:
+        filled.append("batch")
+        return build(self, composites)
+
+    monkeypatch.setattr(measure.Prepared, "__call__", counted)
+    assert run("scenes:4", "--filler", "gray", "--filler", "blur").code == 0
+    assert filled == ["batch"]
+    for metric in measure.METRICS:
+        if metric != "two_sample":
+            assert figure(told(), metric, "gray") == figure(before, metric, "gray")
+    assert run("scenes:4", "--filler", "gray", "--seed", 1, "--holes", "squares").code == 0
+    assert len(filled) == 1 + 2  # other holes: everything anew
+
+
+def test_the_batch_size_and_order_change_nothing(run: Run) -> None:
+    fillers = ("--filler", "noise", "--filler", "mean-segment", "--precision", "float32")
+    for size in (1, 4):
+        assert run("scenes:4", *fillers, "--holes", "segments", "--batch-size", size, "--out", size).code == 0
+    one, four = told("1"), told("4")
+    for metric in set(one["metrics"]):
+        for row in one["rows"]:
+            assert figure(one, metric, row) == pytest.approx(figure(four, metric, row), rel=1e-3, abs=1e-4)
+    assert one["rows"] == ["real", "noise", "mean-segment"]  # the truth is the image itself
+
+
+def test_photographs_judged_by_another_classifier(run: Run, assets: Path) -> None:
+    weights = assets / "classifiers"
+    asked = (assets / "ecssd", "--limit", 4, *FEW, "--classifier", "mobilenet_v2", "--weights",
+             weights / "mobilenet_v2.safetensors")  # fmt: skip
+    assert run(*asked).code == 0
+    alone = told()
+    assert figure(alone, "accuracy", "real") == 1  # the classes are its own top-1
+    assert any("own top-1" in note for note in alone["notes"])
+    assert any("still have the object" in note for note in alone["notes"])
+    assert alone["metrics"]["frechet"]["better"] is None
+    said = run(*asked, "--judge", "squeezenet1_0", "--judge-weights", weights / "squeezenet1_0.safetensors")
+    assert said.code == 0, said.err
+    judged = told()
+    for metric in ("ms_ssim", "lpips"):
+        assert figure(judged, metric, "inpaint") == pytest.approx(figure(alone, metric, "inpaint"))
+    assert figure(judged, "probability", "real") != figure(alone, "probability", "real")
+
+
+def test_labels_of_the_data(run: Run, assets: Path) -> None:
+    weights = assets / "classifiers" / "mobilenet_v2.safetensors"
+    said = run(
+        assets / "imagenet_val", "--limit", 6, "--filler", "gray", "--weights", weights, "--holes", "squares"
+    )
+    assert said.code == 0, said.err
+    assert told()["settings"]["labels"] == "data"
+    assert told()["metrics"]["accuracy"]["better"] == "higher"  # a square is to change nothing
+
+
+def test_without_any_weights_the_rest_is_measured_and_said(run: Run, offline: None, tmp_path: Path) -> None:
+    photographs(tmp_path / "data")
+    said = run("data", "--filler", "gray", "--filler", "telea")
+    assert said.code == 0, said.err
+    found = told()
+    assert set(found["metrics"]) == {"ms_ssim"}
+    assert "squeezenet1_1-b8a52dc0.pth" in found["missing"]["lpips"]
+    assert "mobilenet_v2" in found["missing"]["accuracy"]
+    assert "LPIPS" in said.out
+    assert "left out" in said.out
+    refused_said = run("data", "--classifier", "resnet18", "--out", "other")
+    assert refused_said.code == 2
+    assert "resnet18" in refused_said.err
+
+
+@pytest.mark.parametrize(
+    ("net", "network"), [("squeeze", "squeezenet1_1"), ("alex", "alexnet"), ("vgg", "vgg16")]
+)
+def test_backbones_of_lpips_are_weights_like_all_others(
+    net: Any, network: str, run: Run, offline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    photographs(tmp_path / "data", 2)
+    assert run("data", "--filler", "gray", "--lpips", net).code == 0
+    reason = told()["missing"]["lpips"]
+    assert reason.startswith("LPIPS needs its backbone's weights: ")
+    assert reason.endswith(f"run `infill weights fetch {network}` where there is a network")
+    assert Path(backbone_file(net)) == store.location(network)
+
+
+def test_a_view_too_small_for_ms_ssim(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    with torch.random.fork_rng():
+        network = torchvision.models.squeezenet1_1(num_classes=5)
+    save_file(
+        network.state_dict(),
+        tmp_path / "small.safetensors",
+        {"arch": "torchvision.squeezenet1_1", "crop": "96"},
+    )
+    said = run("data", "--filler", "gray", "--weights", "small.safetensors")
+    assert said.code == 0, said.err
+    assert "needs sides of 161 px" in told()["missing"]["ms_ssim"]
+    assert "needs sides of 161 px" in said.out
+
+
+def test_a_segmenter_finds_the_object(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = torchvision.models.segmentation.lraspp_mobilenet_v3_large(
+            weights=None, weights_backbone=None, num_classes=4
+        ).eval()
+    with torch.no_grad():  # no class is to win everywhere
+        usual = network(scenes.draw(0).image[None])["out"].mean((0, 2, 3))
+        network.classifier.high_classifier.bias -= usual
+    torch.save(network.state_dict(), tmp_path / "segmenter.pth")
+    asked = ("data", "--filler", "gray", "--segmenter", "lraspp_mobilenet_v3_large", "--segmenter-weights",
+             "segmenter.pth")  # fmt: skip
+    refused_class = run(*asked, "--segmenter-class", "clas 1", "--out", "none")
+    assert refused_class.code == 2
+    assert "unknown class of the segmenter 'clas 1'; did you mean 'class 1'" in refused_class.err
+    found = {}
+    for kind in ("object", "background"):
+        said = run(*asked, "--holes", kind, "--grow", 0, "--out", kind)
+        assert said.code == 0, said.err
+        found[kind] = told(kind)["area"]
+    assert found["object"] + found["background"] == pytest.approx(1, abs=1e-5)
+
+
+def test_instances_are_the_object(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    tiny_segmenters.saved("mask2former", tmp_path / "net")
+    asked = ("data", "--filler", "gray", "--segmenter", "hf:net")
+    refused(
+        run(*asked, "--segmenter-class", "dgo"), "unknown class of the segmenter 'dgo'; did you mean 'dog'"
+    )
+    refused(run(*asked, "--segmenter-point", "0.5,0.5"), "--segmenter-point: hf:net takes no point")
+    found = {}
+    for kind in ("object", "background"):
+        said = run(*asked, "--holes", kind, "--grow", 0, "--segmenter-class", "dog", "--out", kind)
+        assert said.code == 0, said.err
+        found[kind] = told(kind)
+    assert found["object"]["images"] == 2
+    assert found["object"]["area"] + found["background"]["area"] == pytest.approx(1, abs=1e-5)
+    assert run(*asked, "--out", "largest").code == 0
+    assert told("largest")["area"] != found["object"]["area"]
+
+
+def test_another_network_in_the_segmenters_folder_starts_anew(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    tiny_segmenters.saved("mask2former", tmp_path / "net")
+    areas = []
+    for scale in (1, 1, -3):
+        state = load_file("net/model.safetensors")
+        save_file(
+            {key: scale * value for key, value in state.items()}, "net/model.safetensors", {"format": "pt"}
+        )
+        assert run("data", "--filler", "gray", "--segmenter", "hf:net").code == 0
+        areas.append(told()["area"])
+    assert areas[0] == areas[1] != areas[2]
+
+
+def test_a_promptable_segmenter_is_shown_a_point(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs(tmp_path / "data", 2)
+    tiny_segmenters.saved("sam2", tmp_path / "net")
+    asked = ("data", "--filler", "gray", "--segmenter", "hf:net", "--strips", 1)
+    refused(run(*asked, "--segmenter-class", "dog"), "--segmenter-class: hf:net knows no classes")
+    for bad in ("0.5", "0.5,1.1", "-0.1,0.5", "a,b", "nan,0.5", "0.1,0.2,0.3", ""):
+        message = f"--segmenter-point: expected X,Y with both from 0 to 1, got {bad!r}"
+        refused(run(*asked, "--segmenter-point", bad), message)
+    read: list[Sequence[int]] = []
+    reading = batches.Reader.read
+
+    def counted(reader: batches.Reader, numbers: Sequence[int]) -> batches.Batch:
+        read.append(list(numbers))
+        return reading(reader, numbers)
+
+    monkeypatch.setattr(batches.Reader, "read", counted)
+    strip = 1  # is read once more
+    for point, reads in (([], 1), (["0.5,0.5"], 0), (["0.2,0.75"], 1), (["0.2,0.75"], 0)):
+        read.clear()
+        said = run(*asked, *(["--segmenter-point", *point] if point else []))
+        assert said.code == 0, said.err
+        assert told()["images"] == 2
+        expected = [float(side) for side in point[0].split(",")] if point else [0.5, 0.5]
+        assert told()["settings"]["segmenter_point"] == expected
+        assert len(read) == reads + strip
+
+
+def test_a_promptable_segmenter_is_shown_the_annotated_boxes(run: Run, tmp_path: Path) -> None:
+    tiny_segmenters.saved("sam", tmp_path / "net")
+    asked = ("scenes:3", "--filler", "gray", "--segmenter", "hf:net")
+    said = run(*asked)
+    assert said.code == 0, said.err
+    assert told()["settings"]["holes"] == "object"
+    assert told()["settings"]["segmenter_point"] is None
+    assert run(*asked, "--segmenter-point", "0.1,0.9", "--out", "point").code == 0
+    assert told("point")["settings"]["segmenter_point"] == [0.1, 0.9]
+    assert told("point")["area"] != told()["area"]
+
+
+def test_a_segmenter_that_cannot_be_had_says_how(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    said = run("scenes:2", "--segmenter", "hf:facebook/sam-vit-base")
+    refused(said, "segmenter: hf:facebook/sam-vit-base is no folder, and cannot be had from the hub")
+    assert "'hf download facebook/sam-vit-base --local-dir FOLDER', then use hf:FOLDER" in said.err
+
+
+def test_bad_files_are_listed_and_passed_over(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 6)
+    masks = tmp_path / "data" / "masks"
+    Image.new("L", (240, 200), 0).save(masks / "1.png")
+    Image.new("L", (240, 200), 255).save(masks / "2.png")
+    Image.new("L", (50, 50), 255).save(masks / "3.png")
+    (tmp_path / "data" / "images" / "4.png").write_bytes(b"no image")
+    said = run("data", "--filler", "gray")
+    assert said.code == 0, said.err
+    found = told()
+    assert found["images"] == 2
+    reasons = {each["image"]: each["reason"] for each in found["skipped"]}
+    assert set(reasons) == {"1.png", "2.png", "3.png", "4.png"}
+    assert "skipped 4 images" in said.out
+    for name, reason in reasons.items():
+        assert reason in said.out, name
+    for name in ("0.png", "5.png"):
+        (tmp_path / "data" / "images" / name).unlink()
+    said = run("data", "--filler", "gray", "--out", "none")
+    assert said.code == 2
+    assert "none of 4 images can be used" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_one_image_has_no_interval(run: Run) -> None:
+    said = run("scenes:1", "--filler", "gray")
+    assert said.code == 0, said.err
+    found = told()
+    assert "needs at least 2 images, got 1" in found["missing"]["frechet"]
+    assert found["metrics"]["accuracy"]["figures"]["gray"]["low"] is None
+    assert found["metrics"]["l1"]["best"] is None
+
+
+BAD = {
+    "nowhere": "DATA: no such folder: nowhere",
+    "scenes:0": "scenes:N with N from 1",
+    "scenes:2 --filler grey": "did you mean 'gray'",
+    "scenes:2 --holes squares --side 224": "--side: expected less than the view's 224",
+    "scenes:2 --grow -1": "--grow: expected 0 or more, got -1",
+    "scenes:2 --limit 0": "limit must be 1 or more",
+    "scenes:2 --segmenter-class bird": "--segmenter: expected a name",
+    "scenes:2 --segmenter-point 0.5,0.5": "--segmenter: expected a name",
+    "scenes:2 --holes squares --segmenter lraspp_mobilenet_v3_large": "--segmenter",
+    "scenes:2 --holes circles": "'circles' is not one of",
+    "scenes:2 --set gray.colour=1": "color",
+    "scenes:2 --device moon": "--device",
+    "scenes:2 --holes squares --filler truth": "what is behind the squares of scenes:2 is not known",
+    "data --holes boxes": "data has no boxes",
+    "data --classifier scenes --labels data": "--labels data",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", BAD)
+def test_what_cannot_be_done_is_said_in_a_line(asked: str, run: Run, offline: None, tmp_path: Path) -> None:
+    if asked.startswith("data"):
+        photographs(tmp_path / "data", 1)
+    refused(run(*asked.split()), BAD[asked])
+
+
+FUNCTION = """
+import torch
+class Bright:
+    crop, resize, mean, std, labels = 176, 176, (0.0,) * 3, (1.0,) * 3, ("dark", "bright")
+    def __call__(self, images):
+        mean = images.mean((1, 2, 3))
+        return torch.stack((-mean, mean), 1) * {scale}
+def make():
+    return Bright()
+"""
+
+
+def test_a_classifier_without_layers_is_asked_and_its_code_counts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    photographs(tmp_path / "data", 2)
+    figures = []
+    for scale in (1, 1, 9):
+        (tmp_path / "brightness.py").write_text(FUNCTION.format(scale=scale))
+        sys.modules.pop("brightness", None)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        importlib.invalidate_caches()
+        said = run("data", "--filler", "gray", "--holes", "squares", "--classifier", "python:brightness:make")
+        assert said.code == 0, said.err
+        figures.append(figure(told(), "probability", "real"))
+    assert figures[0] == figures[1] != figures[2]
+    reason = told()["missing"]["frechet"]
+    assert reason.startswith("the judge tells no features: network must call a linear or convolutional layer")
+    assert "accuracy" in told()["metrics"]
+
+
+def test_other_classes_of_the_same_network_are_measured_anew(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 2)
+    tiny_classifiers.save_clip(tmp_path / "clip")
+    entropies = []
+    for words in ("cat\ndog\n", "cat\ndog\ntree\nhouse\n"):
+        Path("labels.txt").write_text(words)
+        name = "clip:clip@labels=labels.txt"
+        assert (
+            run("data", "--filler", "gray", "--holes", "squares", "--side", 5, "--classifier", name).code == 0
+        )
+        entropies.append(figure(told(), "entropy", "real"))
+    assert entropies[0] != entropies[1]

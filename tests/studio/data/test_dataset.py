@@ -1,0 +1,326 @@
+"""Data sets of scenes and of folders: what is known is read rightly, and what is wrong is named."""
+
+import csv
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from models import scenes
+from studio.data.dataset import Dataset, open_dataset
+
+HEADER = "file,label,xmin,ymin,xmax,ymax\n"
+
+
+def paint(path: Path, width: int = 16, height: int = 12) -> Path:
+    """Save a picture that is different everywhere."""
+    pixels = np.arange(height * width * 3).reshape(height, width, 3) % 251
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+def paint_silhouette(path: Path, width: int = 16, height: int = 12, mode: str = "1") -> None:
+    """Save a rectangle of 4 x 3 pixels whose corner is at (5, 2)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn = Image.new("L", (width, height))
+    drawn.paste(255, (5, 2, 9, 5))
+    drawn.convert(mode).save(path)
+
+
+def boxed(folder: Path, rows: str, names: tuple[str, ...] = ("a.png",)) -> Path:
+    for name in names:
+        paint(folder / "images" / name)
+    (folder / "boxes.csv").write_text(HEADER + rows)
+    return folder
+
+
+def fault(data: Path | str, limit: int | None = None) -> str:
+    """What opening says, which always tells that it is about DATA."""
+    with pytest.raises(ValueError, match=r"^DATA: ") as caught:
+        open_dataset(str(data), limit)
+    return str(caught.value)
+
+
+def assert_boxes_inside(dataset: Dataset, index: int) -> None:
+    example = dataset.read(index)
+    height, width = example.image.shape[1:]
+    assert example.boxes is not None
+    for left, top, right, bottom in example.boxes.tolist():
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+
+
+def test_scenes_are_drawn_with_one_object() -> None:
+    dataset = open_dataset("scenes:12")
+    assert (dataset.title, dataset.kind, len(dataset)) == ("scenes:12", "scenes", 12)
+    assert dataset.offers == {"labels", "silhouettes", "boxes", "background"}
+    assert dataset.names[:3] == ("scene-0", "scene-1", "scene-2")
+    example, drawn = dataset.read(11), scenes.draw(11, objects=1)
+    assert example.name == "scene-11"
+    assert example.label == drawn.labels[0]
+    assert torch.equal(example.image, drawn.image)
+    assert torch.equal(example.background, drawn.background)
+    assert torch.equal(example.silhouette, drawn.silhouettes[0])
+    assert torch.equal(example.boxes, drawn.boxes)
+
+
+def test_scenes_alone_are_a_hundred() -> None:
+    assert (open_dataset("scenes").title, len(open_dataset("scenes"))) == ("scenes:100", 100)
+    assert len(open_dataset("scenes", limit=7)) == 7
+    assert len(open_dataset("scenes:3", limit=7)) == 3
+    with pytest.raises(IndexError):
+        open_dataset("scenes:3").read(3)
+
+
+def test_scenes_have_a_fingerprint_of_their_number() -> None:
+    assert open_dataset("scenes:3").fingerprint() == open_dataset("scenes:9", limit=3).fingerprint()
+    assert open_dataset("scenes:3").fingerprint() != open_dataset("scenes:4").fingerprint()
+
+
+@pytest.mark.parametrize(
+    "text", ["scenes:0", "scenes:x", "scenes:", "scenes:-1", "scenes:1.5", "scenes:" + "9" * 5000]
+)
+def test_other_numbers_of_scenes_are_refused(text: str) -> None:
+    assert fault(text) == f"DATA: expected scenes:N with N from 1 to 999999, got {text}; a folder is ./{text}"
+
+
+def test_a_folder_named_scenes_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint(tmp_path / "scenes" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert open_dataset("./scenes").names == ("a.png",)
+    assert open_dataset("scenes").kind == "scenes"
+
+
+def test_ecssd_has_silhouettes(assets: Path) -> None:
+    dataset = open_dataset(str(assets / "ecssd"))
+    assert (dataset.title, dataset.kind, len(dataset)) == ("ecssd", "silhouettes", 216)
+    assert dataset.offers == {"silhouettes"}
+    assert list(dataset.names) == sorted(dataset.names)
+    for index in (0, 100, 215):
+        example = dataset.read(index)
+        truth = np.asarray(Image.open(assets / "ecssd/masks" / Path(example.name).with_suffix(".png")))
+        assert example.silhouette.dtype == torch.bool
+        assert example.silhouette.shape == example.image.shape[1:]
+        assert np.array_equal(example.silhouette.numpy(), truth)
+        assert example.label is example.boxes is example.background is None
+
+
+def test_imagenet_has_boxes(assets: Path) -> None:
+    dataset = open_dataset(str(assets / "imagenet_val"))
+    assert (dataset.kind, len(dataset), list(dataset.notes)) == ("boxes", 293, [])
+    assert dataset.offers == {"labels", "boxes"}
+    with (assets / "imagenet_val" / "boxes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for index in (0, 1, 150, 292):
+        assert_boxes_inside(dataset, index)
+        example = dataset.read(index)
+        own = [row for row in rows if row["file"] == example.name]
+        assert example.label == int(own[0]["label"])
+        assert example.boxes.tolist() == [
+            [int(row[key]) for key in HEADER.strip().split(",")[2:]] for row in own
+        ]
+
+
+@pytest.mark.parametrize(
+    ("file", "mode"),
+    [("a.png", "1"), ("a.png", "L"), ("a.PNG", "RGB"), ("a.bmp", "L"), ("a.jpg", "L"), ("a.gif", "L")],
+)
+def test_silhouettes_come_in_any_format(file: str, mode: str, tmp_path: Path) -> None:
+    paint(tmp_path / "images" / "a.jpg")
+    paint_silhouette(tmp_path / "masks" / file, mode=mode)
+    silhouette = open_dataset(str(tmp_path)).read(0).silhouette
+    expected = torch.zeros(12, 16, dtype=torch.bool)
+    expected[2:5, 5:9] = True
+    assert torch.equal(silhouette, expected)
+
+
+def test_bad_silhouettes_are_named(tmp_path: Path) -> None:
+    for stem in "abcde":
+        paint(tmp_path / "images" / f"{stem}.jpg")
+    paint_silhouette(tmp_path / "masks" / "a.png", width=12, height=16)
+    Image.new("1", (16, 12)).save(tmp_path / "masks" / "b.png")
+    Image.new("1", (16, 12), 1).save(tmp_path / "masks" / "c.png")
+    (tmp_path / "masks" / "d.png").write_text("no image")
+    dataset = open_dataset(str(tmp_path))
+    said = []
+    for index in range(5):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - the messages are compared below
+            dataset.read(index)
+        said.append(str(caught.value))
+    assert re.search(r"a\.png is for 12 x 16 pixels, but .*a\.jpg has 16 x 12", said[0])
+    assert re.search(r"the object in .*b\.png is nothing", said[1])
+    assert re.search(r"the object in .*c\.png is all of the image", said[2])
+    assert re.search(r"d\.png is not an image", said[3])
+    assert re.search(r"e\.jpg has none; expected .*masks/e\.png", said[4])
+
+
+def test_two_silhouettes_of_an_image_are_refused(tmp_path: Path) -> None:
+    paint(tmp_path / "images" / "a.jpg")
+    for name in ("a.png", "a.bmp"):
+        paint_silhouette(tmp_path / "masks" / name)
+    assert "has both a.bmp and a.png" in fault(tmp_path)
+
+
+def test_a_folder_may_have_silhouettes_and_boxes(tmp_path: Path) -> None:
+    boxed(tmp_path, 'a.png,7,5,2,9,5\n\n"a.png",7,0,0,16,12\n')
+    paint_silhouette(tmp_path / "masks" / "a.png")
+    dataset = open_dataset(str(tmp_path))
+    example = dataset.read(0)
+    assert dataset.kind == "silhouettes"
+    assert dataset.offers == {"labels", "silhouettes", "boxes"}
+    assert example.label == 7
+    assert example.boxes.tolist() == [[5, 2, 9, 5], [0, 0, 16, 12]]
+    assert int(example.silhouette.sum()) == 12
+
+
+@pytest.mark.parametrize(
+    "box", ["-1,0,5,5", "0,-1,5,5", "0,0,17,5", "0,0,5,13", "5,0,5,5", "0,6,5,5", "20,20,30,30"]
+)
+def test_boxes_outside_or_empty_are_named(box: str, tmp_path: Path) -> None:
+    dataset = open_dataset(str(boxed(tmp_path, f"a.png,1,{box}\n")))
+    with pytest.raises(ValueError, match=r"boxes\.csv: a\.png has the box .* inside of 16 x 12 pixels"):
+        dataset.read(0)
+
+
+def test_images_and_rows_that_miss_each_other(tmp_path: Path) -> None:
+    dataset = open_dataset(str(boxed(tmp_path, "a.png,1,0,0,5,5\nc.png,1,0,0,5,5\n", ("a.png", "b.png"))))
+    assert dataset.notes == ["1 of the files in boxes.csv not in images/, as c.png"]
+    with pytest.raises(ValueError, match=r"boxes\.csv has no row for b\.png"):
+        dataset.read(1)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("", "has no boxes; expected rows of file,label"),
+        (HEADER, "has no boxes; expected rows of file,label"),
+        ("file,xmin,ymin,xmax,ymax\na.png,0,0,5,5\n", "line 1: expected the header file,label"),
+        (HEADER + "a.png,1,0,0,5,5\na.png,1,0,0,5\n", "line 3: expected a file and five whole numbers"),
+        (HEADER + "a.png,1,0,0,5,5,9\n", "line 2: expected a file and five whole numbers"),
+        (HEADER + "a.png,1,0,0,5,5.5\n", "line 2: expected a file and five whole numbers"),
+        (HEADER + "a.png,tench,0,0,5,5\n", "line 2: expected a file and five whole numbers"),
+        (HEADER + ",1,0,0,5,5\n", "line 2: expected a file and five whole numbers"),
+        (HEADER + "a.png,-1,0,0,5,5\n", "line 2: expected a class index of 0 or more, got -1"),
+        (HEADER + "a.png,1,0,0,5,5\n\na.png,2,0,0,5,5\n", "line 4: a.png is of class 2 here and of class 1"),
+        (HEADER + "\xff", "is no UTF-8 text"),
+    ],
+)  # fmt: skip
+def test_malformed_tables_are_refused_at_once(table: str, said: str, tmp_path: Path) -> None:
+    paint(tmp_path / "images" / "a.png")
+    (tmp_path / "boxes.csv").write_bytes(table.encode("latin-1"))
+    message = fault(tmp_path)
+    assert "boxes.csv" in message
+    assert said in message
+
+
+def test_other_folders_are_images_without_annotation(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpeg", "c.tif", ".hidden.png", "deeper/d.png"):
+        paint(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "folder.png").mkdir()
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.names == ("a.jpeg", "b.PNG", "c.tif")
+    assert (dataset.kind, dataset.offers, list(dataset.notes)) == ("images", frozenset(), [])
+    example = dataset.read(1)
+    assert (example.name, example.image.shape) == ("b.PNG", (3, 12, 16))
+    assert example.label is example.silhouette is example.boxes is example.background is None
+
+
+def test_images_may_be_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    paint(tmp_path / "images" / "a.png")
+    dataset = open_dataset(str(tmp_path))
+    assert (dataset.title, dataset.kind, dataset.names) == (tmp_path.name, "images", ("a.png",))
+    assert dataset.read(0).image.shape == (3, 12, 16)
+
+
+def test_only_the_first_are_taken(tmp_path: Path) -> None:
+    for name in ("c.png", "a.png", "b.png"):
+        paint(tmp_path / name)
+    assert open_dataset(str(tmp_path), limit=2).names == ("a.png", "b.png")
+    assert len(open_dataset(str(tmp_path), limit=9)) == 3
+    assert fault(tmp_path, limit=0) == "DATA: the limit must be 1 or more, got 0"
+    assert "got -1" in fault("scenes", limit=-1)
+
+
+def test_what_is_no_folder_of_images_is_refused(tmp_path: Path) -> None:
+    file = paint(tmp_path / "file" / "a.png")
+    empty = tmp_path / "empty"
+    (empty / "images").mkdir(parents=True)
+    assert fault(tmp_path / "none") == f"DATA: no such folder: {tmp_path / 'none'}"
+    assert fault("") == "DATA: no such folder: ''"
+    assert fault(file) == f"DATA: {file} is a file; give the folder of the images"
+    assert fault(empty).startswith(
+        f"DATA: no image found in {empty / 'images'}; looked for .jpg, .jpeg, .png"
+    )
+    assert "cannot be read" in fault("x" * 5000)
+    (empty / "masks").mkdir()
+    assert "no image found" in fault(empty)
+
+
+def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root, whom tests may run as, is never refused
+    assert fault(tmp_path) == f"DATA: {tmp_path} cannot be read (Permission denied)"
+
+
+def test_bad_images_are_named_when_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no image")
+    gone = paint(tmp_path / "b.png")
+    dataset = open_dataset(str(tmp_path))
+    gone.unlink()
+    with pytest.raises(ValueError, match=r"a\.png is not an image"):
+        dataset.read(0)
+    with pytest.raises(ValueError, match=r"no such file: .*b\.png"):
+        dataset.read(1)
+
+
+FILES = ("images/a.png", "images/b.png", "masks/a.png", "masks/b.bmp", "boxes.csv")
+
+
+@given(
+    file=st.sampled_from(FILES),
+    change=st.sampled_from(["size", "time", "gone", "read"]),
+    limit=st.sampled_from([2, None]),
+)
+def test_the_fingerprint_tells_changes_and_nothing_else(file: str, change: str, limit: int | None) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = boxed(Path(name), "a.png,7,5,2,9,5\n", ("a.png", "b.png"))
+        paint_silhouette(folder / "masks" / "a.png")
+        paint_silhouette(folder / "masks" / "b.bmp")
+        dataset, path = open_dataset(name, limit), folder / file
+        before, status = dataset.fingerprint(), path.stat()
+        if change == "size":
+            path.write_bytes(path.read_bytes() + b"\n")
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        elif change == "time":
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+        elif change == "gone":
+            path.unlink()
+        else:
+            os.utime(path, ns=(status.st_atime_ns + 10**9, status.st_mtime_ns))
+            (folder / "images" / "notes.txt").touch()
+        assert (dataset.fingerprint() == before) == (change == "read")
+        if change != "gone":
+            assert open_dataset(name, limit).fingerprint() == dataset.fingerprint()
+
+
+@given(names=st.lists(st.sampled_from("abcdef"), min_size=2, unique=True), limit=st.integers(1, 6))
+def test_an_added_file_changes_the_fingerprint_if_it_is_taken(names: list[str], limit: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for stem in names[:-1]:
+            paint(Path(name) / f"{stem}.png")
+        before = open_dataset(name, limit)
+        fingerprint = before.fingerprint()
+        paint(Path(name) / f"{names[-1]}.png")
+        after = open_dataset(name, limit)
+        assert (after.fingerprint() == fingerprint) == (after.names == before.names)

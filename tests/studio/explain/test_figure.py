@@ -1,0 +1,248 @@
+"""The picture of an explanation: what is where, in which color, and that no text leaves its room."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from studio.drawing.colormap import mapping, overlay
+from studio.drawing.curves import COLORS
+from studio.drawing.sheet import Sheet, shortened
+from studio.explain import counterfactual_figure as counterfactual_sheet
+from studio.explain import figure as figures
+from studio.explain.counterfactual_figure import Change
+from studio.explain.figure import Page, Panel, draw
+from studio.explain.panel import WRONG, Cell, Course, Sample
+
+LONG = "black-and-tan coonhound, a dog with a very long name indeed, and $x_1$ of them"
+
+
+COURSE = Course(
+    curves={"removed": np.linspace(0.9, 0.1, 7), "kept": np.linspace(0.2, 0.95, 7), "blended": np.ones(7)},
+    result=0.123,
+    chance=0.083,
+    notes=("100 % removed", "1000 steps", "kept 0.976", "all filled 0.123"),
+    failure="still p 0.123 with everything filled",
+)
+
+
+def page(
+    fillers: int = 2,
+    methods: int = 2,
+    size: tuple[int, int] = (60, 80),
+    samples: int = 4,
+    truth: int = 0,
+    courses: int = 0,
+) -> Page:
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([columns / width, rows / height, 0 * rows + 0.5], -1)
+    blob = np.exp(-((columns - width / 2) ** 2 + (rows - height / 2) ** 2) / (0.02 * width * height))
+    hole = np.zeros((32, 32))
+    hole[4:10, 8:20] = 1
+    stamp = Sample(np.full((32, 32, 3), 0.5), hole, 0.123, LONG)
+    names_f = [(f"filler{i}", LONG) for i in range(fillers)]
+    names_m = [(f"method{j}", LONG) for j in range(methods)]
+    side = min(size)
+    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+    return Page(
+        title=LONG,
+        subtitle=LONG * 3,
+        image=image,
+        box=box,
+        target=LONG,
+        top=[(LONG, 0.7), ("tench", 0.2), ("", 0.1)],
+        fillers=names_f,
+        methods=names_m,
+        cells={
+            (f, m): Cell(blob - 0.1, [stamp], COURSE) if j < courses else Cell(blob - 0.1, [stamp] * samples)
+            for f, _ in names_f
+            for j, (m, _) in enumerate(names_m)
+        },
+        truth=[Panel(LONG, image)] * truth,
+    )
+
+
+def overlaps(sheet: Sheet) -> list[tuple[str, str]]:
+    """Pairs of texts that touch, and texts that leave the page."""
+    renderer = FigureCanvasAgg(sheet.figure).get_renderer()
+    texts = [text for text in sheet.figure.texts if text.get_text()]
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    page = sheet.figure.bbox
+    found = [
+        (texts[i].get_text(), texts[j].get_text())
+        for i in range(len(boxes))
+        for j in range(i)
+        if boxes[i].padded(-0.5).overlaps(boxes[j].padded(-0.5))
+    ]
+    outside = [
+        (text.get_text(), "page")
+        for text, box in zip(texts, boxes, strict=True)
+        if not (page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1)
+    ]
+    return found + outside
+
+
+@pytest.mark.parametrize(
+    ("fillers", "methods", "size", "truth", "courses"),
+    [
+        (1, 1, (60, 80), 0, 0),
+        (1, 1, (20, 160), 2, 1),
+        (2, 3, (160, 20), 0, 0),
+        (3, 3, (64, 64), 2, 2),
+        (11, 3, (48, 64), 0, 0),
+    ],
+)
+def test_no_text_overlaps_or_leaves_the_page(
+    fillers: int, methods: int, size: tuple[int, int], truth: int, courses: int
+) -> None:
+    sheet = figures._laid_out(page(fillers, methods, size, truth=truth, courses=courses))
+    assert overlaps(sheet) == []
+
+
+@pytest.mark.parametrize(("truth", "courses"), [(0, 0), (2, 1)])
+def test_no_panels_overlap_or_leave_the_page(truth: int, courses: int) -> None:
+    sheet = figures._laid_out(page(2, 3, truth=truth, courses=courses))
+    assert len(sheet.figure.axes) == 1 + truth + 3 + 2 * 3 * (2 + 4) - 2 * courses * 2
+    assert_apart(sheet)
+
+
+def assert_apart(sheet: Sheet) -> None:
+    boxes = [axes.get_position() for axes in sheet.figure.axes]
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= 1
+        assert box.y1 <= 1
+        assert not any(box.padded(-1e-4).overlaps(other.padded(-1e-4)) for other in boxes[:i])
+
+
+def change(failed: bool = False, bars: int = 7) -> Change:
+    view = np.full((32, 32, 3), 0.5)
+    hole = np.zeros((32, 32))
+    hole[4:10, 8:20] = 1
+    return Change(
+        title=LONG * 3,
+        subtitle=LONG * 4,
+        verdict=LONG * 4,
+        failed=failed,
+        image=view,
+        after=Sample(view, hole, 0.123, LONG),
+        target=LONG,
+        bars=[(LONG, 0.981, 0.041), *[("tench", 0.1, 1.0)] * (bars - 1)],
+        course=COURSE,
+    )
+
+
+def test_the_sheet_of_a_counterfactual_holds_everything_apart() -> None:
+    sheet = counterfactual_sheet.laid_out(change())
+    assert overlaps(sheet) == []
+    assert_apart(sheet)
+    assert len(sheet.figure.axes) == 2 + 2 * 7 + 1
+
+
+def test_curves_have_their_colors_and_a_line_at_chance() -> None:
+    curves = counterfactual_sheet.laid_out(change()).figure.axes[-1]
+    drawn = {line.get_color(): line.get_ydata() for line in curves.lines if len(line.get_ydata()) == 7}
+    assert set(drawn) == set(COLORS.values())  # the blended one is not drawn
+    np.testing.assert_array_equal(drawn[COLORS["removed"]], COURSE.curves["removed"])
+    dashed = [line for line in curves.lines if line.is_dashed()]
+    assert [set(line.get_ydata()) for line in dashed] == [{COURSE.chance}]
+    assert curves.get_ylim() == (0, 1)
+
+
+def test_a_class_that_stays_is_told_in_red() -> None:
+    def colors(failed: bool) -> list[str]:
+        texts = counterfactual_sheet.laid_out(change(failed)).figure.texts
+        return [text.get_color() for text in texts if text.get_text().startswith(LONG)]
+
+    assert WRONG in colors(True)
+    assert WRONG not in colors(False)
+    told = [
+        text for text in figures._laid_out(page(courses=1)).figure.texts if "everything" in text.get_text()
+    ]
+    assert {(text.get_text(), text.get_color()) for text in told} == {(COURSE.failure, WRONG)}
+
+
+def test_the_png_is_written_without_warnings(tmp_path: Path) -> None:
+    strange = page(1, 1)
+    strange = Page(**{**vars(strange), "title": "犬 🐕 $\\alpha", "target": "tench"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw(strange, tmp_path / "a.unfinished")
+    with Image.open(tmp_path / "a.unfinished") as image:
+        assert image.format == "PNG"
+        pixels = np.asarray(image.convert("RGB"))
+    assert (pixels[0] == 255).all()  # a white margin
+    assert pixels.std() > 10
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3])
+def test_fewer_samples_leave_room_empty(samples: int, tmp_path: Path) -> None:
+    sheet = figures._laid_out(page(1, 1, samples=samples))
+    assert len(sheet.figure.axes) == 1 + 3 + 2 + samples
+
+
+def test_red_is_evidence_and_blue_is_against() -> None:
+    gray = np.full((40, 40, 3), 0.5)
+    heatmap = np.zeros((40, 40))
+    heatmap[5:15, 5:15], heatmap[25:35, 25:35] = 1.0, -1.0
+    seen = np.ones((40, 40), dtype=bool)
+    seen[:, 36:] = False
+    shown = overlay(gray, heatmap, seen, mapping(heatmap, seen))
+    red, blue = shown[10, 10], shown[30, 30]
+    assert red[0] > red[2] + 0.2
+    assert blue[2] > blue[0] + 0.2
+    assert np.ptp(shown[20, 2]) < 0.02  # no evidence, no color
+    np.testing.assert_allclose(shown[0, 38], 0.25 + 0.75 * 0.5, atol=1e-6)  # outside the view
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "limits"),
+    [
+        (-0.2, 0.5, (-0.5, 0.5)),
+        (-0.5, 0.2, (-0.5, 0.5)),
+        (0.0, 0.5, (-0.5, 0.5)),
+        (0.0, 0.0, (-1.0, 1.0)),
+        (0.3, 0.5, (0.3, 0.5)),
+        (-0.6, -0.2, (-0.6, -0.2)),
+    ],
+)
+def test_the_scale_is_symmetric_about_zero_or_else_the_mean(
+    low: float, high: float, limits: tuple[float, float]
+) -> None:
+    heatmap = np.zeros((10, 12))  # 0 outside the view must not count
+    seen = np.zeros((10, 12), dtype=bool)
+    seen[:, 1:11] = True
+    heatmap[:5, 1:11], heatmap[5:, 1:11] = low, high
+    norm = mapping(heatmap, seen).norm
+    assert (norm.vmin, norm.vmax) == pytest.approx(limits)
+
+
+def test_texts_are_shortened_to_their_room() -> None:
+    assert shortened("tench", 1.0, 7) == "tench"
+    assert shortened("two\n lines", 5.0, 7) == "two lines"
+    assert shortened("", 1.0, 7) == ""
+    assert shortened(LONG, 0.0, 7) == "…"
+    cut = shortened(LONG, 1.0, 7)
+    assert cut.endswith("…")
+    assert LONG.startswith(cut[:-1])
+    assert 10 < len(cut) < 30
+    assert len(shortened(LONG, 1.0, 7, bold=True)) < len(cut)
+    assert len(shortened(LONG, 2.0, 7)) > len(cut)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.11, -0.01), (0.01, 0.11), (-0.1, 0.2)])
+def test_what_speaks_against_is_never_red(low, high):
+    """White is 0 for signed maps, even where all values are on one side of it."""
+    heatmap = np.linspace(low, high, 12).reshape(3, 4)
+    seen = np.ones((3, 4), bool)
+    red, _, blue, _ = np.moveaxis(mapping(heatmap, seen, signed=True).to_rgba(heatmap), -1, 0)
+    assert ((red > blue) == (heatmap > 0)).all()
+    if low > 0 or high < 0:
+        others = mapping(heatmap, seen).to_rgba(heatmap)
+        assert (others[..., 0] > others[..., 2]).any()
+        assert (others[..., 0] < others[..., 2]).any()

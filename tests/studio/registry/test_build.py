@@ -1,0 +1,221 @@
+"""Names become objects, and texts their settings."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from attribution import MP2, DSSRPlus, Fido, Lime, Rise, SlidingPatch
+from attribution.explainer import SamplingExplainer
+from attribution.optimize.loop import OptimizingExplainer
+from infill import Biharmonic, Blur, Filler, Gray, Learned, Marginal, Mean, NavierStokes, Noise, Telea
+from studio.registry import build as registry
+from studio.registry.fields import settable, typed
+from studio.registry.parse import parse_settings, shortcuts
+
+CLASSES = {
+    "gray": Gray,
+    "mean": Mean,
+    "mean-segment": Mean,
+    "mean-local": Mean,
+    "noise": Noise,
+    "noise-gaussian": Noise,
+    "noise-color": Noise,
+    "blur": Blur,
+    "marginal": Marginal,
+    "telea": Telea,
+    "ns": NavierStokes,
+    "biharmonic": Biharmonic,
+    "inpaint": Learned,
+}
+
+
+def settings(*pairs: str) -> registry.Settings:
+    return parse_settings(pairs, [*registry.METHODS, *registry.FILLERS])
+
+
+def test_methods_are_the_papers_unless_quick() -> None:
+    made = {name: registry.build_method(name, {}) for name in registry.METHODS}
+    assert made["sp"] == SlidingPatch()
+    assert made["rise"] == Rise()
+    assert isinstance(made["lime"], Lime)
+    assert made["lime"].samples == Lime().samples
+    assert made["mp2"] == MP2()
+    assert made["dssr-plus"] == DSSRPlus()
+    assert registry.build_method("sp", {}, preset="quick") == SlidingPatch(stride=8)
+    assert registry.build_method("rise", {}, 5, "quick") == Rise(masks=1000, seed=5)
+    assert registry.build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, seed=5)
+    assert registry.build_method("mp2", {}, preset="quick") == MP2(graded=True)
+
+
+def test_methods_are_of_the_kind_that_they_are_listed_as() -> None:
+    assert set(registry.METHODS) == set(registry.SAMPLING) | set(registry.OPTIMIZING)
+    for name in registry.METHODS:
+        for preset in ("paper", "quick", "smallest"):
+            method = registry.build_method(name, {}, preset=preset)
+            assert isinstance(method, SamplingExplainer) == (not registry.optimizes(name))
+            assert isinstance(method, OptimizingExplainer) == registry.optimizes(name)
+
+
+def test_the_smallest_removal_has_settings_of_its_own() -> None:
+    assert registry.build_method("mp2", {}, preset="smallest") == MP2(
+        graded=True, prune=True, slope="logit", blend=0.25
+    )
+    given = settings("mp2.prune=no", "mp2.blend=0")
+    assert registry.build_method("mp2", given, preset="smallest") == MP2(graded=True, slope="logit")
+    fido = registry.build_method("fido", {}, preset="smallest")
+    assert isinstance(fido, Fido)
+    assert (fido.region, fido.steps) == ("sdr", 60)
+
+
+def test_settings_go_before_seed_and_quick() -> None:
+    given = settings("rise.seed=9", "rise.masks=20")
+    assert registry.build_method("rise", given, 5, "quick") == Rise(masks=20, seed=9)
+
+
+def test_shortcuts_tell_the_papers_values() -> None:
+    told = shortcuts(["sp", "rise"], settings("rise.masks=20"))
+    assert told == "sp.stride 8 (paper: 3)"
+
+
+def test_every_filler_has_its_class_and_fills(image: Tensor) -> None:
+    assert list(CLASSES) == list(registry.FILLERS)
+    hole = torch.zeros(1, 1, 24, 32)
+    hole[..., 8:16, 8:16] = 1
+    fills = {}
+    for name, cls in CLASSES.items():
+        filler = registry.build_filler(name, {}, image[0])
+        assert type(filler) is cls
+        assert isinstance(filler, Filler)
+        fill = filler(image, hole, torch.Generator().manual_seed(0))
+        fills[name] = torch.lerp(image, fill, hole)
+    names = list(fills)
+    for i, name in enumerate(names):
+        for other in names[:i]:
+            assert not torch.allclose(fills[name], fills[other], atol=1e-3), (name, other)
+
+
+def test_segment_means_use_limes_superpixels(image: Tensor) -> None:
+    given = parse_settings(["lime.segments=4"], ["sp", "mean-segment"])
+    filler = registry.build_filler("mean-segment", given, image[0])
+    assert isinstance(filler, Mean)
+    assert torch.equal(filler.segments, Lime(segments=4).segment(image[0]))  # type: ignore[arg-type]
+
+
+def test_the_inpainters_precision_is_a_setting(image: Tensor) -> None:
+    filler = registry.build_filler("inpaint", settings("inpaint.context=48"), image[0], "bfloat16")
+    assert isinstance(filler, Learned)
+    assert (filler.precision, filler.context, filler.multiple) == ("bfloat16", 48, 8)
+    given = settings("inpaint.precision=float32")
+    filler = registry.build_filler("inpaint", given, image[0], "bfloat16")
+    assert isinstance(filler, Learned)
+    assert filler.precision == "float32"
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("sp.patch=41", 41),
+        ("sp.average=true", True),
+        ("sp.average=No", False),
+        ("sp.placement=centers", "centers"),
+        ("lime.sigma=2", 2.0),
+        ("mp.lr=0.2", 0.2),
+        ("mp2.rank=norm", "norm"),
+        ("mp2.chance=0.2", 0.2),
+        ("mp2.chance=none", None),
+        ("mp2.prune=yes", True),
+        ("fido.region=SDR", "sdr"),
+        ("extremal.variant=dual", "dual"),
+        ("dssr-plus.window=5", 5),
+        ("pda.samples=2", 2),
+        ("marginal.context=4", 4),
+        ("lime.alpha=1e-2", 0.01),
+        ("gray.color=0,0.5,1", (0.0, 0.5, 1.0)),
+        ("inpaint.context=none", None),
+        ("inpaint.context=16", 16),
+        ("inpaint.size=64, 80", (64, 80)),
+        ("inpaint.size=64", 64),
+    ],
+)
+def test_texts_become_the_fields_types(pair: str, value: object) -> None:
+    name, key = pair.split("=")[0].split(".")
+    entry = {**registry.METHODS, **registry.FILLERS}[name]
+    got = typed(name, settable(entry.load(), entry.fixed), settings(pair)[name])[key]
+    assert got == value
+    assert type(got) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("sp.patch", "--set: expected NAME.FIELD=VALUE, as in sp.patch=41, got 'sp.patch'"),
+        ("patch=3", "expected NAME.FIELD=VALUE"),
+        ("=", "expected NAME.FIELD=VALUE"),
+        ("spp.patch=3", "unknown method or filler in --set 'spp'; did you mean 'sp'?"),
+        (
+            "sp.pach=3",
+            "unknown field of sp 'pach'; did you mean 'patch'? known: patch, stride, average, placement",
+        ),
+        ("sp.patch=big", "sp.patch: expected a whole number, got 'big'"),
+        ("sp.patch=2.5", "sp.patch: expected a whole number, got '2.5'"),
+        ("sp.patch=", "sp.patch: expected a whole number, got ''"),
+        ("blur.sigma=x", "blur.sigma: expected a number, got 'x'"),
+        ("sp.average=maybe", "sp.average: expected true or false, got 'maybe'"),
+        ("sp.placement=left", "sp.placement: expected 'resize' or 'centers', got 'left'"),
+        ("mp2.rank=best", "mp2.rank: expected 'descent' or 'norm', got 'best'"),
+        ("mp2.chance=x", "mp2.chance: expected a number or none, got 'x'"),
+        ("fido.step=3", "unknown field of fido 'step'; did you mean 'steps'?"),
+        ("gray.color=a,b", "gray.color: expected numbers with commas between, got 'a,b'"),
+        (
+            "inpaint.size=1,2,3",
+            "inpaint.size: expected a whole number or numbers with commas between or none",
+        ),
+        ("noise.kind=color", "unknown field of noise 'kind'; known: std"),
+        ("mean-segment.segments=3", "unknown field of mean-segment 'segments'"),
+        ("inpaint.network=x", "unknown field of inpaint 'network'"),
+        ("lime.segmentation=x", "unknown field of lime 'segmentation'; did you mean 'segments'?"),
+    ],
+)
+def test_wrong_settings_are_named(pair: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        settings(pair)
+
+
+def test_settings_of_what_is_not_used_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"--set blur.sigma=3: blur is not used here; used: sp, gray"):
+        parse_settings(["blur.sigma=3"], ["sp", "gray"])
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "message"),
+    [
+        ("sp", {"patch": "0"}, "sp: patch must be at least 1, got 0"),
+        ("rise", {"keep": "1"}, "rise: keep must be between 0 and 1, got 1"),
+        ("mp2", {"blend": "1"}, "mp2: blend must be at least 0 and below 1, got 1"),
+    ],
+)
+def test_values_out_of_range_are_named(name: str, texts: Mapping[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        registry.build_method(name, {name: texts})
+
+
+def test_unknown_names_get_the_nearest(image: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"unknown filler 'blurr'; did you mean 'blur'. known: gray, mean,"):
+        registry.build_filler("blurr", {}, image[0])
+    with pytest.raises(
+        ValueError, match=r"unknown method 'LIME'; did you mean 'lime'. known: sp, lime, rise"
+    ):
+        registry.build_method("LIME", {})
+    with pytest.raises(
+        ValueError, match=r"unknown classifier 'resnet51'; did you mean 'resnet50'. see `infill list"
+    ):
+        registry.build_classifier("resnet51", None)
+    with pytest.raises(ValueError, match="unknown classifier 'zzz'; see `infill list --all`"):
+        registry.build_classifier("zzz", None)
+    with pytest.raises(ValueError, match="unknown method 'xyz'; known: sp, lime, rise"):
+        registry.build_method("xyz", {})
+    with pytest.raises(ValueError, match=r"unknown method 'dssr\+'; did you mean 'dssr'"):
+        registry.optimizes("dssr+")

@@ -1,0 +1,211 @@
+"""The training command: a minute configuration runs to its end, learns, and leaves weights that load."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.classifiers import scenes as scene_classifier
+from models.inpainters import small
+from studio.training.adversary import Perception, critic_loss, fooling_loss
+from studio.training.classifier import train_classifier
+from studio.training.data import photographs, scene_arrays
+from studio.training.holes import random_hole
+from studio.training.inpainter import Recipe, Training, train_inpainter
+from studio.training.samples import Samples
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    scene_arrays(folder, 24)
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 255, (300, 340, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    return tmp_path
+
+
+def test_scene_arrays_hold_what_was_drawn_and_are_drawn_once(data):
+    from models.scenes import draw
+    from studio.training.data import TRAINING_SEED
+
+    before = [path.stat().st_mtime_ns for path in data.iterdir()]
+    arrays = scene_arrays(data, 24)
+    assert [path.stat().st_mtime_ns for path in data.iterdir()] == before
+    scene = draw(5, TRAINING_SEED)
+    assert (arrays.images[5] == (scene.image * 255).round().byte().permute(1, 2, 0).numpy()).all()
+    assert (arrays.backgrounds[5] == (scene.background * 255).round().byte().permute(1, 2, 0).numpy()).all()
+    assert ((arrays.silhouettes[5] > 0) == scene.silhouettes.any(0).numpy()).all()
+    assert tuple(label for label in arrays.labels[5] if label >= 0) == scene.labels
+
+
+def test_classifier_trains_and_loads(data, tmp_path):
+    lines = []
+    before = torch.get_rng_state()
+    train_classifier(
+        data, 24, epochs=3, batch=8, seed=0, device="cpu", log=lines.append, out=tmp_path / "c.safetensors"
+    )
+    assert torch.equal(before, torch.get_rng_state())
+    losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
+    assert losses[-1] < losses[0]
+    assert scene_classifier.load(tmp_path / "c.safetensors").head.out_features == 12
+
+
+RECIPE = Recipe(minutes=0.05, side=64, batch=2, perceptual=0.0, adversarial=0.0)
+
+
+def train(data, photos, run, recipe=RECIPE, **options):
+    lines = []
+    train_inpainter(
+        data, 24, photos, recipe, "cpu", run, lines.append, out=run / "i.safetensors", workers=0, **options
+    )
+    return lines
+
+
+def test_inpainter_trains_loads_and_leaves_a_log_and_a_sheet(data, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("studio.training.inpainter.TOLD", 5)  # so that a slow machine comes to it in time
+    before = torch.get_rng_state()
+    lines = train(data, photos, tmp_path / "run", replace(RECIPE, minutes=0.15))
+    assert torch.equal(before, torch.get_rng_state())
+    small.load(tmp_path / "run" / "i.safetensors")
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    assert rows[0].startswith("step,seconds,l1")
+    assert len(rows) == 1 + len(lines) > 1
+    with Image.open(tmp_path / "run" / "last.png") as sheet:
+        assert sheet.width > 12 * 64
+
+
+def test_training_goes_on_where_it_was(data, photos, tmp_path):
+    with pytest.raises(ValueError, match="nothing to resume"):
+        train(data, photos, tmp_path / "none", resume=True)
+    train(data, photos, tmp_path)
+    first = torch.load(tmp_path / "state.pt", weights_only=True)
+    train(data, photos, tmp_path, replace(RECIPE, minutes=0.1), resume=True)
+    second = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert second["step"] > first["step"] > 0
+    assert 6 <= second["seconds"] < 12  # the wall time of both together
+    train(data, photos, tmp_path, replace(RECIPE, minutes=0.1), resume=True)  # nothing is left to do
+    third = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert third["step"] == second["step"]
+    for key, tensor in second["average"].items():
+        assert torch.equal(tensor, third["average"][key])
+
+
+def overfitted(recipe, perception, steps, monkeypatch):
+    """The figures of many steps on one batch."""
+    monkeypatch.setattr("studio.training.inpainter.Perception", lambda: perception)
+    training = Training(recipe, "cpu", None)
+    rng = torch.Generator().manual_seed(0)
+    picture = torch.randint(0, 256, (2, 64, 64, 3), generator=rng, dtype=torch.uint8)
+    hole = torch.zeros(2, 64, 64, dtype=torch.bool)
+    hole[:, 20:44, 20:44] = True
+    return np.array([training.advance([picture, picture, hole]) for _ in range(steps)]), training
+
+
+def test_every_loss_moves_what_it_should(monkeypatch):
+    perception = untrained_perception()
+    recipe = replace(RECIPE, minutes=60.0, lr=2e-3, perceptual=1.0)
+    figures, _ = overfitted(recipe, perception, 40, monkeypatch)
+    assert figures[-5:, 1].mean() < 0.9 * figures[:5, 1].mean()  # LPIPS falls where it counts
+    figures, training = overfitted(
+        replace(recipe, perceptual=0.0, adversarial=0.1), perception, 40, monkeypatch
+    )
+    assert figures[-5:, 2].mean() < 1.9  # the critic tells noise from a smooth surface (2: it does not)
+    assert all(p.requires_grad for p in training.critic.parameters())
+    assert not any(p.requires_grad for p in perception.parameters())
+
+
+def untrained_perception():
+    """LPIPS with a random backbone: no download."""
+    import lpips
+
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # lpips asks torchvision in an old way
+        torch.default_generator.manual_seed(0)
+        made = Perception.__new__(Perception)
+        torch.nn.Module.__init__(made)
+        made.lpips = lpips.LPIPS(net="squeeze", pnet_rand=True, pretrained=True, verbose=False)
+    made.requires_grad_(False).eval()
+    return made
+
+
+def test_the_distance_is_that_of_lpips():
+    perception = untrained_perception()
+    a, b = torch.rand(2, 3, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    ours = perception.distance(perception.features(a), perception.features(b))
+    theirs = perception.lpips(a, b, normalize=True).flatten()
+    assert theirs.min() > 0.01
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_critic_counts_only_what_is_under_the_hole():
+    rng = torch.Generator().manual_seed(0)
+    maps = [torch.randn(2, 1, side, side, generator=rng) for side in (16, 8, 4)]
+    hole = torch.zeros(2, 1, 64, 64)
+    hole[..., :32] = 1
+    changed = [
+        torch.cat([one[..., : one.shape[-1] // 2], one[..., one.shape[-1] // 2 :] + 9], -1) for one in maps
+    ]
+    assert torch.equal(fooling_loss(maps, hole), fooling_loss(changed, hole))
+    assert torch.equal(critic_loss(maps, maps, hole), critic_loss(changed, changed, hole))
+    assert fooling_loss(maps, 1 - hole) != fooling_loss(changed, 1 - hole)
+    sure = [torch.full_like(one, 2.0) for one in maps]
+    assert critic_loss(sure, [-one for one in sure], hole) == 0
+    assert critic_loss([-one for one in sure], sure, hole) == 6
+    assert fooling_loss(sure, hole) == -2
+
+
+def test_samples_remove_objects_towards_the_true_background(data, photos):
+    arrays = scene_arrays(data, 24)
+    samples = Samples(data, 24, None, side=224, seed=0)
+    removed = 0
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        picture, truth, hole = samples._scene(rng)
+        assert picture.shape == truth.shape == (*hole.shape, 3)
+        row = next(i for i in range(24) if (arrays.images[i] == picture).all())
+        objects = arrays.silhouettes[row]
+        for number in set(np.unique(objects)) - {0}:
+            if hole[objects == number].all():
+                removed += 1
+                inside = objects == number
+                assert (truth[inside] == arrays.backgrounds[row][inside]).all()
+    assert removed > 10
+
+
+def test_holes_of_every_family_are_neither_empty_nor_everything():
+    rng = np.random.default_rng(0)
+    silhouettes = np.zeros((224, 224), dtype=np.uint8)
+    silhouettes[60:120, 50:130] = 1
+    picture = rng.integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    shares = [random_hole(rng, picture, silhouettes).mean() for _ in range(200)]
+    assert 0 < min(shares) < 0.05
+    assert 0.4 < max(shares) < 0.9
+
+
+def test_photographs_are_reduced_and_missing_ones_named(photos, tmp_path):
+    assert {min(photo.shape[:2]) for photo in photographs(photos)} == {288}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="found none"):
+        photographs(tmp_path / "empty")
+
+
+def test_the_command_trains(data, tmp_path):
+    from click.testing import CliRunner
+
+    from studio.cli.main import infill
+
+    out = tmp_path / "c.safetensors"
+    asked = ["train", "--data", str(data), "--scenes", "24", "--device", "cpu", "--out", str(out)]
+    ran = CliRunner().invoke(infill, [*asked, "classifier", "--epochs", "1", "--batch", "8"])
+    assert ran.exit_code == 0, ran.output
+    assert "loss" in ran.output
+    scene_classifier.load(out)
