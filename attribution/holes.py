@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from infill.filler import Hole
+from infill.validate import require
 
 
 @runtime_checkable
@@ -165,3 +166,24 @@ class RandomGridHoles:
         unit = torch.eye(self.cells, device=self.device)[None]
         matrix = F.interpolate(unit, size=long, mode="linear", align_corners=False)[0]
         return matrix.unfold(1, self.size[axis], 1).permute(1, 2, 0)
+
+
+Upsampling = Literal["nearest", "bilinear"]
+
+
+def upsampled(
+    cells: Float[Tensor, "n 1 y x"], size: tuple[int, int], how: Upsampling = "nearest"
+) -> Float[Tensor, "n 1 h w"]:
+    """Return the cells enlarged to ``size``."""
+    options = {"align_corners": False} if how == "bilinear" else {}
+    return F.interpolate(cells, size=size, mode=how, **options)
+
+
+def require_cells(cells: int, size: tuple[int, int]) -> None:
+    """Check that there is at least a pixel for every cell.
+
+    Raises:
+        ValueError: If there are more cells than pixels along a side.
+    """
+    rule = f"1 to {min(size)} in a {size[0]} x {size[1]} image"
+    require(1 <= cells <= min(size), "cells", rule, cells)

@@ -16,8 +16,7 @@ from attribution.engine.evaluator import Removal, constant
 from attribution.engine.link import Link, Pool, mean_of_fills, probability
 from attribution.engine.precision import Classifier, Precision, Prepared, prepare
 from attribution.engine.slope import Streamed
-from infill.chance import Chance
-from infill.filler import Filler, Hole
+from infill.filler import Chance, Filler, Hole
 from infill.fillers.static import Gray
 from infill.validate import require
 

@@ -54,3 +54,16 @@ def ready(network: Network, dtype: torch.dtype, copied: bool = True) -> Network:
         return network
     private = (copy.deepcopy(network) if copied else network).eval().requires_grad_(False)
     return private.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def last_layer(network: nn.Module, run: Callable[[], object]) -> nn.Module | None:
+    """The linear or convolutional layer of the network that is called last when it is ``run``."""
+    called: list[nn.Module] = []
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    hooks = [layer.register_forward_hook(lambda layer, *_: called.append(layer)) for layer in layers]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return called[-1] if called else None

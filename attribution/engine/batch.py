@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from infill.chance import Chance
-from infill.filler import Hole
+from infill.filler import Chance, Hole
 from infill.validate import require
 
 

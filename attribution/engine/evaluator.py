@@ -12,8 +12,7 @@ from torch import Tensor
 from attribution.engine.batch import Looks
 from attribution.engine.link import Link, Logits, Scores
 from attribution.engine.precision import Prepared
-from infill.chance import Chance
-from infill.filler import Fill, Filler, composite
+from infill.filler import Chance, Fill, Filler, composite
 from infill.validate import require
 
 

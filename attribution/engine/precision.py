@@ -11,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attribution.engine.folding import fold_batch_norm
-from infill.network import fast_dtype
-from infill.realism.features import last_layer
+from infill.network import fast_dtype, last_layer
 
 Classifier: TypeAlias = Callable[..., Any]
 """Maps [0, 1] images "n c h w" to logits "n k", or to an object that has them as ``.logits``."""

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution.evidence import upsampled
 from attribution.explainer import Heatmap
+from attribution.holes import upsampled
 from attribution.optimize.cached_score import Sight
 from attribution.optimize.loop import Problem, Watch, in_log_odds, optimize
 from attribution.optimize.objectives import Penalty, area_deviation, dssr, sdr, shuffled, ssr

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.optim.lr_scheduler import LinearLR
 
-from attribution.evidence import Upsampling, require_cells, upsampled
 from attribution.explainer import Heatmap
+from attribution.holes import Upsampling, require_cells, upsampled
 from attribution.optimize.cached_score import Sight
 from attribution.optimize.loop import Problem, Watch, in_log_odds, optimize
 from attribution.optimize.objectives import area, sdr, ssr

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attribution.evidence import Upsampling, require_cells, upsampled
 from attribution.explainer import Heatmap
+from attribution.holes import Upsampling, require_cells, upsampled
 from attribution.optimize.cached_score import Sight
 from attribution.optimize.loop import Problem, Watch, optimize
 from attribution.optimize.objectives import area, total_variation

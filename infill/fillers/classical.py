@@ -11,9 +11,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from infill.chance import Chance
-from infill.filler import Fill, Hole, Images, check_shapes
-from infill.fillers.color import IMAGENET_MEAN, Color, check_color
+from infill.filler import Chance, Fill, Hole, Images, check_shapes
+from infill.fillers.static import IMAGENET_MEAN, Color, check_color
 from infill.validate import require
 
 Pixels: TypeAlias = Float[ndarray, "h w 3"]

@@ -7,10 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from infill.chance import Chance, spawn
-from infill.filler import Fill, Hole, Images, check_shapes
-from infill.fillers.crops import Windows, dilated, windows
-from infill.fillers.frame import from_frame, to_frame
+from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
+from infill.fillers.crops import Windows, dilated, from_frame, to_frame, windows
 from infill.network import Network, Precision, compute_dtype, home, ready
 from infill.validate import require, require_choices, require_numbers
 

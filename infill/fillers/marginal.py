@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from infill.chance import Chance, spawn
-from infill.filler import Fill, Hole, Images, check_shapes
+from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
 from infill.fillers.kriging import UNKNOWNS, Conditional, conditional
 from infill.validate import require
 

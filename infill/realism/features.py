@@ -7,18 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-
-def last_layer(network: nn.Module, run: Callable[[], object]) -> nn.Module | None:
-    """The linear or convolutional layer of the network that is called last when it is ``run``."""
-    called: list[nn.Module] = []
-    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    hooks = [layer.register_forward_hook(lambda layer, *_: called.append(layer)) for layer in layers]
-    try:
-        run()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return called[-1] if called else None
+from infill.network import last_layer
 
 
 @dataclass(frozen=True, eq=False)

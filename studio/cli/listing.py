@@ -9,9 +9,8 @@ from pathlib import Path
 
 from models.weights import hub as hub_cache
 from models.weights import store
-from studio.registry.build import FILLERS, OPTIMIZING, SAMPLING
 from studio.registry.entry import Entry
-from studio.registry.pretrained import PRETRAINED
+from studio.registry.tables import FILLERS, OPTIMIZING, PRETRAINED, SAMPLING
 
 
 def lines(every: bool) -> Iterator[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from studio.data.folders import SUFFIXES, Layout, annotated, plain
-from studio.data.ilsvrc import ilsvrc, places
+from studio.data.ilsvrc import ilsvrc
 from studio.data.image import read_picture
+from studio.data.places import places
 from studio.data.voc import voc
 
 if TYPE_CHECKING:

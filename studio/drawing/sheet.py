@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
 if TYPE_CHECKING:
@@ -87,3 +88,15 @@ def bare(axes: Axes) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+WRONG = "#b03030"
+
+
+HOLE = "#ffee55"
+
+
+def outline(axes: Axes, hole: Float[ndarray, "c c"], width: float = 0.45) -> None:
+    """Draw a line around a hole."""
+    if hole.min() < 0.5 < hole.max():
+        axes.contour(hole, levels=[0.5], colors=HOLE, linewidths=width)

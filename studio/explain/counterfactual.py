@@ -13,10 +13,11 @@ from torch import Tensor
 from studio.drawing.captions import brief, percent
 from studio.explain.counterfactual_figure import Change, draw
 from studio.explain.page import course, filler_brief
-from studio.explain.report import named, numbers, report, save_json
+from studio.explain.report import named, numbers, report
 from studio.explain.result import Explanation, Run, Search
 from studio.explain.session import Request, at_work
-from studio.registry import build as registry
+from studio.output import save_json
+from studio.registry.tables import OPTIMIZING, optimizes
 
 ROWS = 7
 
@@ -28,8 +29,8 @@ def counterfactual(request: Request, tell: Callable[[str], object]) -> None:
         ValueError: if something asked for is unknown, impossible or cannot be read.
     """
     for name in request.methods:
-        if not registry.optimizes(name):
-            raise ValueError(f"--method: expected one of {', '.join(registry.OPTIMIZING)}, got {name}")
+        if not optimizes(name):
+            raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
     with at_work(request, "smallest") as (job, subjects, folder):
         for subject in subjects:
             found = Counterfactual(job.explained(subject))

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from studio.drawing.curves import draw_curves, legend
-from studio.drawing.sheet import FAINT, INK, Sheet, any_script, bare
-from studio.explain.panel import WRONG, Course, Sample, outline
+from studio.drawing.sheet import FAINT, INK, WRONG, Sheet, any_script, bare, outline
+from studio.explain.panel import Course, Sample
 
 # All lengths are inches, measured from the top left.
 MARGIN, HEAD, TITLE, VIEW, GAP, BARS, CURVE = 0.3, 0.95, 0.28, 3.1, 0.2, 3.4, 0.95

@@ -13,8 +13,8 @@ from studio.explain.report import save_heatmaps, save_report
 from studio.explain.result import Explanation
 from studio.explain.session import Job, Request, at_work
 from studio.explain.trace import save_trace
-from studio.registry import build as registry
 from studio.registry.parse import shortcuts
+from studio.registry.tables import OPTIMIZING, optimizes
 
 
 def explain(request: Request, tell: Callable[[str], object]) -> None:
@@ -25,8 +25,8 @@ def explain(request: Request, tell: Callable[[str], object]) -> None:
     Raises:
         ValueError: if something asked for is unknown, impossible or cannot be read.
     """
-    if request.trace and not any(map(registry.optimizes, request.methods)):
-        names, got = ", ".join(registry.OPTIMIZING), ", ".join(request.methods)
+    if request.trace and not any(map(optimizes, request.methods)):
+        names, got = ", ".join(OPTIMIZING), ", ".join(request.methods)
         raise ValueError(f"--trace: expected one of {names} among the methods, got {got}")
     with at_work(request, "paper" if request.paper else "quick") as (job, subjects, folder):
         for subject in subjects:

@@ -16,7 +16,7 @@ from studio.drawing.captions import brief, percent
 from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
 from studio.explain.result import Explanation, Run, Search
-from studio.registry.build import EVERY_FILLER, METHODS
+from studio.registry.tables import EVERY_FILLER, METHODS
 
 SHOWN_SIDE = 640
 _AGAINST = torch.tensor([0.45, 0.62, 0.85]).view(3, 1, 1)  # the blue of what speaks against

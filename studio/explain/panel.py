@@ -10,10 +10,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from studio.drawing.curves import draw_curves, legend
-from studio.drawing.sheet import INK, Sheet
+from studio.drawing.sheet import INK, WRONG, Sheet, outline
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 # All lengths are inches.
 STAMP, TITLE, GAP = 1.04, 0.3, 0.12
@@ -22,8 +22,6 @@ BAR = 0.66
 SHOWN = 2 * STAMP + GAP
 """The width of what the classifier was shown."""
 PICTURE, LINE, CURVE = 1.36, 0.135, 0.62
-WRONG = "#b03030"
-HOLE = "#ffee55"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +77,6 @@ def draw_shown(sheet: Sheet, cell: Cell, corner: tuple[float, float], target: st
     for i, sample in enumerate(cell.samples):
         place = x + (i % 2) * (STAMP + GAP), y + (i // 2) * (STAMP + TITLE)
         _stamp(sheet, sample, place, STAMP, target)
-
-
-def outline(axes: Axes, hole: Float[ndarray, "c c"], width: float = 0.45) -> None:
-    """Draw a line around a hole."""
-    if hole.min() < 0.5 < hole.max():
-        axes.contour(hole, levels=[0.5], colors=HOLE, linewidths=width)
 
 
 def _stamp(sheet: Sheet, sample: Sample, corner: tuple[float, float], side: float, target: str) -> None:

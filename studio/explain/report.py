@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from studio import version
 from studio.explain.result import Explanation, Run, Search
+from studio.output import save_json
 
 _SEEN = ("crop", "resize", "interpolation", "multi_label")
 
@@ -43,11 +43,6 @@ def report(found: Explanation) -> dict[str, Any]:
 def save_report(found: Explanation, path: Path) -> None:
     """Write ``explain.json``."""
     save_json(report(found), path)
-
-
-def save_json(told: dict[str, Any], path: Path) -> None:
-    """Write numbers and texts."""
-    path.write_text(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
 def save_heatmaps(found: Explanation, path: Path) -> None:

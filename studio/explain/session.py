@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 
 from attribution import Explainer, MaskedScore, probability, sigmoid
@@ -20,11 +19,15 @@ from studio.explain.result import Explanation, Run
 from studio.explain.runs import Runner, planned
 from studio.output import Folder, output_folder
 from studio.progress import Progress
-from studio.registry import build as registry
+from studio.registry.build import (
+    build_classifier,
+    build_filler,
+    build_method,
+)
 from studio.registry.fields import known
-from studio.registry.filler_names import split_names
-from studio.registry.parse import parse_settings
-from studio.registry.pretrained import PRETRAINED, how_loaded
+from studio.registry.parse import parse_device, parse_settings, split_names
+from studio.registry.pretrained import how_loaded
+from studio.registry.tables import EVERY_FILLER, PRETRAINED, Preset, Settings
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Request:
 
 
 @contextmanager
-def at_work(request: Request, preset: registry.Preset) -> Iterator[tuple[Job, Subjects, Folder]]:
+def at_work(request: Request, preset: Preset) -> Iterator[tuple[Job, Subjects, Folder]]:
     """Make everything ready; what can be wrong with names, settings and files is found here.
 
     Raises:
@@ -67,14 +70,14 @@ def at_work(request: Request, preset: registry.Preset) -> Iterator[tuple[Job, Su
     names, said = split_names(request.fillers)
     request = replace(request, fillers=names, settings=(*said, *request.settings))
     for name in request.fillers:
-        known(name, registry.EVERY_FILLER, "filler")
+        known(name, EVERY_FILLER, "filler")
     settings = parse_settings(request.settings, [*request.methods, *request.fillers])
-    methods = {name: registry.build_method(name, settings, request.seed, preset) for name in request.methods}
-    device = chosen_device(request.device)
+    methods = {name: build_method(name, settings, request.seed, preset) for name in request.methods}
+    device = parse_device(request.device)
     with output_folder(request.out) as folder, Progress() as progress:
         subjects = Subjects(request.images, request.scene)
         asked = request.classifier or (None if request.weights else "scenes")
-        classifier = registry.build_classifier(asked, request.weights, request.multi_label).to(device)
+        classifier = build_classifier(asked, request.weights, request.multi_label).to(device)
         target_index(request.target, classifier.labels, top=0)
         yield Job(request, classifier, methods, settings, progress), subjects, folder
 
@@ -86,7 +89,7 @@ class Job:
     request: Request
     classifier: ImageClassifier
     methods: Mapping[str, Explainer]
-    settings: registry.Settings
+    settings: Settings
     progress: Progress
     prepared: Callable[[Tensor], Tensor] | None = None
 
@@ -142,7 +145,7 @@ class Job:
         return replace(score, target=target_index(asked.target, labels, top))
 
     def _filler(self, name: str, score: MaskedScore) -> Filler:
-        return registry.build_filler(name, self.settings, score.image[0], self.request.precision)
+        return build_filler(name, self.settings, score.image[0], self.request.precision)
 
     def _composites(self, score: MaskedScore) -> int:
         """Return how many composites all methods need for one filler."""
@@ -160,19 +163,3 @@ class Job:
             "paper": asked.paper,
             "weights": str(asked.weights) if asked.weights else None,
         }
-
-
-def chosen_device(name: str) -> torch.device:
-    """Return the device of this name; ``auto`` is a GPU if there is one.
-
-    Raises:
-        ValueError: if it cannot be used.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device: {name!r} cannot be used here; try cpu") from error
-    return device

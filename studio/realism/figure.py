@@ -9,8 +9,7 @@ from pathlib import Path
 from jaxtyping import Float
 from numpy import ndarray
 
-from studio.drawing.sheet import FAINT, INK, Sheet, any_script
-from studio.explain.panel import WRONG, outline
+from studio.drawing.sheet import FAINT, INK, WRONG, Sheet, any_script, outline
 
 # Inches.
 MARGIN, HEAD, SIDE, GAP, LINE = 0.25, 0.75, 1.6, 0.08, 0.16

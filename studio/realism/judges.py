@@ -14,7 +14,7 @@ from attribution.engine.precision import Prepared, prepare
 from infill.realism.features import Judge, judge
 from models.classifiers import ImageClassifier
 from studio.data.dataset import Dataset, Example
-from studio.registry import build as registry
+from studio.registry.build import build_classifier
 
 if TYPE_CHECKING:
     from studio.realism.run import Request
@@ -82,7 +82,7 @@ def judging(request: Request, data: Dataset, example: Example, device: torch.dev
     if not name and not request.weights:
         name = "scenes" if data.kind == "scenes" else _PHOTOGRAPHS
     try:
-        view = registry.build_classifier(name, request.weights, request.multi_label).to(device)
+        view = build_classifier(name, request.weights, request.multi_label).to(device)
     except ValueError as error:
         if asked:
             raise
@@ -113,7 +113,7 @@ def _judge(
 ) -> tuple[ImageClassifier, Prepared]:
     if request.judge is None and request.judge_weights is None:
         return view, classifier
-    found = registry.build_classifier(request.judge, request.judge_weights, request.multi_label)
+    found = build_classifier(request.judge, request.judge_weights, request.multi_label)
     judge_eye = found.to(image.device)
     if len(judge_eye.labels) != len(view.labels):
         raise ValueError(

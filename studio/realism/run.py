@@ -13,8 +13,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from infill import Filler, composite
-from studio.explain.report import save_json
-from studio.output import output_folder
+from studio.output import output_folder, save_json
 from studio.progress import Progress
 from studio.realism.batches import Batch, Labels, generator
 from studio.realism.cache import Parts
@@ -23,7 +22,8 @@ from studio.realism.metrics import Prepared
 from studio.realism.results import Records, collected
 from studio.realism.setup import Setting, setting
 from studio.realism.table import save_csv, summary, text_table
-from studio.registry import build as registry
+from studio.registry.build import build_filler
+from studio.registry.tables import EVERY_FILLER
 
 REAL, TRUTH, REFERENCE = "real", "truth", "reference"
 """Rows beside the fillers': the untouched images, those with the truth in the hole, and the truth itself."""
@@ -152,10 +152,8 @@ class Job:
 
     def _filler(self, name: str, images: Tensor) -> Filler:
         """Build the filler, once for all batches unless it needs to know the images."""
-        if name not in self._fillers or registry.EVERY_FILLER[name].of_image:
-            self._fillers[name] = registry.build_filler(
-                name, self.made.settings, images, self.request.precision
-            )
+        if name not in self._fillers or EVERY_FILLER[name].of_image:
+            self._fillers[name] = build_filler(name, self.made.settings, images, self.request.precision)
         return self._fillers[name]
 
     def strips(self, records: Records) -> list[Strip]:

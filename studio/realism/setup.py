@@ -14,16 +14,15 @@ from infill.realism.similarity import SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
 from studio.data.dataset import Dataset, Example, open_dataset
-from studio.explain.session import chosen_device
 from studio.realism.asked_regions import asked_regions
 from studio.realism.batches import Labels, Reader, class_of
 from studio.realism.judges import Judging, fingerprint, judging
 from studio.realism.metrics import OF_CLASSES, OF_FEATURES, Measure
 from studio.realism.regions import Regions, check_annotated
-from studio.registry import build as registry
+from studio.registry.build import weights_of
 from studio.registry.fields import known
-from studio.registry.filler_names import split_names
-from studio.registry.parse import parse_settings
+from studio.registry.parse import parse_device, parse_settings, split_names
+from studio.registry.tables import EVERY_FILLER, Settings
 
 if TYPE_CHECKING:
     from studio.realism.run import Request
@@ -48,7 +47,7 @@ class Setting:
     reader: Reader
     measure: Measure
     fillers: Mapping[str, Any]
-    settings: registry.Settings
+    settings: Settings
     labels: Sequence[str]
     missing: Mapping[str, str]
     notes: Sequence[str]
@@ -68,7 +67,7 @@ def setting(request: Request) -> Setting:
         ValueError: if something asked for is unknown, impossible or cannot be read.
     """
     names, truth, settings = _fillers(request)
-    device = chosen_device(request.device)
+    device = parse_device(request.device)
     data = open_dataset(request.data, request.limit)
     regions = asked_regions(request, data, device)
     check_annotated(regions, data)
@@ -99,11 +98,11 @@ def setting(request: Request) -> Setting:
     )
 
 
-def _fillers(request: Request) -> tuple[Sequence[str], bool, registry.Settings]:
+def _fillers(request: Request) -> tuple[Sequence[str], bool, Settings]:
     """Return the fillers asked for, whether the truth is among them, and what is set of them."""
     asked, said = split_names(request.fillers)
     for name in asked:
-        known(name, [*registry.EVERY_FILLER, "real", "truth"], "filler")
+        known(name, [*EVERY_FILLER, "real", "truth"], "filler")
     names = [name for name in asked if name not in ("real", "truth")]
     return names, "truth" in asked, parse_settings((*said, *request.settings), names)
 
@@ -174,9 +173,9 @@ def _perceptual(net: Any, side: int, device: torch.device) -> tuple[Perceptual |
     return perceptual, ""
 
 
-def _depends(name: str, settings: registry.Settings) -> Mapping[str, Any]:
-    entry = registry.EVERY_FILLER[name]
-    weights = registry.weights_of(name, settings)
+def _depends(name: str, settings: Settings) -> Mapping[str, Any]:
+    entry = EVERY_FILLER[name]
+    weights = weights_of(name, settings)
     own = settings.get("lime", {}) if entry.of_image else {}
     said = {**own, **settings.get(name, {})}
     return {"place": entry.place, "fixed": dict(entry.fixed), "set": said, "weights": _state(weights)}

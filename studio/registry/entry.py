@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from studio.registry.fields import settable
+from studio.registry.fields import settable, settable_parameters
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,39 @@ def imported(place: str) -> Any:
     """Import ``module:name``."""
     module, name = place.split(":")
     return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Pretrained(Entry):
+    """A filler whose network is loaded.
+
+    Attributes:
+        loader: ``module:function`` that takes a checkpoint and returns an `Inpainter`.
+        loading: What makes the function load the thing of this name; not to be set.
+        weights: The checkpoint's name among the known weights; without one, a checkpoint must be given.
+        sought: Where there is one to be given, in words.
+        at_once: How many holes the network gets at once, if not all that are asked about.
+    """
+
+    loader: str = ""
+    loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    weights: str = ""
+    sought: str = ""
+    at_once: int | None = None
+
+    @property
+    def hidden(self) -> Collection[str]:
+        """Fields that the checkpoint decides."""
+        from models.inpainters.inpainter import Inpainter
+
+        return (*self.fixed, "copy", *(field.name for field in dataclasses.fields(Inpainter)))
+
+    def parameters(self) -> dict[str, list[Any]]:
+        """Return what can be set when the network is loaded, each with its types."""
+        function = imported(self.loader)
+        first = next(iter(inspect.signature(function).parameters))
+        return {"checkpoint": [str], **settable_parameters(function, (first, *self.loading))}
+
+    def fields(self) -> dict[str, list[Any]]:
+        """Return what can be set by a text, each with its types."""
+        return {**super().fields(), **self.parameters()}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 
-from studio.registry.build import EVERY_FILLER, METHODS, Settings
+import torch
+
 from studio.registry.fields import known, typed
+from studio.registry.tables import EVERY_FILLER, METHODS, Settings
 
 
 def shortcuts(names: Iterable[str], settings: Settings) -> str:
@@ -40,3 +43,48 @@ def parse_settings(pairs: Sequence[str], used: Sequence[str]) -> Settings:
     for name, texts in settings.items():
         typed(name, {**METHODS, **EVERY_FILLER}[name].fields(), texts)
     return settings
+
+
+def parse_device(name: str) -> torch.device:
+    """Return the device of this name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ValueError: if it cannot be used.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device: {name!r} cannot be used here; try cpu") from error
+    return device
+
+
+_FORM = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields>.+))?")
+_NEXT = re.compile(r",(?=\w+=)")
+
+
+def split_names(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names, and what else the texts say in the words of ``--set``.
+
+    A value may have commas (``gray@color=0,0,0``), a checkpoint may have colons, but no ``@``.
+
+    Raises:
+        ValueError: if a text has another form, or a name comes with two different settings.
+    """
+    said: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, settings = _split(text)
+        if said.setdefault(name, settings) != settings:
+            raise ValueError(f"--filler: {name} can be had with one checkpoint and settings at a time")
+    return tuple(said), tuple(setting for settings in said.values() for setting in settings)
+
+
+def _split(text: str) -> tuple[str, tuple[str, ...]]:
+    form = _FORM.fullmatch(text)
+    fields = _NEXT.split(form["fields"]) if form and form["fields"] else []
+    if not form or not all(re.fullmatch(r"(?s)\w+=.+", field) for field in fields):
+        raise ValueError(f"--filler: expected NAME[:CHECKPOINT][@FIELD=VALUE,...], got {text!r}")
+    checkpoint = [f"checkpoint={form['checkpoint']}"] if form["checkpoint"] else []
+    return form["name"], tuple(f"{form['name']}.{field}" for field in (*checkpoint, *fields))

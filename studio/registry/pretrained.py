@@ -5,104 +5,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.registry.entry import Entry, imported
-from studio.registry.fields import settable_parameters, typed
+from studio.registry.entry import Pretrained, imported
+from studio.registry.fields import typed
+from studio.registry.tables import PRETRAINED
 
 if TYPE_CHECKING:
     from torch import device
 
     from models.inpainters.inpainter import Inpainter
 
-_AT_ONCE = 4
 _FREE = "'inpaint' needs no download"
 _KEPT = 8
 """How many loaded networks are kept: a job asks for all of its own again for every image."""
-
-
-@dataclass(frozen=True)
-class Pretrained(Entry):
-    """A filler whose network is loaded.
-
-    Attributes:
-        loader: ``module:function`` that takes a checkpoint and returns an `Inpainter`.
-        loading: What makes the function load the thing of this name; not to be set.
-        weights: The checkpoint's name among the known weights; without one, a checkpoint must be given.
-        sought: Where there is one to be given, in words.
-        at_once: How many holes the network gets at once, if not all that are asked about.
-    """
-
-    loader: str = ""
-    loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    weights: str = ""
-    sought: str = ""
-    at_once: int | None = None
-
-    @property
-    def hidden(self) -> Collection[str]:
-        """Fields that the checkpoint decides."""
-        from models.inpainters.inpainter import Inpainter
-
-        return (*self.fixed, "copy", *(field.name for field in dataclasses.fields(Inpainter)))
-
-    def parameters(self) -> dict[str, list[Any]]:
-        """Return what can be set when the network is loaded, each with its types."""
-        function = imported(self.loader)
-        first = next(iter(inspect.signature(function).parameters))
-        return {"checkpoint": [str], **settable_parameters(function, (first, *self.loading))}
-
-    def fields(self) -> dict[str, list[Any]]:
-        """Return what can be set by a text, each with its types."""
-        return {**super().fields(), **self.parameters()}
-
-
-def _learned(says: str, source: str, loader: str, **more: Any) -> Pretrained:
-    return Pretrained("infill:Learned", says, source, {"sees_hidden": False}, loader=loader, **more)
-
-
-PRETRAINED: Mapping[str, Pretrained] = {
-    "deepfill-v1": _learned(
-        "contextual attention",
-        "Yu et al. 2018",
-        "models.inpainters.deepfill:load",
-        loading={"version": "v1"},
-        sought="the authors' (https://github.com/JiahuiYu/generative_inpainting, tag v1.0.0), "
-        "as --filler deepfill-v1:FILE",
-    ),
-    "deepfill-v2": _learned(
-        "gated convolutions",
-        "Yu et al. 2019",
-        "models.inpainters.deepfill:load",
-        loading={"version": "v2"},
-        weights="deepfill",
-    ),
-    "lama": _learned(
-        "Fourier convolutions, for large holes",
-        "Suvorov et al. 2022",
-        "models.inpainters.lama:load",
-        weights="lama",
-    ),
-    "mae": _learned("a masked autoencoder", "He et al. 2022", "models.inpainters.mae:load", weights="mae"),
-    "sd": _learned(
-        "any inpainting pipeline of diffusers",
-        "Rombach et al. 2022",
-        "models.inpainters.diffusion:load",
-        weights="sd",
-        at_once=_AT_ONCE,
-    ),
-    "repaint": _learned(
-        "an unconditional diffusion model",
-        "Lugmayr et al. 2022",
-        "models.inpainters.repaint:load",
-        sought="an unconditional model of diffusers such as google/ddpm-celebahq-256, "
-        "as --filler repaint:FOLDER or repaint:ID",
-        at_once=_AT_ONCE,
-    ),
-}
 
 
 def loaded(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attribution.evidence import require_cells, upsampled
+from attribution.holes import require_cells, upsampled
 from attribution.optimize.objectives import (
     area,
     area_deviation,

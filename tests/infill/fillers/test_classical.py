@@ -11,7 +11,7 @@ from torch import Tensor
 
 from infill import Biharmonic, NavierStokes, Telea, composite
 from infill.fillers.classical import _opencv
-from infill.fillers.color import IMAGENET_MEAN
+from infill.fillers.static import IMAGENET_MEAN
 
 OPENCV = {"telea": (Telea, cv2.INPAINT_TELEA), "navier-stokes": (NavierStokes, cv2.INPAINT_NS)}
 every_kind = pytest.mark.parametrize("kind", [Telea, NavierStokes, Biharmonic])

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn.functional import linear
 
 from attribution.engine.precision import prepare
-from infill.realism.features import judge, last_layer
+from infill.network import last_layer
+from infill.realism.features import judge
 from models.classifiers import load_classifier
 from models.scenes import draw
 

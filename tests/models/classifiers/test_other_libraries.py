@@ -19,7 +19,7 @@ from models.classifiers import ImageClassifier, load_classifier
 from models.classifiers.image_classifier import IMAGENET_MEAN, IMAGENET_STD
 from models.weights import catalog
 from studio.cli import listing
-from studio.registry import build as registry
+from studio.registry.build import build_classifier
 
 SIZES = [(60, 84), (91, 50)]
 CLOSE = {"rtol": 0, "atol": 1e-4}
@@ -656,7 +656,7 @@ def test_places365_reads_the_published_file(
     ]
     beside = places_file.with_name("categories_places365.txt")
     beside.write_text("\n".join(reversed(lines)))
-    labels = registry.build_classifier("places365", places_file).labels
+    labels = build_classifier("places365", places_file).labels
     assert labels[:3] == ("airfield", "apartment_building/outdoor", "place2")
     for wrong in (lines[1:], [*lines, lines[0]], [*lines[1:], "airfield"]):
         beside.write_text("\n".join(wrong))
@@ -680,11 +680,11 @@ def test_places365_says_where_its_file_belongs(tmp_path: Path, monkeypatch: pyte
 def test_other_names_are_refused(name: str) -> None:
     one_line(name, "expected 'scenes' or a torchvision network, got .*; or one of the forms timm:NAME, hf:")
     with pytest.raises(ValueError, match="unknown classifier '"):
-        registry.build_classifier(name, None)
+        build_classifier(name, None)
 
 
 def test_the_registry_lets_the_forms_pass(package: str) -> None:
-    assert registry.build_classifier(f"python:{package}.nets:whole", None).labels == ("r", "g", "b")
+    assert build_classifier(f"python:{package}.nets:whole", None).labels == ("r", "g", "b")
     text = "\n".join(listing.lines(every=False))
     for form in ("timm:NAME", "hf:FOLDER", "clip:FOLDER", "file:PATH", "python:M:F", "places365"):
         assert f"\n  {form} " in text

@@ -144,7 +144,8 @@ def test_a_model_may_lie_in_one_folder(pickled, ddpm, published, smooth_image):
         file.unlink()
     image, ways = smooth_image(SIDE, SIDE), [repaint.load(place, **QUICK) for place in (ddpm, published)]
     one, other = (way.network(image, half(), generator=seeds(0)) for way in ways)
-    assert torch.equal(one, other)
+    # The same numbers, but a pickle's lie elsewhere in memory: some processors then sum in another order.
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
 def test_a_pickle_that_runs_code_does_not_run(ddpm, tmp_path):

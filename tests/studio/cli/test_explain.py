@@ -23,7 +23,7 @@ from models import scenes
 from models.classifiers import load_classifier
 from models.classifiers import scenes as scene_classifier
 from studio.cli.main import infill
-from studio.registry.build import FILLERS, METHODS
+from studio.registry.tables import FILLERS, METHODS
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["--set", "sp.stride=48", "--set", "lime.samples=6", "--set", "rise.masks=6"]

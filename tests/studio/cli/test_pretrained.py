@@ -17,10 +17,10 @@ from command import Run, refused, runner
 from models.inpainters import deepfill, deepfill_checkpoints, lama
 from models.inpainters.lama import Lama
 from models.weights import store
-from studio.registry import build as registry
 from studio.registry import pretrained
-from studio.registry.filler_names import split_names
-from studio.registry.parse import parse_settings
+from studio.registry.build import build_filler, weights_of
+from studio.registry.parse import parse_settings, split_names
+from studio.registry.tables import PRETRAINED
 
 QUICK = ("--scene", 1, "--method", "lime", "--set", "lime.segments=4", "--set", "lime.samples=3")
 
@@ -121,7 +121,7 @@ def test_what_is_missing_is_said_in_a_line(word: str, run: Run) -> None:
 
 
 def test_known_weights_are_known() -> None:
-    for name, entry in pretrained.PRETRAINED.items():
+    for name, entry in PRETRAINED.items():
         assert entry.fields()["checkpoint"] == [str], name
         if entry.weights:
             store.location(entry.weights)
@@ -135,10 +135,10 @@ def test_a_network_is_loaded_once_for_all_images(tmp_path: Path, monkeypatch: py
     name, said = split_names([_lama(tmp_path)])
     settings = parse_settings([*said, "lama.dilation=2"], name)
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
-    fillers = [registry.build_filler("lama", settings, image) for _ in range(3)]
+    fillers = [build_filler("lama", settings, image) for _ in range(3)]
     assert len(loaded) == 1
     assert {filler.dilation for filler in fillers} == {2}
-    assert registry.weights_of("lama", settings) == tmp_path / "lama.pt"
+    assert weights_of("lama", settings) == tmp_path / "lama.pt"
 
 
 def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 
     def network(*more: str) -> torch.nn.Module:
-        return registry.build_filler("lama", parse_settings([*said, *more], name), image)._ready  # type: ignore[attr-defined,no-any-return]
+        return build_filler("lama", parse_settings([*said, *more], name), image)._ready  # type: ignore[attr-defined,no-any-return]
 
     exact = network()
     assert network() is exact
@@ -185,7 +185,7 @@ def test_the_precision_of_all_networks_is_theirs_unless_they_have_their_own(
     name, said = split_names([FAMILIES[family](tmp_path)])
     settings = parse_settings([*said, *([f"{family}.precision={own}"] if own else [])], name)
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
-    filler = registry.build_filler(family, settings, image, asked)
+    filler = build_filler(family, settings, image, asked)
     network = filler._ready  # type: ignore[attr-defined]
     dtypes = {value.dtype for value in network.state_dict().values() if value.is_floating_point()}
     assert dtypes == {getattr(torch, expected)}
@@ -194,6 +194,6 @@ def test_the_precision_of_all_networks_is_theirs_unless_they_have_their_own(
 def test_diffusion_takes_a_few_holes_at_once_unless_told(tmp_path: Path) -> None:
     name, said = split_names([_sd(tmp_path)])
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
-    assert registry.build_filler("sd", parse_settings(said, name), image).batch_size == 4  # type: ignore[attr-defined]
+    assert build_filler("sd", parse_settings(said, name), image).batch_size == 4  # type: ignore[attr-defined]
     more = parse_settings([*said, "sd.batch_size=9"], name)
-    assert registry.build_filler("sd", more, image).batch_size == 9  # type: ignore[attr-defined]
+    assert build_filler("sd", more, image).batch_size == 9  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from command import Run, Said, refused, runner
 from models.weights import catalog, store
 from models.weights.catalog import CATALOG, Weights
 from studio.cli import listing
-from studio.registry.pretrained import PRETRAINED
+from studio.registry.tables import PRETRAINED
 
 CONTENT = b"weights" * 1000
 

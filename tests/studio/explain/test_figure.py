@@ -10,12 +10,12 @@ from PIL import Image
 
 from studio.drawing.colormap import mapping, overlay
 from studio.drawing.curves import COLORS
-from studio.drawing.sheet import Sheet, shortened
+from studio.drawing.sheet import WRONG, Sheet, shortened
 from studio.explain import counterfactual_figure as counterfactual_sheet
 from studio.explain import figure as figures
 from studio.explain.counterfactual_figure import Change
 from studio.explain.figure import Page, Panel, draw
-from studio.explain.panel import WRONG, Cell, Course, Sample
+from studio.explain.panel import Cell, Course, Sample
 
 LONG = "black-and-tan coonhound, a dog with a very long name indeed, and $x_1$ of them"
 

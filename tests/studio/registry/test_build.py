@@ -11,9 +11,10 @@ from attribution import MP2, DSSRPlus, Fido, Lime, Rise, SlidingPatch
 from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import Biharmonic, Blur, Filler, Gray, Learned, Marginal, Mean, NavierStokes, Noise, Telea
-from studio.registry import build as registry
+from studio.registry.build import build_classifier, build_filler, build_method
 from studio.registry.fields import settable, typed
 from studio.registry.parse import parse_settings, shortcuts
+from studio.registry.tables import FILLERS, METHODS, OPTIMIZING, SAMPLING, Settings, optimizes
 
 CLASSES = {
     "gray": Gray,
@@ -32,47 +33,47 @@ CLASSES = {
 }
 
 
-def settings(*pairs: str) -> registry.Settings:
-    return parse_settings(pairs, [*registry.METHODS, *registry.FILLERS])
+def settings(*pairs: str) -> Settings:
+    return parse_settings(pairs, [*METHODS, *FILLERS])
 
 
 def test_methods_are_the_papers_unless_quick() -> None:
-    made = {name: registry.build_method(name, {}) for name in registry.METHODS}
+    made = {name: build_method(name, {}) for name in METHODS}
     assert made["sp"] == SlidingPatch()
     assert made["rise"] == Rise()
     assert isinstance(made["lime"], Lime)
     assert made["lime"].samples == Lime().samples
     assert made["mp2"] == MP2()
     assert made["dssr-plus"] == DSSRPlus()
-    assert registry.build_method("sp", {}, preset="quick") == SlidingPatch(stride=8)
-    assert registry.build_method("rise", {}, 5, "quick") == Rise(masks=1000, seed=5)
-    assert registry.build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, seed=5)
-    assert registry.build_method("mp2", {}, preset="quick") == MP2(graded=True)
+    assert build_method("sp", {}, preset="quick") == SlidingPatch(stride=8)
+    assert build_method("rise", {}, 5, "quick") == Rise(masks=1000, seed=5)
+    assert build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, seed=5)
+    assert build_method("mp2", {}, preset="quick") == MP2(graded=True)
 
 
 def test_methods_are_of_the_kind_that_they_are_listed_as() -> None:
-    assert set(registry.METHODS) == set(registry.SAMPLING) | set(registry.OPTIMIZING)
-    for name in registry.METHODS:
+    assert set(METHODS) == set(SAMPLING) | set(OPTIMIZING)
+    for name in METHODS:
         for preset in ("paper", "quick", "smallest"):
-            method = registry.build_method(name, {}, preset=preset)
-            assert isinstance(method, SamplingExplainer) == (not registry.optimizes(name))
-            assert isinstance(method, OptimizingExplainer) == registry.optimizes(name)
+            method = build_method(name, {}, preset=preset)
+            assert isinstance(method, SamplingExplainer) == (not optimizes(name))
+            assert isinstance(method, OptimizingExplainer) == optimizes(name)
 
 
 def test_the_smallest_removal_has_settings_of_its_own() -> None:
-    assert registry.build_method("mp2", {}, preset="smallest") == MP2(
+    assert build_method("mp2", {}, preset="smallest") == MP2(
         graded=True, prune=True, slope="logit", blend=0.25
     )
     given = settings("mp2.prune=no", "mp2.blend=0")
-    assert registry.build_method("mp2", given, preset="smallest") == MP2(graded=True, slope="logit")
-    fido = registry.build_method("fido", {}, preset="smallest")
+    assert build_method("mp2", given, preset="smallest") == MP2(graded=True, slope="logit")
+    fido = build_method("fido", {}, preset="smallest")
     assert isinstance(fido, Fido)
     assert (fido.region, fido.steps) == ("sdr", 60)
 
 
 def test_settings_go_before_seed_and_quick() -> None:
     given = settings("rise.seed=9", "rise.masks=20")
-    assert registry.build_method("rise", given, 5, "quick") == Rise(masks=20, seed=9)
+    assert build_method("rise", given, 5, "quick") == Rise(masks=20, seed=9)
 
 
 def test_shortcuts_tell_the_papers_values() -> None:
@@ -81,12 +82,12 @@ def test_shortcuts_tell_the_papers_values() -> None:
 
 
 def test_every_filler_has_its_class_and_fills(image: Tensor) -> None:
-    assert list(CLASSES) == list(registry.FILLERS)
+    assert list(CLASSES) == list(FILLERS)
     hole = torch.zeros(1, 1, 24, 32)
     hole[..., 8:16, 8:16] = 1
     fills = {}
     for name, cls in CLASSES.items():
-        filler = registry.build_filler(name, {}, image[0])
+        filler = build_filler(name, {}, image[0])
         assert type(filler) is cls
         assert isinstance(filler, Filler)
         fill = filler(image, hole, torch.Generator().manual_seed(0))
@@ -99,17 +100,17 @@ def test_every_filler_has_its_class_and_fills(image: Tensor) -> None:
 
 def test_segment_means_use_limes_superpixels(image: Tensor) -> None:
     given = parse_settings(["lime.segments=4"], ["sp", "mean-segment"])
-    filler = registry.build_filler("mean-segment", given, image[0])
+    filler = build_filler("mean-segment", given, image[0])
     assert isinstance(filler, Mean)
     assert torch.equal(filler.segments, Lime(segments=4).segment(image[0]))  # type: ignore[arg-type]
 
 
 def test_the_inpainters_precision_is_a_setting(image: Tensor) -> None:
-    filler = registry.build_filler("inpaint", settings("inpaint.context=48"), image[0], "bfloat16")
+    filler = build_filler("inpaint", settings("inpaint.context=48"), image[0], "bfloat16")
     assert isinstance(filler, Learned)
     assert (filler.precision, filler.context, filler.multiple) == ("bfloat16", 48, 8)
     given = settings("inpaint.precision=float32")
-    filler = registry.build_filler("inpaint", given, image[0], "bfloat16")
+    filler = build_filler("inpaint", given, image[0], "bfloat16")
     assert isinstance(filler, Learned)
     assert filler.precision == "float32"
 
@@ -142,7 +143,7 @@ def test_the_inpainters_precision_is_a_setting(image: Tensor) -> None:
 )
 def test_texts_become_the_fields_types(pair: str, value: object) -> None:
     name, key = pair.split("=")[0].split(".")
-    entry = {**registry.METHODS, **registry.FILLERS}[name]
+    entry = {**METHODS, **FILLERS}[name]
     got = typed(name, settable(entry.load(), entry.fixed), settings(pair)[name])[key]
     assert got == value
     assert type(got) is type(value)
@@ -199,23 +200,23 @@ def test_settings_of_what_is_not_used_are_refused() -> None:
 )
 def test_values_out_of_range_are_named(name: str, texts: Mapping[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        registry.build_method(name, {name: texts})
+        build_method(name, {name: texts})
 
 
 def test_unknown_names_get_the_nearest(image: Tensor) -> None:
     with pytest.raises(ValueError, match=r"unknown filler 'blurr'; did you mean 'blur'. known: gray, mean,"):
-        registry.build_filler("blurr", {}, image[0])
+        build_filler("blurr", {}, image[0])
     with pytest.raises(
         ValueError, match=r"unknown method 'LIME'; did you mean 'lime'. known: sp, lime, rise"
     ):
-        registry.build_method("LIME", {})
+        build_method("LIME", {})
     with pytest.raises(
         ValueError, match=r"unknown classifier 'resnet51'; did you mean 'resnet50'. see `infill list"
     ):
-        registry.build_classifier("resnet51", None)
+        build_classifier("resnet51", None)
     with pytest.raises(ValueError, match="unknown classifier 'zzz'; see `infill list --all`"):
-        registry.build_classifier("zzz", None)
+        build_classifier("zzz", None)
     with pytest.raises(ValueError, match="unknown method 'xyz'; known: sp, lime, rise"):
-        registry.build_method("xyz", {})
+        build_method("xyz", {})
     with pytest.raises(ValueError, match=r"unknown method 'dssr\+'; did you mean 'dssr'"):
-        registry.optimizes("dssr+")
+        optimizes("dssr+")

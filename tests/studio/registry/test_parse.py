@@ -8,7 +8,7 @@ from command import refused, runner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.registry.filler_names import split_names
+from studio.registry.parse import split_names
 
 FORMS = {
     "gray": ("gray", ()),

@@ -1,0 +1,220 @@
+"""Every name that means a method or a filler, and what it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from studio.registry.entry import Entry, Pretrained
+from studio.registry.fields import known
+
+if TYPE_CHECKING:
+    pass
+
+Settings: TypeAlias = Mapping[str, Mapping[str, str]]
+"""For each method and filler what ``--set`` says of it: field and value, as written."""
+
+
+Preset: TypeAlias = Literal["paper", "quick", "smallest"]
+"""Settings to start from: the papers', those for a small machine, or those for the smallest removal."""
+
+
+# What the shipped inpainter takes and gives.
+_INPAINTER = {
+    "value_range": (0.0, 1.0),
+    "blank": 0.0,
+    "sees_hidden": False,
+    "stochastic": False,
+    "multiple": 8,
+    "copy": False,
+}
+
+
+SAMPLING: Mapping[str, Entry] = {
+    "sp": Entry(
+        "attribution:SlidingPatch",
+        "slide a patch over the image",
+        "Zeiler & Fergus 2014",
+        quick={"stride": 8},
+        signed=True,
+    ),
+    "lime": Entry(
+        "attribution:Lime",
+        "switch superpixels off, fit a linear model",
+        "Ribeiro et al. 2016",
+        quick={"samples": 500},
+        signed=True,
+    ),
+    "rise": Entry(
+        "attribution:Rise",
+        "keep random soft regions, average them",
+        "Petsiuk et al. 2018",
+        quick={"masks": 1000},
+    ),
+    "pda": Entry(
+        "attribution:PredictionDifference",
+        "slide a patch, weigh the evidence in bits",
+        "Zintgraf et al. 2017",
+        quick={"patch": 29, "stride": 16, "samples": 4},
+        signed=True,
+    ),
+}
+"""Methods that score holes which are known beforehand."""
+
+
+OPTIMIZING: Mapping[str, Entry] = {
+    "mp": Entry(
+        "attribution:MeaningfulPerturbation",
+        "learn a smooth hole that takes the class away",
+        "Fong & Vedaldi 2017",
+        quick={"steps": 100},
+    ),
+    "mp-code": Entry(
+        "attribution:MeaningfulPerturbation",
+        "mp as published in code: the image moves under its hole",
+        "Agarwal & Nguyen 2020",
+        {"jittered": "image"},
+        quick={"steps": 100},
+    ),
+    "mp2": Entry(
+        "attribution:MP2",
+        "remove the cells that lower the score most, two by two, until the class is gone",
+        "Agarwal & Nguyen 2020",
+        quick={"graded": True},
+        smallest={"prune": True, "slope": "logit", "blend": 0.25},
+    ),
+    "mp2-norm": Entry(
+        "attribution:MP2",
+        "mp2 in the paper's words: by the size of the derivative, whatever its sign",
+        "Agarwal & Nguyen 2020",
+        {"rank": "norm"},
+        quick={"graded": True},
+        smallest={"prune": True},
+    ),
+    "fido": Entry(
+        "attribution:Fido",
+        "learn from random holes what may be dropped",
+        "Chang et al. 2019",
+        quick={"steps": 60, "samples": 4},
+        smallest={"region": "sdr"},
+    ),
+    "fido-cells": Entry(
+        "attribution:Fido",
+        "fido with coins and penalty on the coarse cells, as a probability",
+        "Chang et al. 2019",
+        {"drawn": "coarse", "penalized": "coarse", "odds": False},
+        quick={"steps": 60, "samples": 4},
+        smallest={"region": "sdr"},
+    ),
+    "extremal": Entry(
+        "attribution:ExtremalPerturbation",
+        "find the best smooth region of a given area",
+        "Fong et al. 2019",
+        quick={"steps": 150, "lr": 0.05},
+        smallest={"variant": "delete"},
+    ),
+    "ssr": Entry(
+        "attribution:SSR", "find the pixels that suffice for the class", "Gu 2020", quick={"steps": 100}
+    ),
+    "sdr": Entry(
+        "attribution:SDR", "find the pixels whose removal destroys the class", "Gu 2020", quick={"steps": 100}
+    ),
+    "dssr": Entry("attribution:DSSR", "ssr and sdr at once", "Gu 2020", quick={"steps": 100}),
+    "dssr-plus": Entry(
+        "attribution:DSSRPlus", "dssr with compact and robust regions", "Gu 2020", quick={"steps": 100}
+    ),
+}
+"""Methods that look for their hole step by step."""
+
+
+METHODS: Mapping[str, Entry] = {**SAMPLING, **OPTIMIZING}
+
+
+FILLERS: Mapping[str, Entry] = {
+    "gray": Entry("infill:Gray", "ImageNet's mean color", "Agarwal & Nguyen 2020"),
+    "mean": Entry("infill:Mean", "mean color of the image", "", {"kind": "image"}),
+    "mean-segment": Entry(
+        "infill:Mean",
+        "mean color of each of LIME's superpixels",
+        "Ribeiro et al. 2016",
+        {"kind": "segment"},
+        of_image=True,
+    ),
+    "mean-local": Entry(
+        "infill:Mean", "mean color around each pixel", "Chang et al. 2019", {"kind": "local"}
+    ),
+    "noise": Entry("infill:Noise", "uniform noise", "Agarwal & Nguyen 2020", {"kind": "uniform"}),
+    "noise-gaussian": Entry(
+        "infill:Noise", "white noise around gray", "Du et al. 2018", {"kind": "gaussian"}
+    ),
+    "noise-color": Entry("infill:Noise", "a random color and noise", "Chang et al. 2019", {"kind": "color"}),
+    "blur": Entry("infill:Blur", "the image, blurred", "Fong & Vedaldi 2017"),
+    "marginal": Entry(
+        "infill:Marginal", "sampled from what surroundings make likely", "Zintgraf et al. 2017"
+    ),
+    "telea": Entry("infill:Telea", "fast marching from the hole's rim", "Telea 2004"),
+    "ns": Entry("infill:NavierStokes", "continue lines of equal brightness", "Bertalmio et al. 2001"),
+    "biharmonic": Entry("infill:Biharmonic", "the smoothest surface through the rim", "Damelin & Hoang 2018"),
+    "inpaint": Entry(
+        "infill:Learned", "the learned inpainter that ships with infill", "Agarwal & Nguyen 2020", _INPAINTER
+    ),
+}
+
+
+_AT_ONCE = 4
+
+
+def _learned(says: str, source: str, loader: str, **more: Any) -> Pretrained:
+    return Pretrained("infill:Learned", says, source, {"sees_hidden": False}, loader=loader, **more)
+
+
+PRETRAINED: Mapping[str, Pretrained] = {
+    "deepfill-v1": _learned(
+        "contextual attention",
+        "Yu et al. 2018",
+        "models.inpainters.deepfill:load",
+        loading={"version": "v1"},
+        sought="the authors' (https://github.com/JiahuiYu/generative_inpainting, tag v1.0.0), "
+        "as --filler deepfill-v1:FILE",
+    ),
+    "deepfill-v2": _learned(
+        "gated convolutions",
+        "Yu et al. 2019",
+        "models.inpainters.deepfill:load",
+        loading={"version": "v2"},
+        weights="deepfill",
+    ),
+    "lama": _learned(
+        "Fourier convolutions, for large holes",
+        "Suvorov et al. 2022",
+        "models.inpainters.lama:load",
+        weights="lama",
+    ),
+    "mae": _learned("a masked autoencoder", "He et al. 2022", "models.inpainters.mae:load", weights="mae"),
+    "sd": _learned(
+        "any inpainting pipeline of diffusers",
+        "Rombach et al. 2022",
+        "models.inpainters.diffusion:load",
+        weights="sd",
+        at_once=_AT_ONCE,
+    ),
+    "repaint": _learned(
+        "an unconditional diffusion model",
+        "Lugmayr et al. 2022",
+        "models.inpainters.repaint:load",
+        sought="an unconditional model of diffusers such as google/ddpm-celebahq-256, "
+        "as --filler repaint:FOLDER or repaint:ID",
+        at_once=_AT_ONCE,
+    ),
+}
+
+EVERY_FILLER: Mapping[str, Entry] = {**FILLERS, **PRETRAINED}
+
+
+def optimizes(name: str) -> bool:
+    """Return whether the method of this name looks for its hole step by step.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    return known(name, METHODS, "method") in OPTIMIZING
