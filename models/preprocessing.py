@@ -24,7 +24,7 @@ def completed(said: Mapping[str, Any], place: str) -> dict[str, Any]:
         place: Where it was said; errors begin with it.
 
     Raises:
-        ValueError: if a value cannot be understood.
+        ValueError: If a value cannot be understood.
     """
     from models.classifiers.image_classifier import IMAGENET_MEAN, IMAGENET_STD
 
@@ -44,7 +44,7 @@ def metadata(texts: Mapping[str, str], path: Path) -> dict[str, Any]:
     """Return what the text beside a safetensors file's tensors says, as values by some of `KEYS`.
 
     Raises:
-        ValueError: if a text cannot be understood.
+        ValueError: If a text cannot be understood.
     """
     place = f"weights: {path}"
     reading: dict[str, Callable[[str], Any]] = {
@@ -62,7 +62,7 @@ def named(labels: Sequence[str], count: int, place: str) -> tuple[str, ...]:
     """Return the names of so many classes: the labels, or ``class 0`` and so on where there are none.
 
     Raises:
-        ValueError: if there are more or fewer labels than classes.
+        ValueError: If there are more or fewer labels than classes.
     """
     if labels and len(labels) != count:
         raise ValueError(f"{place} has {count} classes, but names {len(labels)}")
@@ -73,7 +73,7 @@ def classes(network: nn.Module, side: int, channels: int, place: str, images: in
     """Return how many classes the network has, by running it once.
 
     Raises:
-        ValueError: if it fails, or its answer is not one row of logits an image.
+        ValueError: If it fails, or its answer is not one row of logits an image.
     """
     parameter = next(network.parameters(), torch.zeros(0))
     try:
@@ -91,7 +91,7 @@ def refuse_weights(weights: Path | None, name: str) -> None:
     """Refuse a file of weights for what comes with its own.
 
     Raises:
-        ValueError: if there is one.
+        ValueError: If there is one.
     """
     if weights is not None:
         raise ValueError(f"weights: expected none, for {name} comes with its own, got {weights}")

@@ -22,7 +22,7 @@ class Folder:
         """Let each function write its file, then move them all to their names; return these.
 
         Raises:
-            OSError: if a file cannot be written; then none is moved.
+            OSError: If a file cannot be written; then none is moved.
         """
         for name, write in files.items():
             write(self._draft / name)
@@ -38,7 +38,7 @@ def output_folder(path: Path) -> Iterator[Folder]:
     """Make the folder, before any work is done for it; remove it again if nothing came into it.
 
     Raises:
-        ValueError: if the folder cannot be made or written to.
+        ValueError: If the folder cannot be made or written to.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:

@@ -71,7 +71,7 @@ def load_file(place: str, weights: Path | None = None) -> "ImageClassifier":
     by running the network once.
 
     Raises:
-        ValueError: if a file is missing or cannot be understood, or the network does not classify.
+        ValueError: If a file is missing or cannot be understood, or the network does not classify.
     """
     from models.classifiers.image_classifier import ImageClassifier
 
@@ -102,7 +102,7 @@ def load_function(place: str, weights: Path | None = None) -> "ImageClassifier":
     ``std``, ``interpolation``, ``labels`` and ``multi_label`` where it has them, else it is ImageNet's usual.
 
     Raises:
-        ValueError: if it cannot be imported or called, or what it returns does not classify.
+        ValueError: If it cannot be imported or called, or what it returns does not classify.
     """
     from models.classifiers.image_classifier import ImageClassifier
 

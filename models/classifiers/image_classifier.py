@@ -39,7 +39,7 @@ class ImageClassifier(nn.Module):
             and they do not sum to 1 (`probabilities`).
 
     Raises:
-        ValueError: if ``crop`` or ``resize`` are impossible, or the interpolation is unknown.
+        ValueError: If ``crop`` or ``resize`` are impossible, or the interpolation is unknown.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ImageClassifier(nn.Module):
         Bilinear; exactly 0 where the crop cut the input away (pixels whose center is outside the view).
 
         Raises:
-            ValueError: if the heatmap does not have the size of the view.
+            ValueError: If the heatmap does not have the size of the view.
         """
         if heatmap.shape != (self.crop, self.crop):
             raise ValueError(f"heatmap: expected {self.crop} x {self.crop}, got {tuple(heatmap.shape)}")
@@ -143,7 +143,7 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     ``interpolation``, ``labels`` (a JSON list), ``multi_label`` (``true`` or ``false``).
 
     Raises:
-        ValueError: if the name is unknown, or the weights cannot be had or do not fit.
+        ValueError: If the name is unknown, or the weights cannot be had or do not fit.
     """
     if name is not None and has_form(name):
         return _elsewhere(name, weights).eval()

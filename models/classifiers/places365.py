@@ -27,7 +27,7 @@ def load(weights: Path | None = None) -> "ImageClassifier":
     weights calls them (``airfield``), or ``class 0`` and so on without one.
 
     Raises:
-        ValueError: if the weights are not here or do not fit, or the list cannot be understood.
+        ValueError: If the weights are not here or do not fit, or the list cannot be understood.
     """
     import torchvision
 

@@ -28,7 +28,7 @@ def load(name: str, weights: Path | None = None) -> "ImageClassifier":
     there are as many. A safetensors file may say otherwise in its metadata (`load_classifier`).
 
     Raises:
-        ValueError: if timm is missing or has no such network, or the weights cannot be had or do not fit.
+        ValueError: If timm is missing or has no such network, or the weights cannot be had or do not fit.
     """
     from models.classifiers.image_classifier import ImageClassifier
 

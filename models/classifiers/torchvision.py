@@ -47,7 +47,7 @@ def own(name: str, otherwise: str) -> Checkpoint:
     ``otherwise`` is what else the user may do without them.
 
     Raises:
-        ValueError: if they are neither here nor to be fetched, or damaged.
+        ValueError: If they are neither here nor to be fetched, or damaged.
     """
     try:
         found = store.fetch(name)
@@ -70,7 +70,7 @@ def preset(name: str, checkpoint: Checkpoint) -> Preset:
     alone is resized to 256/224 of it.
 
     Raises:
-        ValueError: if the file's metadata cannot be understood.
+        ValueError: If the file's metadata cannot be understood.
     """
     import torchvision
 
@@ -97,7 +97,7 @@ def build(name: str, checkpoint: Checkpoint, preset: Preset) -> tuple[nn.Module,
     """Return the network with the file's weights and number of classes, and the names of these classes.
 
     Raises:
-        ValueError: if the weights do not fit, or the file names another number of classes than it has.
+        ValueError: If the weights do not fit, or the file names another number of classes than it has.
     """
     checkpoint = replace(checkpoint, state=_renamed(name, checkpoint))
     options = _options(name, checkpoint, preset)

@@ -58,7 +58,7 @@ def load(place: str, weights: Path | None = None) -> "ImageClassifier":
     be of several (``multi_label``).
 
     Raises:
-        ValueError: if it cannot be had, or what its image processor does cannot be followed.
+        ValueError: If it cannot be had, or what its image processor does cannot be followed.
     """
     from models.classifiers.image_classifier import ImageClassifier
 
@@ -81,7 +81,7 @@ def load_zero_shot(place: str, weights: Path | None = None) -> "ImageClassifier"
     The file has one label a line. Each is put into the template (`TEMPLATE`); texts are embedded once.
 
     Raises:
-        ValueError: if there is no list, or the model or what its image processor does is not understood.
+        ValueError: If there is no list, or the model or what its image processor does is not understood.
     """
     from models.classifiers.image_classifier import ImageClassifier
 

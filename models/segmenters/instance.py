@@ -50,7 +50,7 @@ class InstanceSegmenter(nn.Module):
         Instances may overlap where the image processor says so; else a pixel is of one at most.
 
         Raises:
-            ValueError: if the image processor pads images, or cuts them into several.
+            ValueError: If the image processor pads images, or cuts them into several.
         """
         size = (image.shape[1], image.shape[2])
         find = self.processor.post_process_instance_segmentation
@@ -76,7 +76,7 @@ class InstanceSegmenter(nn.Module):
         background (of one of several that are as large); none if nothing is found.
 
         Raises:
-            ValueError: if the network has no such label.
+            ValueError: If the network has no such label.
         """
         wanted = None if label is None else class_index(label, self.labels)
         return torch.stack([self._silhouette(image, wanted) for image in images])
@@ -104,7 +104,7 @@ def load(place: str, folder: Path) -> InstanceSegmenter:
     """Return the model in a folder; ``place`` is what the user calls it.
 
     Raises:
-        ValueError: if it cannot be had, or its image processor pads images or fails.
+        ValueError: If it cannot be had, or its image processor pads images or fails.
     """
     network, processor = hugging_face.with_processor(place, hugging_face.INSTANCES, folder)
     labels = hugging_face.labels_of(network.config)

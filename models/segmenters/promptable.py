@@ -55,7 +55,7 @@ class PromptableSegmenter(nn.Module):
         All of an image's points are on the same object. A box is (left, top, right, bottom).
 
         Raises:
-            ValueError: if there are both points and boxes, or neither, or they are not inside of the image.
+            ValueError: If there are both points and boxes, or neither, or they are not inside of the image.
         """
         if points is not None and boxes is None:
             _check_points(points, images)
@@ -69,7 +69,7 @@ class PromptableSegmenter(nn.Module):
         """Return the pixels of the objects in the boxes of one image, which is seen once.
 
         Raises:
-            ValueError: if there is no box, or one is empty or not inside of the image.
+            ValueError: If there is no box, or one is empty or not inside of the image.
         """
         _check_boxes(boxes, image)
         return self._found(image, input_boxes=[_centered(boxes)]).any(0)
@@ -104,7 +104,7 @@ def load(place: str, folder: Path) -> PromptableSegmenter:
     """Return the model in a folder; ``place`` is what the user calls it.
 
     Raises:
-        ValueError: if it cannot be had, or its image processor is not one for it.
+        ValueError: If it cannot be had, or its image processor is not one for it.
     """
     network, processor = hugging_face.with_processor(place, hugging_face.PROMPTED, folder)
     import transformers

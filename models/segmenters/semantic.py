@@ -43,7 +43,7 @@ class Segmenter(nn.Module):
         prompted: It finds classes, and needs no prompt.
 
     Raises:
-        ValueError: if there are fewer than two classes, the background is none of them, or the images cannot
+        ValueError: If there are fewer than two classes, the background is none of them, or the images cannot
             be resized or normalized like that.
     """
 
@@ -94,7 +94,7 @@ class Segmenter(nn.Module):
         from the background, and the first of several that cover as many.
 
         Raises:
-            ValueError: if the network has no such label.
+            ValueError: If the network has no such label.
         """
         if label is not None:
             return torch.eq(self(images), class_index(label, self.labels))
@@ -149,7 +149,7 @@ def load_segmenter(name: str, weights: Path | None = None) -> AnySegmenter:
     first is the background.
 
     Raises:
-        ValueError: if the name is unknown, or the weights cannot be had or do not fit.
+        ValueError: If the name is unknown, or the weights cannot be had or do not fit.
     """
     segmenter: AnySegmenter
     if name.startswith(_HUB) and name != _HUB:
@@ -169,7 +169,7 @@ def class_index(label: str, labels: Sequence[str]) -> int:
     """Return which class has this name.
 
     Raises:
-        ValueError: if none has; the nearest is suggested.
+        ValueError: If none has; the nearest is suggested.
     """
     if label in labels:
         return labels.index(label)

@@ -154,7 +154,7 @@ def known(name: str) -> Weights:
     """Return the row of this name: of the table, or of a classifier or segmenter of torchvision.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: If there is none.
     """
     if name in CATALOG:
         return CATALOG[name]

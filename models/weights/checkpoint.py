@@ -33,7 +33,7 @@ def read_checkpoint(path: Path, nests: Sequence[str] = _NESTS) -> Checkpoint:
     ``_orig_mod.`` (data-parallel and compiled networks). Nothing but tensors is ever unpickled.
 
     Raises:
-        ValueError: if the file is missing, damaged, or no state dict.
+        ValueError: If the file is missing, damaged, or no state dict.
     """
     if not path.is_file():
         raise ValueError(f"weights: no such file: {path}")
@@ -54,7 +54,7 @@ def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
     Counters of batch normalization (``num_batches_tracked``) may be missing: evaluation does not read them.
 
     Raises:
-        ValueError: if a tensor is missing, unexpected or of another shape; the first of each are named.
+        ValueError: If a tensor is missing, unexpected or of another shape; the first of each are named.
     """
     expected, given = _without_counters(network.state_dict()), _without_counters(checkpoint.state)
     faults = [

@@ -48,8 +48,8 @@ def download(
         progress: Is told after each piece.
 
     Raises:
-        ValueError: if no address gives the file; each one's reason is named.
-        OSError: if ``part`` cannot be written.
+        ValueError: If no address gives the file; each one's reason is named.
+        OSError: If ``part`` cannot be written.
     """
     faults = []
     for url in urls:

@@ -66,7 +66,7 @@ def obtained(model: str, take: Callable[[bool], _Found]) -> _Found:
     would try for a minute, or for ever. With ``INFILL_OFFLINE=1`` nobody is asked.
 
     Raises:
-        ValueError: if it gets nothing; the message is the reason alone.
+        ValueError: If it gets nothing; the message is the reason alone.
     """
     reason = "INFILL_OFFLINE forbids to fetch it" if forbidden() else _refusal(model)
     try:
@@ -81,7 +81,7 @@ def fetch(model: str, parts: Sequence[str], quiet: bool) -> Path:
     The library goes on from what has come, checks it, and unless ``quiet`` shows bars of its own.
 
     Raises:
-        ValueError: if the library is missing, or the model cannot be had.
+        ValueError: If the library is missing, or the model cannot be had.
     """
     try:
         import huggingface_hub
@@ -119,7 +119,7 @@ def verify(found: Path) -> str:
     """Return how many of a snapshot's files are as the hub says: it names large files by their SHA-256.
 
     Raises:
-        ValueError: if one is not.
+        ValueError: If one is not.
     """
     count = 0
     for path in sorted(path for path in found.rglob("*") if path.is_file()):

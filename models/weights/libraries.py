@@ -55,7 +55,7 @@ def required(library: str, by: str) -> Any:
     """Import a library, without the warnings that it begins with.
 
     Raises:
-        ValueError: if it cannot be imported; the message begins with whom it is needed ``by``.
+        ValueError: If it cannot be imported; the message begins with whom it is needed ``by``.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

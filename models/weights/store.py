@@ -39,7 +39,7 @@ def location(name: str) -> Path:
     """Return where these weights are, or belong; for a model on the hub, its folder in the cache.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: If the name is unknown.
     """
     return _location(known(name))
 
@@ -48,7 +48,7 @@ def here(name: str) -> bool:
     """Return whether these weights are on this machine; ``verify`` tells whether they are whole.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: If the name is unknown.
     """
     return _here(known(name))
 
@@ -57,7 +57,7 @@ def path(name: str) -> Path:
     """Return the file of these weights, or the folder of a model on the hub.
 
     Raises:
-        ValueError: if it is not here: where it comes from, where it belongs, how large it is, its license.
+        ValueError: If it is not here: where it comes from, where it belongs, how large it is, its license.
     """
     row = known(name)
     if _here(row):
@@ -80,7 +80,7 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
         progress: Is told how many bytes of how many are there; models of the hub have bars of their own.
 
     Raises:
-        ValueError: if it cannot be fetched or written, or what came is not what was published.
+        ValueError: If it cannot be fetched or written, or what came is not what was published.
     """
     return obtain(known(name), progress)
 
@@ -89,7 +89,7 @@ def obtain(row: Weights, progress: Progress | None = None) -> Path:
     """Do what `fetch` does for weights that are not known by name.
 
     Raises:
-        ValueError: likewise.
+        ValueError: Likewise.
     """
     if _here(row):
         _verified(row)
@@ -117,7 +117,7 @@ def verify(name: str) -> str:
     Where no hash is published, it is compared with that of the file as it was fetched.
 
     Raises:
-        ValueError: if it is not here, or damaged.
+        ValueError: If it is not here, or damaged.
     """
     path(name)
     return _verified(known(name))

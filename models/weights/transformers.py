@@ -82,7 +82,7 @@ def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Eye]:
         folder: Where it is, see `family`.
 
     Raises:
-        ValueError: if the model is not understood.
+        ValueError: If the model is not understood.
     """
     network, processor = with_processor(place, SEGMENTER, folder)
     settings = processor.to_dict()
@@ -100,7 +100,7 @@ def family(place: str) -> tuple[Path, str, tuple[str, ...]]:
     Behind them are the types that are semantic segmenters.
 
     Raises:
-        ValueError: if the model cannot be had, or does not say.
+        ValueError: If the model cannot be had, or does not say.
     """
     library = required("transformers", SEGMENTER.named(place))
     with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
@@ -127,7 +127,7 @@ def pretrained(place: str, kind: Kind) -> tuple[Any, dict[str, Any]]:
     Code that comes with a model is never run, and pickled files are read as tensors only.
 
     Raises:
-        ValueError: if the model cannot be had, or is of another kind.
+        ValueError: If the model cannot be had, or is of another kind.
     """
     network, processor = with_processor(place, kind)
     return network, processor.to_dict()
@@ -140,7 +140,7 @@ def with_processor(place: str, kind: Kind, folder: Path | None = None) -> tuple[
     has been found already, nobody is asked for it again.
 
     Raises:
-        ValueError: if the model cannot be had, or is of another kind.
+        ValueError: If the model cannot be had, or is of another kind.
     """
     library = required("transformers", kind.named(place))
     with silent(("transformers", "huggingface_hub"), [library.utils.logging]):

@@ -42,7 +42,7 @@ class Annotator(Protocol):
         """Return what is known about this image.
 
         Raises:
-            ValueError: if the files lack it, or it does not fit the image.
+            ValueError: If the files lack it, or it does not fit the image.
         """
 
 
@@ -52,7 +52,7 @@ def read_objects(path: Path, picture: Picture) -> list[tuple[str, Box]]:
     The file counts pixels from 1 and its maxima are inclusive; some files have fractions, which are rounded.
 
     Raises:
-        ValueError: if the file is missing, broken, without objects, or about an image of another size.
+        ValueError: If the file is missing, broken, without objects, or about an image of another size.
     """
     root = _parsed(path)
     size = root.find("size")
@@ -68,7 +68,7 @@ def clipped(boxes: Iterable[Box], path: Path, picture: Picture) -> Int[Tensor, "
     """Clip boxes to the image.
 
     Raises:
-        ValueError: if nothing is left of one; ``path`` is where it is from.
+        ValueError: If nothing is left of one; ``path`` is where it is from.
     """
     import torch
 
@@ -90,7 +90,7 @@ def read_indices(path: Path, picture: Picture) -> UInt8[ndarray, "h w"]:
     """Read the class indices that are a palette image's (or an 8-bit gray image's) pixels.
 
     Raises:
-        ValueError: if the file is missing, damaged, of another kind, or of another size than the image.
+        ValueError: If the file is missing, damaged, of another kind, or of another size than the image.
     """
     import numpy as np
     from PIL import Image
@@ -114,7 +114,7 @@ def check_size(path: Path, size: tuple[int, int], picture: Picture) -> None:
     """Check that what a file says is about an image of this size.
 
     Raises:
-        ValueError: if the image has another (width, height).
+        ValueError: If the image has another (width, height).
     """
     height, width = picture.image.shape[1:]
     if size != (width, height):
@@ -129,7 +129,7 @@ def checked_silhouette(silhouette: Bool[Tensor, "h w"], path: Path) -> Bool[Tens
     """Return the silhouette, if it is one: some of the image is the object, and some is not.
 
     Raises:
-        ValueError: if it is empty or full; ``path`` is where it is from.
+        ValueError: If it is empty or full; ``path`` is where it is from.
     """
     if silhouette.all() or not silhouette.any():
         part = "all of the image" if silhouette.any() else "nothing"

@@ -74,7 +74,7 @@ class Dataset(Protocol):
         """Read one example.
 
         Raises:
-            ValueError: if a file of it is missing, bad, or does not fit the image; it is named.
+            ValueError: If a file of it is missing, bad, or does not fit the image; it is named.
         """
 
     def fingerprint(self) -> str:
@@ -170,7 +170,7 @@ def open_dataset(data: str, limit: int | None = None) -> Dataset:
     all there are.
 
     Raises:
-        ValueError: if there is no such folder, it has no images, or a list in it is malformed.
+        ValueError: If there is no such folder, it has no images, or a list in it is malformed.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"DATA: the limit must be 1 or more, got {limit}")

@@ -138,7 +138,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield a list's lines that are not blank, and their numbers from 1.
 
     Raises:
-        ValueError: if there are none, or the file is no UTF-8 text.
+        ValueError: If there are none, or the file is no UTF-8 text.
     """
     text = _text(path)
     if not text.strip():

@@ -36,7 +36,7 @@ def read_picture(path: Path) -> Picture:
     in ``notes``.
 
     Raises:
-        ValueError: if the file is missing, damaged, no image, too small, or of a kind that has no RGB values.
+        ValueError: If the file is missing, damaged, no image, too small, or of a kind that has no RGB values.
     """
     import torch
 

@@ -26,7 +26,7 @@ def counterfactual(request: Request, tell: Callable[[str], object]) -> None:
     """Take the class away from one image, with the request's one method and filler, and write the files.
 
     Raises:
-        ValueError: if something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     for name in request.methods:
         if not optimizes(name):

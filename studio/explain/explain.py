@@ -23,7 +23,7 @@ def explain(request: Request, tell: Callable[[str], object]) -> None:
     What can be wrong with the names, settings, files and the target is found before any work is done.
 
     Raises:
-        ValueError: if something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     if request.trace and not any(map(optimizes, request.methods)):
         names, got = ", ".join(OPTIMIZING), ", ".join(request.methods)

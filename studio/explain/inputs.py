@@ -42,7 +42,7 @@ class Subjects:
     explained.
 
     Raises:
-        ValueError: if a file cannot be read as an image, or the scene's number is negative.
+        ValueError: If a file cannot be read as an image, or the scene's number is negative.
     """
 
     def __init__(self, paths: Sequence[Path], scene: int) -> None:
@@ -66,7 +66,7 @@ def target_index(target: str, labels: Sequence[str], top: int) -> int:
     """Return the class that ``--target`` means: an index, a label, or ``top1``.
 
     Raises:
-        ValueError: if it is none of these, or several classes have the label.
+        ValueError: If it is none of these, or several classes have the label.
     """
     if target == "top1":
         return top

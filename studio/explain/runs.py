@@ -29,7 +29,7 @@ def planned(name: str, method: Explainer, score: MaskedScore) -> int:
     """Return how many composites of the one image of a score a method looks at, at most.
 
     Raises:
-        ValueError: if the method cannot work with this image and target.
+        ValueError: If the method cannot work with this image and target.
     """
     with _named(name):
         if isinstance(method, OptimizingExplainer):
@@ -57,7 +57,7 @@ class Runner:
         """Run the method of this name on the one image of a score.
 
         Raises:
-            ValueError: if the method cannot work with this image and filler.
+            ValueError: If the method cannot work with this image and filler.
         """
         with _named(name):
             if isinstance(method, OptimizingExplainer):

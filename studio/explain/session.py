@@ -65,7 +65,7 @@ def at_work(request: Request, preset: Preset) -> Iterator[tuple[Job, Subjects, F
     """Make everything ready; what can be wrong with names, settings and files is found here.
 
     Raises:
-        ValueError: if something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     names, said = split_names(request.fillers)
     request = replace(request, fillers=names, settings=(*said, *request.settings))
@@ -97,7 +97,7 @@ class Job:
         """Run every method with every filler on one of so many images.
 
         Raises:
-            ValueError: if a method or filler cannot work with this image.
+            ValueError: If a method or filler cannot work with this image.
         """
         begun = time.perf_counter()
         score = self._score(subject)

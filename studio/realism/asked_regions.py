@@ -19,7 +19,7 @@ def asked_regions(request: Request, data: Dataset, device: torch.device) -> Regi
     """Return the regions that are removed, with the segmenter that finds them, if there is one.
 
     Raises:
-        ValueError: if they are unknown, or the segmenter cannot be had or asked like that.
+        ValueError: If they are unknown, or the segmenter cannot be had or asked like that.
     """
     kind, segmenter = chosen(request.holes, data, request.segmenter is not None), None
     point = None if request.segmenter_point is None else _point(request.segmenter_point)

@@ -138,7 +138,7 @@ def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
     """Return the classifier's class that the data means.
 
     Raises:
-        ValueError: if the classifier does not know it, or the data does not say.
+        ValueError: If the classifier does not know it, or the data does not say.
     """
     label = example.label
     if label is None:

@@ -75,7 +75,7 @@ def judging(request: Request, data: Dataset, example: Example, device: torch.dev
     If neither is named, it is the usual one for the data; if its weights cannot be had, nobody judges.
 
     Raises:
-        ValueError: if one that was asked for is unknown, cannot be had, or the two know different classes.
+        ValueError: If one that was asked for is unknown, cannot be had, or the two know different classes.
     """
     name = request.classifier
     asked = any((name, request.weights, request.judge, request.judge_weights))

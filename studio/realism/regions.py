@@ -83,7 +83,7 @@ class Regions:
         """Check that the holes fit into a view of so many pixels a side.
 
         Raises:
-            ValueError: if they do not.
+            ValueError: If they do not.
         """
         if self.kind == "squares" and self.side >= pixels:
             raise ValueError(f"--side: expected less than the view's {pixels} pixels, got {self.side}")
@@ -94,7 +94,7 @@ class Regions:
         """Return the hole in the view, 1 where pixels are removed.
 
         Raises:
-            ValueError: if what is needed is not annotated, or nothing or everything in the view is removed.
+            ValueError: If what is needed is not annotated, or nothing or everything in the view is removed.
         """
         import torch
 
@@ -153,7 +153,7 @@ def chosen(kind: str | None, data: Dataset, segmented: bool) -> Kind:
     """Return the kind asked for; without one, what the data knows best.
 
     Raises:
-        ValueError: if it is unknown, or neither asked for nor known.
+        ValueError: If it is unknown, or neither asked for nor known.
     """
     from studio.registry.fields import known
 
@@ -174,7 +174,7 @@ def check_annotated(regions: Regions, data: Dataset) -> None:
     """Check that the data says what the holes need.
 
     Raises:
-        ValueError: if it does not.
+        ValueError: If it does not.
     """
     if regions.needs is not None and regions.needs not in data.offers:
         has = ", ".join(sorted(data.offers)) or "no annotation"

@@ -61,7 +61,7 @@ def collected(parts: Parts, starts: Sequence[int], rows: Sequence[str], referenc
     """Read all parts; ``reference`` is the row that others should look like.
 
     Raises:
-        ValueError: if no image could be used.
+        ValueError: If no image could be used.
     """
     examples = [_loaded(parts, "examples", start) for start in starts]
     skipped = [

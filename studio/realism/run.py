@@ -75,7 +75,7 @@ def realism(request: Request, tell: Callable[[str], object]) -> None:
     What is found is kept in ``parts`` of the output folder: the same command goes on where it was.
 
     Raises:
-        ValueError: if something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     with output_folder(request.out) as folder, Progress() as progress:
         made = setting(request)
@@ -109,7 +109,7 @@ class Job:
         """Go through the data and collect what was found.
 
         Raises:
-            ValueError: if no image could be used.
+            ValueError: If no image could be used.
         """
         count, step = len(self.made.data), self.request.batch_size
         progress.plan(count * len(self.rows))

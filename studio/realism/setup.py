@@ -64,7 +64,7 @@ def setting(request: Request) -> Setting:
     """Make everything ready.
 
     Raises:
-        ValueError: if something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     names, truth, settings = _fillers(request)
     device = parse_device(request.device)

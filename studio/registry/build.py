@@ -26,7 +26,7 @@ def build_method(name: str, settings: Settings, seed: int = 0, preset: Preset = 
     ``seed`` is for those that draw. What the settings say goes before both.
 
     Raises:
-        ValueError: if the name, a field or a value is unknown or out of range.
+        ValueError: If the name, a field or a value is unknown or out of range.
     """
     entry = METHODS[known(name, METHODS, "method")]
     quick = {} if preset == "paper" else entry.quick
@@ -41,7 +41,7 @@ def build_filler(name: str, settings: Settings, image: Tensor, precision: str = 
     ``precision`` is for those that run a network, unless the settings give one.
 
     Raises:
-        ValueError: if the name, a field or a value is unknown or out of range, or a weight file is missing.
+        ValueError: If the name, a field or a value is unknown or out of range, or a weight file is missing.
     """
     entry = EVERY_FILLER[known(name, EVERY_FILLER, "filler")]
     special: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def build_classifier(name: str | None, weights: Path | None, multi_label: bool =
     With ``multi_label`` its classes do not exclude each other, whether it says so itself or not.
 
     Raises:
-        ValueError: if the name is unknown, or its weights cannot be had or do not fit.
+        ValueError: If the name is unknown, or its weights cannot be had or do not fit.
     """
     from models.classifiers import load_classifier
     from models.classifiers import torchvision as architectures

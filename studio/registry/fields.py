@@ -15,7 +15,7 @@ def known(name: str, names: Iterable[str], kind: str, listed: str = "") -> str:
     """Return the name, if it is one.
 
     Raises:
-        ValueError: if it is not; the nearest one is suggested.
+        ValueError: If it is not; the nearest one is suggested.
     """
     names = list(names)
     if name in names:
@@ -42,7 +42,7 @@ def typed(owner: str, fields: Mapping[str, Sequence[Any]], texts: Mapping[str, s
     """Return the values that the texts stand for.
 
     Raises:
-        ValueError: if there is no such field (the nearest is suggested), or the text is none of its types.
+        ValueError: If there is no such field (the nearest is suggested), or the text is none of its types.
     """
     return {
         key: _value(text, fields[known(key, fields, f"field of {owner}")], f"{owner}.{key}")

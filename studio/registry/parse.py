@@ -27,7 +27,7 @@ def parse_settings(pairs: Sequence[str], used: Sequence[str]) -> Settings:
     """Sort texts like ``sp.patch=41`` by the methods and fillers that are ``used``, and check them all.
 
     Raises:
-        ValueError: if a text has another form, or names what is unknown or not used.
+        ValueError: If a text has another form, or names what is unknown or not used.
     """
     settings: dict[str, dict[str, str]] = {}
     for pair in pairs:
@@ -49,7 +49,7 @@ def parse_device(name: str) -> torch.device:
     """Return the device of this name; ``auto`` is a GPU if there is one.
 
     Raises:
-        ValueError: if it cannot be used.
+        ValueError: If it cannot be used.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -71,7 +71,7 @@ def split_names(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]
     A value may have commas (``gray@color=0,0,0``), a checkpoint may have colons, but no ``@``.
 
     Raises:
-        ValueError: if a text has another form, or a name comes with two different settings.
+        ValueError: If a text has another form, or a name comes with two different settings.
     """
     said: dict[str, tuple[str, ...]] = {}
     for text in texts:

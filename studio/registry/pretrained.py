@@ -32,7 +32,7 @@ def loaded(
         What `Learned` is to be built with, and the settings without those that were for loading.
 
     Raises:
-        ValueError: if the checkpoint is not here or cannot be loaded, or a setting is unknown.
+        ValueError: If the checkpoint is not here or cannot be loaded, or a setting is unknown.
     """
     entry, said = PRETRAINED[name], _said(name, settings, precision)
     checkpoint, own = _asked(name, said)
@@ -52,7 +52,7 @@ def how_loaded(name: str, settings: Mapping[str, Mapping[str, str]], precision: 
     """Return the checkpoint of the network of this name, and all that it is loaded with.
 
     Raises:
-        ValueError: as for `loaded`.
+        ValueError: As for `loaded`.
     """
     checkpoint, own = _asked(name, _said(name, settings, precision))
     parameters = inspect.signature(imported(PRETRAINED[name].loader)).parameters.values()

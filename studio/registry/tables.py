@@ -215,6 +215,6 @@ def optimizes(name: str) -> bool:
     """Return whether the method of this name looks for its hole step by step.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: If the name is unknown.
     """
     return known(name, METHODS, "method") in OPTIMIZING
