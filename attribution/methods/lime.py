@@ -119,7 +119,8 @@ class Lime:
     def coefficients(self, score: MaskedScore, holes: SegmentHoles) -> Float[Tensor, " s"]:
         """Return the superpixels' coefficients from the given samples of one image."""
         scores, far = [], []
-        for _, images, batch in score.stream_images(batches(holes, score.batch_size), len(holes)):
+        chunks = batches(holes, score.execution.batch_size)
+        for _, images, batch in score.stream_images(chunks, len(holes)):
             scores.append(batch)
             if self.distance == "l2":
                 far.append((images.float() - score.image).square().flatten(1).mean(dim=1).sqrt())

@@ -102,7 +102,7 @@ class MP2:
         require_cells(self.cells, size)
         odds, back = in_log_odds(score)
         if self.slope == "logit":
-            odds = odds.relinked(partial(_by_logit, odds.link), odds.pool)
+            odds = odds.relinked(partial(_by_logit, odds.link), odds.sampling.pool)
         stop = score.chance if self.chance is None else torch.full_like(score.chance, self.chance)
         shown = partial(upsampled, size=size, how=self.upsampling)
 

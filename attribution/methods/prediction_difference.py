@@ -1,6 +1,6 @@
 """Prediction difference analysis: the weight of evidence of a sliding patch (Zintgraf et al. 2017)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -75,21 +75,22 @@ class PredictionDifference:
         """
         name = getattr(score.link, "__name__", score.link)
         require(score.link in (probability, sigmoid), "link", "probability or sigmoid", name)
-        samples = self.samples if score.samples == 1 else score.samples
-        score, holes = replace(score, samples=samples), self.holes(score)
+        if score.sampling.samples == 1:
+            score = score.with_sampling(samples=self.samples)
+        holes = self.holes(score)
         total = score.image.new_zeros(2, len(score), *holes.size)
         cover = torch.zeros_like(total[0, 0])
         for i, one in enumerate(score):
-            generator, done = one.generator(), 0
+            generator, done = one.sampling.generator(), 0
             before = self._bits(one, one.clean)
             cover.zero_()
-            for hole in batches(holes, max(1, one.batch_size // one.fills_per_hole)):
+            for hole in batches(holes, max(1, one.execution.batch_size // one.fills_per_hole)):
                 mean, error = one.spread(hole, generator=generator)
-                found = torch.stack([before - self._bits(one, mean), error])
-                total[:, i] += torch.einsum("mn,nhw->mhw", found, hole[:, 0])
+                values = torch.stack([before - self._bits(one, mean), error])
+                total[:, i] += torch.einsum("mn,nhw->mhw", values, hole[:, 0])
                 cover += hole.sum(dim=(0, 1))
                 done += len(hole)
-                one.progress(done, len(holes))
+                one.execution.progress(done, len(holes))
         heatmap, spread = total / cover
         return heatmap, spread
 

@@ -1,7 +1,7 @@
 """What an optimizing method sees of the score: fills that last some steps, and calls that are counted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -60,7 +60,7 @@ class Sight:
         self._refresh, self._told = refresh, told
         self._age = torch.full_like(self.rows, refresh)
         # One generator an image: what an image gets does not depend on those beside it.
-        self._chance = [score.generator() for _ in range(len(score))]
+        self._chance = [score.sampling.generator() for _ in range(len(score))]
         self._kept: dict[int, Tensor] = {}
         self._outlook = self._first_outlook() if self.per_hole else None
 
@@ -129,7 +129,7 @@ class Sight:
     def _first_outlook(self) -> Float[Tensor, "b c h w"]:
         """Return what the filler puts into the black squares of a chessboard, and into the white ones."""
         black = chessboard(*self.score.size).to(self.score.image.device)
-        one, fills = replace(self.score, samples=1), []
+        one, fills = self.score.with_sampling(samples=1), []
         for square in (black, ~black):
             hole = square.to(self.score.image).expand(len(self.score), 1, -1, -1)
             fills.append(one.fills(hole, self.rows, self._chance))

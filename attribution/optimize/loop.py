@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attribution.engine.link import log_odds, logit, pooled_odds, probability, sigmoid
+from attribution.engine.link import log_odds, logit, probability, sigmoid
+from attribution.engine.sampling import pooled_odds
 from attribution.explainer import Explainer
 from attribution.optimize.cached_score import Sight
 from attribution.optimize.result import Outcome, joined, judged
@@ -111,7 +112,7 @@ def optimize(
     """
     require(refresh >= 1, "refresh", "at least 1", refresh)
     require_above_chance(score)
-    size = max(1, score.batch_size // (looks * score.fills_per_hole))
+    size = max(1, score.execution.batch_size // (looks * score.fills_per_hole))
     outcomes = []
     with _differentiable():
         for first in range(0, len(score), size):
@@ -121,7 +122,7 @@ def optimize(
             for number in loop.run():
                 if watch is not None:
                     watch(loop.step(number, first))
-                score.progress(first * each + loop.taken * looks, len(score) * each)
+                score.execution.progress(first * each + loop.taken * looks, len(score) * each)
             outcomes.append(loop.outcome())
     return joined(outcomes)
 

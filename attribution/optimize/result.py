@@ -73,7 +73,7 @@ def judged(
     """Look at the final holes with fills of their own, and put everything together."""
 
     def fresh() -> list[Generator]:
-        return [score.generator() for _ in range(len(score))]
+        return [score.sampling.generator() for _ in range(len(score))]
 
     rows = torch.arange(len(score), device=hole.device)
     fill = score.fills(hole, rows, fresh())  # the same for the picture and for its score

@@ -16,6 +16,7 @@ from attribution import (
     Fido,
     MaskedScore,
     MeaningfulPerturbation,
+    Sampling,
     probability,
     sigmoid,
 )
@@ -42,7 +43,9 @@ FIDO = Fido(cells=4, steps=3, samples=2)
 )
 def test_fills_last_until_they_are_made_anew(images, method, looks, refresh, fresh, samples):
     filler = Counting(stochastic=True)
-    outcome = replace(method, refresh=refresh).optimize(scored(images[:2], filler, samples=samples))
+    outcome = replace(method, refresh=refresh).optimize(
+        scored(images[:2], filler, sampling=Sampling(samples=samples))
+    )
     # Two for the outlook, and in the end the hole's own, all but the hole, and everything.
     each = 2 + fresh * looks * samples + 3 * samples
     assert outcome.fills.tolist() == [each, each]
@@ -163,7 +166,7 @@ def test_doubt_and_age_tell_when_fills_are_due(images):
 
 def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
     """Picture, hole and score of the result belong together, draw for draw."""
-    score = scored(images, Noise(), seed=5)
+    score = scored(images, Noise(), sampling=Sampling(seed=5))
     outcome = MP2(4).optimize(score)
     assert outcome.hole.mean() > 0
     observed = (outcome.hole == 0).expand_as(images)
@@ -172,7 +175,7 @@ def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
     seen = network(outcome.counterfactual).softmax(1).gather(1, score.target[:, None])[:, 0]
     torch.testing.assert_close(outcome.left, seen, rtol=0, atol=1e-5)
     assert torch.equal(outcome.left_error, torch.zeros(3))
-    several = MP2(4).optimize(replace(score, samples=4))
+    several = MP2(4).optimize(score.with_sampling(samples=4))
     assert (several.left_error > 0).all()
     assert several.counterfactual.shape == images.shape
 
@@ -181,7 +184,7 @@ def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
 @pytest.mark.parametrize("samples", [1, 6])
 @pytest.mark.parametrize("link", [probability, sigmoid])
 def test_steps_are_told_the_mean_probability_of_all_that_they_look_at(images, each, samples, link):
-    score = scored(images, Noise("color"), samples=samples, link=link)
+    score = scored(images, Noise("color"), link=link, sampling=Sampling(samples=samples))
     followed, back = in_log_odds(score)
     sight = Sight(followed, told=back)
     holes = torch.rand(3 * each, 1, 24, 32, generator=torch.Generator().manual_seed(0)).round()
@@ -209,7 +212,7 @@ def test_what_a_filler_knows_of_an_images_own_pixels_is_not_asked_of_others(imag
     segments = torch.stack([torch.arange(32).expand(24, -1) // width for width in (3, 5, 8)])
     score = scored(images, Mean("segment", segments=segments))
     together = method.optimize(score)
-    alone = method.optimize(replace(score, batch_size=1))
+    alone = method.optimize(score.with_execution(batch_size=1))
     torch.testing.assert_close(alone.heatmap, together.heatmap, rtol=0, atol=1e-4)
 
 
