@@ -24,7 +24,7 @@ class PredictionDifference:
     the mean over all squares that cover it; the grid goes on until every pixel is covered, with squares that
     are cut off at the far edges.
 
-    The paper's removal is `infill.Marginal`. A filler that leaves nothing to chance is asked once for each
+    The paper's removal is `infill.Marginal`. A filler that leaves nothing to chance is run once for each
     patch, whatever ``samples`` says.
 
     Attributes:
@@ -94,9 +94,11 @@ class PredictionDifference:
         heatmap, spread = total / cover
         return heatmap, spread
 
-    def _bits(self, one: MaskedScore, chance: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Return the logarithm of the odds, to base 2."""
+    def _bits(self, one: MaskedScore, probabilities: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return the logarithm of the odds of probabilities, to base 2."""
         # A sigmoid tells two classes apart, whatever others there are; so does a single logit.
         classes = 2 if one.link is sigmoid else max(one.clean_logits.shape[1], 2)
-        chance = chance.clamp(0, 1)  # a mean of ones may be rounded to more
-        return torch.log2((chance * self.instances + 1) / ((1 - chance) * self.instances + classes - 1))
+        probabilities = probabilities.clamp(0, 1)  # a mean of ones may be rounded to more
+        return torch.log2(
+            (probabilities * self.instances + 1) / ((1 - probabilities) * self.instances + classes - 1)
+        )

@@ -34,7 +34,8 @@ from attribution import (
     log_odds,
     logit,
 )
-from attribution.optimize.loop import OptimizingExplainer, in_log_odds
+from attribution.optimize.loop import OptimizingExplainer
+from attribution.optimize.problem import in_log_odds
 from infill import Gray, Noise
 
 METHODS = {
