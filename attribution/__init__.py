@@ -1,9 +1,11 @@
 """Where the evidence is: methods of attribution that see nothing but the score of a hole."""
 
+from attribution.engine.execution import Execution as Execution
 from attribution.engine.link import log_odds as log_odds
 from attribution.engine.link import logit as logit
 from attribution.engine.link import probability as probability
 from attribution.engine.link import sigmoid as sigmoid
+from attribution.engine.sampling import Sampling as Sampling
 from attribution.explainer import Explainer as Explainer
 from attribution.explainer import Heatmap as Heatmap
 from attribution.methods.dssr import DSSR as DSSR
@@ -27,6 +29,7 @@ __all__ = [
     "SDR",
     "SSR",
     "DSSRPlus",
+    "Execution",
     "Explainer",
     "ExtremalPerturbation",
     "Fido",
@@ -37,6 +40,7 @@ __all__ = [
     "Outcome",
     "PredictionDifference",
     "Rise",
+    "Sampling",
     "SlidingPatch",
     "log_odds",
     "logit",

@@ -1,27 +1,28 @@
 """The heart: how the classifier scores the target once holes of the image are filled."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeAlias, cast
+from operator import itemgetter
+from typing import Any, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
-from attribution.engine.batch import Looks
+from attribution.engine.batch import HoleBatch, StreamedScores
 from attribution.engine.checks import checked_hole, checked_image, checked_rows, checked_target
-from attribution.engine.evaluator import Removal, constant
-from attribution.engine.link import Link, Pool, mean_of_fills, probability
-from attribution.engine.precision import Classifier, Precision, Prepared, prepare
-from attribution.engine.slope import Streamed
+from attribution.engine.clean import CleanImages, constant
+from attribution.engine.evaluator import Evaluator
+from attribution.engine.execution import Execution, ProgressCallback, silent
+from attribution.engine.fill import SharedFill
+from attribution.engine.link import Link, Scores, probability
+from attribution.engine.precision import Classifier, prepare
+from attribution.engine.sampling import Pool, Sampling
 from infill.filler import Chance, Filler, Hole
 from infill.fillers.static import Gray
 from infill.validate import require
-
-Progress: TypeAlias = Callable[[int, int], object]
-"""Called with the holes done and the holes in total after every batch of a stream."""
 
 Batch: TypeAlias = Float[Tensor, "_ 1 h w"]
 """Some of the holes of a stream."""
@@ -29,20 +30,15 @@ Batch: TypeAlias = Float[Tensor, "_ 1 h w"]
 Index: TypeAlias = Int[Tensor, " n"]
 """To which image each hole belongs."""
 
-Scores: TypeAlias = Float[Tensor, " n"]
-"""One score per hole, in float32."""
-
-
-def _silent(done: int, total: int) -> None: ...
-
 
 @dataclass(frozen=True, eq=False)
 class MaskedScore:
     """How the classifier scores ``target`` once the holes of ``image`` are filled.
 
-    This is all that an explainer sees of the image, the filler and the classifier. It streams:
-    memory is set by ``batch_size``, never by the number of holes. Take another filler, link or
-    precision with ``dataclasses.replace``: what is already prepared is not copied again.
+    This is all that an explainer sees of the image, the filler and the classifier. It streams: memory is
+    set by the batch size, never by the number of holes. Take another filler, link or classifier with
+    ``dataclasses.replace``: a prepared classifier is not prepared again, and what does not depend on what
+    is replaced is not computed again.
 
     Attributes:
         image: RGB in [0, 1]; kept as "b c h w" in float32.
@@ -51,19 +47,15 @@ class MaskedScore:
             private copy in evaluation mode, see `attribution.engine.precision.prepare`.
         filler: What is put into the holes.
         link: What is read off the logits as the score.
-        batch_size: The most images that the classifier is given at once.
-        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the hardware has it.
-        seed: Seed of the generator that stochastic fillers draw from.
-        progress: Told after every batch of a stream how many of how many holes are done. While one
-            iterates over the score of several images, it is told of the holes of all of them.
-        samples: How many fills each hole gets from a stochastic filler; the score is their mean. All others
-            are asked once.
+        execution: How the classifier is run: batch size, precision, progress.
+        sampling: How often a stochastic filler is run for each hole, the seed, and how fills are pooled.
         margin: How many pixels the image is larger, along each side's length, than what the classifier
             is shown of it; see `enlarged`.
-        pool: What becomes of the scores of a hole's fills; by default their mean.
+        evaluator: What fills holes and runs the classifier. It is made from the other fields; ``replace``
+            hands the former one on, whose results are reused as far as the same would come out.
 
     Raises:
-        ValueError: If the image, target, batch size, precision, classifier, samples or margin is unusable.
+        ValueError: If the image, target, classifier or margin is unusable.
     """
 
     image: Float[Tensor, "c h w"] | Float[Tensor, "b c h w"]
@@ -71,26 +63,28 @@ class MaskedScore:
     classifier: Classifier
     filler: Filler = field(default_factory=Gray)
     link: Link = probability
-    batch_size: int = 64
-    precision: Precision = "float32"
-    seed: int = 0
-    progress: Progress = _silent
-    samples: int = 1
+    execution: Execution = field(default_factory=Execution)
+    sampling: Sampling = field(default_factory=Sampling)
     margin: int = 0
-    pool: Pool = mean_of_fills
+    evaluator: Evaluator = field(default=cast(Evaluator, None), repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        require(self.samples >= 1, "samples", "at least 1", self.samples)
         with constant():
             image = checked_image(self.image)
             inside = 0 <= self.margin < min(image.shape[2:])
             require(inside, "margin", f"0 to {min(image.shape[2:]) - 1} for this image", self.margin)
-            object.__setattr__(self, "image", image)
-            object.__setattr__(self, "target", checked_target(self.target, image))
+            target = checked_target(self.target, image)
             height, width = (side - self.margin for side in image.shape[2:])
             example = image[:1, :, :height, :width]
-            object.__setattr__(self, "classifier", prepare(self.classifier, self.precision, example))
+            classifier = prepare(self.classifier, self.execution.precision, example)
+        clean = CleanImages(image, classifier, self.margin, self.execution.batch_size)
+        evaluator = Evaluator(target, self.link, clean, SharedFill(image, self.filler))
+        if self.evaluator is not None:
+            evaluator = evaluator.reusing(self.evaluator)
+        object.__setattr__(self, "image", image)
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "classifier", classifier)
+        object.__setattr__(self, "evaluator", evaluator)
 
     def __len__(self) -> int:
         return len(self.image)
@@ -99,13 +93,13 @@ class MaskedScore:
         """Return the score of image ``i`` alone; what has been computed for it is shared."""
         if not -len(self) <= i < len(self):
             raise IndexError(f"index must be below the number of images {len(self)}, got {i}")
-        return self.part(slice(i % len(self), i % len(self) + 1), self.progress)
+        return self.part(slice(i % len(self), i % len(self) + 1), self.execution.progress)
 
     def __iter__(self) -> Iterator["MaskedScore"]:
         for i in range(len(self)):
 
             def progress(done: int, total: int, before: int = i) -> None:
-                self.progress(before * total + done, len(self) * total)
+                self.execution.progress(before * total + done, len(self) * total)
 
             yield self.part(slice(i, i + 1), progress)
 
@@ -118,7 +112,7 @@ class MaskedScore:
         fill: Float[Tensor, "m c h w"] | None = None,
         shift: Int[Tensor, "n 2"] | None = None,
     ) -> Scores:
-        """Return the score of each composite; the mean over its fills, if there are several samples.
+        """Return the score of each composite, pooled over its fills if there are several samples.
 
         Differentiable with respect to ``hole`` if it requires a gradient; the fill is a constant. The
         gradient too takes the memory of one batch; it can be differentiated once, not twice, if there
@@ -129,10 +123,10 @@ class MaskedScore:
             index: To which image each hole belongs; may be left out if there is one image, or one
                 hole per image.
             generator: What stochastic fillers draw from, or one generator per hole; by default a new
-                one made from ``seed``, so that the same call gives the same scores.
-            fill: What `fills` returned for these or other holes, "m c h w" with ``samples`` for each hole,
-                to be used instead of new fills. What a filler depends on the hole for is then up to the
-                caller.
+                one made from the sampling's seed, so that the same call gives the same scores.
+            fill: What `fills` returned for these or other holes, "m c h w" with `fills_per_hole` for each
+                hole, to be used instead of new fills. What a filler depends on the hole for is then up to
+                the caller.
             shift: Where in the margin the classifier's view of each composite begins (row, column), 0 to
                 the margin; the middle by default.
 
@@ -140,7 +134,7 @@ class MaskedScore:
             ValueError: If shapes do not fit, a shift leaves the margin, the filler changes the image in
                 place, the target is no class of the classifier, or a score is not finite.
         """
-        return self.pool(self._each(hole, index, generator, fill, shift))
+        return self.sampling.pool(self._scores_of_fills(hole, index, generator, fill, shift))
 
     def spread(
         self,
@@ -154,7 +148,7 @@ class MaskedScore:
 
         Arguments and errors as for a call.
         """
-        scores = self._each(hole, index, generator, fill, None)
+        scores = self._scores_of_fills(hole, index, generator, fill)
         mean = scores.mean(dim=1)
         if scores.shape[1] == 1:
             return mean, torch.zeros_like(mean)
@@ -164,24 +158,25 @@ class MaskedScore:
         self, hole: Hole, index: Index | None = None, generator: Chance = None
     ) -> Float[Tensor, "n k"]:
         """Return all logits of each composite (of the first of its fills); arguments as for the score."""
-        logits = [self._removal.look(looks)[1] for looks in self._batches(hole, index, generator)]
+        logits = [self.evaluator.evaluate(batch)[1] for batch in self._batches(hole, index, generator)]
         return torch.cat(logits)[:: self.fills_per_hole]
 
     def perturbed(
         self, hole: Hole, index: Index | None = None, generator: Chance = None
     ) -> Float[Tensor, "m c h w"]:
-        """Return the composites in float32, all at once, without gradient; ``samples`` for each hole."""
+        """Return the composites in float32, all at once, without gradient; `fills_per_hole` for each hole."""
         batches = self._batches(hole, index, generator)
-        return torch.cat([self._removal.composites(looks) for looks in batches])
+        return torch.cat([self.evaluator.composites(batch) for batch in batches])
 
     def fills(
         self, hole: Hole, index: Index | None = None, generator: Chance = None
     ) -> Float[Tensor, "m c h w"]:
-        """Return the fills in float32, all at once; ``samples`` for each hole, one after another."""
-        batches = self._batches(hole, index, generator)
-        # One fill may come back for all the holes of a batch.
-        each = [self._removal.propose(looks).expand(len(looks.hole), -1, -1, -1) for looks in batches]
-        return torch.cat(each)
+        """Return the fills in float32, all at once; `fills_per_hole` for each hole, one after another."""
+        fills = []
+        for batch in self._batches(hole, index, generator):
+            # One fill may come back for all the holes of a batch.
+            fills.append(self.evaluator.fills(batch).expand(len(batch.hole), -1, -1, -1))
+        return torch.cat(fills)
 
     def stream(self, chunks: Iterable[Batch], total: int) -> Iterator[tuple[Batch, Float[Tensor, " _"]]]:
         """Yield the holes of one image with their scores, batch by batch, and report progress.
@@ -192,47 +187,50 @@ class MaskedScore:
         Raises:
             ValueError: If there are several images, or as for a call.
         """
-        for hole, _, scores in self.stream_images(chunks, total):
-            yield hole, scores
+        return map(itemgetter(0, 2), self.stream_images(chunks, total))
 
     def stream_images(
         self, chunks: Iterable[Batch], total: int
     ) -> Iterator[tuple[Batch, Float[Tensor, "_ c h w"], Float[Tensor, " _"]]]:
-        """Yield what `stream` does and the composites that were scored, in the dtype that they had.
+        """Yield what `stream` does and, in between, the composites that were scored, in their dtype.
 
         Of several samples it is the first one's.
         """
         require(
             len(self) == 1, "score", "of one image to be streamed (iterate over it)", f"{len(self)} images"
         )
-        generator, times, done = self.generator(), self.fills_per_hole, 0
+        generator, times, done = self.sampling.generator(), self.fills_per_hole, 0
         for chunk in chunks:
-            for hole in torch.split(chunk, max(1, self.batch_size // times)):
-                shown, found, count = [], [], 0
-                for looks in self._batches(hole, None, generator):
-                    images, _, part = self._removal.look(looks)
-                    shown.append(images[-count % times :: times])
-                    found.append(part)
+            for hole in torch.split(chunk, max(1, self.execution.batch_size // times)):
+                first_composites, scores_of_fills, count = [], [], 0
+                for batch in self._batches(hole, None, generator):
+                    images, _, some = self.evaluator.evaluate(batch)
+                    first_composites.append(images[-count % times :: times])
+                    scores_of_fills.append(some)
                     count += len(images)
-                scores = self.pool(torch.cat(found).view(len(hole), times))
+                scores = self.sampling.pool(torch.cat(scores_of_fills).view(len(hole), times))
                 done += len(scores)
-                self.progress(done, total)
-                yield hole, torch.cat(shown) if len(shown) > 1 else shown[0], scores
+                self.execution.progress(done, total)
+                yield (
+                    hole,
+                    torch.cat(first_composites) if len(first_composites) > 1 else first_composites[0],
+                    scores,
+                )
 
-    @cached_property
+    @property
     def clean_logits(self) -> Float[Tensor, "b k"]:
-        """The logits of the untouched images."""
-        return self._removal.clean(self.batch_size)
+        """The logits of the untouched images; computed once."""
+        return self.evaluator.clean.logits
 
     @cached_property
-    def clean(self) -> Float[Tensor, " b"]:
+    def clean(self) -> Scores:
         """The scores of the untouched images."""
-        return self._removal.score(self.clean_logits, None)
+        return self.evaluator.score(self.evaluator.clean.logits)
 
     @cached_property
-    def chance(self) -> Float[Tensor, " b"]:
+    def chance(self) -> Scores:
         """The scores of a classifier that cannot tell its classes apart: 1/k of a probability."""
-        return self._removal.score(torch.zeros_like(self.clean_logits), None)
+        return self.evaluator.score(torch.zeros_like(self.clean_logits))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -243,20 +241,30 @@ class MaskedScore:
     @property
     def fills_per_hole(self) -> int:
         """How many fills each hole gets: one, unless the filler draws them by chance."""
-        return self.samples if self.filler.stochastic else 1
+        return self.sampling.samples if self.filler.stochastic else 1
 
-    def generator(self) -> Generator:
-        """Return a new generator made from ``seed``."""
-        return Generator().manual_seed(self.seed)
+    def with_execution(self, **changes: Any) -> "MaskedScore":
+        """Return the score with another ``batch_size``, ``precision`` or ``progress``."""
+        return replace(self, execution=replace(self.execution, **changes))
 
-    def part(self, rows: slice, progress: Progress = _silent) -> "MaskedScore":
+    def with_sampling(self, **changes: Any) -> "MaskedScore":
+        """Return the score with other ``samples``, another ``seed`` or ``pool``."""
+        return replace(self, sampling=replace(self.sampling, **changes))
+
+    def relinked(self, link: Link, pool: Pool) -> "MaskedScore":
+        """Return the score that another link reads off."""
+        return replace(self, link=link, sampling=replace(self.sampling, pool=pool))
+
+    def part(self, rows: slice, progress: ProgressCallback = silent) -> "MaskedScore":
         """Return the score of some of the images; what has been computed for them is shared."""
-        target = cast(Tensor, self.target)[rows]
-        some = replace(self, image=self.image[rows], target=target, progress=progress)
-        some.__dict__["_removal"] = self._removal.part(rows)
-        for name in {"clean_logits", "clean", "chance"} & self.__dict__.keys():
-            some.__dict__[name] = self.__dict__[name][rows]
-        return some
+        evaluator = self.evaluator.part(rows)
+        return replace(
+            self,
+            image=evaluator.clean.image,
+            target=evaluator.target,
+            execution=replace(self.execution, progress=progress),
+            evaluator=evaluator,
+        )
 
     def enlarged(self, margin: int) -> "MaskedScore":
         """Return the score of the images made ``margin`` pixels higher and wider (bilinearly).
@@ -265,36 +273,30 @@ class MaskedScore:
         composite, which can be shifted by 0 to ``margin`` pixels.
         """
         size = [side + margin for side in self.image.shape[2:]]
+        evaluator = self.evaluator
         with constant():
             image = F.interpolate(self.image, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
-            larger = replace(self, image=image, margin=self.margin + margin)
             if getattr(self.filler, "of_image", False):  # then it cannot fill a larger one
-                fill = F.interpolate(self._removal.fill, size=size, mode="bilinear", align_corners=False)
-                larger._removal.__dict__["fill"] = fill.clamp(0, 1)
-        return larger
+                fill = F.interpolate(evaluator.shared.pixels, size=size, mode="bilinear", align_corners=False)
+                evaluator = replace(evaluator, shared=SharedFill(image, self.filler, fill.clamp(0, 1)))
+        return replace(self, image=image, margin=self.margin + margin, evaluator=evaluator)
 
-    def relinked(self, link: Link, pool: Pool) -> "MaskedScore":
-        """Return the score that another link reads off; what has been filled for it is shared."""
-        other = replace(self, link=link, pool=pool)
-        if not self.filler.per_hole:
-            other._removal.__dict__["fill"] = self._removal.fill
-        return other
-
-    @cached_property
-    def _removal(self) -> Removal:
-        target, classifier = cast(Tensor, self.target), cast(Prepared, self.classifier)
-        return Removal(self.image, target, self.filler, classifier, self.link, self.margin)
-
-    def _each(
-        self, hole: Tensor, index: Tensor | None, generator: Chance, fill: Tensor | None, shift: Tensor | None
+    def _scores_of_fills(
+        self,
+        hole: Tensor,
+        index: Tensor | None,
+        generator: Chance,
+        fill: Tensor | None,
+        shift: Tensor | None = None,
     ) -> Float[Tensor, "n m"]:
         """Return the score of every fill of every hole."""
         batches = self._batches(hole, index, generator, fill, shift)
         times = self.fills_per_hole
-        if torch.is_grad_enabled() and hole.requires_grad and len(hole) * times > self.batch_size:
-            scores = cast(Tensor, Streamed.apply(hole, batches, lambda looks: self._removal.look(looks)[2]))
+        if torch.is_grad_enabled() and hole.requires_grad and len(hole) * times > self.execution.batch_size:
+            evaluate = self.evaluator.evaluate
+            scores = cast(Tensor, StreamedScores.apply(hole, batches, lambda batch: evaluate(batch)[2]))
         else:
-            scores = torch.cat([self._removal.look(looks)[2] for looks in batches])
+            scores = torch.cat([self.evaluator.evaluate(batch)[2] for batch in batches])
         return scores.view(len(hole), times)
 
     def _batches(
@@ -304,11 +306,11 @@ class MaskedScore:
         generator: Chance,
         fill: Tensor | None = None,
         shift: Tensor | None = None,
-    ) -> Iterator[Looks]:
-        """Return what is asked about, at most ``batch_size`` composites at once."""
+    ) -> Iterator[HoleBatch]:
+        """Return the checked holes, at most a batch of composites at once."""
         hole = checked_hole(hole, self.image)
         rows = checked_rows(index, len(hole), self.image)
-        generator = self.generator() if generator is None else generator
-        looks = Looks(hole, rows, generator, fill, None if shift is None else shift.to(hole.device))
-        looks.check(self.fills_per_hole, self.image, self.margin)
-        return looks.batches(self.batch_size, self.fills_per_hole)
+        generator = self.sampling.generator() if generator is None else generator
+        batch = HoleBatch(hole, rows, generator, fill, None if shift is None else shift.to(hole.device))
+        batch.check(self.fills_per_hole, self.image, self.margin)
+        return batch.split(self.execution.batch_size, self.fills_per_hole)

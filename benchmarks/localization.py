@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from attribution import Lime, MaskedScore, Rise, SlidingPatch
+from attribution import Execution, Lime, MaskedScore, Rise, SlidingPatch
 from attribution.engine.precision import prepare
 from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error, pointing_hit
 from benchmarks.holes import ASSETS
@@ -83,7 +83,7 @@ def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]
     def job(name: str, filler_name: str) -> Found:
         view, size = views[name]
         filler = filler_of(filler_name, view, options.size)
-        score = MaskedScore(view, images[name][0], fast, filler, precision="auto")
+        score = MaskedScore(view, images[name][0], fast, filler, execution=Execution(precision="auto"))
         return {
             key: classifier.to_input(method(score)[0], size).numpy().astype(np.float16)
             for key, method in methods(options).items()

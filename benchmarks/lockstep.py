@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from scipy.stats import spearmanr
 
-from attribution import MP2, MaskedScore, MeaningfulPerturbation
+from attribution import MP2, Execution, MaskedScore, MeaningfulPerturbation
 from attribution.optimize.loop import OptimizingExplainer
 from benchmarks.holes import WORLD
 from benchmarks.report import table
@@ -32,7 +32,13 @@ def scored(filler: Filler, images: int) -> MaskedScore:
                 chosen.append(scene)
         index += 1
     pixels = torch.stack([scene.image for scene in chosen])
-    return MaskedScore(pixels, [scene.labels[0] for scene in chosen], classifier, filler, precision="auto")
+    return MaskedScore(
+        pixels,
+        [scene.labels[0] for scene in chosen],
+        classifier,
+        filler,
+        execution=Execution(precision="auto"),
+    )
 
 
 def one_by_one(method: OptimizingExplainer, score: MaskedScore) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from attribution import MP2, DSSRPlus, Fido, MaskedScore, MeaningfulPerturbation
+from attribution import MP2, DSSRPlus, Execution, Fido, MaskedScore, MeaningfulPerturbation
 from attribution.engine.precision import prepare
 from attribution.optimize.loop import OptimizingExplainer
 from benchmarks.holes import ASSETS, WORLD
@@ -95,9 +95,9 @@ def explained(
 def scored(classifier: ImageClassifier, images: Tensor, targets: Sequence[int]) -> tuple[MaskedScore, Tensor]:
     """The score of those images whose target is above chance, and which they are."""
     fast = prepare(classifier, "float32", images[:1])
-    score = MaskedScore(images, targets, fast, batch_size=16)
+    score = MaskedScore(images, targets, fast, execution=Execution(batch_size=16))
     above = (score.clean > score.chance).nonzero()[:, 0]
-    return MaskedScore(images[above], score.target[above], fast, batch_size=16), above  # type: ignore[index]
+    return MaskedScore(images[above], score.target[above], fast, execution=Execution(batch_size=16)), above  # type: ignore[index]
 
 
 def overlap(holes: np.ndarray, silhouettes: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from attribution import Lime, MaskedScore, Rise, SlidingPatch
+from attribution import Execution, Lime, MaskedScore, Rise, SlidingPatch
 from benchmarks.report import table, write
 from infill import Gray
 from models.classifiers.scenes import load
@@ -70,7 +70,9 @@ def against_captum(stride: int, batches: tuple[int, ...]) -> list[list[object]]:
     for name, job in {
         "captum float32": lambda: captum(stride, best).mean(1),
         "float32": lambda: method(MaskedScore(image, target, network, GRAY)),
-        "bfloat16": lambda: method(MaskedScore(image, target, network, GRAY, precision="bfloat16")),
+        "bfloat16": lambda: method(
+            MaskedScore(image, target, network, GRAY, execution=Execution(precision="bfloat16"))
+        ),
     }.items():
         spent[name], heatmap = seconds(job)
         maps[name] = heatmap.float().numpy()  # type: ignore[attr-defined]
@@ -118,7 +120,9 @@ def against_lime(samples: int, batch: int) -> list[list[object]]:
         ["lime package, float32", f"{base:.1f} s", "1", f"{samples} samples, batch {batch}"]
     ]
     for precision in ("float32", "bfloat16"):
-        score = MaskedScore(image, 0, network, GRAY, batch_size=batch, precision=precision)
+        score = MaskedScore(
+            image, 0, network, GRAY, execution=Execution(batch_size=batch, precision=precision)
+        )
         spent, _ = seconds(lambda score=score: Lime(samples=samples, segmentation=segments)(score))
         rows.append(
             [
@@ -143,7 +147,9 @@ def fidelity(photographs: int = 3) -> list[list[object]]:
     for name, (label, _) in list(truths().items())[:photographs]:
         view = classifier.view(read_picture(ASSETS / "imagenet_val" / "images" / name).image)
         maps = [
-            SlidingPatch(patch=29, stride=9)(MaskedScore(view, label, classifier, GRAY, precision=precision))
+            SlidingPatch(patch=29, stride=9)(
+                MaskedScore(view, label, classifier, GRAY, execution=Execution(precision=precision))
+            )
             for precision in ("float32", "bfloat16")
         ]
         found.append(spearmanr(*[heatmap.numpy().ravel() for heatmap in maps]).statistic)
@@ -158,7 +164,9 @@ def overhead(rounds: int, batch: int = 64) -> list[list[object]]:
     network, image = resnet50(), draw(0).image
     rows: list[list[object]] = []
     for precision in ("float32", "bfloat16"):
-        score = MaskedScore(image, 0, network, GRAY, batch_size=batch, precision=precision)
+        score = MaskedScore(
+            image, 0, network, GRAY, execution=Execution(batch_size=batch, precision=precision)
+        )
         holes = SlidingPatch().holes(score)
         bare_input = score.perturbed(holes[0:batch])
 
@@ -193,7 +201,9 @@ JOBS = {
 def peak(name: str) -> None:
     """Run one job with the small classifier and print this process's peak memory in MiB."""
     network, scene = load(), draw(0)
-    JOBS[name](MaskedScore(scene.image, scene.labels[0], network, GRAY, precision="auto"))
+    JOBS[name](
+        MaskedScore(scene.image, scene.labels[0], network, GRAY, execution=Execution(precision="auto"))
+    )
     # not ru_maxrss: that counts the parent's memory, from which this process was forked
     status = Path("/proc/self/status").read_text()
     print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)  # type: ignore[index]

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from attribution import Lime, MaskedScore, SlidingPatch
+from attribution import Execution, Lime, MaskedScore, SlidingPatch
 from attribution.engine.precision import prepare
 from benchmarks import holes
 from benchmarks.report import table
@@ -78,7 +78,7 @@ def measure(
     methods = {"SP": SlidingPatch(patch=29, stride=stride), "LIME": Lime(samples=samples)}
     for name, method in methods.items():
         plain, ours = (
-            MaskedScore(image, 0, fast, fill, batch_size=BATCH, precision="bfloat16")
+            MaskedScore(image, 0, fast, fill, execution=Execution(batch_size=BATCH, precision="bfloat16"))
             for fill in (Gray(), filler)
         )
         jobs = [partial(method, plain), partial(method, ours)]

@@ -4,24 +4,20 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 Logits: TypeAlias = Float[Tensor, "n k"]
-"""What a classifier says of ``n`` images, in float32."""
+"""The output of a classifier for ``n`` images, in float32."""
 
 Targets: TypeAlias = Int[Tensor, " n"]
-"""The class that is explained, one per row of the logits."""
+"""The class that is explained, for each row of the logits."""
 
 Scores: TypeAlias = Float[Tensor, " n"]
-"""One number per image; larger means that more of the target is seen."""
+"""One number per image, in float32; larger means more evidence for the target."""
 
 Link: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """``(logits "n k", target "n") -> "n"``."""
-
-Pool: TypeAlias = Callable[[Tensor], Tensor]
-"""What becomes of the scores of the ``m`` fills of each hole: ``"n m" -> "n"``."""
 
 
 def probability(logits: Logits, target: Targets) -> Scores:
@@ -32,18 +28,6 @@ def probability(logits: Logits, target: Targets) -> Scores:
 def sigmoid(logits: Logits, target: Targets) -> Scores:
     """The target's sigmoid probability, in [0, 1], for classifiers with several labels per image."""
     return logits.gather(1, target[:, None]).squeeze(1).sigmoid()
-
-
-def mean_of_fills(scores: Float[Tensor, "n m"]) -> Scores:
-    """The mean score of each hole's fills."""
-    return scores.mean(dim=1)
-
-
-def pooled_odds(odds: Float[Tensor, "n m"]) -> Scores:
-    """The log-odds of the mean probability of each hole's fills, of the log-odds of each."""
-    if odds.shape[1] == 1:
-        return odds[:, 0]
-    return F.logsigmoid(odds).logsumexp(dim=1) - F.logsigmoid(-odds).logsumexp(dim=1)
 
 
 def logit(logits: Logits, target: Targets) -> Scores:

@@ -4,24 +4,21 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from attribution.engine.folding import fold_batch_norm
-from infill.network import fast_dtype, last_layer
+from infill.network import Precision, fast_dtype, last_layer
 
 Classifier: TypeAlias = Callable[..., Any]
 """Maps [0, 1] images "n c h w" to logits "n k", or to an object that has them as ``.logits``."""
 
-Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
-"""``auto`` is bfloat16 where the hardware computes in it natively, else float32."""
-
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedClassifier:
     """A classifier ready to be run many times; made by `prepare`.
 
     Attributes:
@@ -73,14 +70,16 @@ class Prepared:
         return logits.float()
 
 
-def prepare(classifier: Classifier, precision: Precision, example: Float[Tensor, "1 c h w"]) -> Prepared:
+def prepare(
+    classifier: Classifier, precision: Precision, example: Float[Tensor, "1 c h w"]
+) -> PreparedClassifier:
     """Return the classifier ready to be run in the given precision.
 
     A module is copied, set to evaluation mode and freed of gradients; batch normalization is
     folded, the memory format is channels_last. In bfloat16 the weights are cast, except those of
     the last linear or convolutional layer: logits rounded to bfloat16 come in steps of 0.06. Each
     of these is given up, in the order of `_recipes`, when the module does not run with it or no
-    longer says the same about ``example``; `Prepared.mode` tells what was used. The caller's
+    longer says the same about ``example``; `PreparedClassifier.mode` tells what was used. The caller's
     module is left as it is.
 
     ``auto`` takes no bfloat16 that rounds the logits. A plain callable is called as it is, under
@@ -93,19 +92,19 @@ def prepare(classifier: Classifier, precision: Precision, example: Float[Tensor,
     """
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
-    if isinstance(classifier, Prepared):
+    if isinstance(classifier, PreparedClassifier):
         if classifier.precision == precision:
             return classifier
         classifier = classifier.source
     if not isinstance(classifier, nn.Module):
-        return Prepared(classifier, classifier, precision, autocast=precision == "bfloat16")
+        return PreparedClassifier(classifier, classifier, precision, autocast=precision == "bfloat16")
     with torch.no_grad():
         return _prepare_module(classifier, precision, example)
 
 
-def _prepare_module(source: nn.Module, precision: Precision, example: Tensor) -> Prepared:
+def _prepare_module(source: nn.Module, precision: Precision, example: Tensor) -> PreparedClassifier:
     network = _private_copy(source, example.device)
-    reference = Prepared(source, network, precision)
+    reference = PreparedClassifier(source, network, precision)
     truth = reference(example)
     if truth.isnan().any():
         raise ValueError("classifier must return numbers, got NaN logits for the first image")
@@ -157,7 +156,7 @@ def _private_copy(source: nn.Module, device: torch.device) -> nn.Module:
 def _cook(
     network: nn.Module, example: Tensor, dtype: torch.dtype, autocast: bool, layout: torch.memory_format
 ) -> dict[str, Any]:
-    """Fold, cast and lay out the network in place, and return what `Prepared` has to know."""
+    """Fold, cast and lay out the network in place, and return what `PreparedClassifier` has to know."""
     folded = fold_batch_norm(network)
     head = last_layer(network, lambda: network(example))
     network.to(dtype=dtype, memory_format=layout)  # type: ignore[call-overload]

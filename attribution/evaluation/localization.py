@@ -76,11 +76,11 @@ def localization_error(heatmap: Heatmap, boxes: Sequence[Boxes], alpha: float, l
         ValueError: If there are not boxes for each heatmap.
     """
     _require_boxes(heatmap, boxes)
-    found = [
+    localized = [
         bool((iou(box, true.to(box)) > 0.5).any())
         for box, true in zip(boxes_above(heatmap, alpha, level), boxes, strict=True)
     ]
-    return 1 - sum(found) / len(found)
+    return 1 - sum(localized) / len(localized)
 
 
 def tuned_alpha(

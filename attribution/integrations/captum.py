@@ -1,7 +1,6 @@
 """Any explainer in the shape of captum's ``attr`` classes."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeVar, Unpack
 
 from jaxtyping import Float, Int
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from attribution.engine.precision import Classifier
 from attribution.explainer import Explainer
-from attribution.integrations.inputs import Inputs, MeanStd, Settings
+from attribution.integrations.inputs import Inputs, MeanStd, ScoreOptions, build_score
 from attribution.score import MaskedScore
 from infill.validate import require
 
@@ -31,7 +30,7 @@ class Attributor:
             expects them. If not given, inputs must be in [0, 1].
         clip: Cut images off at 0 and 1 instead of refusing them; needed for metrics that add noise to
             the inputs, like ``captum.metrics.sensitivity_max``.
-        settings: Filler, link, precision and so on, as for `MaskedScore`.
+        options: Filler, link, batch size, precision, seed and progress, as for `MaskedScore`.
 
     Raises:
         ValueError: If ``denormalize`` is not (mean, std).
@@ -44,11 +43,11 @@ class Attributor:
         *,
         denormalize: MeanStd | None = None,
         clip: bool = False,
-        **settings: Unpack[Settings],
+        **options: Unpack[ScoreOptions],
     ) -> None:
         self.forward_func = forward_func
         self.explainer = explainer
-        self.settings = settings
+        self.options = options
         self._inputs = Inputs(denormalize, clip)
 
     def attribute(
@@ -63,7 +62,7 @@ class Attributor:
         Args:
             inputs: Images, see ``denormalize``.
             target: The class of each image, or one for all.
-            perturbations_per_eval: The batch size, instead of the one in the settings.
+            perturbations_per_eval: The batch size, instead of the one in the options.
             show_progress: Show a progress bar.
 
         Raises:
@@ -76,9 +75,9 @@ class Attributor:
             raise ValueError("target must be given, got None")
         images = self._inputs.images(given[0])
         classifier = self._inputs.classifier(self.forward_func, images)
-        score = MaskedScore(images, target, classifier, **self.settings)
+        score = build_score(images, target, classifier, self.options)
         if perturbations_per_eval is not None:
-            score = replace(score, batch_size=perturbations_per_eval)
+            score = score.with_execution(batch_size=perturbations_per_eval)
         heatmap = (self._shown(score) if show_progress else self.explainer(score))[:, None]
         return (heatmap,) if isinstance(inputs, tuple) else heatmap
 
@@ -90,6 +89,6 @@ class Attributor:
             def progress(done: int, total: int) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
-                score.progress(done, total)
+                score.execution.progress(done, total)
 
-            return self.explainer(replace(score, progress=progress))
+            return self.explainer(score.with_execution(progress=progress))

@@ -1,32 +1,62 @@
-"""What the ways in for users of other libraries share: their inputs, our images."""
+"""What the fronts for users of other libraries share: inputs become images, keywords become a score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from attribution.engine.execution import Execution, ProgressCallback
 from attribution.engine.link import Link
-from attribution.engine.precision import Classifier, Precision
-from attribution.score import Progress
+from attribution.engine.precision import Classifier
+from attribution.engine.sampling import Sampling
+from attribution.score import MaskedScore
 from infill.filler import Filler
+from infill.network import Precision
 from infill.validate import require
 
 MeanStd: TypeAlias = tuple[Sequence[float], Sequence[float]]
 """Mean and standard deviation per channel with which inputs were normalized."""
 
 
-class Settings(TypedDict, total=False):
-    """What a front hands on to `attribution.MaskedScore`."""
+class ScoreOptions(TypedDict, total=False):
+    """Keyword arguments that a front hands on to `attribution.MaskedScore`, flat as its users know them."""
 
     filler: Filler
     link: Link
     batch_size: int
     precision: Precision
     seed: int
-    progress: Progress
+    progress: ProgressCallback
+
+
+def build_score(
+    images: Float[Tensor, "b c h w"],
+    target: int | Sequence[int] | Int[Tensor, "..."],
+    classifier: Classifier,
+    options: ScoreOptions,
+) -> MaskedScore:
+    """Return the score with these options.
+
+    Raises:
+        ValueError: As for `attribution.MaskedScore`.
+        TypeError: If an option is unknown.
+    """
+    rest: dict[str, Any] = dict(options)
+    execution, sampling = (
+        {name: rest.pop(name) for name in group.__dataclass_fields__ if name in rest}
+        for group in (Execution, Sampling)
+    )
+    return MaskedScore(
+        images,
+        target,
+        classifier,
+        execution=Execution(**execution),
+        sampling=Sampling(**sampling),
+        **rest,
+    )
 
 
 @dataclass(frozen=True)

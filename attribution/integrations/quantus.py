@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from attribution.explainer import Explainer
-from attribution.integrations.inputs import Inputs, MeanStd, Settings
-from attribution.score import MaskedScore
+from attribution.integrations.inputs import Inputs, MeanStd, ScoreOptions, build_score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +21,7 @@ def quantus_explain(
     *,
     denormalize: MeanStd | None = None,
     clip: bool = False,
-    **settings: Unpack[Settings],
+    **options: Unpack[ScoreOptions],
 ) -> ExplainFunc:
     """Return an ``explain_func`` for the metrics of Quantus.
 
@@ -34,7 +33,7 @@ def quantus_explain(
             them. If not given, inputs must be in [0, 1].
         clip: Cut images off at 0 and 1 instead of refusing them; needed for metrics that add noise to
             the inputs, like ``quantus.MaxSensitivity``.
-        settings: Filler, link, precision and so on, as for `MaskedScore`.
+        options: Filler, link, batch size, precision, seed and progress, as for `MaskedScore`.
 
     Raises:
         ValueError: If ``denormalize`` is not (mean, std).
@@ -47,7 +46,7 @@ def quantus_explain(
         given = torch.as_tensor(inputs, device=device or _device(model))
         images = convert.images(given.float())
         target = torch.as_tensor(targets).flatten()
-        score = MaskedScore(images, target, convert.classifier(model, images), **settings)
+        score = build_score(images, target, convert.classifier(model, images), options)
         heatmap: np.ndarray[Any, np.dtype[np.float32]] = explainer(score)[:, None].cpu().numpy()
         return heatmap
 

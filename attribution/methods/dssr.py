@@ -4,9 +4,8 @@ The paper fills with uniform noise. Its weights of ``||m||_1`` are written for 2
 here penalties are weights of the mean, the same for every size.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -14,30 +13,96 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attribution.explainer import Heatmap
-from attribution.optimize.cached_score import Sight
-from attribution.optimize.loop import Problem, Watch, optimize
-from attribution.optimize.objectives import (
-    Objective,
-    Penalty,
-    area,
-    dssr,
-    dssr_plus,
-    pooled_area,
-    sdr,
-    smoothed,
-    ssr,
-    two_stage,
-)
+from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.loop import Watch, optimize
+from attribution.optimize.objectives import area, dssr, dssr_plus, pooled_area, sdr, smoothed, ssr, two_stage
+from attribution.optimize.problem import Problem
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import require, require_numbers
 
-Seen = Callable[[Tensor], Tensor]
-"""What is shown of the evidence, "n 1 h w" to "n 1 h w"."""
+
+class _PixelEvidence(ABC):
+    """What the four methods share: evidence pixel by pixel, found with Adam."""
+
+    penalty: float
+    steps: int
+    lr: float
+    refresh: int
+    _curves: ClassVar[tuple[str, ...]]
+    _start: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        require_numbers(self, "at least 1", "steps", "refresh")
+        require_numbers(self, "positive", "lr")
+        require_numbers(self, "at least 0", "penalty")
+
+    def __call__(self, score: MaskedScore) -> Heatmap:
+        """Return the evidence, in [0, 1]."""
+        return self.optimize(score).heatmap
+
+    def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
+        """Return the heatmap and all other results; ``watch`` is called after every step.
+
+        Raises:
+            ValueError: As for `attribution.optimize.loop.optimize`.
+        """
+        return optimize(score, self._problem, len(self._curves), self.refresh, watch)
+
+    @property
+    def composites(self) -> int:
+        """How many composites of an image its steps score."""
+        return self.steps * len(self._curves)
+
+    def _problem(self, score: MaskedScore) -> Problem:
+        return Problem(
+            start=torch.full_like(score.image[:, :1], self._start),
+            loss=self._loss,
+            evidence=lambda evidence: (self._shown(evidence) >= 0.5).float(),
+            heatmap=lambda evidence: self._shown(evidence)[:, 0],
+            optimizer=lambda evidence: torch.optim.Adam([evidence], lr=self.lr),
+            steps=self.steps,
+            curves=self._curves,
+        )
+
+    def _loss(self, evidence: Tensor, score: CachedScore) -> Float[Tensor, " n"]:
+        value = self._objective(score, evidence)
+        return value + self._weight(score) * (self._area(evidence) / evidence[0].numel())
+
+    @abstractmethod
+    def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
+        """Return what is minimized beside the penalty, one number per image."""
+
+    def _weight(self, score: CachedScore) -> float | Tensor:
+        """Return the weight of the penalty, after the calls of the objective."""
+        return self.penalty
+
+    def _area(self, evidence: Tensor) -> Tensor:
+        return area(evidence)
+
+    def _shown(self, evidence: Tensor) -> Tensor:
+        """Return the evidence as heatmap and hole show it."""
+        return evidence.clone()
+
+
+class _TwoStages(_PixelEvidence):
+    """A penalty whose weight is small until the evidence alone scores enough (Gu 2020, sec. 3.3)."""
+
+    small: float
+    enough: float
+    _curves = ("removed", "kept")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_numbers(self, "at least 0", "small")
+        require(0 < self.enough <= 1, "enough", "in (0, 1]", self.enough)
+
+    def _weight(self, score: CachedScore) -> Tensor:
+        return two_stage(score.calls[1].scores, self.enough * score.clean, self.small, self.penalty)
 
 
 @dataclass(frozen=True)
-class SSR:
+class SSR(_PixelEvidence):
     """Smallest sufficient region (Dabkowski & Gal 2017; Gu 2020, eq. 2).
 
     Minimizes ``penalty * mean(evidence) - s(evidence alone)`` over evidence that starts at 1 everywhere.
@@ -56,31 +121,14 @@ class SSR:
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
-    _curves: ClassVar[tuple[str, ...]] = ("kept",)
+    _curves = ("kept",)
 
-    def __post_init__(self) -> None:
-        _check(self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the evidence, in [0, 1]."""
-        return self.optimize(score).heatmap
-
-    def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step.
-
-        Raises:
-            ValueError: As for `attribution.optimize.optimize`.
-        """
-        return _solved(self, score, watch, partial(_in_one_stage, self, ssr))
-
-    @property
-    def composites(self) -> int:
-        """How many composites of an image are looked at."""
-        return self.steps * len(self._curves)
+    def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
+        return ssr(score, evidence)
 
 
 @dataclass(frozen=True)
-class SDR:
+class SDR(_PixelEvidence):
     """Smallest destroying region (Dabkowski & Gal 2017; Gu 2020, eq. 3).
 
     Minimizes ``s(all but the evidence) + penalty * mean(evidence)`` over evidence that starts at 0
@@ -93,31 +141,15 @@ class SDR:
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
-    _curves: ClassVar[tuple[str, ...]] = ("removed",)
+    _curves = ("removed",)
+    _start = 0.0
 
-    def __post_init__(self) -> None:
-        _check(self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the evidence, in [0, 1]."""
-        return self.optimize(score).heatmap
-
-    def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step.
-
-        Raises:
-            ValueError: As for `attribution.optimize.optimize`.
-        """
-        return _solved(self, score, watch, partial(_in_one_stage, self, sdr), start=0.0)
-
-    @property
-    def composites(self) -> int:
-        """How many composites of an image are looked at."""
-        return self.steps * len(self._curves)
+    def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
+        return sdr(score, evidence)
 
 
 @dataclass(frozen=True)
-class DSSR:
+class DSSR(_TwoStages):
     """Both at once (Gu 2020, eq. 4), with the penalty in two stages.
 
     Minimizes ``s(all but the evidence) - s(evidence alone) + weight * mean(evidence)`` over evidence that
@@ -142,36 +174,17 @@ class DSSR:
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
-    _curves: ClassVar[tuple[str, ...]] = ("removed", "kept")
 
-    def __post_init__(self) -> None:
-        _check(self)
-        _check_stages(self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the evidence, in [0, 1]."""
-        return self.optimize(score).heatmap
-
-    def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step.
-
-        Raises:
-            ValueError: As for `attribution.optimize.optimize`.
-        """
-        return _solved(self, score, watch, partial(_in_two_stages, self, dssr, area))
-
-    @property
-    def composites(self) -> int:
-        """How many composites of an image are looked at."""
-        return self.steps * len(self._curves)
+    def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
+        return dssr(score, evidence)
 
 
 @dataclass(frozen=True)
-class DSSRPlus:
+class DSSRPlus(_TwoStages):
     """DSSR with evidence that is compact and robust (Gu 2020, sec. 3.4 and eq. 5 with its terms as in eq. 4).
 
-    The scores see the evidence averaged over a window, so that no single pixel can fool them, and the penalty
-    is on its maxima over windows. Heatmap and hole are the averaged evidence.
+    The scores are those of the evidence averaged over a window, so that no single pixel can fool them, and
+    the penalty is on its maxima over windows. Heatmap and hole are the averaged evidence.
 
     Attributes:
         window: Side of the window of the average, in pixels (k2).
@@ -190,81 +203,27 @@ class DSSRPlus:
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
-    _curves: ClassVar[tuple[str, ...]] = ("removed", "kept")
 
     def __post_init__(self) -> None:
-        _check(self)
-        _check_stages(self)
+        super().__post_init__()
         require_numbers(self, "at least 1", "window", "pool")
 
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the averaged evidence, in [0, 1]."""
-        return self.optimize(score).heatmap
-
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step.
+        """Return the heatmap and all other results; ``watch`` is called after every step.
 
         Raises:
-            ValueError: If a window is larger than the image, or as for `attribution.optimize.optimize`.
+            ValueError: If a window is larger than the image, or as for `attribution.optimize.loop.optimize`.
         """
         side = min(score.size)
         for name in ("window", "pool"):
             require(getattr(self, name) <= side, name, f"at most the image's {side} px", getattr(self, name))
-        objective = partial(dssr_plus, window=self.window)
-        paid = partial(pooled_area, window=self.pool, padding=self.pool // 2)
-        loss = partial(_in_two_stages, self, objective, paid)
-        return _solved(self, score, watch, loss, seen=partial(smoothed, window=self.window))
+        return super().optimize(score, watch)
 
-    @property
-    def composites(self) -> int:
-        """How many composites of an image are looked at."""
-        return self.steps * len(self._curves)
+    def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
+        return dssr_plus(score, evidence, window=self.window)
 
+    def _area(self, evidence: Tensor) -> Tensor:
+        return pooled_area(evidence, window=self.pool, padding=self.pool // 2)
 
-def _in_one_stage(method: SSR | SDR, objective: Objective, evidence: Tensor, sight: Sight) -> Tensor:
-    return objective(sight, evidence) + method.penalty * _share(area(evidence), evidence)
-
-
-def _in_two_stages(
-    method: DSSR | DSSRPlus, objective: Objective, paid: Penalty, evidence: Tensor, sight: Sight
-) -> Tensor:
-    value = objective(sight, evidence)
-    weight = two_stage(sight.seen[1].scores, method.enough * sight.clean, method.small, method.penalty)
-    return value + weight * _share(paid(evidence), evidence)
-
-
-def _solved(
-    method: SSR | SDR | DSSR | DSSRPlus,
-    score: MaskedScore,
-    watch: Watch | None,
-    loss: Callable[[Tensor, Sight], Tensor],
-    start: float = 1.0,
-    seen: Seen = torch.clone,
-) -> Outcome:
-    def problem(part: MaskedScore) -> Problem:
-        return Problem(
-            start=torch.full_like(part.image[:, :1], start),
-            loss=loss,
-            evidence=lambda evidence: (seen(evidence) >= 0.5).float(),
-            heatmap=lambda evidence: seen(evidence)[:, 0],
-            optimizer=lambda evidence: torch.optim.Adam([evidence], lr=method.lr),
-            steps=method.steps,
-            curves=method._curves,
-        )
-
-    return optimize(score, problem, len(method._curves), method.refresh, watch)
-
-
-def _share(total: Float[Tensor, " n"], evidence: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
-    return total / evidence[0].numel()
-
-
-def _check(method: SSR | SDR | DSSR | DSSRPlus) -> None:
-    require_numbers(method, "at least 1", "steps", "refresh")
-    require_numbers(method, "positive", "lr")
-    require_numbers(method, "at least 0", "penalty")
-
-
-def _check_stages(method: DSSR | DSSRPlus) -> None:
-    require_numbers(method, "at least 0", "small")
-    require(0 < method.enough <= 1, "enough", "in (0, 1]", method.enough)
+    def _shown(self, evidence: Tensor) -> Tensor:
+        return smoothed(evidence, window=self.window)

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from attribution.explainer import Heatmap
 from attribution.holes import upsampled
-from attribution.optimize.cached_score import Sight
-from attribution.optimize.loop import Problem, Watch, in_log_odds, optimize
+from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import Penalty, area_deviation, dssr, sdr, shuffled, ssr
+from attribution.optimize.problem import Problem, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import require, require_choices, require_numbers
@@ -38,7 +39,7 @@ class ExtremalPerturbation:
 
     Attributes:
         area: The share of the image that the evidence covers, between 0 and 1.
-        variant: What is asked of the evidence: ``"preserve"`` the score alone, ``"delete"`` it by its
+        variant: What the evidence has to do: ``"preserve"`` the score alone, ``"delete"`` it by its
             absence, or ``"dual"``, both.
         step: Distance of the coarse map's cells, in pixels.
         sigma: Width of the bumps, in pixels.
@@ -76,7 +77,7 @@ class ExtremalPerturbation:
         return self.optimize(score).heatmap
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step.
+        """Return the heatmap and all other results; ``watch`` is called after every step.
 
         Raises:
             ValueError: If the cells are larger than the image, or as for `attribution.optimize.optimize`.
@@ -85,19 +86,19 @@ class ExtremalPerturbation:
 
     @property
     def composites(self) -> int:
-        """How many composites of an image are looked at."""
+        """How many composites of an image its steps score."""
         return self.steps * len(self._curves)
 
     @property
     def _curves(self) -> tuple[str, ...]:
-        """What a step looks at, in order."""
+        """Which composites a step scores, in order."""
         return {"preserve": ("kept",), "delete": ("removed",), "dual": ("removed", "kept")}[self.variant]
 
     def _problem(self, score: MaskedScore) -> Problem:
         size = score.size
         require(self.step <= min(size), "step", f"at most the image's {min(size)} px", self.step)
         grid = [math.ceil(side / self.step) for side in size]
-        followed, back = in_log_odds(score, self.odds)
+        followed, inverse_link = in_log_odds(score, self.odds)
         smooth = partial(smooth_maximum, size=size, sigma=self.sigma / self.step)
         deviation = partial(area_deviation, share=self.area, shuffle=shuffled(score.image))
         weights = torch.logspace(0, math.log10(self.growth), self.steps) * self.weight
@@ -110,7 +111,7 @@ class ExtremalPerturbation:
             steps=self.steps,
             curves=self._curves,
             score=followed,
-            told=back,
+            inverse_link=inverse_link,
         )
 
     def _loss(
@@ -119,11 +120,11 @@ class ExtremalPerturbation:
         deviation: Penalty,
         weights: Iterator[float],
         bumps: Float[Tensor, "n 1 y x"],
-        sight: Sight,
+        score: CachedScore,
     ) -> Float[Tensor, " n"]:
         evidence = smooth(bumps)
         objective = {"preserve": ssr, "delete": sdr, "dual": dssr}[self.variant]
-        return objective(sight, evidence) + next(weights) * deviation(evidence)
+        return objective(score, evidence) + next(weights) * deviation(evidence)
 
 
 def smooth_maximum(

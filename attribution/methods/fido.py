@@ -11,9 +11,10 @@ from torch.optim.lr_scheduler import LinearLR
 
 from attribution.explainer import Heatmap
 from attribution.holes import Upsampling, require_cells, upsampled
-from attribution.optimize.cached_score import Sight
-from attribution.optimize.loop import Problem, Watch, in_log_odds, optimize
+from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import area, sdr, ssr
+from attribution.optimize.problem import Problem, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import require_choices, require_numbers
@@ -75,7 +76,7 @@ class Fido:
         return self.optimize(score).heatmap
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step.
+        """Return the heatmap and all other results; ``watch`` is called after every step.
 
         Raises:
             ValueError: If there are more cells than pixels, or as for `attribution.optimize.optimize`.
@@ -84,14 +85,14 @@ class Fido:
 
     @property
     def composites(self) -> int:
-        """How many composites of an image are looked at, at most."""
+        """How many composites of an image its steps score, at most."""
         return self.steps * self.samples
 
     def _problem(self, score: MaskedScore) -> Problem:
         size = score.size
         require_cells(self.cells, size)
-        chance = Generator().manual_seed(self.seed)
-        followed, back = in_log_odds(score, self.odds)
+        generator = Generator().manual_seed(self.seed)
+        followed, inverse_link = in_log_odds(score, self.odds)
 
         def evidence(logits: Tensor) -> Tensor:
             dropped = upsampled(logits.sigmoid(), size, self.upsampling)
@@ -99,7 +100,7 @@ class Fido:
 
         return Problem(
             start=score.image.new_zeros(len(score), 1, self.cells, self.cells),
-            loss=partial(self._loss, size, chance),
+            loss=partial(self._loss, size, generator),
             evidence=lambda logits: (evidence(logits) >= 0.5).float(),
             heatmap=lambda logits: evidence(logits)[:, 0],
             optimizer=lambda logits: torch.optim.Adam([logits], lr=self.lr),
@@ -108,27 +109,31 @@ class Fido:
             limits=None,
             scheduler=lambda adam: LinearLR(adam, 1.0, 0.0, self.steps),
             score=followed,
-            told=back,
+            inverse_link=inverse_link,
         )
 
     def _loss(
-        self, size: tuple[int, int], chance: Generator, logits: Float[Tensor, "n 1 y x"], sight: Sight
+        self,
+        size: tuple[int, int],
+        generator: Generator,
+        logits: Float[Tensor, "n 1 y x"],
+        score: CachedScore,
     ) -> Float[Tensor, " n"]:
-        holes = self._holes(logits, size, chance)
+        holes = self._holes(logits, size, generator)
         evidence = 1 - holes if self.region == "ssr" else holes
         objective = ssr if self.region == "ssr" else sdr
-        scores = objective(sight, evidence).view(len(logits), self.samples).mean(dim=1)
+        scores = objective(score, evidence).view(len(logits), self.samples).mean(dim=1)
         dropped = logits.sigmoid()
         if self.penalized == "full":
             dropped = upsampled(dropped, size, self.upsampling)
         return scores + self.penalty * area(1 - dropped if self.region == "ssr" else dropped)
 
-    def _holes(self, logits: Tensor, size: tuple[int, int], chance: Generator) -> Float[Tensor, "m 1 h w"]:
+    def _holes(self, logits: Tensor, size: tuple[int, int], generator: Generator) -> Float[Tensor, "m 1 h w"]:
         """Return random holes: all of the first image, then of the second, ..., from the same draws."""
         if self.drawn == "full":
             dropped = upsampled(logits.sigmoid(), size, self.upsampling)
             logits = dropped.clamp(1e-6, 1 - 1e-6).logit()
-        noise = torch.rand(self.samples, 1, *logits.shape[2:], generator=chance).to(logits)
+        noise = torch.rand(self.samples, 1, *logits.shape[2:], generator=generator).to(logits)
         holes = concrete(logits[:, None], noise, self.temperature).flatten(0, 1)
         return holes if self.drawn == "full" else upsampled(holes, size, self.upsampling)
 

@@ -118,12 +118,13 @@ class Lime:
 
     def coefficients(self, score: MaskedScore, holes: SegmentHoles) -> Float[Tensor, " s"]:
         """Return the superpixels' coefficients from the given samples of one image."""
-        scores, far = [], []
-        for _, images, batch in score.stream_images(batches(holes, score.batch_size), len(holes)):
+        scores, distances = [], []
+        chunks = batches(holes, score.execution.batch_size)
+        for _, images, batch in score.stream_images(chunks, len(holes)):
             scores.append(batch)
             if self.distance == "l2":
-                far.append((images.float() - score.image).square().flatten(1).mean(dim=1).sqrt())
-        distance = torch.cat(far) if far else cosine_distance(holes.on)
+                distances.append((images.float() - score.image).square().flatten(1).mean(dim=1).sqrt())
+        distance = torch.cat(distances) if distances else cosine_distance(holes.on)
         weights = (-(distance.double().cpu() ** 2) / self.kernel_width**2).exp().sqrt()
         fitted = ridge(holes.on.double().cpu(), torch.cat(scores).double().cpu(), weights, self.alpha)
         return fitted.to(score.image)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from attribution.explainer import Heatmap
 from attribution.holes import Upsampling, require_cells, upsampled
-from attribution.optimize.cached_score import Sight
-from attribution.optimize.loop import Problem, Watch, optimize
+from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import area, total_variation
+from attribution.optimize.problem import Problem
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import require_choices, require_numbers
@@ -34,7 +35,7 @@ class MeaningfulPerturbation:
         lr: Its learning rate.
         area: Weight of the hole's sum.
         smoothness: Weight of its total variation.
-        power: Exponent of the total variation, at least 1 (below, neighbors that are alike have no slope).
+        power: Exponent of the total variation, at least 1 (below, neighbors that are alike have no gradient).
         jitter: The classifier's view is shifted by 0 to ``jitter - 1`` pixels in both directions, over an
             image that is that much larger; 0 leaves the image as it is.
         jitters: How many shifts each step averages over.
@@ -75,7 +76,7 @@ class MeaningfulPerturbation:
         return self.optimize(score).heatmap
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step.
+        """Return the heatmap and all other results; ``watch`` is called after every step.
 
         Raises:
             ValueError: If there are more cells than pixels, or as for `attribution.optimize.optimize`.
@@ -84,34 +85,38 @@ class MeaningfulPerturbation:
 
     @property
     def composites(self) -> int:
-        """How many composites of an image are looked at, at most."""
+        """How many composites of an image its steps score, at most."""
         return self.steps * self.jitters
 
     def _problem(self, score: MaskedScore) -> Problem:
         size = score.size
         require_cells(self.cells, size)
-        chance = torch.Generator().manual_seed(self.seed)
-        start = torch.rand(1, 1, self.cells, self.cells, generator=chance).to(score.image)
-        shown = partial(upsampled, size=size, how=self.upsampling)
+        generator = torch.Generator().manual_seed(self.seed)
+        start = torch.rand(1, 1, self.cells, self.cells, generator=generator).to(score.image)
+        to_pixels = partial(upsampled, size=size, how=self.upsampling)
         return Problem(
             start=start.expand(len(score), -1, -1, -1),
-            loss=partial(self._loss, size, chance),
-            evidence=lambda cells: (shown(cells) >= 0.5).float(),
-            heatmap=lambda cells: shown(cells)[:, 0],
+            loss=partial(self._loss, size, generator),
+            evidence=lambda cells: (to_pixels(cells) >= 0.5).float(),
+            heatmap=lambda cells: to_pixels(cells)[:, 0],
             optimizer=lambda cells: torch.optim.Adam([cells], lr=self.lr),
             steps=self.steps,
             score=score.enlarged(self.jitter) if self.jitter else score,
         )
 
     def _loss(
-        self, size: tuple[int, int], chance: torch.Generator, cells: Float[Tensor, "n 1 y x"], sight: Sight
+        self,
+        size: tuple[int, int],
+        generator: torch.Generator,
+        cells: Float[Tensor, "n 1 y x"],
+        score: CachedScore,
     ) -> Float[Tensor, " n"]:
         shift = None
         if self.jitter:
-            shift = torch.randint(0, self.jitter, (self.jitters, 2), generator=chance)
+            shift = torch.randint(0, self.jitter, (self.jitters, 2), generator=generator)
         holes = self._holes(cells, size, shift)
         shifts = None if shift is None else shift.repeat(len(cells), 1)
-        scores = sight(holes, shifts).view(len(cells), self.jitters).mean(dim=1)
+        scores = score(holes, shifts).view(len(cells), self.jitters).mean(dim=1)
         paid = cells if self.regularized == "coarse" else upsampled(cells, size, self.upsampling)
         return scores + self.area * area(paid) + self.smoothness * total_variation(paid, self.power)
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from attribution.engine.link import Link, logit
 from attribution.explainer import Heatmap
 from attribution.holes import Upsampling, require_cells, upsampled
-from attribution.optimize.cached_score import Sight
-from attribution.optimize.loop import Problem, Watch, in_log_odds, optimize
+from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.loop import Watch, optimize
+from attribution.optimize.problem import Problem, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import require, require_choices, require_numbers
@@ -40,15 +41,15 @@ class MP2:
             by feeding another class. When to stop is up to the score in both cases.
         blend: Where the derivative is taken: with 0, the paper's, at the hole's composite itself; with more,
             once everything that is still observed has faded by this share into what would take its place.
-            Single cells matter less there than what they are part of. It takes a second look a step.
+            Single cells matter less there than what they are part of. It takes a second composite a step.
         graded: If set, the heatmap tells the order: it falls from 1 at the cell that was removed first to
             just above 0 at the last, bilinear between the cells; if not, it is 1 on all that was removed.
         prune: If set, cells are given back in the end, the last removed first, wherever the score stays at
-            chance without them: a smaller hole, for one more look a cell.
+            chance without them: a smaller hole, for one more composite a cell.
         upsampling: How the cells become pixels; what is removed is binary in both cases.
         chance: At which score to stop; by default 1 / classes, see `MaskedScore.chance`.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation, though no
-            image stops before a new fill has been looked at.
+            image stops before a new fill has been scored.
 
     Raises:
         ValueError: If a number is out of its range or a choice is unknown.
@@ -75,17 +76,17 @@ class MP2:
         return self.optimize(score).heatmap
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
-        """Return all that was found; ``watch`` is told of every step.
+        """Return the heatmap and all other results; ``watch`` is called after every step.
 
         Raises:
             ValueError: If there are more cells than pixels, or as for `attribution.optimize.optimize`.
         """
-        return optimize(score, self._problem, self._looks, self.refresh, watch)
+        return optimize(score, self._problem, self._composites_per_step, self.refresh, watch)
 
     @property
     def composites(self) -> int:
-        """How many composites of an image are looked at, at most."""
-        return self._steps * self._looks
+        """How many composites of an image its steps score, at most."""
+        return self._steps * self._composites_per_step
 
     @property
     def _steps(self) -> int:
@@ -94,49 +95,49 @@ class MP2:
         return steps if self.refresh == 1 else 2 * steps
 
     @property
-    def _looks(self) -> int:
+    def _composites_per_step(self) -> int:
         return 2 if self.blend else 1
 
     def _problem(self, score: MaskedScore) -> Problem:
         size = score.size
         require_cells(self.cells, size)
-        odds, back = in_log_odds(score)
+        odds, inverse_link = in_log_odds(score)
         if self.slope == "logit":
-            odds = odds.relinked(partial(_by_logit, odds.link), odds.pool)
+            odds = odds.relinked(partial(_by_logit, odds.link), odds.sampling.pool)
         stop = score.chance if self.chance is None else torch.full_like(score.chance, self.chance)
-        shown = partial(upsampled, size=size, how=self.upsampling)
+        to_pixels = partial(upsampled, size=size, how=self.upsampling)
 
         def hole(grades: Tensor) -> Tensor:
-            return (shown((grades > 0).float()) >= 0.5).float()
+            return (to_pixels((grades > 0).float()) >= 0.5).float()
 
         def heatmap(grades: Tensor) -> Tensor:
             return upsampled(grades, size, "bilinear") if self.graded else hole(grades)
 
         return Problem(
             start=score.image.new_zeros(len(score), 1, self.cells, self.cells),
-            loss=partial(self._loss, shown),
+            loss=partial(self._loss, to_pixels),
             evidence=hole,
             heatmap=lambda grades: heatmap(grades)[:, 0],
             optimizer=lambda grades: Greedy([grades], self.added, self.rank),
             steps=self._steps,
-            curves=("removed", "blended")[: self._looks],
+            curves=("removed", "blended")[: self._composites_per_step],
             limits=None,
-            done=lambda grades, sight: _done(grades, sight.seen[0].scores, stop[sight.rows]),
-            refine=(lambda grades, sight: _pruned(grades, sight, hole, back, stop)) if self.prune else None,
+            done=lambda grades, score: _done(grades, score.calls[0].scores, stop[score.rows]),
+            refine=partial(_pruned, hole, inverse_link, stop) if self.prune else None,
             score=odds,
-            told=back,
+            inverse_link=inverse_link,
         )
 
     def _loss(
-        self, shown: Callable[[Tensor], Tensor], grades: Float[Tensor, "n 1 y x"], sight: Sight
+        self, to_pixels: Callable[[Tensor], Tensor], grades: Float[Tensor, "n 1 y x"], score: CachedScore
     ) -> Float[Tensor, " n"]:
-        # What is looked at is binary; the derivative goes through to the grades as if it were not.
-        soft = shown((grades > 0).float() + (grades - grades.detach()))
+        # The hole is binary; the derivative goes through to the grades as if it were not.
+        soft = to_pixels((grades > 0).float() + (grades - grades.detach()))
         removed = (soft.detach() >= 0.5).float() + (soft - soft.detach())
         if not self.blend:
-            return sight(removed)
-        sight(removed.detach())
-        return sight(removed + (1 - removed) * self.blend, gone=removed.detach())
+            return score(removed)
+        score(removed.detach())
+        return score(removed + (1 - removed) * self.blend, removed=removed.detach())
 
 
 class Greedy(torch.optim.Optimizer):
@@ -156,8 +157,8 @@ class Greedy(torch.optim.Optimizer):
             for grades in group["params"]:
                 self._grow(grades.view(len(grades), -1), grades.grad.view(len(grades), -1), group)
 
-    def _grow(self, grades: Tensor, slope: Tensor, options: dict[str, Any]) -> None:
-        promise = -slope if options["rank"] == "descent" else slope.abs()
+    def _grow(self, grades: Tensor, gradient: Tensor, options: dict[str, Any]) -> None:
+        promise = -gradient if options["rank"] == "descent" else gradient.abs()
         promise = promise.masked_fill(grades > 0, -torch.inf)
         best = promise.topk(min(options["added"], promise.shape[1]), dim=1)
         place = (grades > 0).sum(dim=1, keepdim=True) + torch.arange(
@@ -179,11 +180,11 @@ def _done(grades: Tensor, scores: Tensor, stop: Tensor) -> Tensor:
 
 
 def _pruned(
-    grades: Tensor,
-    sight: Sight,
     hole: Callable[[Tensor], Tensor],
-    back: Callable[[Tensor], Tensor],
+    inverse_link: Callable[[Tensor], Tensor],
     stop: Tensor,
+    grades: Tensor,
+    score: CachedScore,
 ) -> Tensor:
     """Give cells back, the last removed first, wherever the score stays at chance without them."""
     grades = grades.clone()
@@ -193,10 +194,10 @@ def _pruned(
     count = (flat > 0).sum(dim=1)
     for place in range(int(count.max())):
         rows = rows[count[rows] > place]
-        sight.doubt(rows)
-        sight.begin(rows)
+        score.expire(rows)
+        score.begin(rows)
         without = flat[rows].scatter(1, order[rows, place, None], 0.0)
-        scores = back(sight(hole(without.view(-1, *grades.shape[1:]))))
+        scores = inverse_link(score(hole(without.view(-1, *grades.shape[1:]))))
         spared = scores <= stop[rows]
         flat[rows[spared]] = without[spared]
     return grades

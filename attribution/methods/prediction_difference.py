@@ -1,6 +1,6 @@
 """Prediction difference analysis: the weight of evidence of a sliding patch (Zintgraf et al. 2017)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -24,7 +24,7 @@ class PredictionDifference:
     the mean over all squares that cover it; the grid goes on until every pixel is covered, with squares that
     are cut off at the far edges.
 
-    The paper's removal is `infill.Marginal`. A filler that leaves nothing to chance is asked once for each
+    The paper's removal is `infill.Marginal`. A filler that leaves nothing to chance is run once for each
     patch, whatever ``samples`` says.
 
     Attributes:
@@ -75,27 +75,30 @@ class PredictionDifference:
         """
         name = getattr(score.link, "__name__", score.link)
         require(score.link in (probability, sigmoid), "link", "probability or sigmoid", name)
-        samples = self.samples if score.samples == 1 else score.samples
-        score, holes = replace(score, samples=samples), self.holes(score)
+        if score.sampling.samples == 1:
+            score = score.with_sampling(samples=self.samples)
+        holes = self.holes(score)
         total = score.image.new_zeros(2, len(score), *holes.size)
         cover = torch.zeros_like(total[0, 0])
         for i, one in enumerate(score):
-            generator, done = one.generator(), 0
+            generator, done = one.sampling.generator(), 0
             before = self._bits(one, one.clean)
             cover.zero_()
-            for hole in batches(holes, max(1, one.batch_size // one.fills_per_hole)):
+            for hole in batches(holes, max(1, one.execution.batch_size // one.fills_per_hole)):
                 mean, error = one.spread(hole, generator=generator)
-                found = torch.stack([before - self._bits(one, mean), error])
-                total[:, i] += torch.einsum("mn,nhw->mhw", found, hole[:, 0])
+                values = torch.stack([before - self._bits(one, mean), error])
+                total[:, i] += torch.einsum("mn,nhw->mhw", values, hole[:, 0])
                 cover += hole.sum(dim=(0, 1))
                 done += len(hole)
-                one.progress(done, len(holes))
+                one.execution.progress(done, len(holes))
         heatmap, spread = total / cover
         return heatmap, spread
 
-    def _bits(self, one: MaskedScore, chance: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Return the logarithm of the odds, to base 2."""
+    def _bits(self, one: MaskedScore, probabilities: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return the logarithm of the odds of probabilities, to base 2."""
         # A sigmoid tells two classes apart, whatever others there are; so does a single logit.
         classes = 2 if one.link is sigmoid else max(one.clean_logits.shape[1], 2)
-        chance = chance.clamp(0, 1)  # a mean of ones may be rounded to more
-        return torch.log2((chance * self.instances + 1) / ((1 - chance) * self.instances + classes - 1))
+        probabilities = probabilities.clamp(0, 1)  # a mean of ones may be rounded to more
+        return torch.log2(
+            (probabilities * self.instances + 1) / ((1 - probabilities) * self.instances + classes - 1)
+        )

@@ -52,7 +52,7 @@ class Rise:
         holes = self.holes(score)
         for i, one in enumerate(score):
             mass.zero_()
-            for hole, scores in one.stream(batches(holes, one.batch_size), len(holes)):
+            for hole, scores in one.stream(batches(holes, one.execution.batch_size), len(holes)):
                 kept = 1 - hole[:, 0]
                 total[i] += torch.einsum("n,nhw->hw", scores, kept)
                 mass += kept.sum(dim=0)

@@ -57,12 +57,21 @@ class SlidingPatch:
         Raises:
             ValueError: If the patch is larger than the image, or as for the score.
         """
+        clean, holes = score.clean, self.holes(score)
+        # Written in place: small results kept between large batches would scatter the heap, which then grows.
+        drops = clean.new_empty(len(score), len(holes))
+        total = torch.zeros_like(score.image[:, 0])
+        for i, one in enumerate(score):
+            done = 0
+            for hole, scores in one.stream(batches(holes, one.execution.batch_size), len(holes)):
+                drop = clean[i] - scores
+                drops[i, done : done + len(drop)] = drop
+                done += len(drop)
+                if self.average:
+                    total[i] += torch.einsum("n,nhw->hw", drop, hole[:, 0])
         if self.average:
-            return self._averaged(score)
-        values, size = self.drops(score), score.size
-        if self.placement == "resize":
-            return F.interpolate(values[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
-        return self._centered(values, size)
+            return total / sum(hole.sum(dim=(0, 1)) for hole in batches(holes, score.execution.batch_size))
+        return self._interpolated(drops.view(-1, *holes.grid), score.size)
 
     def holes(self, score: MaskedScore) -> PatchHoles:
         """Return the patches, row by row.
@@ -72,27 +81,10 @@ class SlidingPatch:
         """
         return PatchHoles(score.size, self.patch, self.stride, self.average, score.image.device)
 
-    def drops(self, score: MaskedScore) -> Float[Tensor, "b rows columns"]:
-        """Return the raw map: the drop of the score at each position of the grid."""
-        clean, holes = score.clean, self.holes(score)
-        # Written in place: small results kept between large batches would scatter the heap, which then grows.
-        scores = clean.new_empty(len(score), len(holes))
-        for row, one in zip(scores, score, strict=True):
-            done = 0
-            for _, batch in one.stream(batches(holes, one.batch_size), len(holes)):
-                row[done : done + len(batch)] = batch
-                done += len(batch)
-        return clean[:, None, None] - scores.view(-1, *holes.grid)
-
-    def _averaged(self, score: MaskedScore) -> Heatmap:
-        clean, holes = score.clean, self.holes(score)
-        total, cover = torch.zeros_like(score.image[:, 0]), torch.zeros_like(score.image[0, 0])
-        for i, one in enumerate(score):
-            cover.zero_()
-            for hole, scores in one.stream(batches(holes, one.batch_size), len(holes)):
-                total[i] += torch.einsum("n,nhw->hw", clean[i] - scores, hole[:, 0])
-                cover += hole.sum(dim=(0, 1))
-        return total / cover
+    def _interpolated(self, values: Float[Tensor, "b rows columns"], size: tuple[int, int]) -> Heatmap:
+        if self.placement == "resize":
+            return F.interpolate(values[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+        return self._centered(values, size)
 
     def _centered(self, values: Float[Tensor, "b rows columns"], size: tuple[int, int]) -> Heatmap:
         # A pixel's place in the grid: 0 at the first patch's center, 1 a stride further.

@@ -1,4 +1,4 @@
-"""What an optimizing method found, beyond the heatmap."""
+"""The results of an optimizing method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class Outcome:
         floor: The score when everything is filled. Where it is above chance, no hole need ever take the
             class away with this filler (Agarwal & Nguyen 2020, fig. 4).
         chance: The score of a classifier that cannot tell its classes apart.
-        curves: The score of each composite that a step looks at, step by step, by name: ``removed``
+        curves: The score of each composite that a step scores, step by step, by name: ``removed``
             (without the evidence), ``kept`` (the evidence alone) or ``blended`` (see `MP2.blend`); NaN after
             an image's last step.
         steps: How many steps each image took.
-        looks: How many composites of each image the classifier was shown.
-        fills: How many fills the filler was asked for; 0 if its fill does not depend on the hole.
+        looks: How many composites of each image the classifier was given.
+        fills: How many fills the filler made for each image; 0 if its fill does not depend on the hole.
     """
 
     heatmap: Heatmap
@@ -61,7 +61,7 @@ class Outcome:
         return self.floor <= self.chance
 
 
-def judged(
+def evaluated(
     score: MaskedScore,
     heatmap: Heatmap,
     hole: Hole,
@@ -70,13 +70,16 @@ def judged(
     looks: Tensor,
     fills: Tensor,
 ) -> Outcome:
-    """Look at the final holes with fills of their own, and put everything together."""
+    """Score the final holes with fills of their own, and put all results together.
 
-    def fresh() -> list[Generator]:
-        return [score.generator() for _ in range(len(score))]
+    ``looks`` and ``fills`` are the composites scored and the fills made before; this adds its own.
+    """
+
+    def generators() -> list[Generator]:
+        return [score.sampling.generator() for _ in range(len(score))]
 
     rows = torch.arange(len(score), device=hole.device)
-    fill = score.fills(hole, rows, fresh())  # the same for the picture and for its score
+    fill = score.fills(hole, rows, generators())  # the same for the picture and for its score
     left, error = score.spread(hole, rows, fill=fill)
     times = score.fills_per_hole
     return Outcome(
@@ -86,8 +89,8 @@ def judged(
         clean=score.clean,
         left=left,
         left_error=error,
-        kept=score(1 - hole, rows, fresh()),
-        floor=score(torch.ones_like(hole), rows, fresh()),
+        kept=score(1 - hole, rows, generators()),
+        floor=score(torch.ones_like(hole), rows, generators()),
         chance=score.chance,
         curves=curves,
         steps=steps,
@@ -103,19 +106,19 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         return first
     fields: dict[str, Any] = {}
     for name in Outcome.__dataclass_fields__:
-        parts = [getattr(outcome, name) for outcome in outcomes]
-        fields[name] = _curves(parts) if name == "curves" else torch.cat(parts)
+        values = [getattr(outcome, name) for outcome in outcomes]
+        fields[name] = _joined_curves(values) if name == "curves" else torch.cat(values)
     return Outcome(**fields)
 
 
-def _curves(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    longest = max(curve.shape[1] for part in parts for curve in part.values())
+def _joined_curves(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    longest = max(curve.shape[1] for group in groups for curve in group.values())
     return {
         name: torch.cat(
             [
-                torch.nn.functional.pad(part[name], (0, longest - part[name].shape[1]), value=torch.nan)
-                for part in parts
+                torch.nn.functional.pad(group[name], (0, longest - group[name].shape[1]), value=torch.nan)
+                for group in groups
             ]
         )
-        for name in parts[0]
+        for name in groups[0]
     }

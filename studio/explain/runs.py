@@ -91,7 +91,7 @@ class Runner:
         chance = torch.Generator().manual_seed(self.seed)
         drawn = (holes[i : i + 1] for i in torch.randperm(len(holes), generator=chance).tolist())
         chosen = torch.cat(list(islice((hole for hole in drawn if hole.any()), SAMPLES)))
-        one = replace(score, samples=1)
+        one = score.with_sampling(samples=1)
         chances = self.classifier.probabilities(one.logits(chosen))
         return self._shown(score, one.perturbed(chosen), chosen, chances)
 

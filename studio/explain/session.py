@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from attribution import Explainer, MaskedScore, probability, sigmoid
+from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
 from infill import Filler
 from models.classifiers import ImageClassifier
 from studio.explain.inputs import Subject, Subjects, target_index
@@ -106,7 +106,7 @@ class Job:
         runner = Runner(self.classifier, self.progress, self.request.seed, self.request.trace)
         runs: dict[tuple[str, str], Run] = {}
         for name, filler in fillers.items():
-            filled = replace(score, filler=filler, samples=self.request.samples)
+            filled = replace(score, filler=filler).with_sampling(samples=self.request.samples)
             for method, explainer in self.methods.items():
                 runs[name, method] = runner.run(method, explainer, name, filled)
         return Explanation(
@@ -135,10 +135,10 @@ class Job:
             target=0,
             classifier=self.prepared or self.classifier,
             link=sigmoid if self.classifier.multi_label else probability,
-            batch_size=asked.batch_size,
-            precision=asked.precision,
-            seed=asked.seed,
-            progress=self.progress,
+            execution=Execution(
+                batch_size=asked.batch_size, precision=asked.precision, progress=self.progress
+            ),
+            sampling=Sampling(seed=asked.seed),
         )
         self.prepared = score.classifier
         top = int(score.clean_logits[0].argmax())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from attribution.engine.precision import Prepared, prepare
+from attribution.engine.precision import PreparedClassifier, prepare
 from infill.realism.features import Judge, judge
 from models.classifiers import ImageClassifier
 from studio.data.dataset import Dataset, Example
@@ -39,7 +39,7 @@ class Judging:
 
     view: ImageClassifier
     name: str | None = None
-    classifier: Prepared | None = None
+    classifier: PreparedClassifier | None = None
     judge: Judge | None = None
     judge_eye: ImageClassifier | None = None
     missing: str = ""
@@ -109,8 +109,8 @@ def judging(request: Request, data: Dataset, example: Example, device: torch.dev
 
 
 def _judge(
-    request: Request, view: ImageClassifier, classifier: Prepared, image: Tensor
-) -> tuple[ImageClassifier, Prepared]:
+    request: Request, view: ImageClassifier, classifier: PreparedClassifier, image: Tensor
+) -> tuple[ImageClassifier, PreparedClassifier]:
     if request.judge is None and request.judge_weights is None:
         return view, classifier
     found = build_classifier(request.judge, request.judge_weights, request.multi_label)

@@ -13,6 +13,7 @@ from attribution import (
     SDR,
     SSR,
     DSSRPlus,
+    Execution,
     Explainer,
     ExtremalPerturbation,
     Fido,
@@ -95,10 +96,10 @@ def assert_alike(explainer: Explainer, heatmap: Tensor, expected: Tensor) -> Non
 @every_method_with_fillers
 def test_batch_size_and_neighbors_do_not_matter(images, explainer, filler):
     images = images[:2]
-    score = scored(images, filler, batch_size=64)
+    score = scored(images, filler, execution=Execution(batch_size=64))
     expected = explainer(score)
     for batch_size in (1, 7):
-        assert_alike(explainer, explainer(replace(score, batch_size=batch_size)), expected)
+        assert_alike(explainer, explainer(score.with_execution(batch_size=batch_size)), expected)
     alone = MaskedScore(images[1:], score.target[1:], Network(), filler)
     assert_alike(explainer, explainer(alone), expected[1:])
     assert_alike(explainer, explainer(score[1]), expected[1:])
@@ -160,7 +161,7 @@ def test_a_plain_callable_will_do(images, explainer):
 @every_method
 def test_bfloat16_is_close_to_float32(explainer):
     score = scored(square_image(), Gray((1.0, 1.0, 1.0)), classifier=Network(seed=2))
-    exact, fast = explainer(score).flatten(), explainer(replace(score, precision="bfloat16")).flatten()
+    exact, fast = explainer(score).flatten(), explainer(score.with_execution(precision="bfloat16")).flatten()
     assert not torch.equal(exact, fast)
     # Each step of an optimizing method follows the rounded score of the one before.
     close = 0.99 if explainer in SAMPLING.values() else 0.9
@@ -170,7 +171,12 @@ def test_bfloat16_is_close_to_float32(explainer):
 @every_method
 def test_progress_reaches_its_total(images, explainer):
     told = []
-    explainer(scored(images, batch_size=16, progress=lambda done, total: told.append((done, total))))
+    explainer(
+        scored(
+            images,
+            execution=Execution(batch_size=16, progress=lambda done, total: told.append((done, total))),
+        )
+    )
     assert told == sorted(told)
     assert len({total for _, total in told}) == 1
     assert told[-1][0] == told[-1][1]
@@ -185,7 +191,7 @@ def test_no_more_than_a_batch_is_classified_at_once(images, explainer):
         sizes.append(len(some))
         return network(some)
 
-    explainer(scored(images, classifier=classifier, batch_size=5))
+    explainer(scored(images, classifier=classifier, execution=Execution(batch_size=5)))
     # An optimizing method takes as many images at once as have room with all their composites.
     assert max(sizes) == 5 if explainer in SAMPLING.values() else max(sizes) <= 5
 
@@ -202,6 +208,6 @@ def test_holes_are_known_beforehand(image, explainer):
     asked, score = [], scored(image)
     holes = explainer.holes(score)
     assert isinstance(holes, Holes)
-    explainer(replace(score, progress=lambda done, total: asked.append(total)))
+    explainer(score.with_execution(progress=lambda done, total: asked.append(total)))
     assert asked[-1] == len(holes)
     assert holes[0:3].shape == (3, 1, 24, 32)

@@ -8,7 +8,7 @@ import torch
 from planted import Linear, Network, Recorder
 from torch import Tensor, nn
 
-from attribution import MaskedScore, log_odds, logit, probability, sigmoid
+from attribution import Execution, MaskedScore, Sampling, log_odds, logit, probability, sigmoid
 from infill import Blur, Gray, Noise, composite
 
 
@@ -39,13 +39,13 @@ def test_the_classifier_never_sees_more_than_a_batch(image):
         seen.append(len(some))
         return some.mean(dim=(2, 3))
 
-    score = MaskedScore(image, 0, classifier, batch_size=4)
+    score = MaskedScore(image, 0, classifier, execution=Execution(batch_size=4))
     assert score(torch.zeros(10, 1, 24, 32)).shape == (10,)
     assert seen == [4, 4, 2]
 
 
 def test_index_tells_the_image_of_each_hole(images, holes):
-    score = MaskedScore(images, [0, 1, 2], Network(), Noise(), batch_size=2)
+    score = MaskedScore(images, [0, 1, 2], Network(), Noise(), execution=Execution(batch_size=2))
     index = torch.tensor([2, 0, 2])
     alone = torch.cat(
         [
@@ -85,16 +85,47 @@ def test_clean_logits_are_computed_once(images):
     assert calls == [3]
 
 
+def test_clean_logits_are_computed_again_only_where_they_may_differ(images):
+    calls = []
+
+    def classifier(some: Tensor) -> Tensor:
+        calls.append(len(some))
+        return some.mean(dim=(2, 3))
+
+    score = MaskedScore(images, 0, classifier)
+    logits = score.clean_logits
+    for other in (
+        replace(score, filler=Blur(), target=[0, 1, 2], link=logit),
+        score.with_sampling(samples=3, seed=1),
+        score.with_execution(progress=print),
+        replace(score[1], filler=Blur()),
+    ):
+        assert torch.equal(other.clean_logits, logits if len(other) == 3 else logits[1:2])
+        assert torch.equal(other.clean, other.link(other.clean_logits, other.target))
+    assert calls == [3]
+    for other in (
+        replace(score, image=images.clone()),
+        score.with_execution(batch_size=3),
+        replace(score, classifier=lambda some: classifier(some)),
+        score.enlarged(2),
+    ):
+        _ = other.clean_logits
+    assert calls == [3] * 5
+
+
 def test_replacing_does_not_copy_the_classifier_again(image):
     score = MaskedScore(image, 0, Network())
     assert replace(score, filler=Blur()).classifier is score.classifier
-    assert replace(score, precision="bfloat16").classifier.source is score.classifier.source
+    assert score.with_execution(precision="bfloat16").classifier.source is score.classifier.source
 
 
 def test_progress_counts_the_holes_of_all_images(images):
     told = []
     score = MaskedScore(
-        images, 0, Network(), batch_size=2, progress=lambda done, total: told.append((done, total))
+        images,
+        0,
+        Network(),
+        execution=Execution(batch_size=2, progress=lambda done, total: told.append((done, total))),
     )
     for one in score:
         list(one.stream([torch.zeros(3, 1, 24, 32)], 3))
@@ -106,7 +137,7 @@ def test_progress_counts_the_holes_of_all_images(images):
 
 def test_gradient_of_a_linear_score_is_closed_form(image, holes):
     network = Linear()
-    score = MaskedScore(image, 1, network, Gray(), link=logit, batch_size=2)
+    score = MaskedScore(image, 1, network, Gray(), link=logit, execution=Execution(batch_size=2))
     holes.mul_(0.5).requires_grad_()
     score(holes).sum().backward()
     expected = (network.weight[1] * (Gray()(image, holes.detach()) - image)).sum(dim=1, keepdim=True)
@@ -174,14 +205,27 @@ def test_answers_may_carry_their_logits(image, holes):
         ({"target": -1}, "target must be at least 0, got -1"),
         ({"target": [0, 1]}, r"target must be one class, or one per image \(1\)"),
         ({"target": torch.tensor([0.5])}, "target must be whole numbers"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"precision": "float16"}, "precision must be one of float32, bfloat16, auto, got 'float16'"),
     ],
 )
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_bad_arguments_are_named(image, change, message):
     with pytest.raises(ValueError, match=message):
         MaskedScore(**{"image": image, "target": 0, "classifier": Network(), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"precision": "float16"}, "precision must be one of float32, bfloat16, auto, got 'float16'"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_bad_executions_are_named(image, change, message):
+    with pytest.raises(ValueError, match=message):
+        MaskedScore(image, 0, Network(), execution=Execution(**change))
+    with pytest.raises(ValueError, match=message):
+        MaskedScore(image, 0, Network()).with_execution(**change)
 
 
 def test_rounding_out_of_the_range_is_forgiven():
@@ -269,12 +313,12 @@ def test_the_streamed_gradient_is_that_of_one_batch(images, holes, filler, sampl
         return network(some)
 
     index = torch.tensor([2, 0, 0, 1, 2])
-    score = MaskedScore(images, [0, 1, 2], classifier, filler, samples=samples)
+    score = MaskedScore(images, [0, 1, 2], classifier, filler, sampling=Sampling(samples=samples))
     weight = torch.tensor([1.0, -2.0, 0.5, 3.0, 0.0])
     gradients = []
     for batch_size in (64, 4):
         hole = (0.5 * holes)[[0, 1, 2, 0, 1]].requires_grad_()
-        scores = replace(score, batch_size=batch_size)(hole, index)
+        scores = score.with_execution(batch_size=batch_size)(hole, index)
         (weight * scores.square()).sum().backward()
         gradients.append(hole.grad)
         assert max(seen) <= batch_size
@@ -286,14 +330,14 @@ def test_the_streamed_gradient_is_that_of_one_batch(images, holes, filler, sampl
 
 def test_a_streamed_gradient_is_not_differentiated_twice(image, holes):
     hole = (0.5 * holes).requires_grad_()
-    score = MaskedScore(image, 0, Network(), batch_size=2)
+    score = MaskedScore(image, 0, Network(), execution=Execution(batch_size=2))
     slope = torch.autograd.grad(score(hole).square().sum(), hole, create_graph=True)[0]
     with pytest.raises(RuntimeError, match="once_differentiable"):
         slope.square().sum().backward()
 
 
 def test_no_holes_have_no_scores(image):
-    score = MaskedScore(image, 0, Network(), Noise(), samples=2)
+    score = MaskedScore(image, 0, Network(), Noise(), sampling=Sampling(samples=2))
     nothing = torch.zeros(0, 1, 24, 32)
     assert score(nothing).shape == (0,)
     assert score.perturbed(nothing).shape == (0, 3, 24, 32)
@@ -317,7 +361,7 @@ def test_a_part_shares_what_is_known(images, holes):
         calls.append(len(some))
         return 4 * some.mean(dim=(2, 3))
 
-    score = MaskedScore(images, [0, 1, 2], classifier, filler, seed=4)
+    score = MaskedScore(images, [0, 1, 2], classifier, filler, sampling=Sampling(seed=4))
     assert score.clean.shape == score.chance.shape == (3,)
     part = score.part(slice(1, 3))
     assert len(part) == 2
@@ -327,4 +371,4 @@ def test_a_part_shares_what_is_known(images, holes):
     assert calls == [3]
     torch.testing.assert_close(part(holes[1:]), score(holes)[1:])
     assert filler.asked == [(3, 3)]
-    assert part.seed == 4
+    assert part.sampling.seed == 4

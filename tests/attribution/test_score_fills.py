@@ -7,7 +7,7 @@ import torch
 from planted import Network, Recorder
 from torch import Tensor
 
-from attribution import MaskedScore
+from attribution import Execution, MaskedScore, Sampling
 from infill import Gray, Noise, composite
 
 
@@ -18,7 +18,7 @@ def test_the_fill_outside_the_hole_is_ignored(image, holes):
 
 def test_a_fill_that_does_not_depend_on_the_hole_is_made_once(images, holes):
     filler = Recorder()
-    score = MaskedScore(images, [0, 1, 2], Network(), filler, batch_size=1)
+    score = MaskedScore(images, [0, 1, 2], Network(), filler, execution=Execution(batch_size=1))
     score(holes)
     for one in score:
         one(holes)
@@ -28,14 +28,14 @@ def test_a_fill_that_does_not_depend_on_the_hole_is_made_once(images, holes):
 
 def test_a_fill_that_depends_on_the_hole_is_made_per_batch(image, holes):
     filler = Recorder(per_hole=True)
-    MaskedScore(image, 0, Network(), filler, batch_size=2)(holes)
+    MaskedScore(image, 0, Network(), filler, execution=Execution(batch_size=2))(holes)
     assert filler.asked == [(1, 2), (1, 1)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_noise_does_not_depend_on_batches(image, holes, batch_size):
-    score = MaskedScore(image, 0, Network(), Noise(), seed=3)
-    other = replace(score, batch_size=batch_size)
+    score = MaskedScore(image, 0, Network(), Noise(), sampling=Sampling(seed=3))
+    other = score.with_execution(batch_size=batch_size)
     torch.testing.assert_close(other(holes), score(holes), rtol=0, atol=1e-6)
     streamed = [scores for _, scores in other.stream(torch.split(holes, 2), 3)]
     torch.testing.assert_close(torch.cat(streamed), score(holes), rtol=0, atol=1e-6)
@@ -43,11 +43,11 @@ def test_noise_does_not_depend_on_batches(image, holes, batch_size):
 
 
 def test_noise_follows_seed_and_generator(image, holes):
-    score = MaskedScore(image, 0, Network(), Noise(), seed=3)
+    score = MaskedScore(image, 0, Network(), Noise(), sampling=Sampling(seed=3))
     assert torch.equal(score(holes), score(holes))
-    assert not torch.equal(score(holes), replace(score, seed=4)(holes))
+    assert not torch.equal(score(holes), score.with_sampling(seed=4)(holes))
     assert torch.equal(
-        score(holes, generator=torch.Generator().manual_seed(4)), replace(score, seed=4)(holes)
+        score(holes, generator=torch.Generator().manual_seed(4)), score.with_sampling(seed=4)(holes)
     )
     generator = torch.Generator().manual_seed(3)
     assert torch.equal(score(holes, generator=generator), score(holes))
@@ -85,7 +85,9 @@ def test_a_filler_that_changes_the_image_in_place_is_refused(image, holes, per_h
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_the_score_is_the_mean_over_its_samples(image, holes, batch_size):
     network = Network().eval().requires_grad_(False)
-    score = MaskedScore(image, 1, Network(), Noise(), samples=5, batch_size=batch_size)
+    score = MaskedScore(
+        image, 1, Network(), Noise(), execution=Execution(batch_size=batch_size), sampling=Sampling(samples=5)
+    )
     images = score.perturbed(holes)
     assert images.shape == (15, 3, 24, 32)
     each = network(images).softmax(1)[:, 1].view(3, 5)
@@ -104,15 +106,15 @@ def test_the_score_is_the_mean_over_its_samples(image, holes, batch_size):
 @pytest.mark.parametrize("per_hole", [True, False])
 def test_samples_of_a_filler_that_leaves_nothing_to_chance_are_one(per_hole, images, holes):
     filler = Recorder(per_hole)
-    score = MaskedScore(images, 0, Network(), filler, samples=7)
+    score = MaskedScore(images, 0, Network(), filler, sampling=Sampling(samples=7))
     assert score.fills_per_hole == 1
-    assert torch.equal(score(holes), replace(score, samples=1)(holes))
+    assert torch.equal(score(holes), score.with_sampling(samples=1)(holes))
     mean, error = score.spread(holes)
     assert torch.equal(mean, score(holes))
     assert torch.equal(error, torch.zeros(3))
     assert score.perturbed(holes).shape == (3, 3, 24, 32)
-    # Each call asks about its holes; without them, once for all calls of a score.
-    assert filler.asked == [(3, 3)] * (5 if per_hole else 2)
+    # Each call asks about its holes; without them, once for all calls of all scores.
+    assert filler.asked == [(3, 3)] * (5 if per_hole else 1)
 
 
 def test_no_more_than_a_batch_of_samples_is_classified_at_once(image, holes):
@@ -122,7 +124,9 @@ def test_no_more_than_a_batch_of_samples_is_classified_at_once(image, holes):
         seen.append(len(some))
         return some.mean(dim=(2, 3))
 
-    score = MaskedScore(image, 0, classifier, filler, samples=3, batch_size=4)
+    score = MaskedScore(
+        image, 0, classifier, filler, execution=Execution(batch_size=4), sampling=Sampling(samples=3)
+    )
     score(holes)
     assert seen == [4, 4, 1]
     assert filler.asked == [(1, 4), (1, 4), (1, 1)]
@@ -131,7 +135,7 @@ def test_no_more_than_a_batch_of_samples_is_classified_at_once(image, holes):
 
 
 def test_fills_can_be_kept_for_other_holes(images, holes):
-    score = MaskedScore(images, [0, 1, 2], Network(), Noise(), samples=2)
+    score = MaskedScore(images, [0, 1, 2], Network(), Noise(), sampling=Sampling(samples=2))
     fill = score.fills(holes)
     assert fill.shape == (6, 3, 24, 32)
     torch.testing.assert_close(score(holes, fill=fill), score(holes), rtol=0, atol=1e-6)
@@ -140,7 +144,7 @@ def test_fills_can_be_kept_for_other_holes(images, holes):
     chances = Network().eval()(removed).detach().softmax(1)[torch.arange(6), [0, 0, 1, 1, 2, 2]]
     torch.testing.assert_close(score(elsewhere, fill=fill), chances.view(3, 2).mean(1), rtol=0, atol=1e-6)
     assert torch.equal(score.spread(elsewhere, fill=fill)[0], score(elsewhere, fill=fill))
-    small = replace(score, batch_size=1)
+    small = score.with_execution(batch_size=1)
     torch.testing.assert_close(small(elsewhere, fill=fill), score(elsewhere, fill=fill), rtol=0, atol=1e-6)
 
 
@@ -160,7 +164,7 @@ class OneForAll(Recorder):
 @pytest.mark.parametrize("per_hole", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_there_is_a_fill_for_every_hole(image, holes, per_hole, batch_size):
-    score = MaskedScore(image, 0, Network(), OneForAll(per_hole), batch_size=batch_size)
+    score = MaskedScore(image, 0, Network(), OneForAll(per_hole), execution=Execution(batch_size=batch_size))
     fill = score.fills(holes)
     assert torch.equal(fill, image.flip(-1).expand(3, -1, -1, -1))
     torch.testing.assert_close(score(holes, fill=fill), score(holes))
@@ -171,7 +175,7 @@ def test_fills_that_do_not_fit_are_refused(image, holes):
     with pytest.raises(ValueError, match=r"fill must be of shape \(3, 3, 24, 32\), got \(2, 3, 24, 32\)"):
         score(holes, fill=torch.zeros(2, 3, 24, 32))
     with pytest.raises(ValueError, match=r"fill must be of shape \(6, 3, 24, 32\), got \(3, 3, 24, 32\)"):
-        replace(score, samples=2)(holes, fill=torch.zeros(3, 3, 24, 32))
+        score.with_sampling(samples=2)(holes, fill=torch.zeros(3, 3, 24, 32))
 
 
 def seeded(*seeds: int) -> list[torch.Generator]:
@@ -180,7 +184,14 @@ def seeded(*seeds: int) -> list[torch.Generator]:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_each_hole_may_have_a_generator_of_its_own(images, holes, batch_size):
-    score = MaskedScore(images, 0, Network(), Noise(), samples=3, batch_size=batch_size)
+    score = MaskedScore(
+        images,
+        0,
+        Network(),
+        Noise(),
+        execution=Execution(batch_size=batch_size),
+        sampling=Sampling(samples=3),
+    )
     together = score(holes, generator=seeded(5, 6, 7))
     for i, seed in enumerate((5, 6, 7)):
         alone = score(holes[i : i + 1], torch.tensor([i]), seeded(seed))
@@ -191,7 +202,7 @@ def test_each_hole_may_have_a_generator_of_its_own(images, holes, batch_size):
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_generators_that_are_not_one_per_hole_are_refused(image, holes, count):
-    score = MaskedScore(image, 0, Network(), Noise(), batch_size=1)
+    score = MaskedScore(image, 0, Network(), Noise(), execution=Execution(batch_size=1))
     with pytest.raises(ValueError, match=rf"generator must be one, or one per hole \(3\), got {count}"):
         score(holes, generator=seeded(*range(count)))
 
@@ -224,15 +235,17 @@ def test_a_larger_image_is_shown_in_parts_of_the_former_size(images):
 
 
 def test_shifts_go_with_their_holes_through_samples_and_batches(images):
-    score = MaskedScore(images[:1], 0, Network(), Noise(), samples=2).enlarged(3)
+    score = MaskedScore(images[:1], 0, Network(), Noise(), sampling=Sampling(samples=2)).enlarged(3)
     hole = torch.zeros(3, 1, 27, 35)
     hole[..., 10:15, 5:30] = 1
     shift = torch.tensor([[0, 0], [3, 1], [2, 3]])
     expected = score(hole, shift=shift)
     assert not torch.equal(expected, score(hole))
-    torch.testing.assert_close(replace(score, batch_size=1)(hole, shift=shift), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        score.with_execution(batch_size=1)(hole, shift=shift), expected, rtol=0, atol=1e-6
+    )
     soft = (0.5 * hole).requires_grad_()
-    replace(score, batch_size=1)(soft, shift=shift)[1].backward()
+    score.with_execution(batch_size=1)(soft, shift=shift)[1].backward()
     assert soft.grad[1, 0, 10:15, 5:30].abs().min() > 0
     assert soft.grad[[0, 2]].abs().max() == 0
     assert soft.grad[1, 0, :3].abs().max() == soft.grad[1, 0, :, 0].abs().max() == 0, (
@@ -259,11 +272,15 @@ def test_bad_shifts_are_refused(image, margin, shift, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"samples": 0}, "samples must be at least 1, got 0"),
         ({"margin": -1}, "margin must be 0 to 23 for this image, got -1"),
         ({"margin": 24}, "margin must be 0 to 23 for this image, got 24"),
     ],
 )
-def test_bad_samples_and_margins_are_named(image, change, message):
+def test_bad_margins_are_named(image, change, message):
     with pytest.raises(ValueError, match=message):
         MaskedScore(image, 0, Network(), **change)
+
+
+def test_less_than_one_sample_is_refused(image):
+    with pytest.raises(ValueError, match="samples must be at least 1, got 0"):
+        MaskedScore(image, 0, Network(), sampling=Sampling(samples=0))

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from planted import BrightSquare, Linear, flat, square_image
 from torch import Tensor
 
-from attribution import Fido, MaskedScore, log_odds, probability
+from attribution import Execution, Fido, MaskedScore, log_odds, probability
 from attribution.methods.fido import concrete
 from infill import Gray, Telea
 
@@ -138,7 +138,9 @@ def test_holes_follow_the_seed(image):
 
 def test_composites_are_counted(images):
     method = Fido("sdr", cells=8, steps=5, samples=4)
-    outcome = method.optimize(MaskedScore(images, 2, lambda some: Linear()(some), Telea(), batch_size=6))
+    outcome = method.optimize(
+        MaskedScore(images, 2, lambda some: Linear()(some), Telea(), execution=Execution(batch_size=6))
+    )
     assert method.composites == 20
     assert outcome.looks.tolist() == [20 + 3] * 3
     assert outcome.fills.tolist() == [2 + 20 + 3] * 3

@@ -9,7 +9,7 @@ import torch
 from planted import Linear, Network
 from skimage.segmentation import slic
 
-from attribution import Lime, MaskedScore, logit
+from attribution import Execution, Lime, MaskedScore, Sampling, logit
 from attribution.holes import SegmentHoles
 from attribution.methods.lime import cosine_distance, ridge
 from infill import Gray, Mean, Noise
@@ -165,6 +165,8 @@ def test_impossible_settings_are_refused(change, message):
 
 @pytest.mark.parametrize("samples", [1, 4])
 def test_distances_of_several_fills_are_those_of_the_first(image, samples):
-    score = MaskedScore(image, 1, Network(), Noise(), samples=samples, batch_size=7)
+    score = MaskedScore(
+        image, 1, Network(), Noise(), execution=Execution(batch_size=7), sampling=Sampling(samples=samples)
+    )
     explainer = Lime(samples=20, segmentation=BLOCKS, distance="l2")
     assert torch.isfinite(explainer(score)).all()

@@ -8,7 +8,7 @@ import torch
 from planted import BrightSquare, Network, square_image
 from torch import Tensor
 
-from attribution import MaskedScore, PredictionDifference, log_odds, logit, sigmoid
+from attribution import Execution, MaskedScore, PredictionDifference, Sampling, log_odds, logit, sigmoid
 from infill import Biharmonic, Gray, Marginal, Noise
 
 COLOR = (0.2, 0.5, 0.7)
@@ -125,10 +125,10 @@ def test_samples_of_the_surroundings_find_a_planted_square():
 
 
 def test_a_score_with_samples_of_its_own_has_them(image):
-    score = MaskedScore(image, 0, Network(), Noise(), samples=5)
+    score = MaskedScore(image, 0, Network(), Noise(), sampling=Sampling(samples=5))
     asked = PredictionDifference(12, 12, samples=3)(score)
-    assert torch.equal(asked, PredictionDifference(12, 12, samples=5)(replace(score, samples=1)))
-    assert not torch.equal(asked, PredictionDifference(12, 12, samples=3)(replace(score, samples=1)))
+    assert torch.equal(asked, PredictionDifference(12, 12, samples=5)(score.with_sampling(samples=1)))
+    assert not torch.equal(asked, PredictionDifference(12, 12, samples=3)(score.with_sampling(samples=1)))
 
 
 @pytest.mark.parametrize("link", [logit, log_odds])
@@ -148,7 +148,7 @@ def test_fills_that_do_not_depend_on_the_hole_are_classified_once(image):
     windows = len(explainer.holes(MaskedScore(image, 0, network)))
     for filler, times in ((Gray(), 1), (Noise(), 7)):
         seen.clear()
-        score = MaskedScore(image, 0, classifier, filler, batch_size=16)
+        score = MaskedScore(image, 0, classifier, filler, execution=Execution(batch_size=16))
         explainer(score)
         assert windows * times <= sum(seen) <= windows * times + 2  # the image itself, too
         assert max(seen) <= 16

@@ -1,13 +1,11 @@
 """RISE: its closed form on a linear classifier, its normalizations, its streaming."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
 from planted import Linear, Network
 
-from attribution import MaskedScore, Rise, logit
+from attribution import Execution, MaskedScore, Rise, logit
 from infill import Blur, Gray
 
 BLACK = Gray((0.0, 0.0, 0.0))
@@ -18,7 +16,7 @@ def test_heatmap_is_the_weighted_mean_of_the_masks(image, normalize):
     score = MaskedScore(image, 1, Network(), Blur())
     explainer = Rise(masks=50, cells=3, keep=0.4, normalize=normalize, seed=4)
     holes = explainer.holes(score)[0:50]
-    values = replace(score, batch_size=1)(holes)
+    values = score.with_execution(batch_size=1)(holes)
     kept = 1 - holes[:, 0]
     total = sum(value * mask for value, mask in zip(values, kept, strict=True))
     expected = total / (50 * 0.4 if normalize == "probability" else kept.sum(dim=0))
@@ -49,7 +47,7 @@ def closed_form(network: Linear, image: torch.Tensor, cells: int, keep: float) -
 @pytest.mark.parametrize(("height", "width", "cells", "keep"), [(8, 10, 2, 0.5), (9, 7, 3, 0.3)])
 def test_expectation_on_a_linear_classifier_is_the_closed_form(smooth_image, height, width, cells, keep):
     image, network = smooth_image(height, width), Linear(height=height, width=width)
-    score = MaskedScore(image, 1, network, BLACK, link=logit, batch_size=2000)
+    score = MaskedScore(image, 1, network, BLACK, link=logit, execution=Execution(batch_size=2000))
     expected = closed_form(network, image, cells, keep)
     repeats = torch.stack([Rise(8000, cells, keep, seed=seed)(score)[0] for seed in range(20)])
     error = (repeats.mean(dim=0) - expected).abs()

@@ -1,4 +1,4 @@
-"""What optimizing methods see of the score and tell in the end: fills that last, the outlook, outcomes."""
+"""The score as optimizing methods call it, and their results: fills that last, the preview, outcomes."""
 
 from dataclasses import dataclass, replace
 
@@ -16,11 +16,12 @@ from attribution import (
     Fido,
     MaskedScore,
     MeaningfulPerturbation,
+    Sampling,
     probability,
     sigmoid,
 )
-from attribution.optimize.cached_score import Sight, chessboard
-from attribution.optimize.loop import in_log_odds
+from attribution.optimize.cached_score import CachedScore, chessboard
+from attribution.optimize.problem import in_log_odds
 from attribution.optimize.result import joined
 from infill import Blur, Mean, Noise, Telea, composite
 
@@ -42,8 +43,10 @@ FIDO = Fido(cells=4, steps=3, samples=2)
 )
 def test_fills_last_until_they_are_made_anew(images, method, looks, refresh, fresh, samples):
     filler = Counting(stochastic=True)
-    outcome = replace(method, refresh=refresh).optimize(scored(images[:2], filler, samples=samples))
-    # Two for the outlook, and in the end the hole's own, all but the hole, and everything.
+    outcome = replace(method, refresh=refresh).optimize(
+        scored(images[:2], filler, sampling=Sampling(samples=samples))
+    )
+    # Two for the preview, and in the end the hole's own, all but the hole, and everything.
     each = 2 + fresh * looks * samples + 3 * samples
     assert outcome.fills.tolist() == [each, each]
     assert filler.asked == 2 * each
@@ -100,25 +103,25 @@ def test_a_filler_that_repeats_the_image_outside_of_the_hole_is_no_dead_end(meth
     assert float(outcome.hole[..., 20:28, 30:38].mean()) > 2 * float(outcome.hole.mean())
 
 
-def test_the_outlook_is_what_the_filler_puts_into_a_chessboard(images):
+def test_the_preview_is_what_the_filler_puts_into_a_chessboard(images):
     filler = Counting()
-    sight = Sight(scored(images, filler))
+    cached_score = CachedScore(scored(images, filler))
     board = chessboard(24, 32)
     assert torch.equal(torch.stack(filler.holes[:3])[:, 0] > 0, board.expand(3, -1, -1))
     assert torch.equal(torch.stack(filler.holes[3:])[:, 0] > 0, ~board.expand(3, -1, -1))
-    sight.begin(torch.arange(3))
+    cached_score.begin(torch.arange(3))
     hole = torch.zeros(3, 1, 24, 32)
     hole[:, :, 4:9, 5:20] = 1
-    sight(hole)
-    fill = sight.seen[0].fill
-    own, outlook = Around()(images, hole), []
+    cached_score(hole)
+    fill = cached_score.calls[0].fill
+    own, preview = Around()(images, hole), []
     for square in (board, ~board):
-        outlook.append(Around()(images, square.float().expand(3, 1, -1, -1)))
-    expected = torch.where(hole > 0, own, torch.where(board, outlook[0], outlook[1]))
+        preview.append(Around()(images, square.float().expand(3, 1, -1, -1)))
+    expected = torch.where(hole > 0, own, torch.where(board, preview[0], preview[1]))
     torch.testing.assert_close(fill, expected)
     assert torch.equal(composite(images, hole, fill), composite(images, hole, own)), "nobody sees it"
-    assert sight.asked.tolist() == [3, 3, 3]
-    assert sight.looked.tolist() == [1, 1, 1]
+    assert cached_score.fills.tolist() == [3, 3, 3]
+    assert cached_score.composites.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 32), (7, 9), (3, 2)])
@@ -134,28 +137,28 @@ def test_soft_holes_are_binary_to_the_filler_at_its_own_threshold(images):
     for threshold in (0.5, 0.2):
         filler = Counting(Telea(threshold=threshold))
         filler.threshold = threshold
-        sight = Sight(scored(images[:1], filler))
-        sight.begin(torch.arange(1))
+        cached_score = CachedScore(scored(images[:1], filler))
+        cached_score.begin(torch.arange(1))
         hole = torch.linspace(0, 1, 32).expand(1, 1, 24, 32)
-        scores = sight(hole.clone().requires_grad_())
+        scores = cached_score(hole.clone().requires_grad_())
         assert torch.equal(filler.holes[-1], (hole[0] >= threshold).float())
         assert torch.autograd.grad(scores.sum(), scores, allow_unused=True)
-        torch.testing.assert_close(scores.detach(), sight.score(hole, fill=sight.seen[0].fill))
+        torch.testing.assert_close(scores.detach(), cached_score.score(hole, fill=cached_score.calls[0].fill))
 
 
-def test_doubt_and_age_tell_when_fills_are_due(images):
-    sight = Sight(scored(images, Around()), refresh=3)
+def test_age_and_expiry_decide_when_fills_are_due(images):
+    cached_score = CachedScore(scored(images, Around()), refresh=3)
     due = []
     for number in range(6):
-        sight.begin(torch.arange(3))
-        due.append(sight.due.tolist())
+        cached_score.begin(torch.arange(3))
+        due.append(cached_score.due.tolist())
         if number == 1:
-            sight.doubt(torch.tensor([1]))
+            cached_score.expire(torch.tensor([1]))
     assert [row[0] for row in due] == [True, False, False, True, False, False]
     assert [row[1] for row in due] == [True, False, True, False, False, True]
-    sight.begin(torch.tensor([2]))
-    assert sight.due.tolist() == [True]
-    always = Sight(scored(images), refresh=3)
+    cached_score.begin(torch.tensor([2]))
+    assert cached_score.due.tolist() == [True]
+    always = CachedScore(scored(images), refresh=3)
     always.begin(torch.arange(3))
     always.begin(torch.arange(3))
     assert always.due.all(), "what does not depend on the hole is never old"
@@ -163,7 +166,7 @@ def test_doubt_and_age_tell_when_fills_are_due(images):
 
 def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
     """Picture, hole and score of the result belong together, draw for draw."""
-    score = scored(images, Noise(), seed=5)
+    score = scored(images, Noise(), sampling=Sampling(seed=5))
     outcome = MP2(4).optimize(score)
     assert outcome.hole.mean() > 0
     observed = (outcome.hole == 0).expand_as(images)
@@ -172,7 +175,7 @@ def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
     seen = network(outcome.counterfactual).softmax(1).gather(1, score.target[:, None])[:, 0]
     torch.testing.assert_close(outcome.left, seen, rtol=0, atol=1e-5)
     assert torch.equal(outcome.left_error, torch.zeros(3))
-    several = MP2(4).optimize(replace(score, samples=4))
+    several = MP2(4).optimize(score.with_sampling(samples=4))
     assert (several.left_error > 0).all()
     assert several.counterfactual.shape == images.shape
 
@@ -181,15 +184,15 @@ def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
 @pytest.mark.parametrize("samples", [1, 6])
 @pytest.mark.parametrize("link", [probability, sigmoid])
 def test_steps_are_told_the_mean_probability_of_all_that_they_look_at(images, each, samples, link):
-    score = scored(images, Noise("color"), samples=samples, link=link)
-    followed, back = in_log_odds(score)
-    sight = Sight(followed, told=back)
+    score = scored(images, Noise("color"), link=link, sampling=Sampling(samples=samples))
+    followed, inverse_link = in_log_odds(score)
+    cached_score = CachedScore(followed, inverse_link=inverse_link)
     holes = torch.rand(3 * each, 1, 24, 32, generator=torch.Generator().manual_seed(0)).round()
-    odds, rows = sight(holes), torch.arange(3).repeat_interleave(each)
-    expected = score(holes, rows, fill=sight.seen[0].fill)
-    torch.testing.assert_close(back(odds), expected, rtol=1e-4, atol=1e-6)
-    told = sight.seen[0].scores
-    torch.testing.assert_close(told, expected.view(3, each).mean(dim=1), rtol=1e-4, atol=1e-6)
+    odds, rows = cached_score(holes), torch.arange(3).repeat_interleave(each)
+    expected = score(holes, rows, fill=cached_score.calls[0].fill)
+    torch.testing.assert_close(inverse_link(odds), expected, rtol=1e-4, atol=1e-6)
+    means = cached_score.calls[0].scores
+    torch.testing.assert_close(means, expected.view(3, each).mean(dim=1), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", [MP2(4), FIDO, ExtremalPerturbation(0.2, step=4, sigma=8.0, steps=2)])
@@ -209,7 +212,7 @@ def test_what_a_filler_knows_of_an_images_own_pixels_is_not_asked_of_others(imag
     segments = torch.stack([torch.arange(32).expand(24, -1) // width for width in (3, 5, 8)])
     score = scored(images, Mean("segment", segments=segments))
     together = method.optimize(score)
-    alone = method.optimize(replace(score, batch_size=1))
+    alone = method.optimize(score.with_execution(batch_size=1))
     torch.testing.assert_close(alone.heatmap, together.heatmap, rtol=0, atol=1e-4)
 
 

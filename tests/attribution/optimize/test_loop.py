@@ -25,6 +25,7 @@ from attribution import (
     SDR,
     SSR,
     DSSRPlus,
+    Execution,
     ExtremalPerturbation,
     Fido,
     MaskedScore,
@@ -33,7 +34,8 @@ from attribution import (
     log_odds,
     logit,
 )
-from attribution.optimize.loop import OptimizingExplainer, in_log_odds
+from attribution.optimize.loop import OptimizingExplainer
+from attribution.optimize.problem import in_log_odds
 from infill import Gray, Noise
 
 METHODS = {
@@ -84,7 +86,9 @@ def test_no_image_depends_on_its_neighbors_or_on_batches(images, name, filler):
     together = METHODS[name].optimize(score)
     assert_alike(METHODS[name].optimize(score[2]), together, slice(2, 3))
     for batch_size in (2, 5):
-        assert_alike(METHODS[name].optimize(replace(score, batch_size=batch_size)), together, slice(None))
+        assert_alike(
+            METHODS[name].optimize(score.with_execution(batch_size=batch_size)), together, slice(None)
+        )
 
 
 def assert_alike(some: Outcome, all_: Outcome, rows: slice) -> None:
@@ -162,7 +166,10 @@ def test_an_interruption_goes_through_and_leaves_the_model_intact(image, name):
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_progress_grows_to_all_composites(images, name, batch_size):
     told = []
-    score = scored(images, batch_size=batch_size, progress=lambda done, total: told.append((done, total)))
+    score = scored(
+        images,
+        execution=Execution(batch_size=batch_size, progress=lambda done, total: told.append((done, total))),
+    )
     METHODS[name].optimize(score)
     assert {total for _, total in told} == {3 * METHODS[name].composites}
     assert told == sorted(told)
@@ -176,13 +183,13 @@ def test_groups_are_as_large_as_the_batch_allows(images):
         sizes.append(len(some))
         return network(some)
 
-    score = replace(scored(images, batch_size=7), classifier=classifier)
+    score = replace(scored(images, execution=Execution(batch_size=7)), classifier=classifier)
     METHODS["fido, ssr"].optimize(score, lambda step: groups.append(step.index.tolist()))
     assert groups == 3 * [[0, 1]] + 3 * [[2]]
     assert max(sizes) == 6
     groups.clear()
     METHODS["fido, ssr"].optimize(
-        replace(score, batch_size=2), lambda step: groups.append(step.index.tolist())
+        score.with_execution(batch_size=2), lambda step: groups.append(step.index.tolist())
     )
     assert groups == 3 * [[0]] + 3 * [[1]] + 3 * [[2]]
     assert max(sizes[-5:]) == 2
@@ -245,7 +252,7 @@ def test_a_filler_of_the_wrong_shape_is_named(image, name, per_hole):
 def test_a_filler_may_fill_all_holes_alike(image):
     """One fill for all holes of a call, though it says that it depends on them."""
     filler = Counting(lambda image, hole, _: image.new_zeros(1, *image.shape[1:]))
-    outcome = METHODS["fido, sdr"].optimize(scored(image, filler, batch_size=2))
+    outcome = METHODS["fido, sdr"].optimize(scored(image, filler, execution=Execution(batch_size=2)))
     expected = METHODS["fido, sdr"].optimize(scored(image, BLACK))
     torch.testing.assert_close(outcome.heatmap, expected.heatmap, rtol=0, atol=1e-5)
 

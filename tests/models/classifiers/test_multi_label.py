@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from attribution import MaskedScore, PredictionDifference, log_odds, logit, probability, sigmoid
-from attribution.optimize.loop import in_log_odds
+from attribution.optimize.problem import in_log_odds
 from infill import Gray
 from infill.realism import similarity as realism
 from models import preprocessing as eyes

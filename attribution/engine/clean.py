@@ -1,0 +1,96 @@
+"""The untouched images and what a classifier says of them, computed once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from attribution.engine.precision import PreparedClassifier
+from infill.validate import require
+
+
+@contextmanager
+def constant() -> Iterator[None]:
+    """Make tensors without gradient that a graph may use later, even in someone's inference mode."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+@dataclass(eq=False)
+class CleanImages:
+    """The untouched images and, once they have been computed, their logits.
+
+    Attributes:
+        image: RGB in [0, 1], in float32.
+        classifier: What maps views of them to logits.
+        margin: How many pixels a view is smaller than the image, along each side's length.
+        batch_size: The most images that the classifier is given at once.
+        computed: The logits, if they have been computed already.
+    """
+
+    image: Float[Tensor, "b c h w"]
+    classifier: PreparedClassifier
+    margin: int
+    batch_size: int
+    computed: Float[Tensor, "b k"] | None = None
+
+    @cached_property
+    def canvas(self) -> Float[Tensor, "b c h w"]:
+        """The images in the classifier's dtype.
+
+        Contiguous: composites are made faster that way and laid out for the classifier afterwards.
+        """
+        with constant():
+            return self.image.to(self.classifier.dtype).contiguous()
+
+    @property
+    def logits(self) -> Float[Tensor, "b k"]:
+        """The logits of the untouched images.
+
+        Raises:
+            ValueError: If they are not a number.
+        """
+        if self.computed is None:
+            parts = []
+            with constant():
+                for images in torch.split(self.canvas, self.batch_size):
+                    parts.append(self.classifier(self.view(images)))  # no comprehension: a frame less
+                logits = torch.cat(parts)
+            require(not bool(logits.isnan().any()), "classifier", "one that returns numbers", "NaN logits")
+            self.computed = logits
+        return self.computed
+
+    def view(
+        self, images: Float[Tensor, "n c h w"], shift: Int[Tensor, "n 2"] | None = None
+    ) -> Float[Tensor, "n c y x"]:
+        """Return the part of images that the classifier is shown: the middle, or where ``shift`` says."""
+        if not self.margin:
+            return images
+        height, width = (side - self.margin for side in images.shape[2:])
+        if shift is None:
+            start = self.margin // 2
+            return images[:, :, start : start + height, start : start + width]
+        cut = [
+            one[:, top : top + height, left : left + width]
+            for one, (top, left) in zip(images, shift.tolist(), strict=True)
+        ]
+        return torch.stack(cut)
+
+    def part(self, rows: slice) -> "CleanImages":
+        """Return some of the images, with their logits if these have been computed."""
+        computed = None if self.computed is None else self.computed[rows]
+        return replace(self, image=self.image[rows], computed=computed)
+
+    def equals(self, other: "CleanImages") -> bool:
+        """Whether the logits of the other images are the same, to the bit."""
+        same = self.classifier is other.classifier and same_memory(self.image, other.image)
+        return same and (self.margin, self.batch_size) == (other.margin, other.batch_size)
+
+
+def same_memory(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors are the same part of the same memory."""
+    return first.device == second.device and first.is_set_to(second)

@@ -1,0 +1,39 @@
+"""How a classifier is run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, get_args
+
+from infill.network import Precision
+from infill.validate import require
+
+ProgressCallback: TypeAlias = Callable[[int, int], object]
+"""Called with the holes done and the holes in total after every batch of a stream."""
+
+
+def silent(done: int, total: int) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a classifier is run.
+
+    Attributes:
+        batch_size: The most images that the classifier is given at once.
+        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the hardware has it.
+        progress: Called after every batch of a stream with how many of how many holes are done. While one
+            iterates over the score of several images, the holes of all of them are counted.
+
+    Raises:
+        ValueError: If the batch size is below 1 or the precision is unknown.
+    """
+
+    batch_size: int = 64
+    precision: Precision = "float32"
+    progress: ProgressCallback = silent
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        names = get_args(Precision)
+        require(self.precision in names, "precision", f"one of {', '.join(names)}", self.precision)

@@ -1,0 +1,62 @@
+"""Fills as a filler proposes them, checked, and those that all holes of an image share."""
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float
+from torch import Tensor
+
+from attribution.engine.clean import constant, same_memory
+from infill.filler import Chance, Filler
+from infill.validate import require
+
+
+@dataclass(eq=False)
+class SharedFill:
+    """The fills of a filler to which the hole does not matter: made once for all images, when first needed.
+
+    Attributes:
+        image: RGB in [0, 1], in float32.
+        filler: What proposes the fills.
+        computed: The fills, if they have been made already.
+    """
+
+    image: Float[Tensor, "b c h w"]
+    filler: Filler
+    computed: Float[Tensor, "b c h w"] | None = None
+
+    @property
+    def pixels(self) -> Float[Tensor, "b c h w"]:
+        """The fill of each image.
+
+        Raises:
+            ValueError: As for `proposed`.
+        """
+        if self.computed is None:
+            everything = self.image.new_ones(len(self.image), 1, *self.image.shape[2:])
+            with constant():
+                self.computed = proposed(self.filler, self.image, everything, None)
+        return self.computed
+
+    def part(self, rows: slice) -> "SharedFill":
+        """Return the fills of some of the images, which are made for all of them."""
+        computed = None if self.filler.per_hole else self.pixels[rows]
+        return replace(self, image=self.image[rows], computed=computed)
+
+    def equals(self, other: "SharedFill") -> bool:
+        """Whether the other fills are the same, to the bit."""
+        return self.filler is other.filler and same_memory(self.image, other.image)
+
+
+def proposed(filler: Filler, image: Tensor, hole: Tensor, generator: Chance) -> Tensor:
+    """Return the fills that a filler proposes for holes.
+
+    Raises:
+        ValueError: If it changes the image in place or returns fills of another shape.
+    """
+    version = image._version
+    fill = filler(image, hole, generator)
+    require(image._version == version, "filler", "one that leaves the image as it is", filler)
+    shapes = [(n, *image.shape[1:]) for n in (1, len(hole))]
+    rule = f"one whose fill is of shape {shapes[-1]}"
+    require(tuple(fill.shape) in shapes, "filler", rule, tuple(fill.shape))
+    return fill if filler.per_hole else fill.expand_as(image)

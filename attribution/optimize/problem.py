@@ -1,0 +1,62 @@
+"""What an optimizing method asks of the loop: where to start, what to minimize, how, and when to stop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from attribution.engine.link import log_odds, logit, probability, sigmoid
+from attribution.engine.sampling import pooled_odds
+from attribution.optimize.cached_score import CachedScore
+from attribution.score import MaskedScore
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What a method minimizes for a group of images, and how.
+
+    Images that need further steps are *active*. Parameters are a tensor whose first axis is the images.
+
+    Attributes:
+        start: The parameters before the first step.
+        loss: Maps the parameters of the active images and their cached score to the losses "n".
+        evidence: Maps parameters to binary evidence, "n 1 h w" of the images' size.
+        heatmap: Maps parameters to heatmaps, "n h w".
+        optimizer: Makes the optimizer of the parameters, which must treat each image by itself.
+        steps: The largest number of steps.
+        curves: The name in `Outcome.curves` of each call of the cached score within a step, in order.
+        limits: The range to which parameters are clipped after each step.
+        scheduler: Makes the schedule of the optimizer's learning rate.
+        done: Maps the parameters of the active images and their cached score to which of these images need
+            no further step; called after the loss and before the step.
+        refine: Maps the final parameters of all images and their cached score to better ones.
+        score: The score that is cached, if not the images' own: of larger images, with another link.
+        inverse_link: Maps its values back to the units of the images' own score.
+    """
+
+    start: Tensor
+    loss: Callable[[Tensor, CachedScore], Tensor]
+    evidence: Callable[[Tensor], Tensor]
+    heatmap: Callable[[Tensor], Tensor]
+    optimizer: Callable[[Tensor], torch.optim.Optimizer]
+    steps: int
+    curves: Sequence[str] = ("removed",)
+    limits: tuple[float, float] | None = (0.0, 1.0)
+    scheduler: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None
+    done: Callable[[Tensor, CachedScore], Tensor] | None = None
+    refine: Callable[[Tensor, CachedScore], Tensor] | None = None
+    score: MaskedScore | None = None
+    inverse_link: Callable[[Tensor], Tensor] = torch.clone
+
+
+def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, Callable[[Tensor], Tensor]]:
+    """Return the score in log-odds, if wanted and if it is a probability, and the inverse of that link.
+
+    Log-odds rise and fall with the probability, but are never rounded to zero, nor are their gradients.
+    """
+    if wanted and score.link is probability:
+        return score.relinked(log_odds, pooled_odds), torch.sigmoid
+    if wanted and score.link is sigmoid:
+        return score.relinked(logit, pooled_odds), torch.sigmoid
+    return score, torch.clone
