@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Folder:
+class OutputFolder:
     """A folder into which finished files are moved from a temporary one inside it."""
 
     def __init__(self, path: Path, draft: Path) -> None:
@@ -34,7 +34,7 @@ class Folder:
 
 
 @contextmanager
-def output_folder(path: Path) -> Iterator[Folder]:
+def output_folder(path: Path) -> Iterator[OutputFolder]:
     """Make the folder, before any work is done for it; remove it again if nothing came into it.
 
     Raises:
@@ -48,7 +48,7 @@ def output_folder(path: Path) -> Iterator[Folder]:
         _remove_empty(made)
         raise ValueError(f"--out: cannot write to {path} ({error.strerror})") from error
     try:
-        yield Folder(path, draft)
+        yield OutputFolder(path, draft)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         _remove_empty(made)

@@ -53,7 +53,7 @@ def lines(every: bool) -> Iterator[str]:
 
 
 def _entry(name: str, entry: Entry) -> str:
-    return f"  {name:15} {entry.says}" + (f" ({entry.source})" if entry.source else "")
+    return f"  {name:15} {entry.summary}" + (f" ({entry.source})" if entry.source else "")
 
 
 def _shipped(name: str) -> str:

@@ -51,9 +51,9 @@ def explain(**asked: Any) -> None:
     _one_source(asked["images"], asked["scene"])
     with stoppable():
         from studio.explain.explain import explain as run
-        from studio.explain.session import Request
+        from studio.explain.request import ExplainRequest
 
-        run(Request(**said(asked)), click.echo)
+        run(ExplainRequest(**said(asked)), click.echo)
 
 
 @infill.command()
@@ -78,9 +78,9 @@ def counterfactual(image: Path | None, method: str, filler: str, **asked: Any) -
     _one_source(images, asked["scene"])
     with stoppable():
         from studio.explain.counterfactual import counterfactual as run
-        from studio.explain.session import Request
+        from studio.explain.request import ExplainRequest
 
-        run(Request(images=images, methods=(method,), fillers=(filler,), **said(asked)), click.echo)
+        run(ExplainRequest(images=images, methods=(method,), fillers=(filler,), **said(asked)), click.echo)
 
 
 def _one_source(images: Sequence[Path], scene: int | None) -> None:

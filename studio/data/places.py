@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class ListedLabels:
     """The class of every image, from a list of all."""
 
     by_name: Mapping[str, int]
@@ -46,7 +46,7 @@ def places(folder: Path) -> Layout | None:
     at = next((path for path in (folder / "val_large", folder / "val_256") if images_in(path)), folder)
     names = sorted(labels) if images_in(at) else []
     shared = [listed, *([categories] if known is not None else [])]
-    return Layout("places", at, names, [Labels(labels)], shared)
+    return Layout("places", at, names, [ListedLabels(labels)], shared)
 
 
 def _labelled(path: Path) -> Iterator[tuple[int, str, int]]:

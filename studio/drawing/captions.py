@@ -8,7 +8,7 @@ from collections.abc import Collection
 from torch import Tensor, nn
 
 
-def brief(thing: object, hidden: Collection[str] = (), count: int = 4) -> str:
+def settings_line(thing: object, hidden: Collection[str] = (), count: int = 4) -> str:
     """Return settings in a line: the first numbers, and what is not as usual; without the ``hidden`` ones."""
     shown = []
     for field in dataclasses.fields(thing):  # type: ignore[arg-type]

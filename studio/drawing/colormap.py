@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _NOISE = 1e-6
 
 
-def mapping(
+def color_mapping(
     heatmap: Float[ndarray, "h w"], seen: Bool[ndarray, "h w"], signed: bool = False
 ) -> ScalarMappable:
     """Return the colors of the values that are seen: red above white, blue below, equally far.

@@ -1,4 +1,4 @@
-"""The job behind ``infill counterfactual``: the smallest removal that takes the class away."""
+"""The job of ``infill counterfactual``: the smallest removal that takes the class away."""
 
 from __future__ import annotations
 
@@ -10,51 +10,54 @@ from typing import Any
 
 from torch import Tensor
 
-from studio.drawing.captions import brief, percent
+from studio.drawing.captions import percent, settings_line
 from studio.explain.counterfactual_figure import Change, draw
 from studio.explain.page import course, filler_brief
 from studio.explain.report import named, numbers, report
-from studio.explain.result import Explanation, Run, Search
-from studio.explain.session import Request, at_work
+from studio.explain.request import ExplainRequest
+from studio.explain.result import Explanation, MethodResult, SearchResult
+from studio.explain.session import opened
 from studio.output import save_json
-from studio.registry.tables import OPTIMIZING, optimizes
+from studio.registry.parse import parse_selection
+from studio.registry.tables import OPTIMIZING
 
 ROWS = 7
 
 
-def counterfactual(request: Request, tell: Callable[[str], object]) -> None:
+def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> None:
     """Take the class away from one image, with the request's one method and filler, and write the files.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
-    for name in request.methods:
-        if not optimizes(name):
+    selection = parse_selection(request.fillers, request.settings, request.methods)
+    for name in selection.methods:
+        if name not in OPTIMIZING:
             raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
-    with at_work(request, "smallest") as (job, subjects, folder):
-        for subject in subjects:
-            found = Counterfactual(job.explained(subject))
-            written = folder.publish(
+    with opened(request, selection, "smallest") as (session, images, folder):
+        for image in images:
+            result = Counterfactual(session.explain(image))
+            paths = folder.publish(
                 {
-                    "counterfactual.png": partial(draw, found.change()),
-                    "counterfactual-image.png": partial(_save_image, found.run.samples[0].image),
-                    "hole.png": partial(_save_image, found.run.samples[0].hole),
-                    "counterfactual.json": partial(save_json, found.report()),
+                    "counterfactual.png": partial(draw, result.change()),
+                    "counterfactual-image.png": partial(_save_image, result.run.samples[0].image),
+                    "hole.png": partial(_save_image, result.run.samples[0].hole),
+                    "counterfactual.json": partial(save_json, result.report()),
                 }
             )
-            tell(found.line())
-            tell("  " + " ".join(str(path) for path in written))
+            echo(result.line())
+            echo("  " + " ".join(str(path) for path in paths))
 
 
 class Counterfactual:
-    """An explanation by one optimizing method with one filler, told as a change."""
+    """An explanation by one optimizing method with one filler, as a change from before to after."""
 
-    def __init__(self, found: Explanation) -> None:
-        ((self.filler, self.method),) = found.runs
-        self.found = found
-        self.run: Run = found.runs[self.filler, self.method]
+    def __init__(self, explanation: Explanation) -> None:
+        ((self.filler, self.method),) = explanation.results
+        self.explanation = explanation
+        self.run: MethodResult = explanation.results[self.filler, self.method]
         assert self.run.search is not None
-        self.search: Search = self.run.search
+        self.search: SearchResult = self.run.search
 
     def line(self) -> str:
         """Return all of it in a line."""
@@ -62,60 +65,59 @@ class Counterfactual:
 
     def headline(self, arrow: str) -> str:
         """Return the class with its probability before and after."""
-        before = float(self.found.probabilities[self.found.target])
+        before = float(self.explanation.probabilities[self.explanation.target])
         return f"{self._target} {before:.3f} {arrow} {self.search.outcome.left.item():.3f}"
 
     def change(self) -> Change:
         """Return what the sheet shows."""
-        found, sample = self.found, self.run.samples[0]
-        method, filler = brief(found.methods[self.method], count=8), filler_brief(found, self.filler)
+        explanation = self.explanation
+        before, after = explanation.probabilities, self.search.probabilities
+        method = settings_line(explanation.methods[self.method], count=8)
+        filler = filler_brief(explanation, self.filler)
         how = f"{self.method} ({method}), {self.filler} ({filler})"
         return Change(
             title=self.headline("→"),
-            subtitle=f"{found.subject.title}. {found.name}, {how}.".replace(" ()", ""),
+            subtitle=f"{explanation.image.title}. {explanation.name}, {how}.".replace(" ()", ""),
             verdict=f"{self._now()}, {self._verdict()}",
             failed=bool(self.search.failure),
-            image=found.classifier.view(found.subject.image).permute(1, 2, 0).cpu().numpy(),
-            after=sample,
+            image=explanation.classifier.view(explanation.image.pixels).permute(1, 2, 0).cpu().numpy(),
+            after=self.run.samples[0],
             target=self._target,
-            bars=[
-                (found.label(i), float(found.probabilities[i]), float(self.search.probabilities[i]))
-                for i in self._classes()
-            ],
+            bars=[(explanation.label(i), float(before[i]), float(after[i])) for i in self._classes()],
             course=replace(course(self.search), notes=self._notes()),
         )
 
     def report(self) -> dict[str, Any]:
         """Return what ``counterfactual.json`` says."""
-        told, after = report(self.found), self.search.probabilities
+        full, after = report(self.explanation), self.search.probabilities
         return {
-            **{key: told[key] for key in ("image", "classifier", "target", "top")},
+            **{key: full[key] for key in ("image", "classifier", "target", "top")},
             "after": {
-                "target": named(self.found, self.found.target, after),
-                "top": [named(self.found, index, after) for index in self.found.best(after)],
+                "target": named(self.explanation, self.explanation.target, after),
+                "top": [named(self.explanation, index, after) for index in self.explanation.best(after)],
             },
-            "method": {"name": self.method, **told["methods"][self.method]},
-            "filler": {"name": self.filler, **told["fillers"][self.filler]},
+            "method": {"name": self.method, **full["methods"][self.method]},
+            "filler": {"name": self.filler, **full["fillers"][self.filler]},
             **numbers(self.search),
-            **{key: told[key] for key in ("settings", "seconds", "versions")},
+            **{key: full[key] for key in ("settings", "seconds", "versions")},
         }
 
     @property
     def _target(self) -> str:
-        return self.found.label(self.found.target)
+        return self.explanation.label(self.explanation.target)
 
     def _now(self) -> str:
         first = self._first(self.search.probabilities)
-        seen = f"{self.found.label(first)} {float(self.search.probabilities[first]):.2f}"
-        return f"{'still' if first == self.found.target else 'now'}: {seen}"
+        label = f"{self.explanation.label(first)} {float(self.search.probabilities[first]):.2f}"
+        return f"{'still' if first == self.explanation.target else 'now'}: {label}"
 
     def _verdict(self) -> str:
-        said = f"{percent(self.search.area)} of the {self._seen()} removed{self._failure()}"
-        first = self._first(self.found.probabilities)
-        if first == self.found.target:
-            return said
-        best = f"{self.found.label(first)} {float(self.found.probabilities[first]):.2f}"
-        return f"{said}; the classifier's first choice was {best}"
+        text = f"{percent(self.search.area)} of the {self._whole()} removed{self._failure()}"
+        first = self._first(self.explanation.probabilities)
+        if first == self.explanation.target:
+            return text
+        best = f"{self.explanation.label(first)} {float(self.explanation.probabilities[first]):.2f}"
+        return f"{text}; the classifier's first choice was {best}"
 
     def _failure(self) -> str:
         outcome = self.search.outcome
@@ -124,11 +126,11 @@ class Counterfactual:
         floor = "" if outcome.removable.item() else f", {self.search.failure}"
         return f"; the class is not gone: chance is {outcome.chance.item():.3f}{floor}"
 
-    def _seen(self) -> str:
+    def _whole(self) -> str:
         """Return what the share that is removed is a share of."""
-        height, width = self.found.subject.image.shape[1:]
+        height, width = self.explanation.image.pixels.shape[1:]
         whole = (0, 0, width, height)
-        return "image" if self.found.classifier.view_box((height, width)) == whole else "view"
+        return "image" if self.explanation.classifier.view_box((height, width)) == whole else "view"
 
     def _notes(self) -> list[str]:
         outcome = self.search.outcome
@@ -146,11 +148,11 @@ class Counterfactual:
 
     def _classes(self) -> list[int]:
         """Return the most probable classes, before or after, and the one that is explained."""
-        before, after = self.found.probabilities, self.search.probabilities
+        before, after = self.explanation.probabilities, self.search.probabilities
         highest = before.maximum(after)
-        best = {*self.found.best(before), *self.found.best(after)} - {self.found.target}
+        best = {*self.explanation.best(before), *self.explanation.best(after)} - {self.explanation.target}
         others = sorted(best, key=lambda index: float(highest[index]), reverse=True)[: ROWS - 1]
-        return [self.found.target, *others]
+        return [self.explanation.target, *others]
 
 
 def _save_image(pixels: Any, path: Path) -> None:

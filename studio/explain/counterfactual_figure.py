@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from studio.drawing.curves import draw_curves, legend
 from studio.drawing.sheet import FAINT, INK, WRONG, Sheet, any_script, bare, outline
-from studio.explain.panel import Course, Sample
+from studio.explain.panel import Composite, Course
 
 # All lengths are inches, measured from the top left.
 MARGIN, HEAD, TITLE, VIEW, GAP, BARS, CURVE = 0.3, 0.95, 0.28, 3.1, 0.2, 3.4, 0.95
@@ -37,7 +37,7 @@ class Change:
     verdict: str
     failed: bool
     image: Float[ndarray, "c c 3"]
-    after: Sample
+    after: Composite
     target: str
     bars: Sequence[tuple[str, float, float]]
     course: Course

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from numpy import ndarray
 
-from studio.drawing.colormap import mapping, overlay, within
+from studio.drawing.colormap import color_mapping, overlay, within
 from studio.drawing.sheet import FAINT, INK, Sheet, any_script, bare
 from studio.explain.panel import BAR, GAP, HEAT, SHOWN, TITLE, Cell, draw_shown
 
@@ -121,7 +121,7 @@ def _bars(sheet: Sheet, page: Page, x: float, y: float) -> None:
 def _cell(sheet: Sheet, page: Page, cell: Cell, corner: tuple[float, float], heat: float) -> None:
     x, y = corner
     seen = within(page.box, page.image.shape[:2])
-    colors = mapping(cell.heatmap, seen, cell.signed)
+    colors = color_mapping(cell.heatmap, seen, cell.signed)
     axes = sheet.picture(x, y + TITLE, heat, HEAT, overlay(page.image, cell.heatmap, seen, colors))
     _outline_view(axes, page)
     bar = sheet.axes(x + heat + 0.06, y + TITLE, 0.09, HEAT)

@@ -18,24 +18,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class InputImage:
     """One image to explain.
 
     Attributes:
         folder: Name of its own folder, different from all others' names.
-        origin: Where it is from, in words for ``explain.json``.
-        notes: What reading it did to it.
+        title: What figures and messages call it.
+        pixels: RGB in [0, 1], of the file's or the scene's own size.
+        origin: Where it is from, for ``explain.json``.
+        notes: What was done to it when it was read.
+        scene: The scene with its truth, if it is one.
     """
 
     folder: str
     title: str
-    image: Float[Tensor, "3 h w"]
+    pixels: Float[Tensor, "3 h w"]
     origin: dict[str, Any]
     notes: Sequence[str] = ()
     scene: Scene | None = None
 
 
-class Subjects:
+class InputImages:
     """The images of a job, read one at a time; without any, the scene of this number.
 
     Several files are all read once at the start, so that the last one's fault is found before the first is
@@ -55,7 +58,7 @@ class Subjects:
     def __len__(self) -> int:
         return len(self._paths) or 1
 
-    def __iter__(self) -> Iterator[Subject]:
+    def __iter__(self) -> Iterator[InputImage]:
         if not self._paths:
             yield _scene(self._scene)
         for path, folder in zip(self._paths, _folders(self._paths), strict=True):
@@ -75,12 +78,12 @@ def target_index(target: str, labels: Sequence[str], top: int) -> int:
             return int(target)
         raise ValueError(f"--target: expected 0 to {len(labels) - 1}, got {target}")
     folded = [label.casefold() for label in labels]
-    found = [index for index, label in enumerate(folded) if label == target.casefold()]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    matches = [index for index, label in enumerate(folded) if label == target.casefold()]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
         raise ValueError(
-            f"--target: {target!r} is the name of classes {' and '.join(map(str, found))}; give one"
+            f"--target: {target!r} is the name of classes {' and '.join(map(str, matches))}; give one"
         )
     near = difflib.get_close_matches(target.casefold(), folded, n=1)
     hint = (
@@ -89,15 +92,15 @@ def target_index(target: str, labels: Sequence[str], top: int) -> int:
     raise ValueError(f"--target: the classifier has no class {target!r}; {hint}")
 
 
-def _file(path: Path, folder: str) -> Subject:
+def _file(path: Path, folder: str) -> InputImage:
     picture = read_picture(path)
     height, width = picture.image.shape[1:]
     origin = {"file": str(path), "height": height, "width": width, "notes": list(picture.notes)}
     title = ", ".join([f"{path.name}, {width} x {height}", *picture.notes])
-    return Subject(folder, title, picture.image, origin, picture.notes)
+    return InputImage(folder, title, picture.image, origin, picture.notes)
 
 
-def _scene(index: int) -> Subject:
+def _scene(index: int) -> InputImage:
     from models import scenes
 
     scene = scenes.draw(index)
@@ -111,7 +114,8 @@ def _scene(index: int) -> Subject:
             {"label": name, "box": box} for name, box in zip(names, scene.boxes.tolist(), strict=True)
         ],
     }
-    return Subject(f"scene-{index}", f"scene {index}: {' and '.join(names)}", scene.image, origin, (), scene)
+    title = f"scene {index}: {' and '.join(names)}"
+    return InputImage(f"scene-{index}", title, scene.image, origin, (), scene)
 
 
 def _folders(paths: Sequence[Path]) -> list[str]:

@@ -12,66 +12,67 @@ from torch import Tensor
 
 from attribution import Explainer
 from attribution.optimize.loop import OptimizingExplainer
-from studio.drawing.captions import brief, percent
+from studio.drawing.captions import percent, settings_line
 from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
-from studio.explain.result import Explanation, Run, Search
-from studio.registry.tables import EVERY_FILLER, METHODS
+from studio.explain.result import Explanation, MethodResult, SearchResult
+from studio.registry.tables import ALL_FILLERS, METHODS
 
 SHOWN_SIDE = 640
 _AGAINST = torch.tensor([0.45, 0.62, 0.85]).view(3, 1, 1)  # the blue of what speaks against
 
 
-def page(found: Explanation) -> Page:
+def page(explanation: Explanation) -> Page:
     """Return what ``explain.png`` shows; large images are shown smaller."""
-    image = _shown(found.subject.image)
+    image = _shown(explanation.image.pixels)
     size = (image.shape[1], image.shape[2])
-    target, probability = found.label(found.target), float(found.probabilities[found.target])
+    probabilities = explanation.probabilities
+    target, probability = explanation.label(explanation.target), float(probabilities[explanation.target])
     return Page(
-        title=f"{found.name} · {target} · p = {probability:.3f}",
-        subtitle=found.subject.title,
+        title=f"{explanation.name} · {target} · p = {probability:.3f}",
+        subtitle=explanation.image.title,
         legend=f"Red speaks for {target!r}, blue against it; yellow lines bound what was removed.",
         image=_pixels(image),
-        box=found.classifier.view_box(size),
+        box=explanation.classifier.view_box(size),
         target=target,
-        top=[(found.label(i), float(found.probabilities[i])) for i in found.best(found.probabilities)],
-        fillers=[(name, filler_brief(found, name)) for name in found.fillers],
-        methods=[(name, _column(found, name, method)) for name, method in found.methods.items()],
+        top=[(explanation.label(i), float(probabilities[i])) for i in explanation.best(probabilities)],
+        fillers=[(name, filler_brief(explanation, name)) for name in explanation.fillers],
+        methods=[(name, _column(explanation, name, method)) for name, method in explanation.methods.items()],
         cells={
             (filler, name): Cell(
-                found.classifier.to_input(run.heatmap, size).numpy(),
+                explanation.classifier.to_input(run.heatmap, size).numpy(),
                 run.samples,
                 _course(run),
                 METHODS[name].signed,
             )
-            for (filler, name), run in found.runs.items()
+            for (filler, name), run in explanation.results.items()
         },
-        truth=_truth(found),
+        truth=_truth(explanation),
     )
 
 
-def filler_brief(found: Explanation, name: str) -> str:
+def filler_brief(explanation: Explanation, name: str) -> str:
     """Return what stands beside a filler's name: its checkpoint and how it was loaded, its settings."""
-    said = [brief(found.fillers[name], EVERY_FILLER[name].hidden)]
-    if loaded := found.loaded.get(name):
+    texts = [settings_line(explanation.fillers[name], ALL_FILLERS[name].hidden)]
+    if loaded := explanation.loaded.get(name):
         numbers = (each for each in loaded.items() if type(each[1]) in (int, float))
-        said = [Path(loaded["checkpoint"]).name, *(f"{key} {value:g}" for key, value in numbers), *said]
-    return ", ".join(said)
+        texts = [Path(loaded["checkpoint"]).name, *(f"{key} {value:g}" for key, value in numbers), *texts]
+    return ", ".join(texts)
 
 
-def _column(found: Explanation, name: str, method: Explainer) -> str:
+def _column(explanation: Explanation, name: str, method: Explainer) -> str:
     """Return what stands below a method's name."""
     if isinstance(method, OptimizingExplainer):
-        return f"{brief(method)} · up to {method.composites} composites"
-    composites = next(run.composites for (_, each), run in found.runs.items() if each == name)
-    return f"{brief(method)} · {composites} composites"
+        return f"{settings_line(method)} · up to {method.composites} composites"
+    composites = next(run.composites for (_, each), run in explanation.results.items() if each == name)
+    return f"{settings_line(method)} · {composites} composites"
 
 
-def _course(run: Run) -> Course | None:
+def _course(run: MethodResult) -> Course | None:
     return course(run.search) if run.search else None
 
 
-def course(search: Search) -> Course:
+def course(search: SearchResult) -> Course:
     """Return how a search went, as it is to be shown."""
     outcome = search.outcome
     steps = int(outcome.steps)
@@ -89,18 +90,18 @@ def course(search: Search) -> Course:
     )
 
 
-def _truth(found: Explanation) -> list[Panel]:
+def _truth(explanation: Explanation) -> list[Panel]:
     """Return what a scene knows: the background behind the objects, and where they are."""
-    scene = found.subject.scene
+    scene = explanation.image.scene
     if scene is None:
         return []
     with torch.inference_mode():
-        logits = found.classifier(scene.background[None].to(found.classifier.mean.device))
-    left = float(found.classifier.probabilities(logits)[0, found.target])
+        logits = explanation.classifier(scene.background[None].to(explanation.classifier.mean.device))
+    left = float(explanation.classifier.probabilities(logits)[0, explanation.target])
     gray = 0.25 * scene.image.mean(0, keepdim=True) + 0.7
     lit = gray.expand(3, -1, -1)
-    for silhouette, label in zip(scene.silhouettes, found.subject.origin["objects"], strict=True):
-        same = label["label"] == found.classifier.labels[found.target]
+    for silhouette, label in zip(scene.silhouettes, explanation.image.origin["objects"], strict=True):
+        same = label["label"] == explanation.classifier.labels[explanation.target]
         lit = torch.where(silhouette, scene.image if same else gray * _AGAINST, lit)
     return [
         Panel(f"truth: nothing there, p {left:.3f}", _pixels(scene.background)),

@@ -25,7 +25,7 @@ PICTURE, LINE, CURVE = 1.36, 0.135, 0.62
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class Composite:
     """One composite that the method looked at, in the classifier's view."""
 
     image: Float[ndarray, "c c 3"]
@@ -63,7 +63,7 @@ class Cell:
     """
 
     heatmap: Float[ndarray, "h w"]
-    samples: Sequence[Sample]
+    samples: Sequence[Composite]
     course: Course | None = None
     signed: bool = False
 
@@ -79,7 +79,7 @@ def draw_shown(sheet: Sheet, cell: Cell, corner: tuple[float, float], target: st
         _stamp(sheet, sample, place, STAMP, target)
 
 
-def _stamp(sheet: Sheet, sample: Sample, corner: tuple[float, float], side: float, target: str) -> None:
+def _stamp(sheet: Sheet, sample: Composite, corner: tuple[float, float], side: float, target: str) -> None:
     x, y = corner
     right = sample.label == target
     sheet.text(x, y + 0.05, f"p {sample.probability:.3f}", 6.5, side, weight="bold")
@@ -89,7 +89,7 @@ def _stamp(sheet: Sheet, sample: Sample, corner: tuple[float, float], side: floa
 
 
 def _counterfactual(
-    sheet: Sheet, sample: Sample, course: Course, corner: tuple[float, float], target: str
+    sheet: Sheet, sample: Composite, course: Course, corner: tuple[float, float], target: str
 ) -> None:
     x, y = corner
     _stamp(sheet, sample, corner, PICTURE, target)

@@ -12,51 +12,55 @@ import torch
 from torch import Tensor
 
 from studio import version
-from studio.explain.result import Explanation, Run, Search
+from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.output import save_json
 
-_SEEN = ("crop", "resize", "interpolation", "multi_label")
+_PREPROCESSING = ("crop", "resize", "interpolation", "multi_label")
 
 
-def report(found: Explanation) -> dict[str, Any]:
+def report(explanation: Explanation) -> dict[str, Any]:
     """Return what ``explain.json`` says."""
-    size = found.subject.image.shape[1:]
+    size, probabilities = explanation.image.pixels.shape[1:], explanation.probabilities
+    view = explanation.classifier.view_box((size[0], size[1]))
     return {
-        "image": {**found.subject.origin, "view": list(found.classifier.view_box((size[0], size[1])))},
-        "classifier": {
-            "name": found.name,
-            "classes": len(found.probabilities),
-            **{key: getattr(found.classifier, key) for key in _SEEN},
-            **{key: getattr(found.classifier, key).flatten().tolist() for key in ("mean", "std")},
+        "image": {
+            **explanation.image.origin,
+            "view": list(view),
         },
-        "target": named(found, found.target, found.probabilities),
-        "top": [named(found, index, found.probabilities) for index in found.best(found.probabilities)],
-        "methods": {name: described(method) for name, method in found.methods.items()},
-        "fillers": {name: _filler(found, name) for name in found.fillers},
-        "runs": [_run(*names, run) for names, run in found.runs.items()],
-        "settings": dict(found.settings),
-        "seconds": round(found.seconds, 3),
+        "classifier": {
+            "name": explanation.name,
+            "classes": len(probabilities),
+            **{key: getattr(explanation.classifier, key) for key in _PREPROCESSING},
+            **{key: getattr(explanation.classifier, key).flatten().tolist() for key in ("mean", "std")},
+        },
+        "target": named(explanation, explanation.target, probabilities),
+        "top": [named(explanation, index, probabilities) for index in explanation.best(probabilities)],
+        "methods": {name: described(method) for name, method in explanation.methods.items()},
+        "fillers": {name: _filler(explanation, name) for name in explanation.fillers},
+        "runs": [_run(*names, run) for names, run in explanation.results.items()],
+        "settings": dict(explanation.settings),
+        "seconds": round(explanation.seconds, 3),
         "versions": {"infill": version(), "torch": torch.__version__, "python": platform.python_version()},
     }
 
 
-def save_report(found: Explanation, path: Path) -> None:
+def save_report(explanation: Explanation, path: Path) -> None:
     """Write ``explain.json``."""
-    save_json(report(found), path)
+    save_json(report(explanation), path)
 
 
-def save_heatmaps(found: Explanation, path: Path) -> None:
+def save_heatmaps(explanation: Explanation, path: Path) -> None:
     """Write ``heatmaps.npz``: under ``method/filler`` a float32 array of the input image's size.
 
     Beside it, under ``method/filler/hole``, what an optimizing method removes: 1 there and 0 elsewhere.
     """
-    height, width = found.subject.image.shape[1:]
+    height, width = explanation.image.pixels.shape[1:]
     maps: dict[str, Any] = {}
-    for (filler, method), run in found.runs.items():
-        heatmap = found.classifier.to_input(run.heatmap, (height, width))
+    for (filler, method), run in explanation.results.items():
+        heatmap = explanation.classifier.to_input(run.heatmap, (height, width))
         maps[f"{method}/{filler}"] = heatmap.float().numpy()
         if run.search:
-            hole = found.classifier.to_input(run.search.outcome.hole[0, 0].cpu(), (height, width))
+            hole = explanation.classifier.to_input(run.search.outcome.hole[0, 0].cpu(), (height, width))
             maps[f"{method}/{filler}/hole"] = (hole >= 0.5).numpy().astype(np.uint8)
     with path.open("wb") as file:
         np.savez_compressed(file, **maps)
@@ -71,17 +75,17 @@ def described(thing: object) -> dict[str, Any]:
     }
 
 
-def _filler(found: Explanation, name: str) -> dict[str, Any]:
-    loaded = {"loaded": dict(found.loaded[name])} if name in found.loaded else {}
-    return {**described(found.fillers[name]), **loaded}
+def _filler(explanation: Explanation, name: str) -> dict[str, Any]:
+    loaded = {"loaded": dict(explanation.loaded[name])} if name in explanation.loaded else {}
+    return {**described(explanation.fillers[name]), **loaded}
 
 
-def named(found: Explanation, index: int, probabilities: Tensor) -> dict[str, Any]:
+def named(explanation: Explanation, index: int, probabilities: Tensor) -> dict[str, Any]:
     """Return a class with its probability."""
-    return {"index": index, "name": found.label(index), "probability": float(probabilities[index])}
+    return {"index": index, "name": explanation.label(index), "probability": float(probabilities[index])}
 
 
-def numbers(search: Search) -> dict[str, Any]:
+def numbers(search: SearchResult) -> dict[str, Any]:
     """Return what an optimizing method came to, in numbers."""
     outcome = search.outcome
     steps = int(outcome.steps)
@@ -99,7 +103,7 @@ def _rounded(curve: Tensor) -> list[float]:
     return [round(value, 6) for value in curve.tolist()]
 
 
-def _run(filler: str, method: str, run: Run) -> dict[str, Any]:
+def _run(filler: str, method: str, run: MethodResult) -> dict[str, Any]:
     return {
         "method": method,
         "filler": filler,

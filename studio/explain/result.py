@@ -1,4 +1,4 @@
-"""What was found out about an image."""
+"""The result of explaining an image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 from attribution import Explainer, Outcome
 from infill import Filler
 from models.classifiers import ImageClassifier
-from studio.explain.inputs import Subject
-from studio.explain.panel import Sample
+from studio.explain.inputs import InputImage
+from studio.explain.panel import Composite
 from studio.explain.trace import Trace
 
 TOP = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
-    """What an optimizing method came to.
+class SearchResult:
+    """The result of an optimizing method.
 
     Attributes:
         probabilities: What the classifier sees in the counterfactual (the first, if there are several fills).
@@ -48,7 +48,7 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class MethodResult:
     """One method with one filler; the heatmap is in the classifier's view.
 
     Attributes:
@@ -56,21 +56,21 @@ class Run:
     """
 
     heatmap: Float[Tensor, "crop crop"]
-    samples: Sequence[Sample]
+    samples: Sequence[Composite]
     composites: int
     seconds: float
-    search: Search | None = None
+    search: SearchResult | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """All that was found out about one image; ``runs`` are by (filler, method).
+    """The explanation of one image; ``results`` are by (filler, method).
 
     Attributes:
         loaded: For each filler whose network is loaded, its checkpoint and how it was loaded.
     """
 
-    subject: Subject
+    image: InputImage
     classifier: ImageClassifier
     name: str
     target: int
@@ -78,7 +78,7 @@ class Explanation:
     methods: Mapping[str, Explainer]
     fillers: Mapping[str, Filler]
     loaded: Mapping[str, Mapping[str, Any]]
-    runs: Mapping[tuple[str, str], Run]
+    results: Mapping[tuple[str, str], MethodResult]
     settings: Mapping[str, Any]
     seconds: float
 

@@ -1,116 +1,93 @@
-"""What the commands that explain have in common: what was asked for, and running methods on images."""
+"""Runs methods with fillers on images, and keeps what is to be shown of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import islice
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
-from infill import Filler
+from attribution.explainer import SamplingExplainer
+from attribution.holes import Holes
+from attribution.optimize.loop import OptimizingExplainer, require_above_chance
 from models.classifiers import ImageClassifier
-from studio.explain.inputs import Subject, Subjects, target_index
-from studio.explain.result import Explanation, Run
-from studio.explain.runs import Runner, planned
-from studio.output import Folder, output_folder
+from studio.explain.inputs import InputImage, InputImages, target_index
+from studio.explain.panel import Composite
+from studio.explain.request import ExplainRequest
+from studio.explain.result import Explanation, MethodResult, SearchResult
+from studio.explain.trace import Trace
+from studio.output import OutputFolder, output_folder
 from studio.progress import Progress
-from studio.registry.build import (
-    build_classifier,
-    build_filler,
-    build_method,
-)
-from studio.registry.fields import known
-from studio.registry.parse import parse_device, parse_settings, split_names
-from studio.registry.pretrained import how_loaded
-from studio.registry.tables import EVERY_FILLER, PRETRAINED, Preset, Settings
+from studio.registry.build import build_classifier, build_filler, build_method
+from studio.registry.parse import Selection, parse_device
+from studio.registry.pretrained import loading_options
+from studio.registry.tables import PRETRAINED, Preset
 
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line.
-
-    Attributes:
-        classifier: Its name; ``None`` leaves it to the weights, or is ``scenes`` if there are none.
-        multi_label: Whether its classes do not exclude each other even if it does not say so itself.
-        samples: How many fills each hole gets from a filler that draws.
-        trace: Whether the steps of optimizing methods are kept.
-    """
-
-    images: Sequence[Path] = ()
-    scene: int = 1
-    classifier: str | None = None
-    weights: Path | None = None
-    multi_label: bool = False
-    methods: Sequence[str] = ("sp", "lime", "rise")
-    fillers: Sequence[str] = ("gray", "blur", "inpaint")
-    target: str = "top1"
-    out: Path = Path("infill-out")
-    seed: int = 0
-    device: str = "auto"
-    precision: Any = "auto"
-    batch_size: int = 64
-    samples: int = 1
-    settings: Sequence[str] = ()
-    paper: bool = False
-    trace: bool = False
+SHOWN = 4
+"""How many composites of each run are kept to be shown."""
 
 
 @contextmanager
-def at_work(request: Request, preset: Preset) -> Iterator[tuple[Job, Subjects, Folder]]:
-    """Make everything ready; what can be wrong with names, settings and files is found here.
+def opened(
+    request: ExplainRequest, selection: Selection, preset: Preset
+) -> Iterator[tuple[Session, InputImages, OutputFolder]]:
+    """Load everything; what can be wrong with settings and files is found here, before any work is done.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
-    names, said = split_names(request.fillers)
-    request = replace(request, fillers=names, settings=(*said, *request.settings))
-    for name in request.fillers:
-        known(name, EVERY_FILLER, "filler")
-    settings = parse_settings(request.settings, [*request.methods, *request.fillers])
-    methods = {name: build_method(name, settings, request.seed, preset) for name in request.methods}
+    settings = selection.settings
+    methods = {name: build_method(name, settings, request.seed, preset) for name in selection.methods}
     device = parse_device(request.device)
     with output_folder(request.out) as folder, Progress() as progress:
-        subjects = Subjects(request.images, request.scene)
-        asked = request.classifier or (None if request.weights else "scenes")
-        classifier = build_classifier(asked, request.weights, request.multi_label).to(device)
+        images = InputImages(request.images, request.scene)
+        name = request.classifier or (None if request.weights else "scenes")
+        classifier = build_classifier(name, request.weights, request.multi_label).to(device)
         target_index(request.target, classifier.labels, top=0)
-        yield Job(request, classifier, methods, settings, progress), subjects, folder
+        yield Session(request, selection, classifier, methods, progress), images, folder
 
 
 @dataclass(eq=False)
-class Job:
-    """What stays the same from image to image."""
+class Session:
+    """Explains one image after another; holds what stays the same from image to image.
 
-    request: Request
+    Attributes:
+        prepared: The classifier as it is run, once the first image is known.
+    """
+
+    request: ExplainRequest
+    selection: Selection
     classifier: ImageClassifier
     methods: Mapping[str, Explainer]
-    settings: Settings
     progress: Progress
     prepared: Callable[[Tensor], Tensor] | None = None
 
-    def explained(self, subject: Subject, images: int = 1) -> Explanation:
+    def explain(self, image: InputImage, images: int = 1) -> Explanation:
         """Run every method with every filler on one of so many images.
 
         Raises:
             ValueError: If a method or filler cannot work with this image.
         """
         begun = time.perf_counter()
-        score = self._score(subject)
-        self.progress.plan(images * len(self.request.fillers) * self._composites(score))
-        fillers = {name: self._filler(name, score) for name in self.request.fillers}
-        runner = Runner(self.classifier, self.progress, self.request.seed, self.request.trace)
-        runs: dict[tuple[str, str], Run] = {}
-        for name, filler in fillers.items():
-            filled = replace(score, filler=filler).with_sampling(samples=self.request.samples)
-            for method, explainer in self.methods.items():
-                runs[name, method] = runner.run(method, explainer, name, filled)
+        score = self._score(image)
+        names, settings = self.selection.fillers, self.selection.settings
+        planned = sum(_composites(name, method, score) for name, method in self.methods.items())
+        self.progress.plan(images * len(names) * planned)
+        precision = self.request.precision
+        fillers = {name: build_filler(name, settings, score.image[0], precision) for name in names}
+        results: dict[tuple[str, str], MethodResult] = {}
+        for filler in fillers:
+            filled = replace(score, filler=fillers[filler]).with_sampling(samples=self.request.samples)
+            for method in self.methods:
+                results[filler, method] = self.run(method, filler, filled)
         return Explanation(
-            subject=subject,
+            image=image,
             classifier=self.classifier,
             name=self.request.classifier or (self.request.weights.stem if self.request.weights else "scenes"),
             target=int(cast(Tensor, score.target)),
@@ -118,48 +95,114 @@ class Job:
             methods=self.methods,
             fillers=fillers,
             loaded={
-                name: how_loaded(name, self.settings, self.request.precision)
-                for name in fillers
-                if name in PRETRAINED
+                name: loading_options(name, settings, precision) for name in fillers if name in PRETRAINED
             },
-            runs=runs,
-            settings=self._said(score),
+            results=results,
+            settings=self._settings(score),
             seconds=time.perf_counter() - begun,
         )
 
-    def _score(self, subject: Subject) -> MaskedScore:
+    def run(self, name: str, filler: str, score: MaskedScore) -> MethodResult:
+        """Run the method of this name on the one image of a score, which has the filler of that name.
+
+        Raises:
+            ValueError: If the method cannot work with this image and filler.
+        """
+        method, title = self.methods[name], f"{name} {filler}"
+        with _naming(name):
+            if isinstance(method, OptimizingExplainer):
+                return self._optimize(method, title, score)
+            holes = cast(SamplingExplainer, method).holes(score)
+            begun = time.perf_counter()
+            with self.progress.run(title):
+                heatmap = method(score)[0].float().cpu()
+            seconds = time.perf_counter() - begun
+            return MethodResult(heatmap, self._some_composites(score, holes), len(holes), seconds)
+
+    def _optimize(self, method: OptimizingExplainer, title: str, score: MaskedScore) -> MethodResult:
+        trace = Trace(score) if self.request.trace else None
+        begun = time.perf_counter()
+        with self.progress.run(title) as count:
+            outcome = method.optimize(score, trace)
+            count(int(outcome.looks))
+        seconds = time.perf_counter() - begun
+        image, hole = outcome.counterfactual, outcome.hole
+        probabilities = self.classifier.probabilities(replace(score, image=image).clean_logits)
+        (shown,) = self._shown(score, image, hole, probabilities)
+        shown = replace(shown, probability=outcome.left.item())  # the mean, where fills differ
+        search = SearchResult(outcome, probabilities[0].cpu(), trace)
+        return MethodResult(outcome.heatmap[0].float().cpu(), [shown], int(outcome.looks), seconds, search)
+
+    def _score(self, image: InputImage) -> MaskedScore:
         """Score the classifier's view of the image; the classifier is prepared once for all images."""
-        asked, labels = self.request, self.classifier.labels
+        request = self.request
         score = MaskedScore(
-            self.classifier.view(subject.image.to(self.classifier.mean.device)),
+            self.classifier.view(image.pixels.to(self.classifier.mean.device)),
             target=0,
             classifier=self.prepared or self.classifier,
             link=sigmoid if self.classifier.multi_label else probability,
-            execution=Execution(
-                batch_size=asked.batch_size, precision=asked.precision, progress=self.progress
-            ),
-            sampling=Sampling(seed=asked.seed),
+            execution=Execution(request.batch_size, request.precision, self.progress),
+            sampling=Sampling(seed=request.seed),
         )
         self.prepared = score.classifier
         top = int(score.clean_logits[0].argmax())
-        return replace(score, target=target_index(asked.target, labels, top))
+        return replace(score, target=target_index(request.target, self.classifier.labels, top))
 
-    def _filler(self, name: str, score: MaskedScore) -> Filler:
-        return build_filler(name, self.settings, score.image[0], self.request.precision)
+    def _some_composites(self, score: MaskedScore, holes: Holes) -> list[Composite]:
+        """Return a few composites by chance, the same holes for every filler; none without a hole."""
+        generator = torch.Generator().manual_seed(self.request.seed)
+        drawn = (holes[i : i + 1] for i in torch.randperm(len(holes), generator=generator).tolist())
+        chosen = torch.cat(list(islice((hole for hole in drawn if hole.any()), SHOWN)))
+        once = score.with_sampling(samples=1)
+        probabilities = self.classifier.probabilities(once.logits(chosen))
+        return self._shown(score, once.perturbed(chosen), chosen, probabilities)
 
-    def _composites(self, score: MaskedScore) -> int:
-        """Return how many composites all methods need for one filler."""
-        return sum(planned(name, method, score) for name, method in self.methods.items())
+    def _shown(
+        self, score: MaskedScore, images: Tensor, holes: Tensor, probabilities: Tensor
+    ) -> list[Composite]:
+        target = int(cast(Tensor, score.target))
+        return [
+            Composite(
+                image=image.permute(1, 2, 0).cpu().numpy(),
+                hole=hole[0].cpu().numpy(),
+                probability=float(each[target]),
+                label=self.classifier.labels[int(each.argmax())],
+            )
+            for image, hole, each in zip(images, holes, probabilities, strict=True)
+        ]
 
-    def _said(self, score: MaskedScore) -> dict[str, Any]:
-        asked = self.request
+    def _settings(self, score: MaskedScore) -> dict[str, Any]:
+        """Return how everything was run, for the report."""
+        request = self.request
         return {
-            "seed": asked.seed,
+            "seed": request.seed,
             "device": str(score.image.device),
-            "precision": asked.precision,
-            "computed_in": getattr(score.classifier, "mode", asked.precision),
-            "batch_size": asked.batch_size,
-            "samples": asked.samples,
-            "paper": asked.paper,
-            "weights": str(asked.weights) if asked.weights else None,
+            "precision": request.precision,
+            "computed_in": getattr(score.classifier, "mode", request.precision),
+            "batch_size": request.batch_size,
+            "samples": request.samples,
+            "paper": request.paper,
+            "weights": str(request.weights) if request.weights else None,
         }
+
+
+def _composites(name: str, method: Explainer, score: MaskedScore) -> int:
+    """Return how many composites of the one image of a score a method looks at, at most.
+
+    Raises:
+        ValueError: If the method cannot work with this image and target.
+    """
+    with _naming(name):
+        if isinstance(method, OptimizingExplainer):
+            require_above_chance(score)
+            return method.composites
+        return len(cast(SamplingExplainer, method).holes(score))
+
+
+@contextmanager
+def _naming(method: str) -> Iterator[None]:
+    """Put the method's name in front of whatever is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{method}: {error}") from error

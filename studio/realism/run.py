@@ -23,7 +23,7 @@ from studio.realism.results import Records, collected
 from studio.realism.setup import Setting, setting
 from studio.realism.table import save_csv, summary, text_table
 from studio.registry.build import build_filler
-from studio.registry.tables import EVERY_FILLER
+from studio.registry.tables import ALL_FILLERS
 
 REAL, TRUTH, REFERENCE = "real", "truth", "reference"
 """Rows beside the fillers': the untouched images, those with the truth in the hole, and the truth itself."""
@@ -152,7 +152,7 @@ class Job:
 
     def _filler(self, name: str, images: Tensor) -> Filler:
         """Build the filler, once for all batches unless it needs to know the images."""
-        if name not in self._fillers or EVERY_FILLER[name].of_image:
+        if name not in self._fillers or ALL_FILLERS[name].of_image:
             self._fillers[name] = build_filler(name, self.made.settings, images, self.request.precision)
         return self._fillers[name]
 

@@ -21,8 +21,8 @@ from studio.realism.metrics import OF_CLASSES, OF_FEATURES, Measure
 from studio.realism.regions import Regions, check_annotated
 from studio.registry.build import weights_of
 from studio.registry.fields import known
-from studio.registry.parse import parse_device, parse_settings, split_names
-from studio.registry.tables import EVERY_FILLER, Settings
+from studio.registry.parse import parse_device, parse_settings, split_fillers
+from studio.registry.tables import ALL_FILLERS, SettingTexts
 
 if TYPE_CHECKING:
     from studio.realism.run import Request
@@ -47,7 +47,7 @@ class Setting:
     reader: Reader
     measure: Measure
     fillers: Mapping[str, Any]
-    settings: Settings
+    settings: SettingTexts
     labels: Sequence[str]
     missing: Mapping[str, str]
     notes: Sequence[str]
@@ -98,11 +98,11 @@ def setting(request: Request) -> Setting:
     )
 
 
-def _fillers(request: Request) -> tuple[Sequence[str], bool, Settings]:
+def _fillers(request: Request) -> tuple[Sequence[str], bool, SettingTexts]:
     """Return the fillers asked for, whether the truth is among them, and what is set of them."""
-    asked, said = split_names(request.fillers)
+    asked, said = split_fillers(request.fillers)
     for name in asked:
-        known(name, [*EVERY_FILLER, "real", "truth"], "filler")
+        known(name, [*ALL_FILLERS, "real", "truth"], "filler")
     names = [name for name in asked if name not in ("real", "truth")]
     return names, "truth" in asked, parse_settings((*said, *request.settings), names)
 
@@ -173,12 +173,12 @@ def _perceptual(net: Any, side: int, device: torch.device) -> tuple[Perceptual |
     return perceptual, ""
 
 
-def _depends(name: str, settings: Settings) -> Mapping[str, Any]:
-    entry = EVERY_FILLER[name]
+def _depends(name: str, settings: SettingTexts) -> Mapping[str, Any]:
+    entry = ALL_FILLERS[name]
     weights = weights_of(name, settings)
     own = settings.get("lime", {}) if entry.of_image else {}
     said = {**own, **settings.get(name, {})}
-    return {"place": entry.place, "fixed": dict(entry.fixed), "set": said, "weights": _state(weights)}
+    return {"place": entry.target, "fixed": dict(entry.fixed), "set": said, "weights": _state(weights)}
 
 
 def _told(

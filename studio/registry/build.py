@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from studio.registry import pretrained
 from studio.registry.entry import Entry
-from studio.registry.fields import known, typed
-from studio.registry.tables import EVERY_FILLER, METHODS, PRETRAINED, Preset, Settings
+from studio.registry.fields import known, parse_fields
+from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, Preset, SettingTexts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,45 +20,53 @@ if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
 
 
-def build_method(name: str, settings: Settings, seed: int = 0, preset: Preset = "paper") -> Explainer:
+def build_method(name: str, settings: SettingTexts, seed: int = 0, preset: Preset = "paper") -> Explainer:
     """Return the method of this name, as its paper has it, or with another preset.
 
-    ``seed`` is for those that draw. What the settings say goes before both.
+    Args:
+        name: One of `METHODS`, see `studio.registry.parse`.
+        settings: They override the preset's.
+        seed: For methods that draw.
+        preset: Which settings to start from.
 
     Raises:
-        ValueError: If the name, a field or a value is unknown or out of range.
+        ValueError: If a field is unknown, or a value out of range.
     """
-    entry = METHODS[known(name, METHODS, "method")]
+    entry = METHODS[name]
     quick = {} if preset == "paper" else entry.quick
     smallest = entry.smallest if preset == "smallest" else {}
     method: Explainer = _build(name, entry, {"seed": seed, **quick, **smallest}, settings)
     return method
 
 
-def build_filler(name: str, settings: Settings, image: Tensor, precision: str = "float32") -> Filler:
+def build_filler(name: str, settings: SettingTexts, image: Tensor, precision: str = "float32") -> Filler:
     """Return the filler of this name for an image "c h w", or images "b c h w", in the classifier's view.
 
-    ``precision`` is for those that run a network, unless the settings give one.
+    Args:
+        name: One of `ALL_FILLERS`, see `studio.registry.parse`.
+        settings: Texts by filler and field.
+        image: RGB in [0, 1].
+        precision: For fillers that run a network, unless the settings give one.
 
     Raises:
-        ValueError: If the name, a field or a value is unknown or out of range, or a weight file is missing.
+        ValueError: If a field is unknown, a value is out of range, or a weight file is missing.
     """
-    entry = EVERY_FILLER[known(name, EVERY_FILLER, "filler")]
-    special: dict[str, Any] = {}
+    entry = ALL_FILLERS[name]
+    computed: dict[str, Any] = {}
     if name in PRETRAINED:
-        special, settings = pretrained.loaded(name, settings, image.device, precision)
+        computed, settings = pretrained.load_network(name, settings, image.device, precision)
     if name == "mean-segment":
-        special["segments"] = _segments(image, settings)
+        computed["segments"] = _segments(image, settings)
     if name == "inpaint":
         from models.inpainters import small
 
         network = small.load().to(image.device)
-        special.update(network=network, precision=precision, context=small.CONTEXT)
-    filler: Filler = _build(name, entry, special, settings)
+        computed.update(network=network, precision=precision, context=small.CONTEXT)
+    filler: Filler = _build(name, entry, computed, settings)
     return filler
 
 
-def weights_of(name: str, settings: Settings) -> Path | None:
+def weights_of(name: str, settings: SettingTexts) -> Path | None:
     """Return the file or folder of weights that a filler runs on; ``None`` if there is none here."""
     if name in PRETRAINED:
         return pretrained.weights_of(name, settings)
@@ -88,7 +96,7 @@ def build_classifier(name: str | None, weights: Path | None, multi_label: bool =
     return classifier
 
 
-def _segments(image: Tensor, settings: Settings) -> Tensor:
+def _segments(image: Tensor, settings: SettingTexts) -> Tensor:
     """LIME's superpixels of one image or of several."""
     import torch
 
@@ -98,11 +106,11 @@ def _segments(image: Tensor, settings: Settings) -> Tensor:
     return segments
 
 
-def _build(name: str, entry: Entry, special: Mapping[str, Any], settings: Settings) -> Any:
+def _build(name: str, entry: Entry, computed: Mapping[str, Any], settings: SettingTexts) -> Any:
     cls = entry.load()
-    takes = {field.name for field in dataclasses.fields(cls)}
-    values = {key: value for key, value in {**special, **entry.fixed}.items() if key in takes}
+    fields = {field.name for field in dataclasses.fields(cls)}
+    values = {key: value for key, value in {**computed, **entry.fixed}.items() if key in fields}
     try:
-        return cls(**{**values, **typed(name, entry.fields(), settings.get(name, {}))})
+        return cls(**{**values, **parse_fields(name, entry.fields(), settings.get(name, {}))})
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error

@@ -1,4 +1,4 @@
-"""What a name stands for."""
+"""A row of the registry: the class that a name means, and its settings."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from studio.registry.fields import settable, settable_parameters
 
 @dataclass(frozen=True)
 class Entry:
-    """What a name stands for.
+    """The class that the name of a method or filler means, and the settings it is built with.
 
     Attributes:
-        place: ``module:class`` of a dataclass.
-        says: What it does, in a line.
-        source: Where it is from.
-        fixed: What makes the class the thing of this name; not to be set.
+        target: ``module:class`` of a dataclass.
+        summary: What it does, in a line.
+        source: Author and year.
+        fixed: Settings that the name implies; the user cannot change them.
         quick: Settings that make it affordable on a small machine; the class's own are the paper's.
-        smallest: What is set beside the quick ones where the smallest removal is asked for.
-        of_image: Whether it must be built anew for other images.
+        smallest: Further settings where the smallest removal is asked for.
+        of_image: Whether a filler fits only the images that it was built for (`Filler`).
         signed: Whether its heatmap speaks for the target above 0 and against it below.
     """
 
-    place: str
-    says: str
+    target: str
+    summary: str
     source: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
@@ -38,34 +38,34 @@ class Entry:
 
     @property
     def hidden(self) -> Collection[str]:
-        """Fields that are not to be set, and need not be told."""
+        """Fields that the user cannot set, and need not read."""
         return tuple(self.fixed)
 
     def load(self) -> Any:
         """Import and return the class."""
-        return imported(self.place)
+        return import_name(self.target)
 
     def fields(self) -> dict[str, list[Any]]:
-        """Return what can be set by a text, each with its types."""
+        """Return the fields that a text can set, each with its types."""
         return settable(self.load(), self.hidden)
 
 
-def imported(place: str) -> Any:
-    """Import ``module:name``."""
-    module, name = place.split(":")
+def import_name(target: str) -> Any:
+    """Import ``module:name`` and return it."""
+    module, name = target.split(":")
     return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True)
 class Pretrained(Entry):
-    """A filler whose network is loaded.
+    """A filler whose network is loaded from a checkpoint.
 
     Attributes:
         loader: ``module:function`` that takes a checkpoint and returns an `Inpainter`.
-        loading: What makes the function load the thing of this name; not to be set.
-        weights: The checkpoint's name among the known weights; without one, a checkpoint must be given.
-        sought: Where there is one to be given, in words.
-        at_once: How many holes the network gets at once, if not all that are asked about.
+        loading: Arguments of the loader that the name implies; the user cannot change them.
+        weights: The checkpoint's name in the catalog of weights; without one, the user gives a checkpoint.
+        sought: Where the user finds a checkpoint, in words, if the catalog has none.
+        at_once: How many holes the network gets at once; ``None``: a whole batch.
     """
 
     loader: str = ""
@@ -82,11 +82,11 @@ class Pretrained(Entry):
         return (*self.fixed, "copy", *(field.name for field in dataclasses.fields(Inpainter)))
 
     def parameters(self) -> dict[str, list[Any]]:
-        """Return what can be set when the network is loaded, each with its types."""
-        function = imported(self.loader)
+        """Return the loader's parameters that a text can set, each with its types."""
+        function = import_name(self.loader)
         first = next(iter(inspect.signature(function).parameters))
         return {"checkpoint": [str], **settable_parameters(function, (first, *self.loading))}
 
     def fields(self) -> dict[str, list[Any]]:
-        """Return what can be set by a text, each with its types."""
+        """Return the fields that a text can set, each with its types."""
         return {**super().fields(), **self.parameters()}

@@ -38,7 +38,7 @@ def settable_parameters(function: Callable[..., Any], fixed: Iterable[str] = ())
     )
 
 
-def typed(owner: str, fields: Mapping[str, Sequence[Any]], texts: Mapping[str, str]) -> dict[str, Any]:
+def parse_fields(owner: str, fields: Mapping[str, Sequence[Any]], texts: Mapping[str, str]) -> dict[str, Any]:
     """Return the values that the texts stand for.
 
     Raises:

@@ -1,48 +1,90 @@
-"""What was chosen with ``--set``, and what the presets chose."""
+"""Texts from the command line become names that are known, and settings that fit."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from studio.registry.fields import known, typed
-from studio.registry.tables import EVERY_FILLER, METHODS, Settings
+from studio.registry.fields import known, parse_fields
+from studio.registry.tables import ALL_FILLERS, METHODS, SettingTexts
+
+_FILLER = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields>.+))?")
+_COMMA = re.compile(r",(?=\w+=)")
 
 
-def shortcuts(names: Iterable[str], settings: Settings) -> str:
-    """Return in a line where the quick settings of these methods differ from their papers'."""
-    told = []
+@dataclass(frozen=True)
+class Selection:
+    """The methods and fillers of a request, all of them known, and the settings that were given for them."""
+
+    methods: tuple[str, ...]
+    fillers: tuple[str, ...]
+    settings: SettingTexts
+
+
+def parse_selection(
+    fillers: Sequence[str], settings: Sequence[str], methods: Sequence[str] = (), rows: Sequence[str] = ()
+) -> Selection:
+    """Check all names and settings of a request.
+
+    Args:
+        fillers: Texts like ``blur`` or ``lama:FILE@dilation=2``.
+        settings: Texts like ``sp.patch=41``.
+        methods: Names.
+        rows: What else may stand among the fillers; it is left out of the selection.
+
+    Raises:
+        ValueError: If a name is unknown, or a setting is of another form, unknown, not used or out of range.
+    """
+    names, own_settings = split_fillers(fillers)
+    for name in methods:
+        known(name, METHODS, "method")
     for name in names:
-        defaults = {field.name: field.default for field in dataclasses.fields(METHODS[name].load())}
-        for key, value in METHODS[name].quick.items():
-            if key not in settings.get(name, {}):
-                told.append(f"{name}.{key} {value} (paper: {defaults[key]})")
-    return ", ".join(told)
+        known(name, [*ALL_FILLERS, *rows], "filler")
+    names = tuple(name for name in names if name not in rows)
+    return Selection(tuple(methods), names, parse_settings((*own_settings, *settings), [*methods, *names]))
 
 
-def parse_settings(pairs: Sequence[str], used: Sequence[str]) -> Settings:
+def parse_settings(texts: Sequence[str], used: Sequence[str]) -> SettingTexts:
     """Sort texts like ``sp.patch=41`` by the methods and fillers that are ``used``, and check them all.
 
     Raises:
         ValueError: If a text has another form, or names what is unknown or not used.
     """
+    entries = {**METHODS, **ALL_FILLERS}
     settings: dict[str, dict[str, str]] = {}
-    for pair in pairs:
-        place, equals, value = pair.partition("=")
-        name, dot, field_name = place.partition(".")
-        if not (name and dot and field_name and equals):
-            raise ValueError(f"--set: expected NAME.FIELD=VALUE, as in sp.patch=41, got {pair!r}")
-        known(name, [*METHODS, *EVERY_FILLER], "method or filler in --set")
+    for text in texts:
+        target, equals, value = text.partition("=")
+        name, dot, field = target.partition(".")
+        if not (name and dot and field and equals):
+            raise ValueError(f"--set: expected NAME.FIELD=VALUE, as in sp.patch=41, got {text!r}")
+        known(name, entries, "method or filler in --set")
         # LIME's superpixels serve mean-segment too.
         if name not in used and not (name == "lime" and "mean-segment" in used):
-            raise ValueError(f"--set {pair}: {name} is not used here; used: {', '.join(used)}")
-        settings.setdefault(name, {})[field_name] = value
-    for name, texts in settings.items():
-        typed(name, {**METHODS, **EVERY_FILLER}[name].fields(), texts)
+            raise ValueError(f"--set {text}: {name} is not used here; used: {', '.join(used)}")
+        settings.setdefault(name, {})[field] = value
+    for name, values in settings.items():
+        parse_fields(name, entries[name].fields(), values)
     return settings
+
+
+def split_fillers(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split ``NAME[:CHECKPOINT][@FIELD=VALUE,...]`` into names, and the rest in the words of ``--set``.
+
+    A value may have commas (``gray@color=0,0,0``), a checkpoint may have colons, but no ``@``.
+
+    Raises:
+        ValueError: If a text has another form, or a name comes with two different settings.
+    """
+    settings_of: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, settings = _split(text)
+        if settings_of.setdefault(name, settings) != settings:
+            raise ValueError(f"--filler: {name} can be had with one checkpoint and settings at a time")
+    return tuple(settings_of), tuple(text for settings in settings_of.values() for text in settings)
 
 
 def parse_device(name: str) -> torch.device:
@@ -61,29 +103,20 @@ def parse_device(name: str) -> torch.device:
     return device
 
 
-_FORM = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields>.+))?")
-_NEXT = re.compile(r",(?=\w+=)")
-
-
-def split_names(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names, and what else the texts say in the words of ``--set``.
-
-    A value may have commas (``gray@color=0,0,0``), a checkpoint may have colons, but no ``@``.
-
-    Raises:
-        ValueError: If a text has another form, or a name comes with two different settings.
-    """
-    said: dict[str, tuple[str, ...]] = {}
-    for text in texts:
-        name, settings = _split(text)
-        if said.setdefault(name, settings) != settings:
-            raise ValueError(f"--filler: {name} can be had with one checkpoint and settings at a time")
-    return tuple(said), tuple(setting for settings in said.values() for setting in settings)
+def quick_settings(methods: Iterable[str], settings: SettingTexts) -> str:
+    """Return in a line where the quick settings of these methods differ from their papers'."""
+    differences = []
+    for name in methods:
+        defaults = {field.name: field.default for field in dataclasses.fields(METHODS[name].load())}
+        for key, value in METHODS[name].quick.items():
+            if key not in settings.get(name, {}):
+                differences.append(f"{name}.{key} {value} (paper: {defaults[key]})")
+    return ", ".join(differences)
 
 
 def _split(text: str) -> tuple[str, tuple[str, ...]]:
-    form = _FORM.fullmatch(text)
-    fields = _NEXT.split(form["fields"]) if form and form["fields"] else []
+    form = _FILLER.fullmatch(text)
+    fields = _COMMA.split(form["fields"]) if form and form["fields"] else []
     if not form or not all(re.fullmatch(r"(?s)\w+=.+", field) for field in fields):
         raise ValueError(f"--filler: expected NAME[:CHECKPOINT][@FIELD=VALUE,...], got {text!r}")
     checkpoint = [f"checkpoint={form['checkpoint']}"] if form["checkpoint"] else []

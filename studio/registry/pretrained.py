@@ -9,107 +9,108 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.registry.entry import Pretrained, imported
-from studio.registry.fields import typed
-from studio.registry.tables import PRETRAINED
+from studio.registry.entry import Pretrained, import_name
+from studio.registry.fields import parse_fields
+from studio.registry.tables import PRETRAINED, SettingTexts
 
 if TYPE_CHECKING:
     from torch import device
 
     from models.inpainters.inpainter import Inpainter
 
-_FREE = "'inpaint' needs no download"
-_KEPT = 8
-"""How many loaded networks are kept: a job asks for all of its own again for every image."""
+_WITHOUT_DOWNLOAD = "'inpaint' needs no download"
+_CACHED = 8
+"""How many loaded networks are kept: a job builds its fillers anew for every image."""
 
 
-def loaded(
-    name: str, settings: Mapping[str, Mapping[str, str]], device: device, precision: str
+def load_network(
+    name: str, settings: SettingTexts, device: device, precision: str
 ) -> tuple[dict[str, Any], dict[str, Mapping[str, str]]]:
     """Load the network of this name; ``precision`` is for all networks, and "auto" is float32 for these.
 
     Returns:
-        What `Learned` is to be built with, and the settings without those that were for loading.
+        The arguments of `Learned`, and the settings without those that were for loading.
 
     Raises:
         ValueError: If the checkpoint is not here or cannot be loaded, or a setting is unknown.
     """
-    entry, said = PRETRAINED[name], _said(name, settings, precision)
-    checkpoint, own = _asked(name, said)
+    entry, texts = PRETRAINED[name], _texts(name, settings, precision)
+    checkpoint, own = _parse_loading(name, texts)
     options = tuple(sorted({**own, **entry.loading}.items()))
-    rest = {key: text for key, text in said.items() if key not in entry.parameters()}
+    rest = {key: text for key, text in texts.items() if key not in entry.parameters()}
     try:
         # A filler casts the network that it is given: one for each precision.
         inpainter = _inpainter(entry.loader, str(checkpoint), options, rest.get("precision"))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    given = {field.name: getattr(inpainter, field.name) for field in dataclasses.fields(inpainter)}
-    more = {"network": _at(inpainter, device), "copy": False, "batch_size": entry.at_once}
-    return {**given, **more}, {**settings, name: rest}
+    described = {field.name: getattr(inpainter, field.name) for field in dataclasses.fields(inpainter)}
+    more = {"network": _on(device, inpainter.network), "copy": False, "batch_size": entry.at_once}
+    return {**described, **more}, {**settings, name: rest}
 
 
-def how_loaded(name: str, settings: Mapping[str, Mapping[str, str]], precision: str) -> dict[str, Any]:
-    """Return the checkpoint of the network of this name, and all that it is loaded with.
+def loading_options(name: str, settings: SettingTexts, precision: str) -> dict[str, Any]:
+    """Return the checkpoint of the network of this name, and all arguments that it is loaded with.
 
     Raises:
-        ValueError: As for `loaded`.
+        ValueError: As for `load_network`.
     """
-    checkpoint, own = _asked(name, _said(name, settings, precision))
-    parameters = inspect.signature(imported(PRETRAINED[name].loader)).parameters.values()
-    usual = {each.name: each.default for each in parameters if each.default is not each.empty}
-    return {"checkpoint": str(checkpoint), **usual, **PRETRAINED[name].loading, **own}
+    checkpoint, own = _parse_loading(name, _texts(name, settings, precision))
+    parameters = inspect.signature(import_name(PRETRAINED[name].loader)).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return {"checkpoint": str(checkpoint), **defaults, **PRETRAINED[name].loading, **own}
 
 
-def _said(name: str, settings: Mapping[str, Mapping[str, str]], precision: str) -> Mapping[str, str]:
-    """Return what was said of this filler, completed by what was said of all networks."""
+def _texts(name: str, settings: SettingTexts, precision: str) -> Mapping[str, str]:
+    """Return the texts of this filler's settings, completed by those for all networks."""
     # Nobody has seen yet what bfloat16 does to the fills of these: only who asks for it gets it.
     all_networks = {"precision": precision} if precision == "bfloat16" else {}
     return {**all_networks, **settings.get(name, {})}
 
 
-def _asked(name: str, said: Mapping[str, str]) -> tuple[Path | str, dict[str, Any]]:
-    """Return the checkpoint, and what else was said of how to load it."""
+def _parse_loading(name: str, texts: Mapping[str, str]) -> tuple[Path | str, dict[str, Any]]:
+    """Return the checkpoint, and the other arguments of the loader that the user gave."""
     entry = PRETRAINED[name]
-    known = entry.parameters()
-    own = typed(name, known, {key: text for key, text in said.items() if key in known})
+    parameters = entry.parameters()
+    own = parse_fields(name, parameters, {key: text for key, text in texts.items() if key in parameters})
     checkpoint = own.pop("checkpoint", None)
-    return checkpoint or _usual(name, entry), own
+    return checkpoint or _default_checkpoint(name, entry), own
 
 
-def weights_of(name: str, settings: Mapping[str, Mapping[str, str]]) -> Path | None:
+def weights_of(name: str, settings: SettingTexts) -> Path | None:
     """Return the checkpoint that would be loaded; ``None`` if it is no file or folder here."""
     from models.weights import store
 
-    entry, said = PRETRAINED[name], settings.get(name, {}).get("checkpoint")
-    if said is None and not entry.weights:
+    entry, checkpoint = PRETRAINED[name], settings.get(name, {}).get("checkpoint")
+    if checkpoint is None and not entry.weights:
         return None
-    if said is None:
+    if checkpoint is None:
         return store.location(entry.weights) if store.here(entry.weights) else None
-    path = Path(said).expanduser()
+    path = Path(checkpoint).expanduser()
     return path if path.exists() else None
 
 
-def _usual(name: str, entry: Pretrained) -> Path:
+def _default_checkpoint(name: str, entry: Pretrained) -> Path:
     from models.weights import store
     from models.weights.catalog import known
 
     if not entry.weights:
-        raise ValueError(f"{name}: expected a checkpoint: {entry.sought}; {_FREE}")
+        raise ValueError(f"{name}: expected a checkpoint: {entry.sought}; {_WITHOUT_DOWNLOAD}")
     try:
         return store.path(entry.weights)
     except ValueError as error:
         place = "FOLDER" if known(entry.weights).kept == "hub" else "FILE"
-        raise ValueError(f"{name}: {error}; or give another as --filler {name}:{place}; {_FREE}") from error
+        raise ValueError(
+            f"{name}: {error}; or give another as --filler {name}:{place}; {_WITHOUT_DOWNLOAD}"
+        ) from error
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=_CACHED)
 def _inpainter(
     loader: str, checkpoint: str, options: tuple[tuple[str, Any], ...], _: str | None
 ) -> Inpainter:
-    made: Inpainter = imported(loader)(checkpoint, **dict(options))
-    return made
+    inpainter: Inpainter = import_name(loader)(checkpoint, **dict(options))
+    return inpainter
 
 
-def _at(inpainter: Inpainter, device: device) -> Any:
-    network = inpainter.network
+def _on(device: device, network: Any) -> Any:
     return network.to(device) if hasattr(network, "to") else network

@@ -1,4 +1,4 @@
-"""Every name that means a method or a filler, and what it stands for."""
+"""The tables of names: methods and fillers, each with its class, source and settings."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from studio.registry.entry import Entry, Pretrained
-from studio.registry.fields import known
 
 if TYPE_CHECKING:
     pass
 
-Settings: TypeAlias = Mapping[str, Mapping[str, str]]
-"""For each method and filler what ``--set`` says of it: field and value, as written."""
+SettingTexts: TypeAlias = Mapping[str, Mapping[str, str]]
+"""For each method and filler the fields that ``--set`` names, with their values as written."""
 
 
 Preset: TypeAlias = Literal["paper", "quick", "smallest"]
 """Settings to start from: the papers', those for a small machine, or those for the smallest removal."""
 
 
-# What the shipped inpainter takes and gives.
-_INPAINTER = {
+# How the shipped inpainter's network is called, see `infill.Learned`.
+_SHIPPED_INPAINTER = {
     "value_range": (0.0, 1.0),
     "blank": 0.0,
     "sees_hidden": False,
@@ -126,9 +125,7 @@ OPTIMIZING: Mapping[str, Entry] = {
 }
 """Methods that look for their hole step by step."""
 
-
 METHODS: Mapping[str, Entry] = {**SAMPLING, **OPTIMIZING}
-
 
 FILLERS: Mapping[str, Entry] = {
     "gray": Entry("infill:Gray", "ImageNet's mean color", "Agarwal & Nguyen 2020"),
@@ -156,16 +153,18 @@ FILLERS: Mapping[str, Entry] = {
     "ns": Entry("infill:NavierStokes", "continue lines of equal brightness", "Bertalmio et al. 2001"),
     "biharmonic": Entry("infill:Biharmonic", "the smoothest surface through the rim", "Damelin & Hoang 2018"),
     "inpaint": Entry(
-        "infill:Learned", "the learned inpainter that ships with infill", "Agarwal & Nguyen 2020", _INPAINTER
+        "infill:Learned",
+        "the learned inpainter that ships with infill",
+        "Agarwal & Nguyen 2020",
+        _SHIPPED_INPAINTER,
     ),
 }
 
+_DIFFUSION_BATCH = 4
 
-_AT_ONCE = 4
 
-
-def _learned(says: str, source: str, loader: str, **more: Any) -> Pretrained:
-    return Pretrained("infill:Learned", says, source, {"sees_hidden": False}, loader=loader, **more)
+def _learned(summary: str, source: str, loader: str, **more: Any) -> Pretrained:
+    return Pretrained("infill:Learned", summary, source, {"sees_hidden": False}, loader=loader, **more)
 
 
 PRETRAINED: Mapping[str, Pretrained] = {
@@ -196,7 +195,7 @@ PRETRAINED: Mapping[str, Pretrained] = {
         "Rombach et al. 2022",
         "models.inpainters.diffusion:load",
         weights="sd",
-        at_once=_AT_ONCE,
+        at_once=_DIFFUSION_BATCH,
     ),
     "repaint": _learned(
         "an unconditional diffusion model",
@@ -204,17 +203,8 @@ PRETRAINED: Mapping[str, Pretrained] = {
         "models.inpainters.repaint:load",
         sought="an unconditional model of diffusers such as google/ddpm-celebahq-256, "
         "as --filler repaint:FOLDER or repaint:ID",
-        at_once=_AT_ONCE,
+        at_once=_DIFFUSION_BATCH,
     ),
 }
 
-EVERY_FILLER: Mapping[str, Entry] = {**FILLERS, **PRETRAINED}
-
-
-def optimizes(name: str) -> bool:
-    """Return whether the method of this name looks for its hole step by step.
-
-    Raises:
-        ValueError: If the name is unknown.
-    """
-    return known(name, METHODS, "method") in OPTIMIZING
+ALL_FILLERS: Mapping[str, Entry] = {**FILLERS, **PRETRAINED}

@@ -19,7 +19,7 @@ from models.inpainters.lama import Lama
 from models.weights import store
 from studio.registry import pretrained
 from studio.registry.build import build_filler, weights_of
-from studio.registry.parse import parse_settings, split_names
+from studio.registry.parse import parse_settings, split_fillers
 from studio.registry.tables import PRETRAINED
 
 QUICK = ("--scene", 1, "--method", "lime", "--set", "lime.segments=4", "--set", "lime.samples=3")
@@ -132,7 +132,7 @@ def test_a_network_is_loaded_once_for_all_images(tmp_path: Path, monkeypatch: py
     loaded = []
     real = lama.load
     monkeypatch.setattr(lama, "load", lambda checkpoint: loaded.append(checkpoint) or real(checkpoint))
-    name, said = split_names([_lama(tmp_path)])
+    name, said = split_fillers([_lama(tmp_path)])
     settings = parse_settings([*said, "lama.dilation=2"], name)
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
     fillers = [build_filler("lama", settings, image) for _ in range(3)]
@@ -143,7 +143,7 @@ def test_a_network_is_loaded_once_for_all_images(tmp_path: Path, monkeypatch: py
 
 def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -> None:
     pretrained._inpainter.cache_clear()
-    name, said = split_names([_lama(tmp_path)])
+    name, said = split_fillers([_lama(tmp_path)])
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 
     def network(*more: str) -> torch.nn.Module:
@@ -161,15 +161,18 @@ def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -
 
 
 def test_what_is_not_said_of_loading_is_as_usual(tmp_path: Path) -> None:
-    name, said = split_names([_sd(tmp_path)])
-    told = pretrained.how_loaded("sd", parse_settings([*said, "sd.prompt=an empty street"], name), "auto")
+    name, said = split_fillers([_sd(tmp_path)])
+    told = pretrained.loading_options(
+        "sd", parse_settings([*said, "sd.prompt=an empty street"], name), "auto"
+    )
     assert told == {
         "checkpoint": str(tmp_path / "sd"), "prompt": "an empty street", "negative_prompt": None, "steps": 2,
         "guidance": None, "strength": 1.0, "size": None, "precision": "float32", "variant": None,
         "safety": False,
     }  # fmt: skip
     assert (
-        pretrained.how_loaded("deepfill-v1", {"deepfill-v1": {"checkpoint": "a"}}, "auto")["version"] == "v1"
+        pretrained.loading_options("deepfill-v1", {"deepfill-v1": {"checkpoint": "a"}}, "auto")["version"]
+        == "v1"
     )
 
 
@@ -182,7 +185,7 @@ def test_the_precision_of_all_networks_is_theirs_unless_they_have_their_own(
     family: str, asked: str, own: str, expected: str, tmp_path: Path
 ) -> None:
     pretrained._inpainter.cache_clear()
-    name, said = split_names([FAMILIES[family](tmp_path)])
+    name, said = split_fillers([FAMILIES[family](tmp_path)])
     settings = parse_settings([*said, *([f"{family}.precision={own}"] if own else [])], name)
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
     filler = build_filler(family, settings, image, asked)
@@ -192,7 +195,7 @@ def test_the_precision_of_all_networks_is_theirs_unless_they_have_their_own(
 
 
 def test_diffusion_takes_a_few_holes_at_once_unless_told(tmp_path: Path) -> None:
-    name, said = split_names([_sd(tmp_path)])
+    name, said = split_fillers([_sd(tmp_path)])
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert build_filler("sd", parse_settings(said, name), image).batch_size == 4  # type: ignore[attr-defined]
     more = parse_settings([*said, "sd.batch_size=9"], name)

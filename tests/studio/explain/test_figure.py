@@ -8,14 +8,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from studio.drawing.colormap import mapping, overlay
+from studio.drawing.colormap import color_mapping, overlay
 from studio.drawing.curves import COLORS
 from studio.drawing.sheet import WRONG, Sheet, shortened
 from studio.explain import counterfactual_figure as counterfactual_sheet
 from studio.explain import figure as figures
 from studio.explain.counterfactual_figure import Change
 from studio.explain.figure import Page, Panel, draw
-from studio.explain.panel import Cell, Course, Sample
+from studio.explain.panel import Cell, Composite, Course
 
 LONG = "black-and-tan coonhound, a dog with a very long name indeed, and $x_1$ of them"
 
@@ -43,7 +43,7 @@ def page(
     blob = np.exp(-((columns - width / 2) ** 2 + (rows - height / 2) ** 2) / (0.02 * width * height))
     hole = np.zeros((32, 32))
     hole[4:10, 8:20] = 1
-    stamp = Sample(np.full((32, 32, 3), 0.5), hole, 0.123, LONG)
+    stamp = Composite(np.full((32, 32, 3), 0.5), hole, 0.123, LONG)
     names_f = [(f"filler{i}", LONG) for i in range(fillers)]
     names_m = [(f"method{j}", LONG) for j in range(methods)]
     side = min(size)
@@ -130,7 +130,7 @@ def change(failed: bool = False, bars: int = 7) -> Change:
         verdict=LONG * 4,
         failed=failed,
         image=view,
-        after=Sample(view, hole, 0.123, LONG),
+        after=Composite(view, hole, 0.123, LONG),
         target=LONG,
         bars=[(LONG, 0.981, 0.041), *[("tench", 0.1, 1.0)] * (bars - 1)],
         course=COURSE,
@@ -192,7 +192,7 @@ def test_red_is_evidence_and_blue_is_against() -> None:
     heatmap[5:15, 5:15], heatmap[25:35, 25:35] = 1.0, -1.0
     seen = np.ones((40, 40), dtype=bool)
     seen[:, 36:] = False
-    shown = overlay(gray, heatmap, seen, mapping(heatmap, seen))
+    shown = overlay(gray, heatmap, seen, color_mapping(heatmap, seen))
     red, blue = shown[10, 10], shown[30, 30]
     assert red[0] > red[2] + 0.2
     assert blue[2] > blue[0] + 0.2
@@ -218,7 +218,7 @@ def test_the_scale_is_symmetric_about_zero_or_else_the_mean(
     seen = np.zeros((10, 12), dtype=bool)
     seen[:, 1:11] = True
     heatmap[:5, 1:11], heatmap[5:, 1:11] = low, high
-    norm = mapping(heatmap, seen).norm
+    norm = color_mapping(heatmap, seen).norm
     assert (norm.vmin, norm.vmax) == pytest.approx(limits)
 
 
@@ -240,9 +240,9 @@ def test_what_speaks_against_is_never_red(low, high):
     """White is 0 for signed maps, even where all values are on one side of it."""
     heatmap = np.linspace(low, high, 12).reshape(3, 4)
     seen = np.ones((3, 4), bool)
-    red, _, blue, _ = np.moveaxis(mapping(heatmap, seen, signed=True).to_rgba(heatmap), -1, 0)
+    red, _, blue, _ = np.moveaxis(color_mapping(heatmap, seen, signed=True).to_rgba(heatmap), -1, 0)
     assert ((red > blue) == (heatmap > 0)).all()
     if low > 0 or high < 0:
-        others = mapping(heatmap, seen).to_rgba(heatmap)
+        others = color_mapping(heatmap, seen).to_rgba(heatmap)
         assert (others[..., 0] > others[..., 2]).any()
         assert (others[..., 0] < others[..., 2]).any()

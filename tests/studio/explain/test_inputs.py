@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from models import scenes
-from studio.explain.inputs import Subjects, target_index
+from studio.explain.inputs import InputImages, target_index
 
 LABELS = ("tench", "Crane", "crane", "gear", "7")
 
@@ -39,12 +39,12 @@ def test_other_targets_are_refused(target: str, message: str) -> None:
 
 
 def test_without_files_the_scene_is_drawn() -> None:
-    (subject,) = Subjects([], 1)
+    (image,) = InputImages([], 1)
     drawn = scenes.draw(1)
-    assert torch.equal(subject.image, drawn.image)
-    assert subject.scene is not None
-    assert torch.equal(subject.scene.background, drawn.background)
-    assert [thing["box"] for thing in subject.origin["objects"]] == drawn.boxes.tolist()
+    assert torch.equal(image.pixels, drawn.image)
+    assert image.scene is not None
+    assert torch.equal(image.scene.background, drawn.background)
+    assert [thing["box"] for thing in image.origin["objects"]] == drawn.boxes.tolist()
 
 
 def test_files_get_folders_of_their_own(tmp_path: Path) -> None:
@@ -53,14 +53,14 @@ def test_files_get_folders_of_their_own(tmp_path: Path) -> None:
     for path in paths:
         path.parent.mkdir(exist_ok=True)
         Image.new("RGB", (20, 10)).save(path)
-    subjects = Subjects(paths, 0)
-    folders = [subject.folder for subject in subjects]
+    subjects = InputImages(paths, 0)
+    folders = [image.folder for image in subjects]
     assert len(subjects) == len({folder.casefold() for folder in folders}) == 5
     assert folders[:2] == ["x", "x-2"]
-    assert [subject.origin["file"] for subject in subjects] == [str(path) for path in paths]
+    assert [image.origin["file"] for image in subjects] == [str(path) for path in paths]
 
 
 def test_the_last_files_fault_is_found_at_once(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"no such file: .*b\.png"):
-        Subjects([tmp_path / "a.png", tmp_path / "b.png"], 0)
+        InputImages([tmp_path / "a.png", tmp_path / "b.png"], 0)

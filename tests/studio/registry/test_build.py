@@ -12,9 +12,9 @@ from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import Biharmonic, Blur, Filler, Gray, Learned, Marginal, Mean, NavierStokes, Noise, Telea
 from studio.registry.build import build_classifier, build_filler, build_method
-from studio.registry.fields import settable, typed
-from studio.registry.parse import parse_settings, shortcuts
-from studio.registry.tables import FILLERS, METHODS, OPTIMIZING, SAMPLING, Settings, optimizes
+from studio.registry.fields import parse_fields, settable
+from studio.registry.parse import parse_selection, parse_settings, quick_settings
+from studio.registry.tables import FILLERS, METHODS, OPTIMIZING, SAMPLING, SettingTexts
 
 CLASSES = {
     "gray": Gray,
@@ -33,7 +33,7 @@ CLASSES = {
 }
 
 
-def settings(*pairs: str) -> Settings:
+def settings(*pairs: str) -> SettingTexts:
     return parse_settings(pairs, [*METHODS, *FILLERS])
 
 
@@ -56,8 +56,8 @@ def test_methods_are_of_the_kind_that_they_are_listed_as() -> None:
     for name in METHODS:
         for preset in ("paper", "quick", "smallest"):
             method = build_method(name, {}, preset=preset)
-            assert isinstance(method, SamplingExplainer) == (not optimizes(name))
-            assert isinstance(method, OptimizingExplainer) == optimizes(name)
+            assert isinstance(method, SamplingExplainer) == (name not in OPTIMIZING)
+            assert isinstance(method, OptimizingExplainer) == (name in OPTIMIZING)
 
 
 def test_the_smallest_removal_has_settings_of_its_own() -> None:
@@ -77,7 +77,7 @@ def test_settings_go_before_seed_and_quick() -> None:
 
 
 def test_shortcuts_tell_the_papers_values() -> None:
-    told = shortcuts(["sp", "rise"], settings("rise.masks=20"))
+    told = quick_settings(["sp", "rise"], settings("rise.masks=20"))
     assert told == "sp.stride 8 (paper: 3)"
 
 
@@ -144,7 +144,7 @@ def test_the_inpainters_precision_is_a_setting(image: Tensor) -> None:
 def test_texts_become_the_fields_types(pair: str, value: object) -> None:
     name, key = pair.split("=")[0].split(".")
     entry = {**METHODS, **FILLERS}[name]
-    got = typed(name, settable(entry.load(), entry.fixed), settings(pair)[name])[key]
+    got = parse_fields(name, settable(entry.load(), entry.fixed), settings(pair)[name])[key]
     assert got == value
     assert type(got) is type(value)
 
@@ -205,11 +205,11 @@ def test_values_out_of_range_are_named(name: str, texts: Mapping[str, str], mess
 
 def test_unknown_names_get_the_nearest(image: Tensor) -> None:
     with pytest.raises(ValueError, match=r"unknown filler 'blurr'; did you mean 'blur'. known: gray, mean,"):
-        build_filler("blurr", {}, image[0])
+        parse_selection(["blurr"], [])
     with pytest.raises(
         ValueError, match=r"unknown method 'LIME'; did you mean 'lime'. known: sp, lime, rise"
     ):
-        build_method("LIME", {})
+        parse_selection([], [], ["LIME"])
     with pytest.raises(
         ValueError, match=r"unknown classifier 'resnet51'; did you mean 'resnet50'. see `infill list"
     ):
@@ -217,6 +217,6 @@ def test_unknown_names_get_the_nearest(image: Tensor) -> None:
     with pytest.raises(ValueError, match="unknown classifier 'zzz'; see `infill list --all`"):
         build_classifier("zzz", None)
     with pytest.raises(ValueError, match="unknown method 'xyz'; known: sp, lime, rise"):
-        build_method("xyz", {})
+        parse_selection([], [], ["xyz"])
     with pytest.raises(ValueError, match=r"unknown method 'dssr\+'; did you mean 'dssr'"):
-        optimizes("dssr+")
+        parse_selection([], [], ["dssr+"])

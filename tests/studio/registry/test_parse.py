@@ -8,7 +8,7 @@ from command import refused, runner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.registry.parse import split_names
+from studio.registry.parse import split_fillers
 
 FORMS = {
     "gray": ("gray", ()),
@@ -30,23 +30,23 @@ FORMS = {
 @pytest.mark.parametrize("text", FORMS)
 def test_a_word_is_taken_apart(text):
     name, settings = FORMS[text]
-    assert split_names([text]) == ((name,), settings)
+    assert split_fillers([text]) == ((name,), settings)
 
 
 def test_several_keep_their_order_and_equal_ones_are_one():
-    assert split_names(["blur@sigma=5", "gray", "blur@sigma=5"]) == (("blur", "gray"), ("blur.sigma=5",))
+    assert split_fillers(["blur@sigma=5", "gray", "blur@sigma=5"]) == (("blur", "gray"), ("blur.sigma=5",))
 
 
 @pytest.mark.parametrize("text", ["", ":x", "@a=1", "gray@", "gray:", "gray@sigma", "gray@=3", "gray@sigma="])
 def test_other_forms_are_refused(text):
     with pytest.raises(ValueError, match="--filler: expected NAME") as caught:
-        split_names([text])
+        split_fillers([text])
     assert repr(text) in str(caught.value)
 
 
 def test_one_name_has_one_checkpoint():
     with pytest.raises(ValueError, match="lama can be had with one checkpoint"):
-        split_names(["lama:a.pt", "lama:b.pt"])
+        split_fillers(["lama:a.pt", "lama:b.pt"])
 
 
 _WORD = st.text("abcxyz_", min_size=1, max_size=6)
@@ -60,7 +60,7 @@ def test_what_is_put_together_is_taken_apart(name, checkpoint, fields):
     text = name + (f":{checkpoint}" if checkpoint else "")
     text += "@" * bool(fields) + ",".join(f"{key}={value}" for key, value in fields.items())
     given = [("checkpoint", checkpoint)] * bool(checkpoint) + list(fields.items())
-    assert split_names([text]) == ((name,), tuple(f"{name}.{key}={value}" for key, value in given))
+    assert split_fillers([text]) == ((name,), tuple(f"{name}.{key}={value}" for key, value in given))
 
 
 def test_the_commands_understand_it(capsys, tmp_path, monkeypatch):

@@ -1,0 +1,33 @@
+"""What ``infill explain`` and ``infill counterfactual`` are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.registry.request import JobRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainRequest(JobRequest):
+    """What is to be explained, and how.
+
+    Attributes:
+        images: Files; without any, the scene of this number.
+        scene: The number of a drawn scene.
+        methods: Names.
+        target: The class to explain: its index, its name, or ``top1``.
+        samples: How many fills each hole gets from a filler that draws.
+        paper: Whether methods run with their papers' settings.
+        trace: Whether the steps of optimizing methods are kept.
+    """
+
+    images: Sequence[Path] = ()
+    scene: int = 1
+    methods: Sequence[str] = ("sp", "lime", "rise")
+    fillers: Sequence[str] = ("gray", "blur", "inpaint")
+    target: str = "top1"
+    samples: int = 1
+    paper: bool = False
+    trace: bool = False
