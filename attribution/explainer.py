@@ -1,4 +1,4 @@
-"""What every method of attribution is."""
+"""The interface of a method of attribution, and the heatmap that it returns."""
 
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -27,8 +27,8 @@ class Explainer(Protocol):
 
 @runtime_checkable
 class SamplingExplainer(Explainer, Protocol):
-    """A method that scores holes which are known beforehand."""
+    """A method whose holes are known before any of them is scored."""
 
     def holes(self, score: MaskedScore) -> Holes:
-        """Return the holes that are tried on the one image of a score, made when sliced."""
+        """Return the holes that are scored for the one image of a score, made when sliced."""
         ...

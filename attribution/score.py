@@ -1,4 +1,4 @@
-"""The heart: how the classifier scores the target once holes of the image are filled."""
+"""The score of the target once holes of the image are filled."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,7 +43,7 @@ class MaskedScore:
     Attributes:
         image: RGB in [0, 1]; kept as "b c h w" in float32.
         target: The class of each image, or one class for all; kept as a tensor "b".
-        classifier: Maps [0, 1] images to logits; normalization is its own affair. A module is run as a
+        classifier: Maps [0, 1] images to logits; it normalizes them itself. A module is run as a
             private copy in evaluation mode, see `attribution.engine.precision.prepare`.
         filler: What is put into the holes.
         link: What is read off the logits as the score.

@@ -1,4 +1,4 @@
-"""Images, targets and holes brought into one form, or refused in one wording."""
+"""Checks of images, targets and holes, which return them in one form."""
 
 from collections.abc import Sequence
 

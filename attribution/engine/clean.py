@@ -1,4 +1,4 @@
-"""The untouched images and what a classifier says of them, computed once."""
+"""The untouched images and their logits, computed once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +58,7 @@ class CleanImages:
             parts = []
             with constant():
                 for images in torch.split(self.canvas, self.batch_size):
-                    parts.append(self.classifier(self.view(images)))  # no comprehension: a frame less
+                    parts.append(self.classifier(self.view(images)))
                 logits = torch.cat(parts)
             require(not bool(logits.isnan().any()), "classifier", "one that returns numbers", "NaN logits")
             self.computed = logits

@@ -24,7 +24,7 @@ class PreparedClassifier:
     Attributes:
         source: What the caller gave, never run and never changed.
         network: What is run instead: a private copy of a module, or the plain callable itself.
-        precision: The precision asked for.
+        precision: The precision that `prepare` was called with.
         dtype: The dtype in which images are best handed over.
         memory_format: The layout in which images are best handed over.
         autocast: Whether the network runs under ``torch.autocast`` in bfloat16.
@@ -79,7 +79,7 @@ def prepare(
     folded, the memory format is channels_last. In bfloat16 the weights are cast, except those of
     the last linear or convolutional layer: logits rounded to bfloat16 come in steps of 0.06. Each
     of these is given up, in the order of `_recipes`, when the module does not run with it or no
-    longer says the same about ``example``; `PreparedClassifier.mode` tells what was used. The caller's
+    longer gives the same logits for ``example``; `PreparedClassifier.mode` names what was used. The caller's
     module is left as it is.
 
     ``auto`` takes no bfloat16 that rounds the logits. A plain callable is called as it is, under
@@ -156,7 +156,7 @@ def _private_copy(source: nn.Module, device: torch.device) -> nn.Module:
 def _cook(
     network: nn.Module, example: Tensor, dtype: torch.dtype, autocast: bool, layout: torch.memory_format
 ) -> dict[str, Any]:
-    """Fold, cast and lay out the network in place, and return what `PreparedClassifier` has to know."""
+    """Fold, cast and lay out the network in place, and return the fields of its `PreparedClassifier`."""
     folded = fold_batch_norm(network)
     head = last_layer(network, lambda: network(example))
     network.to(dtype=dtype, memory_format=layout)  # type: ignore[call-overload]

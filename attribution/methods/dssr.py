@@ -23,7 +23,11 @@ from infill.validate import require, require_numbers
 
 
 class _PixelEvidence(ABC):
-    """What the four methods share: evidence pixel by pixel, found with Adam."""
+    """The common implementation: evidence pixel by pixel, optimized with Adam.
+
+    A method adds its objective, and may replace the weight of its penalty, the penalized area, and how the
+    evidence is shown.
+    """
 
     penalty: float
     steps: int

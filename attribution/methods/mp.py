@@ -72,7 +72,7 @@ class MeaningfulPerturbation:
         require_choices(self, jittered=Jittered, upsampling=Upsampling, regularized=Regularized)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the hole that was found, soft, at the image's size."""
+        """Return the optimized hole, soft, at the image's size."""
         return self.optimize(score).heatmap
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
@@ -128,7 +128,7 @@ class MeaningfulPerturbation:
         if shift is None or self.jittered == "composite":
             return upsampled(cells, larger, self.upsampling).repeat_interleave(self.jitters, dim=0)
         hole = upsampled(cells, size, self.upsampling)
-        # The hole goes along with the view: nothing outside of it is seen.
+        # The hole moves with the view, outside of which the classifier gets nothing.
         moved = [
             torch.nn.functional.pad(hole, (left, self.jitter - left, top, self.jitter - top))
             for top, left in shift.tolist()

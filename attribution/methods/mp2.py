@@ -42,7 +42,7 @@ class MP2:
         blend: Where the derivative is taken: with 0, the paper's, at the hole's composite itself; with more,
             once everything that is still observed has faded by this share into what would take its place.
             Single cells matter less there than what they are part of. It takes a second composite a step.
-        graded: If set, the heatmap tells the order: it falls from 1 at the cell that was removed first to
+        graded: If set, the heatmap shows the order: it falls from 1 at the cell that was removed first to
             just above 0 at the last, bilinear between the cells; if not, it is 1 on all that was removed.
         prune: If set, cells are given back in the end, the last removed first, wherever the score stays at
             chance without them: a smaller hole, for one more composite a cell.
@@ -141,9 +141,9 @@ class MP2:
 
 
 class Greedy(torch.optim.Optimizer):
-    """Sets the cells to 1 that promise most, a few a step, as in JSMA (Papernot et al. 2016).
+    """Sets the cells of largest promise, a few a step, as in JSMA (Papernot et al. 2016).
 
-    A cell's value tells its place in the order: 1 for the first, one share of the number of cells less for
+    A cell's value is its place in the order: 1 for the first, one share of the number of cells less for
     each that follows, 0 for those that are not set.
     """
 

@@ -30,8 +30,8 @@ class PredictionDifference:
     Attributes:
         patch: Side of the patch in pixels.
         stride: Step of the grid in pixels.
-        samples: How many fills of each patch the probability is averaged over, unless the score asks for
-            several itself.
+        samples: How many fills of each patch the probability is averaged over, unless the score's own
+            sampling has several.
         instances: N, the number of images that the classifier was trained on; by default ImageNet's.
 
     Raises:

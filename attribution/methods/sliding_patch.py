@@ -1,4 +1,4 @@
-"""SP: slide a patch over the image and see how much the score drops (Zeiler & Fergus 2014)."""
+"""SP: how much the score drops where a sliding patch is removed (Zeiler & Fergus 2014)."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args

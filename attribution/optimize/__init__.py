@@ -1,1 +1,1 @@
-"""What methods share that look for their hole step by step."""
+"""The loop, the cached score, the objectives and the results of optimizing methods."""

@@ -29,8 +29,8 @@ class Step:
         number: From 0.
         index: The active images.
         hole: The first hole of each of them in this step, soft.
-        fill: What was put into it; the canvas may be larger than the image, see `MaskedScore.enlarged`.
-        scores: The mean score of the composites of this first call.
+        fill: What was put into it; it may be larger than the image, see `MaskedScore.enlarged`.
+        scores: The mean score of each active image in the first call of this step.
     """
 
     number: int
@@ -46,7 +46,7 @@ Watch: TypeAlias = Callable[[Step], object]
 
 @runtime_checkable
 class OptimizingExplainer(Explainer, Protocol):
-    """A method that looks for its holes step by step."""
+    """A method that optimizes its holes step by step."""
 
     @property
     def composites(self) -> int:

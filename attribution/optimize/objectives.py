@@ -1,4 +1,4 @@
-"""What the optimizing methods minimize, and what they pay for.
+"""Objectives and penalties, the terms that optimizing methods minimize.
 
 An objective takes a score, which maps holes "n 1 h w" to numbers "n", and the evidence, "n 1 h w" in [0, 1],
 where 1 = the explanation claims the pixel; it returns one number per image, to be minimized. Penalties take

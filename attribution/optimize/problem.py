@@ -1,4 +1,4 @@
-"""What an optimizing method asks of the loop: where to start, what to minimize, how, and when to stop."""
+"""The problem that an optimizing method states: where to start, what to minimize, how, and when to stop."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

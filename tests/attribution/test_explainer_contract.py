@@ -170,17 +170,17 @@ def test_bfloat16_is_close_to_float32(explainer):
 
 @every_method
 def test_progress_reaches_its_total(images, explainer):
-    told = []
+    reports = []
     explainer(
         scored(
             images,
-            execution=Execution(batch_size=16, progress=lambda done, total: told.append((done, total))),
+            execution=Execution(batch_size=16, progress=lambda done, total: reports.append((done, total))),
         )
     )
-    assert told == sorted(told)
-    assert len({total for _, total in told}) == 1
-    assert told[-1][0] == told[-1][1]
-    assert len(told) >= 3
+    assert reports == sorted(reports)
+    assert len({total for _, total in reports}) == 1
+    assert reports[-1][0] == reports[-1][1]
+    assert len(reports) >= 3
 
 
 @every_method
@@ -205,9 +205,9 @@ def test_a_classifier_that_returns_nan_is_refused(images, explainer):
 @every_sampling_method
 def test_holes_are_known_beforehand(image, explainer):
     assert isinstance(explainer, SamplingExplainer)
-    asked, score = [], scored(image)
+    totals, score = [], scored(image)
     holes = explainer.holes(score)
     assert isinstance(holes, Holes)
-    explainer(score.with_execution(progress=lambda done, total: asked.append(total)))
-    assert asked[-1] == len(holes)
+    explainer(score.with_execution(progress=lambda done, total: totals.append(total)))
+    assert totals[-1] == len(holes)
     assert holes[0:3].shape == (3, 1, 24, 32)

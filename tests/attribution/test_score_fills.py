@@ -118,20 +118,20 @@ def test_samples_of_a_filler_that_leaves_nothing_to_chance_are_one(per_hole, ima
 
 
 def test_no_more_than_a_batch_of_samples_is_classified_at_once(image, holes):
-    filler, seen = Recorder(per_hole=True, stochastic=True), []
+    filler, sizes = Recorder(per_hole=True, stochastic=True), []
 
     def classifier(some: Tensor) -> Tensor:
-        seen.append(len(some))
+        sizes.append(len(some))
         return some.mean(dim=(2, 3))
 
     score = MaskedScore(
         image, 0, classifier, filler, execution=Execution(batch_size=4), sampling=Sampling(samples=3)
     )
     score(holes)
-    assert seen == [4, 4, 1]
+    assert sizes == [4, 4, 1]
     assert filler.asked == [(1, 4), (1, 4), (1, 1)]
     list(score.stream([holes], 3))
-    assert max(seen) <= 4
+    assert max(sizes) <= 4
 
 
 def test_fills_can_be_kept_for_other_holes(images, holes):
@@ -208,10 +208,10 @@ def test_generators_that_are_not_one_per_hole_are_refused(image, holes, count):
 
 
 def test_a_larger_image_is_shown_in_parts_of_the_former_size(images):
-    seen, network = [], Network().eval().requires_grad_(False)
+    views, network = [], Network().eval().requires_grad_(False)
 
     def classifier(some: Tensor) -> Tensor:
-        seen.append(some.clone())
+        views.append(some.clone())
         return network(some)
 
     score = MaskedScore(images, [0, 1, 2], classifier, Gray((0.0, 0.0, 0.0))).enlarged(4)
@@ -223,15 +223,15 @@ def test_a_larger_image_is_shown_in_parts_of_the_former_size(images):
     hole[..., 10:15, 5:30] = 1
     shift = torch.tensor([[0, 0], [4, 1], [2, 4]])
     score(hole, shift=shift)
-    for image, part, (top, left) in zip(larger * (1 - hole), seen[-1], shift.tolist(), strict=True):
+    for image, part, (top, left) in zip(larger * (1 - hole), views[-1], shift.tolist(), strict=True):
         torch.testing.assert_close(part, image[:, top : top + 24, left : left + 32])
     score(hole)
-    torch.testing.assert_close(seen[-1], (larger * (1 - hole))[..., 2:26, 2:34])
+    torch.testing.assert_close(views[-1], (larger * (1 - hole))[..., 2:26, 2:34])
     assert torch.equal(score.clean, score(torch.zeros(3, 1, 28, 36)))
     assert score.perturbed(hole).shape == (3, 3, 28, 36)
     assert score.enlarged(2).margin == 6
     score.enlarged(2)(torch.zeros(3, 1, 30, 38))
-    assert seen[-1].shape == (3, 3, 24, 32)
+    assert views[-1].shape == (3, 3, 24, 32)
 
 
 def test_shifts_go_with_their_holes_through_samples_and_batches(images):

@@ -245,17 +245,17 @@ def test_a_network_that_bfloat16_ruins_is_refused_in_it():
 
 
 def test_a_plain_callable_is_called_as_it_is():
-    seen = []
+    calls = []
 
     def classifier(images: Tensor) -> Tensor:
-        seen.append((torch.is_autocast_enabled("cpu"), images.dtype, images.is_contiguous()))
+        calls.append((torch.is_autocast_enabled("cpu"), images.dtype, images.is_contiguous()))
         return images.mean(dim=(2, 3))
 
     for precision in ("float32", "bfloat16"):
         result = prepare(classifier, precision, IMAGES[:1])
         assert result.network is classifier
         torch.testing.assert_close(result(IMAGES), IMAGES.mean(dim=(2, 3)))
-    assert seen == [(False, torch.float32, True), (True, torch.float32, True)]
+    assert calls == [(False, torch.float32, True), (True, torch.float32, True)]
     assert prepare(classifier, "bfloat16", IMAGES[:1]).mode == "autocast, contiguous, as it is"
 
 

@@ -90,19 +90,19 @@ def test_with_the_terms_of_equation_5_evidence_collapses(name, monkeypatch):
 
 
 def test_the_weight_grows_once_enough_is_kept(monkeypatch):
-    told = []
+    stages = []
 
     def two_stage(kept: Tensor, threshold: Tensor, small: float, large: float) -> Tensor:
         weight = attribution.optimize.objectives.two_stage(kept, threshold, small, large)
-        told.append((float(kept), float(threshold), float(weight)))
+        stages.append((float(kept), float(threshold), float(weight)))
         return weight
 
     monkeypatch.setattr("attribution.methods.dssr.two_stage", two_stage)
     outcome = DSSR(penalty=60.0, small=0.5, enough=0.97, steps=40).optimize(bright())
-    assert {weight for _, _, weight in told} == {0.5, 60.0}
-    assert all(weight == (60.0 if kept > threshold else 0.5) for kept, threshold, weight in told)
-    assert all(threshold == pytest.approx(0.97 * float(outcome.clean)) for _, threshold, _ in told)
-    torch.testing.assert_close(outcome.curves["kept"][0], torch.tensor([kept for kept, _, _ in told]))
+    assert {weight for _, _, weight in stages} == {0.5, 60.0}
+    assert all(weight == (60.0 if kept > threshold else 0.5) for kept, threshold, weight in stages)
+    assert all(threshold == pytest.approx(0.97 * float(outcome.clean)) for _, threshold, _ in stages)
+    torch.testing.assert_close(outcome.curves["kept"][0], torch.tensor([kept for kept, _, _ in stages]))
 
 
 def test_a_larger_penalty_leaves_less_evidence():
@@ -138,10 +138,10 @@ def test_dssr_plus_shows_averaged_evidence():
 @every_method
 def test_composites_are_counted(method):
     outcome = method.optimize(bright(Telea()))
-    looks = len(outcome.curves)
-    assert method.composites == 60 * looks
-    assert outcome.looks.tolist() == [60 * looks + 3]
-    assert outcome.fills.tolist() == [2 + 60 * looks + 3]
+    calls = len(outcome.curves)
+    assert method.composites == 60 * calls
+    assert outcome.looks.tolist() == [60 * calls + 3]
+    assert outcome.fills.tolist() == [2 + 60 * calls + 3]
 
 
 @every_method

@@ -53,7 +53,7 @@ def test_the_largest_are_counted_to_the_pixel(share, count):
 def test_the_smooth_maximum_is_the_formula_place_by_place():
     bumps = torch.rand(2, 1, 6, 7, generator=torch.Generator().manual_seed(0))
     sigma = 1.5
-    found = smooth_maximum(bumps, (6, 7), sigma)
+    smooth = smooth_maximum(bumps, (6, 7), sigma)
     rows, columns = torch.arange(-3, 9), torch.arange(-3, 10)
     padded = bumps[:, :, rows.clamp(0, 5)][:, :, :, columns.clamp(0, 6)]
     for row, column in ((2, 3), (0, 0), (5, 6)):
@@ -63,7 +63,7 @@ def test_the_smooth_maximum_is_the_formula_place_by_place():
         values = (padded * heights)[:, 0, near]
         weights = torch.exp(20 * values)
         expected = (weights * values).sum(dim=1) / weights.sum(dim=1)
-        torch.testing.assert_close(found[:, 0, row, column], expected)
+        torch.testing.assert_close(smooth[:, 0, row, column], expected)
 
 
 def test_a_single_bump_is_flat_and_then_falls():
@@ -98,8 +98,8 @@ def plainly(image: Tensor, chances, variant: str, steps: int) -> Tensor:
         kept = log_odds(chances(evidence * image), torch.tensor([2])).sum()
         left = log_odds(chances((1 - evidence) * image), torch.tensor([2])).sum()
         loss = loss + {"preserve": -kept, "delete": left, "dual": left - kept}[variant]
-        slope = torch.autograd.grad(loss, bumps)[0]
-        speed = slope if step == 0 else 0.9 * speed + 0.1 * slope
+        gradient = torch.autograd.grad(loss, bumps)[0]
+        speed = gradient if step == 0 else 0.9 * speed + 0.1 * gradient
         bumps = (bumps.detach() - 0.01 * speed).clamp(0, 1).requires_grad_()
     return smooth_maximum(bumps.detach(), (24, 32), 2.0)[:, 0]
 

@@ -87,18 +87,18 @@ def test_without_jitter_the_composite_is_the_images_own(image):
 
 @pytest.mark.parametrize("jittered", ["composite", "image"])
 def test_the_view_is_moved_over_hole_and_image_or_over_the_image_alone(image, jittered):
-    steps, seen = [], []
+    steps, views = [], []
     network = Linear()
 
     def classifier(images: Tensor) -> Tensor:
-        seen.append(images.detach().clone())
+        views.append(images.detach().clone())
         return network(images)
 
     black = Gray((0.0, 0.0, 0.0))
     white = torch.ones_like(image)
     score = MaskedScore(white, 2, classifier, black)
     MeaningfulPerturbation(8, steps=6, jitters=2, jittered=jittered).optimize(score, steps.append)
-    holes = [1 - images[:, :1] for images in seen if len(images) == 2]  # white is left, black is removed
+    holes = [1 - images[:, :1] for images in views if len(images) == 2]  # white is left, black is removed
     start = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     still = F.interpolate(start, (24, 32), mode="nearest")
     assert len(holes) == 6
@@ -141,9 +141,9 @@ def test_a_planted_square_is_found(filler, upsampling):
     assert outcome.heatmap[0][square].mean() > outcome.heatmap[0][~square].mean() + 0.3
     assert outcome.reached.all()
     assert torch.equal(outcome.hole, (outcome.heatmap[:, None] >= 0.5).float())
-    found = composite(score.image, outcome.hole, filler(score.image, outcome.hole))
-    torch.testing.assert_close(outcome.counterfactual, found)
-    torch.testing.assert_close(outcome.left, BrightSquare()(found).softmax(1)[:, 1])
+    expected = composite(score.image, outcome.hole, filler(score.image, outcome.hole))
+    torch.testing.assert_close(outcome.counterfactual, expected)
+    torch.testing.assert_close(outcome.left, BrightSquare()(expected).softmax(1)[:, 1])
 
 
 @pytest.mark.parametrize(

@@ -117,17 +117,17 @@ def test_a_blended_slope_of_a_linear_score_orders_the_cells_alike(smooth_image, 
 @pytest.mark.parametrize("blend", [0.3, 0.9])
 def test_what_is_blended_is_what_would_take_its_place(blend):
     """However far the rest has faded, the filler is asked about nothing but what is removed."""
-    asked = []
+    areas = []
 
     class Asked(Telea):
         def __call__(self, image, hole, generator=None):
-            asked.append(float(hole.mean()))
+            areas.append(float(hole.mean()))
             return super().__call__(image, hole, generator)
 
     score = MaskedScore(square_image(), 1, BrightSquare(), Asked())
     outcome = MP2(10, blend=blend).optimize(score)
     assert outcome.reached.all()
-    steps = asked[2 : 2 + 2 * int(outcome.steps)]
+    steps = areas[2 : 2 + 2 * int(outcome.steps)]
     assert steps[::2] == steps[1::2]
     assert max(steps) < 0.5
 

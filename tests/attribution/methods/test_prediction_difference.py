@@ -126,9 +126,9 @@ def test_samples_of_the_surroundings_find_a_planted_square():
 
 def test_a_score_with_samples_of_its_own_has_them(image):
     score = MaskedScore(image, 0, Network(), Noise(), sampling=Sampling(samples=5))
-    asked = PredictionDifference(12, 12, samples=3)(score)
-    assert torch.equal(asked, PredictionDifference(12, 12, samples=5)(score.with_sampling(samples=1)))
-    assert not torch.equal(asked, PredictionDifference(12, 12, samples=3)(score.with_sampling(samples=1)))
+    expected = PredictionDifference(12, 12, samples=3)(score)
+    assert torch.equal(expected, PredictionDifference(12, 12, samples=5)(score.with_sampling(samples=1)))
+    assert not torch.equal(expected, PredictionDifference(12, 12, samples=3)(score.with_sampling(samples=1)))
 
 
 @pytest.mark.parametrize("link", [logit, log_odds])
@@ -138,20 +138,20 @@ def test_only_probabilities_have_odds(image, link):
 
 
 def test_fills_that_do_not_depend_on_the_hole_are_classified_once(image):
-    network, seen = Network().eval(), []
+    network, sizes = Network().eval(), []
 
     def classifier(some: Tensor) -> Tensor:
-        seen.append(len(some))
+        sizes.append(len(some))
         return network(some)
 
     explainer = PredictionDifference(9, 5, samples=7)
     windows = len(explainer.holes(MaskedScore(image, 0, network)))
     for filler, times in ((Gray(), 1), (Noise(), 7)):
-        seen.clear()
+        sizes.clear()
         score = MaskedScore(image, 0, classifier, filler, execution=Execution(batch_size=16))
         explainer(score)
-        assert windows * times <= sum(seen) <= windows * times + 2  # the image itself, too
-        assert max(seen) <= 16
+        assert windows * times <= sum(sizes) <= windows * times + 2  # the image itself, too
+        assert max(sizes) <= 16
 
 
 @pytest.mark.parametrize(

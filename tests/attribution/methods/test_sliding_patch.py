@@ -1,5 +1,8 @@
 """SP: captum's numbers, closed forms, and where the map comes to lie."""
 
+import traceback
+from pathlib import Path
+
 import captum.attr
 import pytest
 import torch
@@ -7,6 +10,7 @@ import torch.nn.functional as F
 from planted import BrightSquare, Linear, Network, square_image
 from torch import Tensor
 
+import attribution
 from attribution import MaskedScore, SlidingPatch, logit
 from infill import Gray
 
@@ -103,6 +107,18 @@ def test_one_position_is_a_constant_map(image):
         raw = drops(SlidingPatch(patch=24, stride=9), score)
         assert raw.shape == (1, 1, 1)
         torch.testing.assert_close(heatmap, raw.expand(1, 24, 32))
+
+
+def test_few_of_our_frames_are_between_the_method_and_the_classifier(image):
+    depths = set()
+
+    def classifier(some: Tensor) -> Tensor:
+        package = Path(attribution.__file__).parent
+        depths.add(sum(package in Path(frame.filename).parents for frame in traceback.extract_stack()))
+        return some.mean(dim=(2, 3))
+
+    SlidingPatch(patch=9, stride=4)(MaskedScore(image, 0, classifier))
+    assert depths == {4}
 
 
 def test_values_are_differences_of_probabilities(image):

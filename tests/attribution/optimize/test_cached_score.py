@@ -29,7 +29,7 @@ FIDO = Fido(cells=4, steps=3, samples=2)
 
 
 @pytest.mark.parametrize(
-    ("method", "looks", "refresh", "fresh", "samples"),
+    ("method", "calls", "refresh", "fresh", "samples"),
     [
         (SSR(steps=4), 1, 1, 4, 1),
         (SSR(steps=4), 1, 2, 2, 1),
@@ -41,16 +41,16 @@ FIDO = Fido(cells=4, steps=3, samples=2)
         (ExtremalPerturbation(0.2, "dual", step=4, sigma=8.0, steps=4), 2, 4, 1, 1),
     ],
 )
-def test_fills_last_until_they_are_made_anew(images, method, looks, refresh, fresh, samples):
+def test_fills_last_until_they_are_made_anew(images, method, calls, refresh, fresh, samples):
     filler = Counting(stochastic=True)
     outcome = replace(method, refresh=refresh).optimize(
         scored(images[:2], filler, sampling=Sampling(samples=samples))
     )
     # Two for the preview, and in the end the hole's own, all but the hole, and everything.
-    each = 2 + fresh * looks * samples + 3 * samples
+    each = 2 + fresh * calls * samples + 3 * samples
     assert outcome.fills.tolist() == [each, each]
     assert filler.asked == 2 * each
-    assert outcome.looks.tolist() == 2 * [(4 * looks + 3) * samples]
+    assert outcome.looks.tolist() == 2 * [(4 * calls + 3) * samples]
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ def test_an_image_of_noise_is_shown_what_it_is_told_of(images):
     observed = (outcome.hole == 0).expand_as(images)
     assert torch.equal(outcome.counterfactual[observed], images[observed])
     network = Network().eval().requires_grad_(False)
-    seen = network(outcome.counterfactual).softmax(1).gather(1, score.target[:, None])[:, 0]
-    torch.testing.assert_close(outcome.left, seen, rtol=0, atol=1e-5)
+    expected = network(outcome.counterfactual).softmax(1).gather(1, score.target[:, None])[:, 0]
+    torch.testing.assert_close(outcome.left, expected, rtol=0, atol=1e-5)
     assert torch.equal(outcome.left_error, torch.zeros(3))
     several = MP2(4).optimize(score.with_sampling(samples=4))
     assert (several.left_error > 0).all()

@@ -50,7 +50,7 @@ METHODS = {
     "dssr": DSSR(steps=3),
     "dssr+": DSSRPlus(4, 3, steps=3),
 }
-LOOKS = {
+CALLS = {
     "mp": 2, "mp2": 1, "mp2, blended": 2, "fido, ssr": 3, "fido, sdr": 3, "extremal": 2,
     "ssr": 1, "sdr": 1, "dssr": 2, "dssr+": 2,
 }  # fmt: skip
@@ -66,7 +66,7 @@ def test_every_method_can_be_watched_and_tells_its_composites(images, name):
     outcome = method.optimize(scored(images[:2]), steps.append)
     assert isinstance(outcome, Outcome)
     assert torch.equal(outcome.heatmap, method(scored(images[:2])))
-    most = method.composites // LOOKS[name]
+    most = method.composites // CALLS[name]
     assert len(steps) == int(outcome.steps.max()) <= most
     assert [step.number for step in steps] == list(range(len(steps)))
     curve = next(iter(outcome.curves.values()))
@@ -145,10 +145,10 @@ def test_gradients_reach_the_hole_through_the_composite_only(image, name, per_ho
 
 @different_methods
 def test_an_interruption_goes_through_and_leaves_the_model_intact(image, name):
-    network, told = Network().train(), []
+    network, reports = Network().train(), []
 
     def watch(step):
-        told.append(step.number)
+        reports.append(step.number)
         raise KeyboardInterrupt
 
     state = {key: value.clone() for key, value in network.state_dict().items()}
@@ -156,7 +156,7 @@ def test_an_interruption_goes_through_and_leaves_the_model_intact(image, name):
         with pytest.raises(KeyboardInterrupt):
             METHODS[name].optimize(scored(image, network=network), watch)
         assert not torch.is_grad_enabled()
-    assert told == [0]
+    assert reports == [0]
     assert all(module.training for module in network.modules())
     assert all(weight.grad is None and weight.requires_grad for weight in network.parameters())
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
@@ -165,15 +165,17 @@ def test_an_interruption_goes_through_and_leaves_the_model_intact(image, name):
 @different_methods
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_progress_grows_to_all_composites(images, name, batch_size):
-    told = []
+    reports = []
     score = scored(
         images,
-        execution=Execution(batch_size=batch_size, progress=lambda done, total: told.append((done, total))),
+        execution=Execution(
+            batch_size=batch_size, progress=lambda done, total: reports.append((done, total))
+        ),
     )
     METHODS[name].optimize(score)
-    assert {total for _, total in told} == {3 * METHODS[name].composites}
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1]
+    assert {total for _, total in reports} == {3 * METHODS[name].composites}
+    assert reports == sorted(reports)
+    assert reports[-1][0] == reports[-1][1]
 
 
 def test_groups_are_as_large_as_the_batch_allows(images):

@@ -24,7 +24,7 @@ SQUARE[..., 4:8, 3:7] = 1
 NOTHING, EVERYTHING = torch.zeros(1, 1, 12, 12), torch.ones(1, 1, 12, 12)
 
 
-def seen(hole: Tensor) -> Tensor:
+def visible(hole: Tensor) -> Tensor:
     """A score that tells how much of the square is left."""
     return 1 - (hole * SQUARE).sum(dim=(1, 2, 3)) / SQUARE.sum()
 
@@ -33,7 +33,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def slope(loss, evidence: Tensor) -> Tensor:
+def gradient(loss, evidence: Tensor) -> Tensor:
     evidence = evidence.clone().requires_grad_()
     return torch.autograd.grad(loss(evidence).sum(), evidence)[0]
 
@@ -44,13 +44,13 @@ def slope(loss, evidence: Tensor) -> Tensor:
     ids=["ssr", "sdr", "dssr"],
 )
 def test_evidence_that_explains_the_score_is_the_minimum(objective, nothing, square, everything):
-    values = [float(objective(seen, evidence)) for evidence in (NOTHING, SQUARE, EVERYTHING)]
+    values = [float(objective(visible, evidence)) for evidence in (NOTHING, SQUARE, EVERYTHING)]
     assert values == [nothing, square, everything]
 
 
 @pytest.mark.parametrize("objective", [ssr, sdr, dssr])
 def test_evidence_is_pulled_to_the_square(objective):
-    pull = -slope(lambda evidence: objective(seen, evidence), torch.full((1, 1, 12, 12), 0.5))
+    pull = -gradient(lambda evidence: objective(visible, evidence), torch.full((1, 1, 12, 12), 0.5))
     assert (pull[SQUARE > 0] > 0).all()
     assert (pull[SQUARE == 0] == 0).all()
 
@@ -58,8 +58,10 @@ def test_evidence_is_pulled_to_the_square(objective):
 def test_dssr_plus_is_dssr_of_smoothed_evidence_in_the_order_of_equation_4():
     evidence = random(1, 1, 12, 12)
     averaged = smoothed(evidence, 5)
-    torch.testing.assert_close(dssr_plus(seen, evidence, 5), seen(averaged) - seen(1 - averaged))
-    assert dssr_plus(seen, NOTHING, 5) > dssr_plus(seen, EVERYTHING, 5), "nothing must not be the optimum"
+    torch.testing.assert_close(dssr_plus(visible, evidence, 5), visible(averaged) - visible(1 - averaged))
+    assert dssr_plus(visible, NOTHING, 5) > dssr_plus(visible, EVERYTHING, 5), (
+        "nothing must not be the optimum"
+    )
 
 
 @pytest.mark.parametrize("window", [1, 3, 4, 12])
@@ -77,7 +79,7 @@ def test_smoothed_evidence_is_the_mean_over_a_window(window):
 def test_area_is_the_sum_of_each_map():
     evidence = random(3, 1, 12, 12)
     torch.testing.assert_close(area(evidence), torch.stack([one.sum() for one in evidence]))
-    assert torch.equal(slope(area, evidence), torch.ones_like(evidence))
+    assert torch.equal(gradient(area, evidence), torch.ones_like(evidence))
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
@@ -91,7 +93,7 @@ def test_total_variation_is_the_sum_over_neighbors(power):
                     change = evidence[:, 0, row, column] - evidence[:, 0, row + down, column + across]
                     expected += change.abs() ** power
     torch.testing.assert_close(total_variation(evidence, power), expected)
-    assert slope(lambda some: total_variation(some, power), torch.ones(1, 1, 4, 5)).isfinite().all()
+    assert gradient(lambda some: total_variation(some, power), torch.ones(1, 1, 4, 5)).isfinite().all()
 
 
 def test_the_derivative_of_the_pooled_area_on_the_papers_mask():
@@ -112,7 +114,7 @@ def test_the_derivative_of_the_pooled_area_on_the_papers_mask():
         ]
     )
     evidence = 1 - mask[None, None]
-    assert torch.equal(slope(lambda some: pooled_area(some, 2, 0), evidence)[0, 0], expected)
+    assert torch.equal(gradient(lambda some: pooled_area(some, 2, 0), evidence)[0, 0], expected)
     # In the paper's words: the sum of 1 - maxpool(1 - m) as a function of m, which is to grow.
     m = mask[None, None].clone().requires_grad_()
     (9 - pooled_area(1 - m, 2, 0)).sum().backward()
@@ -149,21 +151,21 @@ def test_the_area_deviates_by_the_squared_difference_of_sorted_values():
 
 
 def test_the_area_is_pulled_to_the_share():
-    pull = -slope(lambda some: area_deviation(some, 0.25), torch.full((1, 1, 12, 12), 0.5))
+    pull = -gradient(lambda some: area_deviation(some, 0.25), torch.full((1, 1, 12, 12), 0.5))
     assert int((pull > 0).sum()) == 36, "a quarter of the pixels is to grow"
     assert int((pull < 0).sum()) == 108, "and all others are to shrink"
 
 
 def test_where_all_evidence_is_alike_no_place_is_pushed_harder():
-    pushed = slope(lambda some: area_deviation(some, 0.5), EVERYTHING)[0, 0] > 0
+    pushed = gradient(lambda some: area_deviation(some, 0.5), EVERYTHING)[0, 0] > 0
     quarters = [float(part.float().mean()) for half in pushed.chunk(2) for part in half.chunk(2, dim=1)]
     assert all(0.25 < share < 0.75 for share in quarters)
-    again = slope(lambda some: area_deviation(some, 0.5), EVERYTHING)[0, 0] > 0
+    again = gradient(lambda some: area_deviation(some, 0.5), EVERYTHING)[0, 0] > 0
     assert torch.equal(again, pushed)
     order = shuffled(EVERYTHING)
-    given = slope(lambda some: area_deviation(some, 0.5, order), EVERYTHING)[0, 0] > 0
+    given = gradient(lambda some: area_deviation(some, 0.5, order), EVERYTHING)[0, 0] > 0
     assert torch.equal(given, pushed)
-    other = slope(lambda some: area_deviation(some, 0.5, 1 - order), EVERYTHING)[0, 0] > 0
+    other = gradient(lambda some: area_deviation(some, 0.5, 1 - order), EVERYTHING)[0, 0] > 0
     assert (other != pushed).float().mean() > 0.9, "all but what rounding makes alike"
 
 
