@@ -1,4 +1,4 @@
-"""What ``infill list`` says."""
+"""The command ``infill list``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
+
 from models.weights import hub as hub_cache
 from models.weights import store
 from studio.registry.entry import Entry
 from studio.registry.tables import FILLERS, OPTIMIZING, PRETRAINED, SAMPLING
+
+
+@click.command("list")
+@click.option("--all", "every", is_flag=True, help="Also name every torchvision network.")
+def listing(every: bool) -> None:
+    """List methods, fillers and classifiers, and which weights are here."""
+    for line in lines(every):
+        click.echo(line)
 
 
 def lines(every: bool) -> Iterator[str]:

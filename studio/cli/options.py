@@ -1,20 +1,41 @@
-"""The options that several commands share."""
+"""The options that several commands share; their defaults are those of the requests."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
 
+from studio.explain.request import ExplainRequest
+from studio.registry.request import JobRequest
+
 Option: TypeAlias = Callable[[Any], Any]
 """What adds an option to a command."""
 
 FILES = click.Path(path_type=Path)
+
+
+def default(request: type[JobRequest], field: str) -> Any:
+    """Return the default of a request's field."""
+    return next(each.default for each in fields(request) if each.name == field)
+
+
+def batch_size(request: type[JobRequest]) -> Option:
+    """Return the option of how many images are run at once."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=default(request, "batch_size"),
+        show_default=True,
+        help="Sets the memory needed.",
+    )
+
 
 MULTI_LABEL: Option = click.option(
     "--multi-label",
@@ -22,8 +43,12 @@ MULTI_LABEL: Option = click.option(
     help="Its classes do not exclude each other: probabilities are sigmoids. [default: what it says itself]",
 )
 
-WHAT: tuple[Option, ...] = (
-    click.option("--scene", type=int, help="Explain this drawn scene, if no image is given. [default: 1]"),
+IMAGE: tuple[Option, ...] = (
+    click.option(
+        "--scene",
+        type=int,
+        help=f"Explain this drawn scene, if no image is given. [default: {default(ExplainRequest, 'scene')}]",
+    ),
     click.option(
         "--classifier",
         help="scenes, a torchvision network such as resnet50, or timm:NAME, hf:FOLDER, file:PATH, ...: "
@@ -34,39 +59,40 @@ WHAT: tuple[Option, ...] = (
     ),
     MULTI_LABEL,
 )
-"""What is explained, and whose sight of it."""
-
-
-def batches(usual: int) -> Option:
-    """Return the option of how much is done at once, for a command that usually does so much."""
-    return click.option(
-        "--batch-size",
-        type=click.IntRange(1),
-        default=usual,
-        show_default=True,
-        help="Sets the memory needed.",
-    )
-
+"""What is explained, and the classifier."""
 
 TARGET: Option = click.option(
-    "--target", default="top1", show_default=True, help="The class to explain: index, name or top1."
+    "--target",
+    default=default(ExplainRequest, "target"),
+    show_default=True,
+    help="The class to explain: index, name or top1.",
 )
 
 RUN: tuple[Option, ...] = (
     click.option(
-        "--out", type=FILES, default="infill-out", show_default=True, help="Folder for the results."
+        "--out",
+        type=FILES,
+        default=default(JobRequest, "out"),
+        show_default=True,
+        help="Folder for the results.",
     ),
-    click.option("--seed", type=int, default=0, show_default=True, help="For all that is drawn by chance."),
+    click.option(
+        "--seed",
+        type=int,
+        default=default(JobRequest, "seed"),
+        show_default=True,
+        help="For all that is drawn by chance.",
+    ),
     click.option(
         "--device",
-        default="auto",
+        default=default(JobRequest, "device"),
         show_default=True,
         help="cpu, cuda, ...; auto takes a GPU if there is any.",
     ),
     click.option(
         "--precision",
         type=click.Choice(["float32", "bfloat16", "auto"]),
-        default="auto",
+        default=default(JobRequest, "precision"),
         show_default=True,
         help="auto is bfloat16 where the hardware has it, but for inpainters whose weights are fetched.",
     ),
@@ -76,7 +102,7 @@ RUN: tuple[Option, ...] = (
 SAMPLES: Option = click.option(
     "--samples",
     type=click.IntRange(1),
-    default=1,
+    default=default(ExplainRequest, "samples"),
     show_default=True,
     help="Fills of each hole to average over, for fillers that draw (marginal, noise).",
 )
@@ -85,11 +111,8 @@ SET: Option = click.option(
     "--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41."
 )
 
-HOW: tuple[Option, ...] = (TARGET, *RUN, batches(64), SAMPLES, SET)
-"""How it is done, and where the results go."""
 
-
-def given(*options: Option) -> Option:
+def with_options(*options: Option) -> Option:
     """Give a command these options, in this order."""
 
     def decorate(command: Any) -> Any:
@@ -100,9 +123,19 @@ def given(*options: Option) -> Option:
     return decorate
 
 
-def said(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was said; the rest is left to the request's own defaults."""
-    return {key: value for key, value in asked.items() if value not in (None, ())}
+def chosen(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that have a value; the rest is left to the request's own defaults."""
+    return {key: value for key, value in options.items() if value not in (None, ())}
+
+
+def require_one_source(images: Sequence[Path], scene: int | None) -> None:
+    """Refuse images beside the number of a scene.
+
+    Raises:
+        click.UsageError: If there are both.
+    """
+    if images and scene is not None:
+        raise click.UsageError("give images or --scene, not both")
 
 
 class Terminated(click.Abort):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from studio.cli.options import FILES, MULTI_LABEL, RUN, SET, Option, batches, given, said, stoppable
+from studio.cli.options import FILES, MULTI_LABEL, RUN, SET, Option, chosen, stoppable, with_options
 from studio.realism.regions import KINDS
 
 HOLES: tuple[Option, ...] = (
@@ -67,8 +67,16 @@ JUDGES: tuple[Option, ...] = (
 
 @click.command("realism")
 @click.argument("data", metavar="DATA")
-@given(*HOLES, *JUDGES, *RUN, batches(16), SET)
-def realism(**asked: Any) -> None:
+@with_options(
+    *HOLES,
+    *JUDGES,
+    *RUN,
+    click.option(
+        "--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Sets the memory needed."
+    ),
+    SET,
+)
+def realism(**options: Any) -> None:
     """Fill the same holes in every way, and see what is left of the object and how real it looks.
 
     DATA is scenes[:N], or a folder: images with masks/ or boxes.csv, ILSVRC, VOC, Places365's validation
@@ -79,4 +87,4 @@ def realism(**asked: Any) -> None:
         from studio.realism.run import Request
         from studio.realism.run import realism as run
 
-        run(Request(**said(asked)), click.echo)
+        run(Request(**chosen(options)), click.echo)

@@ -1,0 +1,56 @@
+"""The command ``infill counterfactual``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from studio.cli.options import (
+    FILES,
+    IMAGE,
+    RUN,
+    SAMPLES,
+    SET,
+    TARGET,
+    batch_size,
+    chosen,
+    require_one_source,
+    stoppable,
+    with_options,
+)
+from studio.explain.request import ExplainRequest
+
+
+@click.command()
+@click.argument("image", required=False, type=FILES)
+@with_options(
+    *IMAGE,
+    click.option(
+        "--method", default="mp2", show_default=True, help="An optimizing method; see `infill list`."
+    ),
+    click.option(
+        "--filler", default="inpaint", show_default=True, help="What fills the hole; see `infill list`."
+    ),
+    TARGET,
+    *RUN,
+    batch_size(ExplainRequest),
+    SAMPLES,
+    SET,
+)
+def counterfactual(image: Path | None, method: str, filler: str, **options: Any) -> None:
+    """Find the smallest removal that takes the class of IMAGE (or a drawn scene) away.
+
+    Writes counterfactual.png, and by itself the image without the class as counterfactual-image.png and what
+    was removed (white) as hole.png, both as the classifier sees them; counterfactual.json holds the numbers.
+    """
+    images = (image,) if image else ()
+    require_one_source(images, options["scene"])
+    with stoppable():
+        from studio.explain.counterfactual import counterfactual as run
+
+        run(
+            ExplainRequest(images=images, methods=(method,), fillers=(filler,), **chosen(options)),
+            click.echo,
+        )

@@ -1,0 +1,61 @@
+"""The command ``infill explain``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from studio.cli.options import (
+    FILES,
+    IMAGE,
+    RUN,
+    SAMPLES,
+    SET,
+    TARGET,
+    batch_size,
+    chosen,
+    default,
+    require_one_source,
+    stoppable,
+    with_options,
+)
+from studio.explain.request import ExplainRequest
+
+_METHODS, _FILLERS = (", ".join(default(ExplainRequest, name)) for name in ("methods", "fillers"))
+
+
+@click.command()
+@click.argument("images", nargs=-1, type=FILES, metavar="[IMAGE]...")
+@with_options(
+    *IMAGE,
+    click.option(
+        "--method",
+        "methods",
+        multiple=True,
+        help=f"See `infill list`; may be given more than once. [default: {_METHODS}]",
+    ),
+    click.option(
+        "--filler",
+        "fillers",
+        multiple=True,
+        help=f"What fills the holes; see `infill list`. [default: {_FILLERS}]",
+    ),
+    TARGET,
+    *RUN,
+    batch_size(ExplainRequest),
+    SAMPLES,
+    SET,
+    click.option("--paper", is_flag=True, help="The papers' settings; else quicker ones (it says which)."),
+    click.option("--trace", is_flag=True, help="Also write the steps of optimizing methods as GIFs."),
+)
+def explain(**options: Any) -> None:
+    """Explain IMAGEs (or a drawn scene) with every method and every filler.
+
+    Writes explain.png, heatmaps.npz and explain.json; with several images, into a folder for each.
+    """
+    require_one_source(options["images"], options["scene"])
+    with stoppable():
+        from studio.explain.explain import explain as run
+
+        run(ExplainRequest(**chosen(options)), click.echo)
