@@ -1,0 +1,36 @@
+"""How far it is from the command line to the classifier, in calls of our own."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+from command import runner, saved_photograph
+from torch import Tensor
+
+from models.classifiers import ImageClassifier
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = tuple(str(ROOT / package) for package in ("infill", "attribution", "models", "studio"))
+MOST = 9
+
+
+@pytest.mark.parametrize("method", ["sp", "lime", "rise"])
+def test_nine_calls_lead_to_the_classifier(
+    method: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, ways = ImageClassifier.forward, set()
+
+    def watched(self: ImageClassifier, images: Tensor) -> Tensor:
+        ours = [call for call in traceback.extract_stack()[:-1] if call.filename.startswith(PACKAGES)]
+        ways.add(tuple(f"{Path(call.filename).stem}.{call.name}" for call in ours))
+        return forward(self, images)
+
+    monkeypatch.setattr(ImageClassifier, "forward", watched)
+    monkeypatch.chdir(tmp_path)
+    photograph = saved_photograph(tmp_path)
+    quick = ["--set", {"sp": "sp.stride=112", "lime": "lime.samples=4", "rise": "rise.masks=4"}[method]]
+    result = runner(capsys)(photograph, "--method", method, "--filler", "gray", *quick)
+    assert result.code == 0, result.err
+    through = [way for way in ways if any(method in call or "sliding" in call for call in way)]
+    assert through, "the method was not on the way to the classifier"
+    assert max(map(len, ways)) <= MOST, max(ways, key=len)
