@@ -158,7 +158,9 @@ class MaskedScore:
         self, hole: Hole, index: Index | None = None, generator: Chance = None
     ) -> Float[Tensor, "n k"]:
         """Return all logits of each composite (of the first of its fills); arguments as for the score."""
-        logits = [self.evaluator.evaluate(batch)[1] for batch in self._batches(hole, index, generator)]
+        logits = []
+        for batch in self._batches(hole, index, generator):
+            logits.append(self.evaluator.evaluate(batch)[1])
         return torch.cat(logits)[:: self.fills_per_hole]
 
     def perturbed(

@@ -14,7 +14,7 @@ PACKAGES = tuple(str(ROOT / package) for package in ("infill", "attribution", "m
 MOST = 9
 
 
-@pytest.mark.parametrize("method", ["sp", "lime", "rise"])
+@pytest.mark.parametrize("method", ["sp", "rise"])
 def test_nine_calls_lead_to_the_classifier(
     method: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -28,7 +28,7 @@ def test_nine_calls_lead_to_the_classifier(
     monkeypatch.setattr(ImageClassifier, "forward", watched)
     monkeypatch.chdir(tmp_path)
     photograph = saved_photograph(tmp_path)
-    quick = ["--set", {"sp": "sp.stride=112", "lime": "lime.samples=4", "rise": "rise.masks=4"}[method]]
+    quick = ["--set", {"sp": "sp.stride=112", "rise": "rise.masks=4"}[method]]
     result = runner(capsys)(photograph, "--method", method, "--filler", "gray", *quick)
     assert result.code == 0, result.err
     through = [way for way in ways if any(method in call or "sliding" in call for call in way)]

@@ -158,7 +158,7 @@ def _cook(
 ) -> dict[str, Any]:
     """Fold, cast and lay out the network in place, and return the fields of its `PreparedClassifier`."""
     folded = fold_batch_norm(network)
-    head = last_layer(network, lambda: network(example))
+    head = last_layer(network, partial(network, example))
     network.to(dtype=dtype, memory_format=layout)  # type: ignore[call-overload]
     if head is not None and (autocast or dtype is not torch.float32):
         # Replaced on the instance, so that whoever calls the layer by any name gets float32.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
+from attribution.engine.precision import PreparedClassifier, prepare
 from attribution.explainer import SamplingExplainer
 from attribution.holes import Holes
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
@@ -66,7 +67,7 @@ class Session:
     classifier: ImageClassifier
     methods: Mapping[str, Explainer]
     progress: Progress
-    prepared: Callable[[Tensor], Tensor] | None = None
+    prepared: PreparedClassifier | None = None
 
     def explain(self, image: InputImage, images: int = 1) -> Explanation:
         """Run every method with every filler on one of so many images.
@@ -136,15 +137,16 @@ class Session:
     def _score(self, image: InputImage) -> MaskedScore:
         """Score the classifier's view of the image; the classifier is prepared once for all images."""
         request = self.request
+        view = self.classifier.view(image.pixels.to(self.classifier.mean.device))
+        self.prepared = self.prepared or prepare(self.classifier, request.precision, view[None])
         score = MaskedScore(
-            self.classifier.view(image.pixels.to(self.classifier.mean.device)),
+            view,
             target=0,
-            classifier=self.prepared or self.classifier,
+            classifier=self.prepared,
             link=sigmoid if self.classifier.multi_label else probability,
             execution=Execution(request.batch_size, request.precision, self.progress),
             sampling=Sampling(seed=request.seed),
         )
-        self.prepared = score.classifier
         top = int(score.clean_logits[0].argmax())
         return replace(score, target=target_index(request.target, self.classifier.labels, top))
 
@@ -178,7 +180,7 @@ class Session:
             "seed": request.seed,
             "device": str(score.image.device),
             "precision": request.precision,
-            "computed_in": getattr(score.classifier, "mode", request.precision),
+            "computed_in": cast(PreparedClassifier, self.prepared).mode,
             "batch_size": request.batch_size,
             "samples": request.samples,
             "paper": request.paper,
