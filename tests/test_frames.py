@@ -2,6 +2,7 @@
 
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import runner, saved_photograph
@@ -20,9 +21,10 @@ def test_nine_calls_lead_to_the_classifier(
 ) -> None:
     forward, ways = ImageClassifier.forward, set()
 
-    def watched(self: ImageClassifier, images: Tensor) -> Tensor:
-        ours = [call for call in traceback.extract_stack()[:-1] if call.filename.startswith(PACKAGES)]
-        ways.add(tuple(f"{Path(call.filename).stem}.{call.name}" for call in ours))
+    def watched(self: ImageClassifier, images: Any) -> Tensor:
+        if isinstance(images, Tensor):  # and no symbol, with which torch.fx traces it
+            ours = [call for call in traceback.extract_stack()[:-1] if call.filename.startswith(PACKAGES)]
+            ways.add(tuple(f"{Path(call.filename).stem}.{call.name}" for call in ours))
         return forward(self, images)
 
     monkeypatch.setattr(ImageClassifier, "forward", watched)
@@ -33,4 +35,4 @@ def test_nine_calls_lead_to_the_classifier(
     assert result.code == 0, result.err
     through = [way for way in ways if any(method in call or "sliding" in call for call in way)]
     assert through, "the method was not on the way to the classifier"
-    assert max(map(len, ways)) <= MOST, max(ways, key=len)
+    assert max(map(len, ways)) <= MOST, " > ".join(max(ways, key=len))
