@@ -28,9 +28,10 @@ from infill.realism import similarity as figures
 from infill.realism.similarity import Perceptual
 from studio.progress import Progress
 from studio.realism.batches import Reader
-from studio.realism.cache import Parts
-from studio.realism.run import Job, Request, realism
-from studio.realism.setup import setting
+from studio.realism.cache import Cache
+from studio.realism.request import RealismRequest
+from studio.realism.run import RealismRun, realism
+from studio.realism.setup import set_up
 from studio.realism.table import markdown_table, remarks
 
 RUNS = Path("runs/realism")
@@ -38,12 +39,12 @@ FILLERS = ("gray", "noise", "blur", "telea", "inpaint")
 MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
 
 
-def requests(scenes: int, photographs: int | None) -> dict[str, Request]:
+def requests(scenes: int, photographs: int | None) -> dict[str, RealismRequest]:
     """The commands of the issue, by what they are about."""
     ecssd = {"data": str(ASSETS / "ecssd"), "classifier": "mobilenet_v2", "weights": MOBILENET}
     return {
-        f"scenes:{scenes}": Request(f"scenes:{scenes}", FILLERS, out=RUNS / "scenes"),
-        "ecssd": Request(fillers=FILLERS, limit=photographs, out=RUNS / "ecssd", **ecssd),
+        f"scenes:{scenes}": RealismRequest(f"scenes:{scenes}", fillers=FILLERS, out=RUNS / "scenes"),
+        "ecssd": RealismRequest(fillers=FILLERS, limit=photographs, out=RUNS / "ecssd", **ecssd),
     }
 
 
@@ -91,8 +92,8 @@ def timed(clock: Clock) -> Iterator[None]:
         (Perceptual, "distance"): "networks",
         (figures, "ms_ssim"): "MS-SSIM",
         (Reader, "read"): "reading and drawing",
-        (Job, "_composites"): "other fillers",
-        (Parts, "save"): "keeping",
+        (RealismRun, "_composites"): "other fillers",
+        (Cache, "save"): "keeping",
     }
     hooks = [
         torch_module.register_module_forward_pre_hook(lambda *_: clock.enter("networks")),
@@ -106,23 +107,24 @@ def timed(clock: Clock) -> Iterator[None]:
         yield
 
 
-def profile(request: Request, count: int) -> dict[str, float]:
+def profile(request: RealismRequest, count: int) -> dict[str, float]:
     """Shares of the time, in percent, of measuring so many images once everything is loaded."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         short = replace(request, limit=count, out=Path(folder))
-        made = setting(short)
-        Job(replace(short, limit=16), made, Parts(Path(folder) / "warm", made.identity)).measured(Progress())
-        job = Job(short, made, Parts(Path(folder) / "timed", made.identity))
+        setup = set_up(short)
+        warm = Cache(Path(folder) / "warm", setup.identity)
+        RealismRun(replace(short, limit=16), setup, warm).measure(Progress())
+        run = RealismRun(short, setup, Cache(Path(folder) / "timed", setup.identity))
         begun = time.perf_counter()
         with timed(clock):
-            job.measured(Progress())
+            run.measure(Progress())
         whole = time.perf_counter() - begun
     shares = {name: 100 * seconds / whole for name, seconds in clock.spent.most_common()}
     return {**shares, "the rest": 100 - sum(shares.values()), "ms an image": 1000 * whole / count}
 
 
-def as_large_as_resnet(request: Request, folder: Path) -> Request:
+def as_large_as_resnet(request: RealismRequest, folder: Path) -> RealismRequest:
     """The same with ResNet-50 as the judge, of random weights: the work is that of trained ones."""
     path = folder / "random.safetensors"
     with torch.random.fork_rng(devices=[]):
@@ -130,7 +132,7 @@ def as_large_as_resnet(request: Request, folder: Path) -> Request:
     return replace(request, judge="resnet50", judge_weights=path)
 
 
-def profiles(asked: dict[str, Request], count: int) -> str:
+def profiles(asked: dict[str, RealismRequest], count: int) -> str:
     """A table of where the time goes."""
     found = {title: profile(request, count) for title, request in asked.items()}
     names = list(dict.fromkeys(name for each in found.values() for name in each))
@@ -138,7 +140,7 @@ def profiles(asked: dict[str, Request], count: int) -> str:
     return table(["data", *(f"{name}, %" if name != "ms an image" else name for name in names)], rows)
 
 
-def part(title: str, request: Request) -> str:
+def part(title: str, request: RealismRequest) -> str:
     """One table, and what must be said below it."""
     realism(request, print)
     found = json.loads((request.out / "realism.json").read_text())

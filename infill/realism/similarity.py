@@ -28,7 +28,7 @@ PSNR_LIMIT = 100.0
 Backbone: TypeAlias = Literal["alex", "vgg", "squeeze"]
 Features: TypeAlias = Sequence[Float[Tensor, "n _c _y _x"]]
 
-_BACKBONES = {
+BACKBONES = {
     "alex": "alexnet-owt-7be5be79.pth",
     "vgg": "vgg16-397923af.pth",
     "squeeze": "squeezenet1_1-b8a52dc0.pth",
@@ -136,7 +136,7 @@ def entropy(logits: Float[Tensor, "n k"], multi_label: bool = False) -> Float[Te
 
 def backbone_file(net: Backbone) -> str:
     """Where LPIPS looks for its backbone's weights."""
-    return os.path.join(torch.hub.get_dir(), "checkpoints", _BACKBONES[net])
+    return os.path.join(torch.hub.get_dir(), "checkpoints", BACKBONES[net])
 
 
 def _published(net: Backbone) -> Any:
@@ -151,7 +151,7 @@ def _published(net: Backbone) -> Any:
         raise ValueError(
             f"LPIPS needs its backbone's weights, {backbone_file(net)}, which are damaged or cannot be "
             f"downloaded ({error}); put torchvision's file there, or name a folder that has hub/checkpoints/"
-            f"{_BACKBONES[net]} in TORCH_HOME"
+            f"{BACKBONES[net]} in TORCH_HOME"
         ) from error
 
 

@@ -6,25 +6,49 @@ from typing import Any
 
 import click
 
-from studio.cli.options import FILES, MULTI_LABEL, RUN, SET, Option, chosen, stoppable, with_options
-from studio.realism.regions import KINDS
+from studio.cli.options import (
+    FILES,
+    MULTI_LABEL,
+    RUN,
+    SET,
+    Option,
+    batch_size,
+    chosen,
+    default,
+    stoppable,
+    with_options,
+)
+from studio.realism.regions import HOLE_KINDS
+from studio.realism.request import RealismRequest
+
+_FILLERS = ", ".join(default(RealismRequest, "fillers"))
 
 HOLES: tuple[Option, ...] = (
     click.option(
         "--filler",
         "fillers",
         multiple=True,
-        help="See `infill list`; may be given more than once. [default: gray, noise, blur, telea, inpaint]",
+        help=f"See `infill list`; may be given more than once. [default: {_FILLERS}]",
     ),
     click.option(
         "--holes",
-        type=click.Choice(tuple(KINDS)),
+        type=click.Choice(tuple(HOLE_KINDS)),
         help="What is removed. [default: silhouettes, boxes, or object with a segmenter: what is known]",
     ),
     click.option(
-        "--grow", type=int, default=3, show_default=True, help="Widen silhouettes by so many pixels."
+        "--grow",
+        type=int,
+        default=default(RealismRequest, "grow"),
+        show_default=True,
+        help="Widen silhouettes by so many pixels.",
     ),
-    click.option("--side", type=int, default=53, show_default=True, help="Of squares, in pixels."),
+    click.option(
+        "--side",
+        type=int,
+        default=default(RealismRequest, "side"),
+        show_default=True,
+        help="Of squares, in pixels.",
+    ),
     click.option(
         "--segmenter",
         help="Finds objects: deeplabv3_resnet50, or hf:FOLDER: semantic, instances, or promptable (SAM).",
@@ -56,12 +80,18 @@ JUDGES: tuple[Option, ...] = (
     click.option(
         "--lpips",
         type=click.Choice(["squeeze", "alex", "vgg"]),
-        default="squeeze",
+        default=default(RealismRequest, "lpips"),
         show_default=True,
         help="LPIPS's backbone.",
     ),
     click.option("--limit", type=int, help="Only the first so many images."),
-    click.option("--strips", type=click.IntRange(1), default=6, show_default=True, help="Images to show."),
+    click.option(
+        "--strips",
+        type=click.IntRange(1),
+        default=default(RealismRequest, "strips"),
+        show_default=True,
+        help="Images to show.",
+    ),
 )
 
 
@@ -71,9 +101,7 @@ JUDGES: tuple[Option, ...] = (
     *HOLES,
     *JUDGES,
     *RUN,
-    click.option(
-        "--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Sets the memory needed."
-    ),
+    batch_size(RealismRequest),
     SET,
 )
 def realism(**options: Any) -> None:
@@ -84,7 +112,6 @@ def realism(**options: Any) -> None:
     off: the same command goes on where it was.
     """
     with stoppable():
-        from studio.realism.run import Request
         from studio.realism.run import realism as run
 
-        run(Request(**chosen(options)), click.echo)
+        run(RealismRequest(**chosen(options)), click.echo)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
 from studio.realism.regions import TAKES_THE_OBJECT, Regions
+from studio.realism.request import LabelSource
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -19,14 +20,12 @@ if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
     from studio.data.dataset import Dataset, Example
 
-Labels: TypeAlias = Literal["data", "top1"]
-
 _CLASSES = {"ilsvrc": 1000, "places": 365}
 """How many classes the numbers of published data sets count."""
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class ExampleBatch:
     """Some images with their holes.
 
     Attributes:
@@ -44,8 +43,8 @@ class Batch:
     targets: Integer[Tensor, " n"] | None
     skipped: Sequence[tuple[str, str]]
 
-    def described(self) -> dict[str, ndarray]:
-        """What is to be remembered of it, without the images."""
+    def arrays(self) -> dict[str, ndarray]:
+        """Everything but the images, to be kept."""
         return {
             "numbers": np.array(self.numbers, dtype=np.int64),
             "names": np.array(self.names, dtype=np.str_),
@@ -61,16 +60,17 @@ class Reader:
     """Reads batches.
 
     Attributes:
-        eye: Whose view of the images it is.
-        top: Says the classes that the explained classifier sees; ``None`` without one.
+        classifier: Whose view of the images it is.
+        explained: Returns the explained classifier's logits; ``None`` without one.
         labels: Whose word counts for what an image shows.
+        seed: Of the holes.
     """
 
     data: Dataset
     regions: Regions
-    eye: ImageClassifier
-    top: Callable[[Tensor], Tensor] | None
-    labels: Labels
+    classifier: ImageClassifier
+    explained: Callable[[Tensor], Tensor] | None
+    labels: LabelSource
     seed: int
 
     @property
@@ -85,53 +85,53 @@ class Reader:
             return self.true_background
         return self.regions.kind != "all"
 
-    def read(self, numbers: Sequence[int]) -> Batch:
+    def read(self, numbers: Sequence[int]) -> ExampleBatch:
         """Read the examples of these numbers."""
         rows: list[tuple[int, str, Tensor, Tensor, Tensor | None, int | None]] = []
         skipped = []
         for number in numbers:
             try:
                 example = self.data.read(number)
-                rows.append((number, example.name, *self._seen(number, example)))
+                rows.append((number, example.name, *self._in_view(number, example)))
             except ValueError as error:
                 skipped.append((self.data.names[number], str(error)))
         index, names, images, holes, backgrounds, targets = zip(*rows, strict=True) if rows else [()] * 6
-        shown = _stacked(images, self.eye)
-        return Batch(
+        views = _stacked(images, self.classifier)
+        return ExampleBatch(
             numbers=index,
             names=names,
-            images=shown,
-            holes=_stacked(holes, self.eye, 1),
-            truth=self._truth(shown, backgrounds),
-            targets=self._targets(shown, targets),
+            images=views,
+            holes=_stacked(holes, self.classifier, 1),
+            truth=self._truth(views, backgrounds),
+            targets=self._targets(views, targets),
             skipped=skipped,
         )
 
-    def _seen(self, number: int, example: Example) -> tuple[Tensor, Tensor, Tensor | None, int | None]:
-        device = self.eye.mean.device
+    def _in_view(self, number: int, example: Example) -> tuple[Tensor, Tensor, Tensor | None, int | None]:
+        device = self.classifier.mean.device
 
         def view(picture: Tensor) -> Tensor:
-            return self.eye.view(picture.to(device))
+            return self.classifier.view(picture.to(device))
 
         image = view(example.image)
-        hole = self.regions(example, view, generator(self.seed, number, "hole"))
+        hole = self.regions(example, self.classifier, generator(self.seed, number, "hole"))
         behind = example.background if self.true_background else None
-        named = self.top is not None and self.labels == "data"
-        label = class_of(example, self.data.kind, self.eye.labels) if named else None
+        named = self.explained is not None and self.labels == "data"
+        label = class_of(example, self.data.kind, self.classifier.labels) if named else None
         return image, hole, None if behind is None else view(behind), label
 
     def _truth(self, images: Tensor, backgrounds: Sequence[Tensor | None]) -> Tensor | None:
         """What is behind the holes: the background, or the images themselves."""
         if self.true_background:
-            return _stacked(backgrounds, self.eye)
+            return _stacked(backgrounds, self.classifier)
         return images if self.knows_truth else None
 
-    def _targets(self, images: Tensor, known: Sequence[int | None]) -> Integer[Tensor, " n"] | None:
-        if self.top is None:
+    def _targets(self, images: Tensor, labelled: Sequence[int | None]) -> Integer[Tensor, " n"] | None:
+        if self.explained is None:
             return None
-        if self.labels == "data" or not known:
-            return torch.tensor(known, dtype=torch.long, device=images.device)
-        return self.top(images).argmax(1)
+        if self.labels == "data" or not labelled:
+            return torch.tensor(labelled, dtype=torch.long, device=images.device)
+        return self.explained(images).argmax(1)
 
 
 def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
@@ -166,8 +166,9 @@ def generator(seed: int, number: int, use: Literal["hole", "fill"]) -> Generator
     return torch.Generator().manual_seed(int(source.generate_state(1, np.uint64)[0]) >> 1)
 
 
-def _stacked(pictures: Sequence[Tensor | None], eye: ImageClassifier, channels: int = 3) -> Tensor:
-    found = [picture for picture in pictures if picture is not None]
-    if found:
-        return torch.stack(found)
-    return torch.empty(0, channels, eye.crop, eye.crop, device=eye.mean.device)
+def _stacked(pictures: Sequence[Tensor | None], classifier: ImageClassifier, channels: int = 3) -> Tensor:
+    present = [picture for picture in pictures if picture is not None]
+    if present:
+        return torch.stack(present)
+    side = classifier.crop
+    return torch.empty(0, channels, side, side, device=classifier.mean.device)

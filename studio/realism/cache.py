@@ -1,4 +1,4 @@
-"""Keep what a long job has found so far, piece by piece, so that it can be broken off and go on."""
+"""The results of a long job so far, piece by piece, so that it can be broken off and go on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy import ndarray
 FOLDER = "parts"
 
 
-class Parts:
+class Cache:
     """Arrays by kind and number, in ``parts/`` of the output folder.
 
     A kind's folder is named after everything that its arrays depend on, so that a job with other settings
@@ -28,16 +28,16 @@ class Parts:
         self._folder, self._common = out / FOLDER, dict(common)
         self._places: dict[str, Path] = {}
 
-    def kind(self, name: str, settings: Any = None) -> None:
+    def add_kind(self, name: str, settings: Any = None) -> None:
         """Introduce a kind of arrays and what they depend on beside what is common."""
-        said = json.dumps([self._common, settings], sort_keys=True, default=str)
-        self._places[name] = self._folder / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+        text = json.dumps([self._common, settings], sort_keys=True, default=str)
+        self._places[name] = self._folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def load(self, kind: str, number: int) -> dict[str, ndarray] | None:
         """Return what was kept; ``None`` if nothing was, or the file is damaged."""
         try:
-            with self._file(kind, number).open("rb") as file, np.load(file, allow_pickle=False) as found:
-                return dict(found)
+            with self._file(kind, number).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
         except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
             return None
 

@@ -21,14 +21,14 @@ class Strip:
 
     Attributes:
         target: The label that is to go.
-        seen: By column, the judge's first label and the probability of the target.
+        answers: By column, the judge's first label and the probability of the target.
     """
 
     name: str
     target: str | None
     hole: Float[ndarray, "h w"]
     images: Mapping[str, Float[ndarray, "h w 3"]]
-    seen: Mapping[str, tuple[str, float]]
+    answers: Mapping[str, tuple[str, float]]
 
 
 def draw_strips(strips: Sequence[Strip], title: str, path: Path) -> None:
@@ -53,8 +53,8 @@ def _stamp(sheet: Sheet, strip: Strip, column: str, corner: tuple[float, float],
     if first:
         outline(axes, strip.hole, 0.8)
     below = y + SIDE + 0.03
-    if column in strip.seen:
-        label, probability = strip.seen[column]
+    if column in strip.answers:
+        label, probability = strip.answers[column]
         sheet.text(x, below, f"p {probability:.3f}", 7.5, SIDE, weight="bold")
         sheet.text(x + 0.55, below, label, 7.5, SIDE - 0.55, color=INK if label == strip.target else WRONG)
     if first:

@@ -1,4 +1,4 @@
-"""What is measured of composites, image by image, and what it is called."""
+"""The figures of composites, image by image, and how tables call them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from infill.realism import similarity as realism
 from infill.realism.features import Judge
 from infill.realism.similarity import Perceptual
-from studio.realism.batches import Batch
+from studio.realism.batches import ExampleBatch
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -59,97 +59,97 @@ METRICS: Mapping[str, Metric] = {
 }
 OF_CLASSES = ("accuracy", "probability", "entropy", "calibration", "top3")
 OF_FEATURES = ("frechet", "kernel", "two_sample")
-OF_TRUTH = ("l1", "psnr", "lpips_truth")
 
 
 @dataclass(eq=False)
-class Measure:
-    """Takes all figures of one image each.
+class ImageMetrics:
+    """Computes all figures that are about one image each.
 
     What the originals and the truths look like to LPIPS is computed once for all fillers of a batch.
 
     Attributes:
-        judge: Who is asked what is in an image; ``None`` leaves all that out.
-        eye: The judge's view.
+        judge: Says what is in an image; ``None`` leaves all that out.
+        classifier: The judge's, with its view.
         similar: Whether MS-SSIM is taken.
         perceptual: LPIPS; ``None`` leaves it out.
+        truth: Whether the truth behind the holes is known.
     """
 
     judge: Judge | None
-    eye: ImageClassifier | None
+    classifier: ImageClassifier | None
     similar: bool
     perceptual: Perceptual | None
     truth: bool = False
 
     @torch.inference_mode()
-    def prepared(self, batch: Batch) -> Prepared:
+    def of_batch(self, batch: ExampleBatch) -> BatchMetrics:
         """Look at the originals, and at the truths where these are others."""
         if self.perceptual is None:
-            return Prepared(self, batch, None, None)
+            return BatchMetrics(self, batch, None, None)
         truth = None
         if self.truth and batch.truth is not None and batch.truth is not batch.images:
             truth = self.perceptual.features(batch.truth)
-        return Prepared(self, batch, self.perceptual.features(batch.images), truth)
+        return BatchMetrics(self, batch, self.perceptual.features(batch.images), truth)
 
     def judged(self, images: Float[Tensor, "n 3 h w"], targets: Tensor | None) -> dict[str, ndarray]:
-        """Ask the judge; images of another size than its own are resized whole."""
-        if self.judge is None or self.eye is None or targets is None:
+        """Return what the judge says; images of another size than its own are resized whole."""
+        if self.judge is None or self.classifier is None or targets is None:
             return {}
-        size = (self.eye.crop, self.eye.crop)
+        size = (self.classifier.crop, self.classifier.crop)
         if tuple(images.shape[2:]) != size:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
         logits, features = self.judge(images)
         label = logits.argmax(1)
-        several = self.eye.multi_label
-        probability = realism.target_probability(logits, targets, several)
+        multi_label = self.classifier.multi_label
+        probability = realism.target_probability(logits, targets, multi_label)
         # Where an image may be of several classes, one is there or not, whatever others are.
-        right = probability >= 0.5 if several else label == targets
-        found = {
+        correct = probability >= 0.5 if multi_label else label == targets
+        values = {
             "label": label,
-            "accuracy": right.float(),
+            "accuracy": correct.float(),
             "probability": probability,
-            "entropy": realism.entropy(logits, several),
+            "entropy": realism.entropy(logits, multi_label),
         }
         if features is not None:
-            found["features"] = features
-        if not several:
-            found["confidence"] = realism.target_probability(logits, label).clamp(0, 1)
-        return _arrays(found)
+            values["features"] = features
+        if not multi_label:
+            values["confidence"] = realism.target_probability(logits, label).clamp(0, 1)
+        return _arrays(values)
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """The measure of one batch."""
+class BatchMetrics:
+    """The figures of one batch's composites."""
 
-    measure: Measure
-    batch: Batch
+    metrics: ImageMetrics
+    batch: ExampleBatch
     originals: realism.Features | None
     truths: realism.Features | None
 
     @torch.inference_mode()
     def __call__(self, composites: Float[Tensor, "n 3 h w"]) -> dict[str, ndarray]:
         """Return arrays with one value (or row of features) an image."""
-        batch, measure = self.batch, self.measure
-        found: dict[str, Tensor] = {}
-        if measure.similar:
-            found["ms_ssim"] = realism.ms_ssim(composites, batch.images)
-        if measure.truth and batch.truth is not None:
-            found["l1"] = realism.l1_in_hole(composites, batch.truth, batch.holes)
-            found["psnr"] = realism.psnr_in_hole(composites, batch.truth, batch.holes)
-        if measure.perceptual is not None and self.originals is not None:
-            seen = measure.perceptual.features(composites)
-            found["lpips"] = measure.perceptual.distance(seen, self.originals)
+        batch, metrics = self.batch, self.metrics
+        values: dict[str, Tensor] = {}
+        if metrics.similar:
+            values["ms_ssim"] = realism.ms_ssim(composites, batch.images)
+        if metrics.truth and batch.truth is not None:
+            values["l1"] = realism.l1_in_hole(composites, batch.truth, batch.holes)
+            values["psnr"] = realism.psnr_in_hole(composites, batch.truth, batch.holes)
+        if metrics.perceptual is not None and self.originals is not None:
+            features = metrics.perceptual.features(composites)
+            values["lpips"] = metrics.perceptual.distance(features, self.originals)
             if self.truths is not None:
-                found["lpips_truth"] = measure.perceptual.distance(seen, self.truths)
-        return {**_arrays(found), **measure.judged(composites, batch.targets)}
+                values["lpips_truth"] = metrics.perceptual.distance(features, self.truths)
+        return {**_arrays(values), **metrics.judged(composites, batch.targets)}
 
     @torch.inference_mode()
     def features_of_truth(self) -> dict[str, ndarray]:
-        """What the judge sees in the true images: what composites should look like to it."""
+        """Return the judge's features of the true images: what composites should look like to it."""
         assert self.batch.truth is not None
-        judged = self.measure.judged(self.batch.truth, self.batch.targets)
+        judged = self.metrics.judged(self.batch.truth, self.batch.targets)
         return {"features": judged["features"]} if "features" in judged else {}
 
 
-def _arrays(found: Mapping[str, Tensor]) -> dict[str, ndarray]:
-    return {name: values.cpu().numpy() for name, values in found.items()}
+def _arrays(values: Mapping[str, Tensor]) -> dict[str, ndarray]:
+    return {name: tensor.cpu().numpy() for name, tensor in values.items()}

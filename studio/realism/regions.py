@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from studio.registry.fields import known
 
 if TYPE_CHECKING:
+    import torch
     from jaxtyping import Float
     from torch import Generator, Tensor
 
+    from models.classifiers import ImageClassifier
     from models.segmenters import AnySegmenter
     from studio.data.dataset import Dataset, Example
+    from studio.realism.request import RealismRequest
 
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
-Kind: TypeAlias = Literal["silhouettes", "boxes", "object", "background", "segments", "squares", "all"]
-KINDS: Mapping[str, str] = {
+HoleKind: TypeAlias = Literal["silhouettes", "boxes", "object", "background", "segments", "squares", "all"]
+HOLE_KINDS: Mapping[str, str] = {
     "silhouettes": "the object's annotated silhouette",
     "boxes": "the object's annotated boxes",
     "object": "what the segmenter finds, else the annotated silhouette",
@@ -41,20 +44,18 @@ class Regions:
         side: Side of the square in pixels of the view.
         superpixels: Of how many superpixels a half is removed.
         segmenter: What finds objects, for kinds "object" and "background".
-        wanted: The segmenter's class; without one, the largest object's.
+        label: The segmenter's class; without one, the largest object's.
         point: Where in the view a promptable segmenter finds the object: (x, y) as fractions of its sides;
             without one, in each of the annotated boxes.
-        view_box: Where in an input of this (height, width) the view is; needed for boxes as prompts.
     """
 
-    kind: Kind
+    kind: HoleKind
     grow: int = 3
     side: int = 53
     superpixels: int = 50
     segmenter: AnySegmenter | None = None
-    wanted: str | None = None
+    label: str | None = None
     point: tuple[float, float] | None = None
-    view_box: Callable[[tuple[int, int]], Box] | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("grow", 0), ("side", 1)):
@@ -89,16 +90,16 @@ class Regions:
             raise ValueError(f"--side: expected less than the view's {pixels} pixels, got {self.side}")
 
     def __call__(
-        self, example: Example, view: Callable[[Tensor], Tensor], rng: Generator
+        self, example: Example, classifier: ImageClassifier, rng: Generator
     ) -> Float[Tensor, "1 h w"]:
-        """Return the hole in the view, 1 where pixels are removed.
+        """Return the hole in the classifier's view of the example, 1 where pixels are removed.
 
         Raises:
             ValueError: If what is needed is not annotated, or nothing or everything in the view is removed.
         """
         import torch
 
-        image = view(example.image)
+        image = classifier.view(example.image.to(classifier.mean.device))
         self.check_view(min(image.shape[1:]))
         if self.kind == "all":
             return torch.ones_like(image[:1])
@@ -107,36 +108,39 @@ class Regions:
         if self.kind == "segments":
             return _checked(_superpixels(image, self.superpixels, rng))
         if self.kind == "boxes":
-            return _checked(_seen(_boxed(example), view))
-        hole = _grown(self._object(example, image, view), self.grow)
+            return _checked(_in_view(_boxed(example), classifier))
+        hole = _grown(self._object(example, image, classifier), self.grow)
         return _checked(1 - hole if self.kind == "background" else hole)
 
-    def _object(self, example: Example, image: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
+    def _object(self, example: Example, image: Tensor, classifier: ImageClassifier) -> Tensor:
         if self.segmenter is not None:
-            found = self._segmented(self.segmenter, example, image)
-            if not found.any():
-                raise ValueError(f"the segmenter finds no {self.wanted or 'object'}")
-            return found[None].float()
+            silhouette = self._segmented(self.segmenter, example, image, classifier)
+            if not silhouette.any():
+                raise ValueError(f"the segmenter finds no {self.label or 'object'}")
+            return silhouette[None].float()
         if example.silhouette is None:
             raise ValueError("no silhouette is annotated")
-        return _seen(example.silhouette, view)
+        return _in_view(example.silhouette, classifier)
 
-    def _segmented(self, segmenter: AnySegmenter, example: Example, image: Tensor) -> Tensor:
+    def _segmented(
+        self, segmenter: AnySegmenter, example: Example, image: Tensor, classifier: ImageClassifier
+    ) -> Tensor:
         if segmenter.prompted is False:
-            return segmenter.silhouette(image[None], self.wanted)[0]
+            return segmenter.silhouette(image[None], self.label)[0]
         if self.point is None:
-            return segmenter.union(image, self._boxes_in_view(example, image))
+            return segmenter.union(image, self._boxes_in_view(example, image, classifier))
         height, width = image.shape[1:]
         x, y = self.point
         return segmenter.silhouette(image[None], points=image.new_tensor([[[x * width, y * height]]]))[0]
 
-    def _boxes_in_view(self, example: Example, image: Tensor) -> Float[Tensor, "b 4"]:
+    def _boxes_in_view(
+        self, example: Example, image: Tensor, classifier: ImageClassifier
+    ) -> Float[Tensor, "b 4"]:
         """Return what is to be seen of the annotated boxes, in pixels of the view."""
         if example.boxes is None:
             raise ValueError("no box is annotated")
-        assert self.view_box is not None
         tall, wide = example.image.shape[1:]
-        left, top, right, bottom = self.view_box((tall, wide))
+        left, top, right, bottom = classifier.view_box((tall, wide))
         height, width = image.shape[1:]
         sides = image.new_tensor([width, height, width, height])
         corner = image.new_tensor([left, top, left, top])
@@ -149,22 +153,49 @@ class Regions:
         return boxes
 
 
-def chosen(kind: str | None, data: Dataset, segmented: bool) -> Kind:
+def build_regions(request: RealismRequest, data: Dataset, device: torch.device) -> Regions:
+    """Return the regions that are removed, with the segmenter that finds them, if there is one.
+
+    Raises:
+        ValueError: If they are unknown, the data does not say what they need, or the segmenter cannot be had
+            or asked like that.
+    """
+    kind, segmenter = hole_kind(request.holes, data, request.segmenter is not None), None
+    point = None if request.segmenter_point is None else _parse_point(request.segmenter_point)
+    if request.segmenter is not None:
+        if kind not in SEGMENTED:
+            raise ValueError(f"--segmenter: only for --holes {' and '.join(SEGMENTED)}, got --holes {kind}")
+        from models.segmenters import load_segmenter
+
+        segmenter = load_segmenter(request.segmenter, request.segmenter_weights).to(device)
+        _check_prompts(request, segmenter)
+        if segmenter.prompted and point is None and "boxes" not in data.offers:
+            point = (0.5, 0.5)
+    elif request.segmenter_weights or request.segmenter_class or point:
+        raise ValueError(
+            "--segmenter: expected a name beside --segmenter-weights, --segmenter-class and --segmenter-point"
+        )
+    regions = Regions(
+        kind, request.grow, request.side, segmenter=segmenter, label=request.segmenter_class, point=point
+    )
+    check_annotated(regions, data)
+    return regions
+
+
+def hole_kind(kind: str | None, data: Dataset, segmented: bool) -> HoleKind:
     """Return the kind asked for; without one, what the data knows best.
 
     Raises:
         ValueError: If it is unknown, or neither asked for nor known.
     """
-    from studio.registry.fields import known
-
     if kind is not None:
-        known(kind, get_args(Kind), "kind of holes")
+        known(kind, HOLE_KINDS, "kind of holes")
         return kind  # type: ignore[return-value]
     if segmented:
         return "object"
-    for usual in ("silhouettes", "boxes"):
-        if usual in data.offers:
-            return usual
+    for annotated in ("silhouettes", "boxes"):
+        if annotated in data.offers:
+            return annotated
     raise ValueError(
         f"--holes: {data.title} says nothing of objects; give squares, segments or all, or a --segmenter"
     )
@@ -182,9 +213,31 @@ def check_annotated(regions: Regions, data: Dataset) -> None:
         raise ValueError(f"--holes {regions.kind}: {data.title} has no {regions.needs} (it has {has}){hint}")
 
 
-def _seen(region: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
+def _check_prompts(request: RealismRequest, segmenter: AnySegmenter) -> None:
+    """Check that the segmenter can be asked for what it is asked for: a class, or a place."""
+    name, label = request.segmenter, request.segmenter_class
+    if segmenter.prompted and label is not None:
+        raise ValueError(f"--segmenter-class: {name} knows no classes; it takes --segmenter-point X,Y")
+    if not segmenter.prompted and request.segmenter_point is not None:
+        raise ValueError(f"--segmenter-point: {name} takes no point; it takes --segmenter-class C")
+    if label is not None:
+        known(label, segmenter.labels, "class of the segmenter")
+
+
+def _parse_point(text: str) -> tuple[float, float]:
+    """Return the point that a text means, in fractions of the view's sides."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        x = y = -1.0
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise ValueError(f"--segmenter-point: expected X,Y with both from 0 to 1, got {text!r}")
+    return x, y
+
+
+def _in_view(region: Tensor, classifier: ImageClassifier) -> Tensor:
     """A region of the input in the view: the pixels that it covers at least half of."""
-    return (view(region[None].float()) >= 0.5).float()
+    return (classifier.view(region[None].float().to(classifier.mean.device)) >= 0.5).float()
 
 
 def _boxed(example: Example) -> Tensor:
@@ -221,9 +274,9 @@ def _superpixels(image: Tensor, count: int, rng: Generator) -> Tensor:
     from attribution import Lime
 
     labels = Lime(segments=count).segment(image)
-    found = torch.unique(labels).cpu()
-    gone = found[torch.randperm(len(found), generator=rng)[: len(found) // 2]]
-    return torch.isin(labels.to(image.device), gone.to(image.device))[None].float()
+    numbers = torch.unique(labels).cpu()
+    removed = numbers[torch.randperm(len(numbers), generator=rng)[: len(numbers) // 2]]
+    return torch.isin(labels.to(image.device), removed.to(image.device))[None].float()
 
 
 def _checked(hole: Float[Tensor, "1 h w"]) -> Float[Tensor, "1 h w"]:

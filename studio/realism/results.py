@@ -1,4 +1,4 @@
-"""What was found about all images, put together from its parts."""
+"""The figures of all images, put together from the cache."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy import ndarray
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from studio.realism.cache import Parts
+from studio.realism.cache import Cache
 
 
 @dataclass(frozen=True, eq=False)
-class Records:
+class Results:
     """One value an image of every metric and row.
 
     Attributes:
@@ -34,7 +34,7 @@ class Records:
     areas: Sequence[float]
     values: Mapping[str, Mapping[str, ndarray]]
     skipped: Sequence[tuple[str, str]]
-    parts: Parts
+    cache: Cache
     starts: Sequence[int]
     reference: str
 
@@ -44,26 +44,26 @@ class Records:
         rows: ndarray | None = None
         end = 0
         for start in self.starts:
-            part = _loaded(self.parts, row, start)
+            part = _load(self.cache, row, start)
             if "features" not in part:
                 continue
-            found = part["features"]
+            features = part["features"]
             if rows is None:
-                shape = (len(self.numbers), found.shape[1])
+                shape = (len(self.numbers), features.shape[1])
                 rows = open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-            rows[end : end + len(found)] = found
-            end += len(found)
+            rows[end : end + len(features)] = features
+            end += len(features)
         assert rows is not None
         return torch.from_numpy(rows)
 
 
-def collected(parts: Parts, starts: Sequence[int], rows: Sequence[str], reference: str) -> Records:
-    """Read all parts; ``reference`` is the row that others should look like.
+def collect(cache: Cache, starts: Sequence[int], rows: Sequence[str], reference: str) -> Results:
+    """Read the whole cache; ``reference`` is the row that others should look like.
 
     Raises:
         ValueError: If no image could be used.
     """
-    examples = [_loaded(parts, "examples", start) for start in starts]
+    examples = [_load(cache, "examples", start) for start in starts]
     skipped = [
         (str(name), str(reason))
         for part in examples
@@ -73,30 +73,30 @@ def collected(parts: Parts, starts: Sequence[int], rows: Sequence[str], referenc
     if not numbers:
         name, reason = skipped[0]
         raise ValueError(f"DATA: none of {len(skipped)} images can be used; {name}: {reason}")
-    return Records(
+    return Results(
         numbers=numbers,
         names=[str(name) for part in examples for name in part["names"]],
         targets=[int(target) for part in examples for target in part["targets"]],
         areas=[float(area) for part in examples for area in part["areas"]],
-        values={row: _values(parts, row, starts) for row in rows},
+        values={row: _values(cache, row, starts) for row in rows},
         skipped=skipped,
-        parts=parts,
+        cache=cache,
         starts=starts,
         reference=reference,
     )
 
 
-def _values(parts: Parts, row: str, starts: Sequence[int]) -> dict[str, ndarray]:
-    found: dict[str, list[ndarray]] = {}
+def _values(cache: Cache, row: str, starts: Sequence[int]) -> dict[str, ndarray]:
+    pieces: dict[str, list[ndarray]] = {}
     for start in starts:
-        for name, values in _loaded(parts, row, start).items():
+        for name, values in _load(cache, row, start).items():
             if name != "features":
-                found.setdefault(name, []).append(values)
-    return {name: np.concatenate(values) for name, values in found.items()}
+                pieces.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in pieces.items()}
 
 
-def _loaded(parts: Parts, kind: str, start: int) -> dict[str, ndarray]:
-    part = parts.load(kind, start)
+def _load(cache: Cache, kind: str, start: int) -> dict[str, ndarray]:
+    part = cache.load(kind, start)
     if part is None:
         raise OSError(f"the figures of {kind} from image {start} on are no longer in the output folder")
     return part

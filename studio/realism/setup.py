@@ -1,58 +1,56 @@
-"""Everything that judging fillers needs, made from what was asked for before any work is done."""
+"""Everything that judging fillers needs, made from the request before any work is done."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from infill.realism.similarity import SMALLEST_SIDE, Perceptual
+from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
 from studio.data.dataset import Dataset, Example, open_dataset
-from studio.realism.asked_regions import asked_regions
-from studio.realism.batches import Labels, Reader, class_of
-from studio.realism.judges import Judging, fingerprint, judging
-from studio.realism.metrics import OF_CLASSES, OF_FEATURES, Measure
-from studio.realism.regions import Regions, check_annotated
+from studio.realism.batches import Reader, class_of
+from studio.realism.judges import Judges, fingerprint, load_judges
+from studio.realism.metrics import OF_CLASSES, OF_FEATURES, ImageMetrics
+from studio.realism.regions import Regions, build_regions
+from studio.realism.request import LabelSource, RealismRequest
 from studio.registry.build import weights_of
-from studio.registry.fields import known
-from studio.registry.parse import parse_device, parse_settings, split_fillers
+from studio.registry.parse import parse_device, parse_selection, split_fillers
 from studio.registry.tables import ALL_FILLERS, SettingTexts
 
-if TYPE_CHECKING:
-    from studio.realism.run import Request
-
-_BACKBONES = {"squeeze": "squeezenet1_1", "alex": "alexnet", "vgg": "vgg16"}
 _SEVERAL = "accuracy: how often the class has a probability of 0.5 or more; entropy: summed over all classes"
+ROWS = ("real", "truth")
+"""Rows of the table that may be asked for among the fillers."""
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
-    """What is measured, on what, and how.
+class Setup:
+    """What is measured, on what, and how; made whole before any work is done.
 
     Attributes:
-        fillers: By name, what each depends on.
+        fillers: By name, all that each one's fills depend on.
         labels: Names of the classes.
         missing: Metrics that cannot be taken here, with the reasons.
         notes: What the user must know.
         identity: All that every figure depends on.
+        settings: What the report says of how it was done.
     """
 
     data: Dataset
     reader: Reader
-    measure: Measure
+    metrics: ImageMetrics
     fillers: Mapping[str, Any]
-    settings: SettingTexts
+    filler_settings: SettingTexts
     labels: Sequence[str]
     missing: Mapping[str, str]
     notes: Sequence[str]
     identity: Mapping[str, Any]
-    told: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
     @property
     def title(self) -> str:
@@ -60,62 +58,51 @@ class Setting:
         return f"{self.data.title} · holes: {self.reader.regions.kind}"
 
 
-def setting(request: Request) -> Setting:
-    """Make everything ready.
+def set_up(request: RealismRequest) -> Setup:
+    """Check the request and load everything.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
-    names, truth, settings = _fillers(request)
+    selection = parse_selection(request.fillers, request.settings, rows=ROWS)
     device = parse_device(request.device)
     data = open_dataset(request.data, request.limit)
-    regions = asked_regions(request, data, device)
-    check_annotated(regions, data)
-    if truth and not regions.uncovers(data):
+    regions = build_regions(request, data, device)
+    if "truth" in split_fillers(request.fillers)[0] and not regions.uncovers(data):
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = _first(data)
-    judges = judging(request, data, example, device)
-    regions = replace(regions, view_box=judges.view.view_box)
-    regions.check_view(judges.view.crop)
-    labels, notes = _labels(request.labels, data, example, judges)
-    perceptual, blind = _perceptual(request.lpips, judges.view.crop, device)
-    reader = Reader(data, regions, judges.view, judges.classifier, labels, request.seed)
-    missing = _missing(judges, reader, blind)
-    told = _told(request, data, regions, judges, labels)
-    return Setting(
+    judges = load_judges(request, data, example, device)
+    regions.check_view(judges.classifier.crop)
+    labels, notes = _label_source(request.labels, data, example, judges)
+    perceptual, no_lpips = _perceptual(request.lpips, judges.classifier.crop, device)
+    reader = Reader(data, regions, judges.classifier, judges.explained, labels, request.seed)
+    missing = _missing(judges, reader, no_lpips)
+    settings = _settings(request, data, regions, judges, labels)
+    return Setup(
         data=data,
         reader=reader,
-        measure=Measure(
-            judges.judge, judges.judge_eye, "ms_ssim" not in missing, perceptual, reader.knows_truth
+        metrics=ImageMetrics(
+            judges.judge, judges.judging_classifier, "ms_ssim" not in missing, perceptual, reader.knows_truth
         ),
-        fillers={name: _depends(name, settings) for name in names},
-        settings=settings,
+        fillers={name: _filler_identity(name, selection.settings) for name in selection.fillers},
+        filler_settings=selection.settings,
         labels=judges.labels,
         missing=missing,
-        notes=[*data.notes, *notes, *([_SEVERAL] if judges.several else [])],
-        identity={**told, **_identity(request, data, judges), "missing": sorted(missing)},
-        told=told,
+        notes=[*data.notes, *notes, *([_SEVERAL] if judges.multi_label else [])],
+        identity={**settings, **_identity(request, data, judges), "missing": sorted(missing)},
+        settings=settings,
     )
 
 
-def _fillers(request: Request) -> tuple[Sequence[str], bool, SettingTexts]:
-    """Return the fillers asked for, whether the truth is among them, and what is set of them."""
-    asked, said = split_fillers(request.fillers)
-    for name in asked:
-        known(name, [*ALL_FILLERS, "real", "truth"], "filler")
-    names = [name for name in asked if name not in ("real", "truth")]
-    return names, "truth" in asked, parse_settings((*said, *request.settings), names)
-
-
-def _missing(judges: Judging, reader: Reader, blind: str) -> dict[str, str]:
-    """Return the metrics that cannot be taken, with the reasons; ``blind`` is why LPIPS is not at hand."""
+def _missing(judges: Judges, reader: Reader, no_lpips: str) -> dict[str, str]:
+    """Return the metrics that cannot be taken, with the reasons; ``no_lpips`` is why LPIPS is not at hand."""
     of_lpips = ("lpips", "lpips_truth") if reader.true_background else ("lpips",)
-    side = judges.view.crop
+    side, several = judges.classifier.crop, "an image may be of several of the judge's classes"
     return {
         **dict.fromkeys((*OF_CLASSES, *OF_FEATURES) if judges.judge is None else (), judges.missing),
         **dict.fromkeys(OF_FEATURES if judges.featureless else (), judges.featureless),
-        **dict.fromkeys(of_lpips if blind else (), blind),
-        **({"calibration": "an image may be of several of the judge's classes"} if judges.several else {}),
+        **dict.fromkeys(of_lpips if no_lpips else (), no_lpips),
+        **({"calibration": several} if judges.multi_label else {}),
         **(
             {"ms_ssim": f"needs sides of {SMALLEST_SIDE} px; the classifier's view has {side}"}
             if side < SMALLEST_SIDE
@@ -135,27 +122,27 @@ def _first(data: Dataset) -> Example:
     raise ValueError(f"DATA: none of {len(data)} images can be used; {first}")
 
 
-def _labels(
-    asked: Labels | None, data: Dataset, example: Example, judges: Judging
-) -> tuple[Labels, Sequence[str]]:
+def _label_source(
+    wanted: LabelSource | None, data: Dataset, example: Example, judges: Judges
+) -> tuple[LabelSource, Sequence[str]]:
     """Return whose word counts: the data's, if the classifier understands it."""
-    if judges.judge is None or asked == "top1":
+    if judges.judge is None or wanted == "top1":
         return "top1", ()
     try:
         class_of(example, data.kind, judges.labels)
     except ValueError as error:
-        if asked == "data":
+        if wanted == "data":
             raise ValueError(f"--labels data: {error}") from error
-        own = (
+        note = (
             "the classes are the classifier's own top-1 of the untouched images, of which it is always right"
         )
-        return "top1", [f"{own} ({error})"]
+        return "top1", [f"{note} ({error})"]
     return "data", ()
 
 
 def _perceptual(net: Any, side: int, device: torch.device) -> tuple[Perceptual | None, str]:
     """Return LPIPS, or why it cannot be had; its backbone is one of torchvision's networks."""
-    backbone = _BACKBONES[net]
+    backbone = BACKBONES[net].partition("-")[0]  # the file is named after the network and its hash
     try:
         if not store.here(backbone):
             store.fetch(backbone)
@@ -173,18 +160,19 @@ def _perceptual(net: Any, side: int, device: torch.device) -> tuple[Perceptual |
     return perceptual, ""
 
 
-def _depends(name: str, settings: SettingTexts) -> Mapping[str, Any]:
+def _filler_identity(name: str, settings: SettingTexts) -> Mapping[str, Any]:
+    """Return all that the fills of a filler depend on."""
     entry = ALL_FILLERS[name]
     weights = weights_of(name, settings)
-    own = settings.get("lime", {}) if entry.of_image else {}
-    said = {**own, **settings.get(name, {})}
-    return {"place": entry.target, "fixed": dict(entry.fixed), "set": said, "weights": _state(weights)}
+    segments = settings.get("lime", {}) if entry.of_image else {}
+    texts = {**segments, **settings.get(name, {})}
+    return {"place": entry.target, "fixed": dict(entry.fixed), "set": texts, "weights": _state(weights)}
 
 
-def _told(
-    request: Request, data: Dataset, regions: Regions, judges: Judging, labels: Labels
+def _settings(
+    request: RealismRequest, data: Dataset, regions: Regions, judges: Judges, labels: LabelSource
 ) -> dict[str, Any]:
-    """Return the settings in what JSON knows."""
+    """Return how it is done, in values that JSON has."""
     paths = ("weights", "judge_weights", "segmenter_weights")
     return {
         "data": data.title,
@@ -197,24 +185,24 @@ def _told(
         "segmenter": request.segmenter,
         "segmenter_class": request.segmenter_class,
         "segmenter_point": regions.point,
-        "view": {"crop": judges.view.crop, "resize": judges.view.resize},
+        "view": {"crop": judges.classifier.crop, "resize": judges.classifier.resize},
         "labels": None if judges.judge is None else labels,
         "lpips": request.lpips,
         "seed": request.seed,
-        "device": str(judges.view.mean.device),
+        "device": str(judges.classifier.mean.device),
         "precision": request.precision,
         "batch_size": request.batch_size,
     }
 
 
-def _identity(request: Request, data: Dataset, judges: Judging) -> dict[str, Any]:
+def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[str, Any]:
     """Return what figures depend on beside the settings: files, and versions."""
-    eyes = [judges.view]
-    if judges.judge_eye not in (None, judges.view):
-        eyes.append(judges.judge_eye)
+    classifiers = [judges.classifier]
+    if judges.judging_classifier not in (None, judges.classifier):
+        classifiers.append(judges.judging_classifier)
     return {
         "fingerprint": data.fingerprint(),
-        "classifiers": [fingerprint(eye) for eye in eyes],
+        "classifiers": [fingerprint(each) for each in classifiers],
         "code": [_state(_code(name)) for name in (request.classifier, request.judge)],
         "segmenter_weights": _state(request.segmenter_weights),
         "segmenter": _state(_place(request.segmenter)),
@@ -225,8 +213,8 @@ def _identity(request: Request, data: Dataset, judges: Judging) -> dict[str, Any
 def _code(name: str | None) -> Path | None:
     """Return the file of the module in ``python:MODULE:FUNCTION``."""
     kind, _, rest = (name or "").partition(":")
-    found = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
-    return Path(found.origin) if found and found.origin else None
+    spec = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 def _place(name: str | None) -> Path | None:
@@ -240,5 +228,5 @@ def _state(path: Path | None) -> Sequence[Any]:
     if path is None or not path.exists():
         return [str(path)]
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    known = [(str(file), file.stat()) for file in files if file.is_file()]
-    return [str(path.resolve()), *([name, stat.st_size, stat.st_mtime_ns] for name, stat in known)]
+    states = [(str(file), file.stat()) for file in files if file.is_file()]
+    return [str(path.resolve()), *([name, stat.st_size, stat.st_mtime_ns] for name, stat in states)]

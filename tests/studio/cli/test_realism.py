@@ -22,8 +22,7 @@ from safetensors.torch import load_file, save_file
 from infill.realism.similarity import backbone_file
 from models import scenes
 from models.weights import store
-from studio.realism import batches
-from studio.realism import metrics as measure
+from studio.realism import batches, metrics
 
 REMOVAL = {"gray", "inpaint"}
 FEW = ("--filler", "gray", "--filler", "inpaint")
@@ -76,7 +75,7 @@ def test_scenes_where_everything_is_known(run: Run) -> None:
     assert said.code == 0, said.err
     found = told()
     assert found["rows"] == ["real", "gray", "inpaint", "truth"]
-    assert set(found["metrics"]) == set(measure.METRICS)
+    assert set(found["metrics"]) == set(metrics.METRICS)
     assert found["missing"] == {}
     for metric, each in found["metrics"].items():
         assert set(each["figures"]) == set(found["rows"])
@@ -130,7 +129,7 @@ def test_broken_off_it_goes_on_where_it_was(run: Run, monkeypatch: pytest.Monkey
     read: list[Sequence[int]] = []
     reading = batches.Reader.read
 
-    def stopped(reader: batches.Reader, numbers: Sequence[int]) -> batches.Batch:
+    def stopped(reader: batches.Reader, numbers: Sequence[int]) -> batches.ExampleBatch:
         read.append(list(numbers))
         if len(read) == 2:
             raise KeyboardInterrupt
@@ -150,16 +149,16 @@ def test_a_filler_more_costs_that_filler_alone(run: Run, monkeypatch: pytest.Mon
     assert run("scenes:4", "--filler", "gray").code == 0
     before = told()
     filled: list[str] = []
-    build = measure.Prepared.__call__
+    build = metrics.BatchMetrics.__call__
 
-    def counted(self: measure.Prepared, composites: torch.Tensor) -> dict:
+    def counted(self: metrics.BatchMetrics, composites: torch.Tensor) -> dict:
         filled.append("batch")
         return build(self, composites)
 
-    monkeypatch.setattr(measure.Prepared, "__call__", counted)
+    monkeypatch.setattr(metrics.BatchMetrics, "__call__", counted)
     assert run("scenes:4", "--filler", "gray", "--filler", "blur").code == 0
     assert filled == ["batch"]
-    for metric in measure.METRICS:
+    for metric in metrics.METRICS:
         if metric != "two_sample":
             assert figure(told(), metric, "gray") == figure(before, metric, "gray")
     assert run("scenes:4", "--filler", "gray", "--seed", 1, "--holes", "squares").code == 0
@@ -320,7 +319,7 @@ def test_a_promptable_segmenter_is_shown_a_point(
     read: list[Sequence[int]] = []
     reading = batches.Reader.read
 
-    def counted(reader: batches.Reader, numbers: Sequence[int]) -> batches.Batch:
+    def counted(reader: batches.Reader, numbers: Sequence[int]) -> batches.ExampleBatch:
         read.append(list(numbers))
         return reading(reader, numbers)
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from models import scenes
 from models.classifiers import ImageClassifier
 from studio.data.dataset import Dataset, Example, open_dataset
-from studio.realism.batches import Batch, Labels, Reader, class_of, generator
-from studio.realism.cache import Parts
-from studio.realism.regions import Kind, Regions
+from studio.realism.batches import ExampleBatch, Reader, class_of, generator
+from studio.realism.cache import Cache
+from studio.realism.regions import HoleKind, Regions
+from studio.realism.request import LabelSource
 
 LABELS = ("Red", "green", "blue")
 EYE = ImageClassifier(nn.Identity(), crop=8, resize=8, labels=LABELS)
@@ -59,9 +60,9 @@ def brightest(images: Tensor) -> Tensor:
 
 def reader(
     data: Dataset | None = None,
-    kind: Kind = "silhouettes",
+    kind: HoleKind = "silhouettes",
     top: Callable[[Tensor], Tensor] | None = brightest,
-    labels: Labels = "data",
+    labels: LabelSource = "data",
     seed: int = 0,
     eye: ImageClassifier = EYE,
     **settings: Any,
@@ -74,7 +75,7 @@ def equal(one: Tensor | None, other: Tensor | None) -> bool:
     return one is other if one is None or other is None else torch.equal(one, other)
 
 
-def same(one: Batch, other: Batch) -> bool:
+def same(one: ExampleBatch, other: ExampleBatch) -> bool:
     tensors = ("images", "holes", "truth", "targets")
     return (one.numbers, one.names, one.skipped) == (other.numbers, other.names, other.skipped) and all(
         equal(getattr(one, name), getattr(other, name)) for name in tensors
@@ -96,7 +97,7 @@ def test_a_batch_is_its_examples_in_the_view() -> None:
 
 
 @pytest.mark.parametrize("kind", ["silhouettes", "squares"])
-def test_bad_examples_are_left_out_by_name(kind: Kind) -> None:
+def test_bad_examples_are_left_out_by_name(kind: HoleKind) -> None:
     bad, good = reader(Made(frozenset({2})), kind).read(range(6)), reader(Made(), kind).read([0, 1, 3, 4, 5])
     assert list(bad.skipped) == [("c/ä.png", "c/ä.png is cut off")]
     assert good.skipped == []
@@ -122,8 +123,8 @@ def test_every_fault_of_an_example_leaves_it_out() -> None:
 
 
 @pytest.mark.parametrize("kind", ["silhouettes", "squares", "all"])
-@pytest.mark.parametrize("labels", get_args(Labels))
-def test_a_batch_of_bad_examples_is_empty(kind: Kind, labels: Labels) -> None:
+@pytest.mark.parametrize("labels", get_args(LabelSource))
+def test_a_batch_of_bad_examples_is_empty(kind: HoleKind, labels: LabelSource) -> None:
     def never(_: Tensor) -> Tensor:
         raise AssertionError("asked about no image")
 
@@ -180,8 +181,8 @@ def test_the_data_or_the_classifier_says_the_class() -> None:
     assert equal(reader(labels="top1").read([0, 1, 5]).targets, torch.tensor([0, 1, 2]))
 
 
-@pytest.mark.parametrize("labels", get_args(Labels))
-def test_without_a_classifier_there_are_no_targets(labels: Labels) -> None:
+@pytest.mark.parametrize("labels", get_args(LabelSource))
+def test_without_a_classifier_there_are_no_targets(labels: LabelSource) -> None:
     data = Made(changed={1: {"label": "a zebra"}})
     batch = reader(data, top=None, labels=labels).read([0, 1])
     assert batch.targets is None
@@ -259,7 +260,7 @@ SCENES = ImageClassifier(nn.Identity(), scenes.SIDE, scenes.SIDE, labels=scenes.
 
 
 @pytest.mark.parametrize("kind", ["silhouettes", "boxes", "object"])
-def test_behind_the_objects_of_scenes_is_their_background(kind: Kind) -> None:
+def test_behind_the_objects_of_scenes_is_their_background(kind: HoleKind) -> None:
     made = reader(open_dataset("scenes:2"), kind, eye=SCENES)
     batch, drawn = made.read([1, 0]), [scenes.draw(number, objects=1) for number in (1, 0)]
     assert made.knows_truth
@@ -277,7 +278,7 @@ def test_behind_the_objects_of_scenes_is_their_background(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["background", "segments", "squares"])
-def test_behind_other_holes_is_the_image_itself(kind: Kind) -> None:
+def test_behind_other_holes_is_the_image_itself(kind: HoleKind) -> None:
     made = reader(open_dataset("scenes:2"), kind, eye=SCENES)
     batch = made.read([1])
     assert made.knows_truth
@@ -296,7 +297,7 @@ def test_nothing_is_known_behind_a_hole_that_is_all(data: Dataset) -> None:
 
 
 @pytest.mark.parametrize("kind", ["silhouettes", "object"])
-def test_behind_the_objects_of_photographs_nothing_is_known(kind: Kind) -> None:
+def test_behind_the_objects_of_photographs_nothing_is_known(kind: HoleKind) -> None:
     made = reader(Made(), kind)
     assert not made.knows_truth
     assert made.read([0]).truth is None
@@ -312,9 +313,9 @@ def test_the_background_is_seen_as_the_image_is() -> None:
 # What is remembered.
 
 
-def parts(folder: Path, settings: Any = None, **common: Any) -> Parts:
-    made = Parts(folder, common)
-    made.kind("examples", settings)
+def parts(folder: Path, settings: Any = None, **common: Any) -> Cache:
+    made = Cache(folder, common)
+    made.add_kind("examples", settings)
     return made
 
 
@@ -340,7 +341,7 @@ def test_what_is_described_comes_back(
     top: Callable[[Tensor], Tensor] | None, broken: frozenset[int], tmp_path: Path
 ) -> None:
     batch = reader(Made(broken), top=top).read(range(6))
-    parts(tmp_path).save("examples", 0, batch.described())
+    parts(tmp_path).save("examples", 0, batch.arrays())
     found = parts(tmp_path).load("examples", 0)
     assert found is not None
     rest = [number for number in range(6) if number not in broken]
@@ -353,7 +354,7 @@ def test_what_is_described_comes_back(
     skipped = [Made().names[number] for number in sorted(broken)]
     assert found["skipped"].tolist() == skipped
     assert found["reasons"].tolist() == [f"{name} is cut off" for name in skipped]
-    assert equal_arrays(found, batch.described())
+    assert equal_arrays(found, batch.arrays())
 
 
 @pytest.mark.parametrize(
@@ -396,7 +397,7 @@ def test_other_settings_have_parts_of_their_own(tmp_path: Path) -> None:
 
 def test_kinds_have_parts_of_their_own(tmp_path: Path) -> None:
     made = parts(tmp_path)
-    made.kind("gray")
+    made.add_kind("gray")
     made.save("gray", 0, {"l1": np.ones(2)})
     assert made.load("examples", 0) is None
 

@@ -16,10 +16,10 @@ from infill.realism.features import judge
 from models import scenes
 from models.classifiers import ImageClassifier, load_classifier
 from studio.data.dataset import open_dataset
-from studio.realism.batches import Batch
-from studio.realism.judges import Judging, judging
-from studio.realism.metrics import METRICS, OF_CLASSES, OF_FEATURES, OF_TRUTH, Measure
-from studio.realism.run import Request
+from studio.realism.batches import ExampleBatch
+from studio.realism.judges import Judges, load_judges
+from studio.realism.metrics import METRICS, OF_CLASSES, OF_FEATURES, ImageMetrics
+from studio.realism.request import RealismRequest
 
 CPU = torch.device("cpu")
 
@@ -56,12 +56,12 @@ def noise(count: int, size: int, seed: int) -> Tensor:
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def made_batch(size: int = 16, truth: bool = True, targets: bool = True) -> Batch:
+def made_batch(size: int = 16, truth: bool = True, targets: bool = True) -> ExampleBatch:
     """Three images with rectangular holes of different sizes."""
     holes = torch.zeros(3, 1, size, size)
     for row in range(3):
         holes[row, :, 2 : 5 + row, 3:9] = 1
-    return Batch(
+    return ExampleBatch(
         numbers=(0, 1, 2),
         names=("a", "b", "c"),
         images=noise(3, size, 0),
@@ -72,15 +72,15 @@ def made_batch(size: int = 16, truth: bool = True, targets: bool = True) -> Batc
     )
 
 
-def made_measure(size: int = 16, perceptual: Any = None, **settings: Any) -> Measure:
+def made_measure(size: int = 16, perceptual: Any = None, **settings: Any) -> ImageMetrics:
     network = Network()
     eye = ImageClassifier(network, size, size, labels="abcd")
     asked = judge(network, network, noise(1, size, 0))
-    return Measure(asked, eye, **{"similar": False, "perceptual": perceptual, "truth": True, **settings})
+    return ImageMetrics(asked, eye, **{"similar": False, "perceptual": perceptual, "truth": True, **settings})
 
 
-def unjudged(**settings: Any) -> Measure:
-    return Measure(None, None, **{"similar": False, "perceptual": None, "truth": True, **settings})
+def unjudged(**settings: Any) -> ImageMetrics:
+    return ImageMetrics(None, None, **{"similar": False, "perceptual": None, "truth": True, **settings})
 
 
 # Values.
@@ -91,7 +91,7 @@ def test_figures_are_those_of_the_library() -> None:
     batch, perceptual = made_batch(size), Perceptual()
     composites = F.interpolate(noise(3, 2, 2), size=(size, size))  # with quarters that differ
     measure = made_measure(size, perceptual, similar=True)
-    found = measure.prepared(batch)(composites)
+    found = measure.of_batch(batch)(composites)
     assert batch.truth is not None
     assert batch.targets is not None
     logits = Network()(composites)
@@ -136,13 +136,15 @@ def test_figures_are_those_of_the_library() -> None:
         ),
     ],
 )
-def test_what_is_not_known_is_left_out(measure: Measure, batch: Batch, expected: set[str]) -> None:
-    assert measure.prepared(batch)(noise(3, 16, 2)).keys() == expected
+def test_what_is_not_known_is_left_out(
+    measure: ImageMetrics, batch: ExampleBatch, expected: set[str]
+) -> None:
+    assert measure.of_batch(batch)(noise(3, 16, 2)).keys() == expected
 
 
 def test_originals_and_truths_are_looked_at_once() -> None:
     perceptual, batch = Perceptual(), made_batch()
-    prepared = made_measure(perceptual=perceptual).prepared(batch)
+    prepared = made_measure(perceptual=perceptual).of_batch(batch)
     composites = [noise(3, 16, seed) for seed in (2, 3, 4)]
     found = [prepared(each)["lpips"] for each in composites]
     assert batch.truth is not None
@@ -158,12 +160,12 @@ def test_originals_and_truths_are_looked_at_once() -> None:
 def test_the_truth_is_judged_for_its_features() -> None:
     batch = made_batch()
     assert batch.truth is not None
-    found = made_measure().prepared(batch).features_of_truth()
+    found = made_measure().of_batch(batch).features_of_truth()
     assert found.keys() == {"features"}
     expected = F.adaptive_avg_pool2d(batch.truth, 2).flatten(1)
     torch.testing.assert_close(torch.from_numpy(found["features"]), expected)
-    assert unjudged().prepared(batch).features_of_truth() == {}
-    assert made_measure().prepared(made_batch(targets=False)).features_of_truth() == {}
+    assert unjudged().of_batch(batch).features_of_truth() == {}
+    assert made_measure().of_batch(made_batch(targets=False)).features_of_truth() == {}
 
 
 # The judge's view.
@@ -183,7 +185,7 @@ class Witness:
 
 def judged_by(witness: Witness, images: Tensor, crop: int = 16, targets: Sequence[int] = ()) -> Any:
     eye = ImageClassifier(nn.Identity(), crop=crop, resize=2 * crop)
-    measure = Measure(witness, eye, False, None)  # type: ignore[arg-type]
+    measure = ImageMetrics(witness, eye, False, None)  # type: ignore[arg-type]
     wanted = torch.tensor(list(targets) or [0] * len(images))
     return measure.judged(images, wanted)
 
@@ -283,7 +285,7 @@ def test_the_better_outcome_is_called_better(name: str) -> None:
 
 
 def test_the_groups_of_metrics_are_metrics() -> None:
-    groups = (*OF_CLASSES, *OF_FEATURES, *OF_TRUTH)
+    groups = (*OF_CLASSES, *OF_FEATURES, "l1", "psnr", "lpips_truth")
     assert len(set(groups)) == len(groups)
     assert METRICS.keys() - set(groups) == {"ms_ssim", "lpips"}
 
@@ -297,8 +299,8 @@ def test_pictures_prefer_what_a_person_would() -> None:
     shown = torch.lerp(ground, torch.full_like(ground, 0.9), square)
 
     def measured(hole: Tensor, truth: Tensor, composite: Tensor) -> dict[str, float]:
-        batch = Batch((0,), ("a",), shown, hole, truth, None, ())
-        prepared = unjudged(similar=True, perceptual=Perceptual()).prepared(batch)
+        batch = ExampleBatch((0,), ("a",), shown, hole, truth, None, ())
+        prepared = unjudged(similar=True, perceptual=Perceptual()).of_batch(batch)
         return {name: float(values[0]) for name, values in prepared(composite).items()}
 
     gone, there = (measured(square, ground, composite) for composite in (ground, shown))
@@ -316,9 +318,9 @@ def test_pictures_prefer_what_a_person_would() -> None:
 # Who judges.
 
 
-def made_judging(request: Request, data: str = "scenes:2") -> Judging:
+def made_judges(request: RealismRequest, data: str = "scenes:2") -> Judges:
     dataset = open_dataset(data)
-    return judging(request, dataset, dataset.read(0), CPU)
+    return load_judges(request, dataset, dataset.read(0), CPU)
 
 
 @pytest.fixture
@@ -357,18 +359,18 @@ def five_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_scenes_are_judged_by_their_classifier(offline: None) -> None:
-    found = made_judging(Request("scenes:2", precision="float32"))
+    found = made_judges(RealismRequest("scenes:2", precision="float32"))
     classifier = load_classifier("scenes")
     assert (found.name, found.missing, tuple(found.labels)) == ("scenes", "", scenes.CLASSES)
-    assert found.view.crop == scenes.SIDE
-    assert found.judge_eye is found.view
-    assert found.classifier is not None
+    assert found.classifier.crop == scenes.SIDE
+    assert found.judging_classifier is found.classifier
+    assert found.explained is not None
     assert found.judge is not None
     images = torch.stack([scenes.draw(number, objects=1).image for number in range(2)])
     with torch.inference_mode():
         expected = classifier(images)
         logits, features = found.judge(images)
-        torch.testing.assert_close(found.classifier(images), expected, rtol=0, atol=1e-3)
+        torch.testing.assert_close(found.explained(images), expected, rtol=0, atol=1e-3)
         torch.testing.assert_close(logits, expected, rtol=0, atol=1e-3)
         head = classifier.network.head  # type: ignore[union-attr]
         torch.testing.assert_close(head(features), expected, rtol=0, atol=1e-3)  # type: ignore[operator]
@@ -376,11 +378,13 @@ def test_scenes_are_judged_by_their_classifier(offline: None) -> None:
 
 
 def test_a_judge_of_its_own_looks_with_its_own_eye(five_classes: Path) -> None:
-    request = Request("scenes:2", weights=five_classes, judge_weights=five_classes, precision="float32")
-    found = made_judging(request)
-    assert found.judge_eye is not None
-    assert found.judge_eye is not found.view
-    assert (found.name, found.judge_eye.crop, len(found.labels)) == (None, 64, 5)
+    request = RealismRequest(
+        "scenes:2", weights=five_classes, judge_weights=five_classes, precision="float32"
+    )
+    found = made_judges(request)
+    assert found.judging_classifier is not None
+    assert found.judging_classifier is not found.classifier
+    assert (found.name, found.judging_classifier.crop, len(found.labels)) == (None, 64, 5)
     assert found.judge is not None
     logits, features = found.judge(noise(2, 64, 0))
     assert logits.shape == (2, 5)
@@ -394,16 +398,16 @@ def test_a_judge_of_other_classes_is_refused(own: str, five_classes: Path) -> No
     )
     expected = (12, 5) if own == "scenes" else (5, 12)
     with pytest.raises(ValueError, match="--judge") as caught:
-        made_judging(Request("scenes:2", **settings))
+        made_judges(RealismRequest("scenes:2", **settings))
     assert str(caught.value) == "--judge: expected the classifier's {} classes, got {}".format(*expected)
 
 
 def test_photographs_are_not_judged_if_no_classifier_can_be_had(offline: None, photographs: str) -> None:
-    found = made_judging(Request(photographs), photographs)
+    found = made_judges(RealismRequest(photographs), photographs)
     assert found.missing.startswith("needs a classifier of photographs: weights: cannot fetch mobilenet_v2")
-    assert found.classifier is found.judge is found.judge_eye is found.name is None
+    assert found.explained is found.judge is found.judging_classifier is found.name is None
     assert found.labels == ()
-    assert (found.view.crop, found.view.resize) == (224, 256)
+    assert (found.classifier.crop, found.classifier.resize) == (224, 256)
 
 
 @pytest.mark.parametrize(
@@ -416,17 +420,17 @@ def test_a_classifier_that_was_asked_for_must_be_had(
 ) -> None:
     data = photographs if data == "photographs" else data
     with pytest.raises(ValueError, match="cannot fetch"):
-        made_judging(Request(data, **settings), data)  # type: ignore[arg-type]
+        made_judges(RealismRequest(data, **settings), data)  # type: ignore[arg-type]
 
 
 def test_an_unknown_classifier_is_refused(photographs: str) -> None:
     with pytest.raises(ValueError, match="unknown classifier 'mobilenet'"):
-        made_judging(Request(photographs, classifier="mobilenet"), photographs)
+        made_judges(RealismRequest(photographs, classifier="mobilenet"), photographs)
     with pytest.raises(ValueError, match="unknown classifier 'scene'"):
-        made_judging(Request("scenes:2", judge="scene"))
+        made_judges(RealismRequest("scenes:2", judge="scene"))
 
 
 @pytest.mark.parametrize("name", ["weights", "judge_weights"])
 def test_weights_that_are_not_there_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
-        made_judging(Request("scenes:2", **{name: tmp_path / "none.pth"}))  # type: ignore[arg-type]
+        made_judges(RealismRequest("scenes:2", **{name: tmp_path / "none.pth"}))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from attribution import Lime
 from models.classifiers import ImageClassifier
 from studio.data.dataset import Example
-from studio.realism.regions import KINDS, Kind, Regions, check_annotated, chosen
+from studio.realism.regions import HOLE_KINDS, HoleKind, Regions, check_annotated, hole_kind
 
 HALF = ImageClassifier(nn.Identity(), crop=16, resize=20)
 """Of an image of 40 x 52 pixels, it sees every second one from row 4 and column 10 on."""
@@ -47,7 +47,7 @@ def example(image: Tensor | int | tuple[int, int], **known: Any) -> Example:
 def hole(regions: Regions, shown: Example, eye: ImageClassifier | None = None, seed: int = 0) -> Tensor:
     """The hole, of which the form is checked."""
     eye = eye or whole(shown.image.shape[1])
-    found = regions(shown, eye.view, rng(seed))
+    found = regions(shown, eye, rng(seed))
     assert found.shape == (1, eye.crop, eye.crop)
     assert found.dtype == torch.float32
     assert set(found.unique().tolist()) <= {0, 1}
@@ -176,7 +176,7 @@ class Finder(nn.Module):
         return self.found[None]
 
 
-def found_by(finder: nn.Module, kind: Kind = "object", **settings: Any) -> Regions:
+def found_by(finder: nn.Module, kind: HoleKind = "object", **settings: Any) -> Regions:
     return Regions(kind, segmenter=finder, **settings)  # type: ignore[arg-type]
 
 
@@ -184,7 +184,7 @@ def found_by(finder: nn.Module, kind: Kind = "object", **settings: Any) -> Regio
 def test_the_segmenter_looks_at_the_view(wanted: str | None) -> None:
     finder = Finder(rectangle((16, 16), 4, 5, 6, 9))
     shown = example(WIDE, silhouette=rectangle(WIDE, 30, 30, 40, 40))
-    object_ = hole(found_by(finder, grow=2, wanted=wanted), shown, HALF)
+    object_ = hole(found_by(finder, grow=2, label=wanted), shown, HALF)
     assert torch.equal(object_[0], rectangle((16, 16), 2, 3, 8, 11).float())
     ((images, label),) = finder.asked
     assert label == wanted
@@ -199,11 +199,11 @@ def test_with_a_segmenter_nothing_needs_to_be_annotated() -> None:
 
 
 @pytest.mark.parametrize("kind", ["object", "background"])
-def test_a_segmenter_that_finds_nothing_or_everything(kind: Kind) -> None:
+def test_a_segmenter_that_finds_nothing_or_everything(kind: HoleKind) -> None:
     nothing, everything = (Finder(torch.full((8, 8), found)) for found in (False, True))
     shown = example(8, silhouette=rectangle((8, 8), 2, 2, 4, 4))
     assert fault(found_by(nothing, kind), shown) == "the segmenter finds no object"
-    assert fault(found_by(nothing, kind, wanted="dog"), shown) == "the segmenter finds no dog"
+    assert fault(found_by(nothing, kind, label="dog"), shown) == "the segmenter finds no dog"
     expected = "covers all" if kind == "object" else "nothing"
     assert expected in fault(found_by(everything, kind), shown)
 
@@ -232,8 +232,8 @@ class Shown(nn.Module):
         return torch.stack(inside).any(0)
 
 
-def shown_by(finder: nn.Module, kind: Kind = "object", **settings: Any) -> Regions:
-    return Regions(kind, 0, segmenter=finder, view_box=HALF.view_box, **settings)  # type: ignore[arg-type]
+def shown_by(finder: nn.Module, kind: HoleKind = "object", **settings: Any) -> Regions:
+    return Regions(kind, 0, segmenter=finder, **settings)  # type: ignore[arg-type]
 
 
 @given(st.integers(0, 16), st.integers(0, 16))
@@ -379,8 +379,8 @@ def test_empty_and_full_holes_are_refused(regions: Regions, known: dict[str, Any
         ({"side": -8}, "--side: expected 1 or more, got -8"),
     ],
 )
-@pytest.mark.parametrize("kind", KINDS)
-def test_bad_settings_are_refused(kind: Kind, settings: dict[str, int], message: str) -> None:
+@pytest.mark.parametrize("kind", HOLE_KINDS)
+def test_bad_settings_are_refused(kind: HoleKind, settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match="--") as caught:
         Regions(kind, **settings)  # type: ignore[arg-type]
     assert str(caught.value) == message
@@ -402,11 +402,11 @@ def test_a_square_must_be_smaller_than_the_view() -> None:
 
 
 def test_every_kind_is_described() -> None:
-    assert tuple(KINDS) == get_args(Kind)
+    assert tuple(HOLE_KINDS) == get_args(HoleKind)
 
 
 def test_what_must_be_annotated() -> None:
-    needs = {kind: Regions(kind).needs for kind in get_args(Kind)}
+    needs = {kind: Regions(kind).needs for kind in get_args(HoleKind)}
     assert needs == {
         "silhouettes": "silhouettes",
         "boxes": "boxes",
@@ -421,7 +421,7 @@ def test_what_must_be_annotated() -> None:
 
 
 def test_where_the_object_is_to_go() -> None:
-    removing = {kind for kind in get_args(Kind) if Regions(kind).removes}
+    removing = {kind for kind in get_args(HoleKind) if Regions(kind).removes}
     assert removing == {"silhouettes", "boxes", "object", "all"}
 
 
@@ -442,18 +442,18 @@ def data(*offers: str) -> Any:
 def test_without_a_kind_it_is_what_the_data_knows_best(
     offers: Iterable[str], segmented: bool, expected: str
 ) -> None:
-    assert chosen(None, data(*offers), segmented) == expected
+    assert hole_kind(None, data(*offers), segmented) == expected
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("kind", get_args(HoleKind))
 @pytest.mark.parametrize("segmented", [False, True])
 def test_the_kind_asked_for_is_taken(kind: str, segmented: bool) -> None:
-    assert chosen(kind, data("silhouettes", "boxes"), segmented) == kind
+    assert hole_kind(kind, data("silhouettes", "boxes"), segmented) == kind
 
 
 def test_data_that_knows_no_object_asks_for_a_kind() -> None:
     with pytest.raises(ValueError, match="--holes") as caught:
-        chosen(None, data("labels"), segmented=False)
+        hole_kind(None, data("labels"), segmented=False)
     assert str(caught.value) == (
         "--holes: made-up says nothing of objects; give squares, segments or all, or a --segmenter"
     )
@@ -461,9 +461,9 @@ def test_data_that_knows_no_object_asks_for_a_kind() -> None:
 
 def test_an_unknown_kind_suggests_the_nearest() -> None:
     with pytest.raises(ValueError, match="unknown kind of holes 'box'; did you mean 'boxes'"):
-        chosen("box", data("boxes"), segmented=False)
+        hole_kind("box", data("boxes"), segmented=False)
     with pytest.raises(ValueError, match="unknown kind of holes ''"):
-        chosen("", data("boxes"), segmented=False)
+        hole_kind("", data("boxes"), segmented=False)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from torch import nn
 
 from models.classifiers import ImageClassifier
 from studio.realism.batches import Reader
-from studio.realism.cache import Parts
+from studio.realism.cache import Cache
 from studio.realism.metrics import METRICS, OF_FEATURES
-from studio.realism.regions import Kind, Regions
-from studio.realism.results import Records, collected
-from studio.realism.setup import Setting
-from studio.realism.table import markdown_table, remarks, save_csv, summary, text_table
+from studio.realism.regions import HoleKind, Regions
+from studio.realism.results import Results, collect
+from studio.realism.setup import Setup
+from studio.realism.summary import summarize
+from studio.realism.table import markdown_table, remarks, save_csv, text_table
 
 LABELS = ("ant", "bee", "cow", "dog")
 FILLERS = ("gray", "blur")
@@ -36,12 +37,12 @@ def written(
     starts: Sequence[int] = (0,),
     targets: Sequence[int] | None = None,
     skipped: Sequence[tuple[str, str]] = (),
-) -> Records:
+) -> Results:
     """Write parts that begin at these images, the skipped ones with the first, and collect them."""
     count = len(next(iter(next(iter(rows.values())).values())))
-    parts = Parts(folder, {})
+    parts = Cache(folder, {})
     for name in ("examples", *rows):
-        parts.kind(name)
+        parts.add_kind(name)
     for start, end in zip(starts, (*starts[1:], count), strict=True):
         cut = slice(start, end)
         told = skipped if start == 0 else ()
@@ -56,31 +57,31 @@ def written(
         parts.save("examples", start, examples)
         for row, arrays in rows.items():
             parts.save(row, start, {name: np.asarray(values)[cut] for name, values in arrays.items()})
-    return collected(parts, starts, [row for row in rows if row != "reference"], reference)
+    return collect(parts, starts, [row for row in rows if row != "reference"], reference)
 
 
 def setting(
     fillers: Sequence[str] = FILLERS,
-    kind: Kind = "silhouettes",
+    kind: HoleKind = "silhouettes",
     background: bool = False,
     missing: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
-) -> Setting:
+) -> Setup:
     offers = frozenset({"silhouettes", "background"} if background else {"silhouettes"})
     data: Any = SimpleNamespace(title="made-up", kind="silhouettes", offers=offers)
     unused: Any = None
     eye = ImageClassifier(nn.Identity(), 8, 8, labels=LABELS)
-    return Setting(
+    return Setup(
         data=data,
         reader=Reader(data, Regions(kind), eye, None, "top1", 0),
-        measure=unused,
+        metrics=unused,
         fillers={name: {"set": {}} for name in fillers},
-        settings={},
+        filler_settings={},
         labels=LABELS,
         missing=missing or {},
         notes=notes,
         identity={},
-        told={"data": "made-up", "seed": 0},
+        settings={"data": "made-up", "seed": 0},
     )
 
 
@@ -114,7 +115,7 @@ def difference(found: Mapping[str, Any], metric: str, one: str, other: str) -> M
     return gap
 
 
-# Records.
+# Results.
 
 
 def test_records_are_the_parts_put_together(tmp_path: Path) -> None:
@@ -125,10 +126,10 @@ def test_records_are_the_parts_put_together(tmp_path: Path) -> None:
         "reference": {"features": 3 * features},
     }
     records = written(tmp_path, rows, "reference", (0, 5), skipped=SKIPPED)
-    records.parts.save("examples", 3, {name: np.empty(0) for name in EXAMPLES})  # images that were all bad
+    records.cache.save("examples", 3, {name: np.empty(0) for name in EXAMPLES})  # images that were all bad
     for row in rows:
-        records.parts.save(row, 3, {})
-    records = collected(records.parts, (0, 3, 5), ["real", "gray"], "reference")
+        records.cache.save(row, 3, {})
+    records = collect(records.cache, (0, 3, 5), ["real", "gray"], "reference")
     assert torch.equal(records.features("gray", tmp_path), torch.from_numpy(2 * features))
     assert list(records.numbers) == list(range(7))
     assert list(records.names) == [f"{number}.png" for number in range(7)]
@@ -147,7 +148,7 @@ def test_features_of_all_parts_are_in_one_file(row: str, tmp_path: Path) -> None
     rows = {name: {"l1": np.ones(7), "features": n * features} for n, name in enumerate(("real", "gray"), 1)}
     rows["reference"] = {"features": 3 * features}
     records = written(tmp_path / "out", rows, "reference", (0, 2, 6))
-    parts = [np.concatenate([records.parts.load(row, start)["features"] for start in (0, 2, 6)])]  # type: ignore[index]
+    parts = [np.concatenate([records.cache.load(row, start)["features"] for start in (0, 2, 6)])]  # type: ignore[index]
     (tmp_path / "scratch").mkdir()
     found = records.features(row, tmp_path / "scratch")
     assert torch.equal(found, torch.from_numpy(parts[0]))
@@ -168,7 +169,7 @@ def test_parts_that_have_gone_are_named(tmp_path: Path) -> None:
     for path in tmp_path.glob("parts/real-*/*2.npz"):
         path.unlink()
     with pytest.raises(OSError, match="figures of real from image 2 on are no longer in the output folder"):
-        collected(records.parts, (0, 2), ["real"], "real")
+        collect(records.cache, (0, 2), ["real"], "real")
 
 
 # Figures.
@@ -177,7 +178,7 @@ def test_parts_that_have_gone_are_named(tmp_path: Path) -> None:
 def test_figures_are_means_and_differences_are_paired(tmp_path: Path) -> None:
     l1 = rng().random(20)
     rows = {"real": {"l1": 0 * l1}, "gray": {"l1": l1}, "blur": {"l1": l1 + 0.01}}
-    found = summary(written(tmp_path, rows, starts=(0, 8)), setting(), 0)
+    found = summarize(written(tmp_path, rows, starts=(0, 8)), setting(), 0)
     assert found["rows"] == ["real", "gray", "blur"]
     assert list(found["metrics"]) == ["l1"]
     assert (found["title"], found["images"]) == ("made-up · holes: silhouettes", 20)
@@ -206,7 +207,7 @@ def test_fillers_that_are_as_good_have_no_star(tmp_path: Path) -> None:
         "blur": {"l1": l1, "psnr": 10 * l1 + noise - noise.mean() + 0.01, "lpips_truth": l1 - 0.1},
         "telea": {"l1": l1 + 1, "psnr": 10 * l1 - 9, "lpips_truth": l1 - 0.1 + (l1 > 0.5) - (l1 < 0.5)},
     }
-    found = summary(written(tmp_path, rows), setting(tuple(rows)), 0)
+    found = summarize(written(tmp_path, rows), setting(tuple(rows)), 0)
     assert {name: found["metrics"][name]["best"] for name in rows["gray"]} == dict.fromkeys(rows["gray"])
     assert not difference(found, "l1", "gray", "blur")["sure"]
     assert difference(found, "l1", "gray", "telea")["sure"]
@@ -216,9 +217,9 @@ def test_fillers_that_are_as_good_have_no_star(tmp_path: Path) -> None:
 def test_the_real_images_compete_with_no_filler(tmp_path: Path) -> None:
     rows = {row: {"l1": np.full(5, value)} for row, value in (("real", 0.0), ("gray", 0.2), ("blur", 0.3))}
     records = written(tmp_path, rows)
-    assert summary(records, setting(), 0)["metrics"]["l1"]["best"] == "gray"
-    assert summary(records, setting(("gray",)), 0)["metrics"]["l1"]["best"] is None
-    assert summary(records, setting(()), 0)["metrics"]["l1"]["best"] is None
+    assert summarize(records, setting(), 0)["metrics"]["l1"]["best"] == "gray"
+    assert summarize(records, setting(("gray",)), 0)["metrics"]["l1"]["best"] is None
+    assert summarize(records, setting(()), 0)["metrics"]["l1"]["best"] is None
 
 
 # By metric, which filler is better, the one with low or with high figures: where the object is to go, and
@@ -242,12 +243,12 @@ KEPT |= {"accuracy": "high", "lpips_truth": "low", "entropy": None}
     ],
 )
 def test_what_is_better_depends_on_what_is_removed(
-    kind: Kind, expected: Mapping[str, str | None], tmp_path: Path
+    kind: HoleKind, expected: Mapping[str, str | None], tmp_path: Path
 ) -> None:
     rows = {row: judged(4) for row in ("real", "low", "high")}
     for row, value in (("low", 0.25), ("high", 0.75)):
         rows[row] |= {name: np.full(4, value) for name in expected}
-    found = summary(written(tmp_path, rows), setting(("low", "high"), kind), 0)
+    found = summarize(written(tmp_path, rows), setting(("low", "high"), kind), 0)
     assert {name: found["metrics"][name]["best"] for name in expected} == expected
     for name in expected:
         direction = {"low": "lower", "high": "higher", None: None}[expected[name]]
@@ -260,7 +261,7 @@ def test_labels_are_summed_up(tmp_path: Path) -> None:
     same["accuracy"] = np.arange(12) % 2.0
     different |= {"label": np.array([1] * 5 + [0] * 4 + [3] * 2 + [2]), "confidence": np.full(12, 1.0)}
     different["accuracy"] = np.ones(12)
-    found = summary(written(tmp_path, {"real": different, "gray": same}), setting(("gray",)), 0)
+    found = summarize(written(tmp_path, {"real": different, "gray": same}), setting(("gray",)), 0)
     assert figure(found, "top3", "gray") == 1
     assert figure(found, "top3", "real") == pytest.approx(11 / 12)
     assert figure(found, "calibration", "gray") == pytest.approx(0.25)
@@ -277,7 +278,7 @@ def test_features_are_compared_with_those_of_real_images(background: bool, tmp_p
     if background:
         rows["reference"] = {"features": judged(30)["features"]}
     records = written(tmp_path, rows, "reference" if background else "real", (0, 11))
-    found = summary(records, setting(background=background), 0)
+    found = summarize(records, setting(background=background), 0)
     assert "reference" not in found["rows"]
     assert figure(found, "frechet", "gray") == pytest.approx(12, rel=1e-4)
     assert figure(found, "frechet", "blur") == pytest.approx(0, abs=1e-4)
@@ -295,9 +296,11 @@ def test_features_are_compared_with_those_of_real_images(background: bool, tmp_p
 
 
 @pytest.mark.parametrize("kind", ["squares", "background"])
-def test_images_that_are_to_look_as_before_are_compared_with_themselves(kind: Kind, tmp_path: Path) -> None:
+def test_images_that_are_to_look_as_before_are_compared_with_themselves(
+    kind: HoleKind, tmp_path: Path
+) -> None:
     rows = {"real": judged(12), "gray": judged(12, 2), "blur": judged(12, 1)}
-    found = summary(written(tmp_path, rows), setting(kind=kind), 0)
+    found = summarize(written(tmp_path, rows), setting(kind=kind), 0)
     assert {found["metrics"][name]["better"] for name in OF_FEATURES} == {"lower"}
     assert found["metrics"]["frechet"]["best"] == "blur"
     assert found["notes"] == []
@@ -314,7 +317,7 @@ def test_images_that_are_to_look_as_before_are_compared_with_themselves(kind: Ki
 )
 def test_what_needs_more_images_is_left_out(count: int, expected: dict[str, int], tmp_path: Path) -> None:
     rows = {"real": judged(count), "gray": judged(count, 1)}
-    found = summary(written(tmp_path, rows), setting(("gray",), missing={"lpips": "no weights"}), 0)
+    found = summarize(written(tmp_path, rows), setting(("gray",), missing={"lpips": "no weights"}), 0)
     told = {name: f"needs at least {least} images, got {count}" for name, least in expected.items()}
     assert found["missing"] == {"lpips": "no weights", **told}
     assert found["metrics"].keys() & set(OF_FEATURES) == set(OF_FEATURES) - expected.keys()
@@ -334,7 +337,7 @@ def test_what_needs_more_images_is_left_out(count: int, expected: dict[str, int]
 
 def test_the_setting_is_not_changed(tmp_path: Path) -> None:
     made = setting(("gray",))
-    summary(written(tmp_path, {"real": judged(1), "gray": judged(1)}), made, 0)
+    summarize(written(tmp_path, {"real": judged(1), "gray": judged(1)}), made, 0)
     assert made.missing == {}
     assert made.notes == ()
 
@@ -342,14 +345,14 @@ def test_the_setting_is_not_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [-1, 2**63, 2**64 - 1, 2**70])
 def test_any_seed_will_do(seed: int, tmp_path: Path) -> None:
     rows = {"real": judged(10), "gray": judged(10, 1)}
-    found = summary(written(tmp_path, rows), setting(("gray",)), seed)
+    found = summarize(written(tmp_path, rows), setting(("gray",)), seed)
     assert figure(found, "frechet", "gray") == pytest.approx(3, rel=1e-4)
 
 
 def test_the_seed_decides_the_intervals(tmp_path: Path) -> None:
     records = written(tmp_path, {"gray": {"l1": rng().random(9)}})
     intervals = [
-        summary(records, setting(("gray",)), seed)["metrics"]["l1"]["figures"]["gray"]["low"]
+        summarize(records, setting(("gray",)), seed)["metrics"]["l1"]["figures"]["gray"]["low"]
         for seed in (0, 1, 0)
     ]
     assert intervals[0] == intervals[2] != intervals[1]
@@ -358,7 +361,9 @@ def test_the_seed_decides_the_intervals(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [3, 5])
 def test_intervals_of_a_few_images_stay_with_what_there_is(count: int, tmp_path: Path) -> None:
     made = setting(("gray",))
-    found = summary(written(tmp_path, {"real": judged(count), "gray": judged(count, 1)}), made, 0)["metrics"]
+    found = summarize(written(tmp_path, {"real": judged(count), "gray": judged(count, 1)}), made, 0)[
+        "metrics"
+    ]
     for name in ("calibration", "top3", "frechet"):
         low, value, high = (found[name]["figures"]["gray"][key] for key in ("low", "value", "high"))
         assert METRICS[name].possible[0] <= low <= value <= high <= METRICS[name].possible[1], name
@@ -368,7 +373,7 @@ def test_intervals_of_a_few_images_stay_with_what_there_is(count: int, tmp_path:
 # What is written.
 
 
-def everything(tmp_path: Path, count: int = 10, skipped: Sequence[tuple[str, str]] = SKIPPED) -> Records:
+def everything(tmp_path: Path, count: int = 10, skipped: Sequence[tuple[str, str]] = SKIPPED) -> Results:
     """All figures of three rows; "gray" is by far the better filler of the two."""
     chance = rng(3)
     rows = {}
@@ -391,7 +396,7 @@ def complete(tmp_path: Path, **settings: Any) -> dict[str, Any]:
     records = everything(tmp_path)
     rows = {row: {**records.values["gray"], **records.values[row]} for row in records.values}
     object.__setattr__(records, "values", rows)
-    return summary(records, setting(**settings), 0)
+    return summarize(records, setting(**settings), 0)
 
 
 def test_the_summary_is_json(tmp_path: Path) -> None:
@@ -459,7 +464,7 @@ KNOWN: Rows = {
 
 def known(tmp_path: Path) -> dict[str, Any]:
     rows = {row: {**judged(4), **arrays} for row, arrays in KNOWN.items()}
-    found = summary(written(tmp_path, rows, skipped=SKIPPED), setting(), 0)
+    found = summarize(written(tmp_path, rows, skipped=SKIPPED), setting(), 0)
     found["metrics"] = {name: found["metrics"][name] for name in KNOWN["real"]}
     return found
 

@@ -1,0 +1,49 @@
+"""What ``infill realism`` is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from studio.registry.request import JobRequest
+
+LabelSource: TypeAlias = Literal["data", "top1"]
+"""Whose word counts for what an image shows: the data's, or the classifier's first choice."""
+
+
+@dataclass(frozen=True)
+class RealismRequest(JobRequest):
+    """Which fillers are judged, on what, and by whom.
+
+    Attributes:
+        data: ``scenes``, ``scenes:N`` or a folder (`studio.data.dataset.open_dataset`).
+        holes: Where they come from; ``None``: what the data knows best.
+        grow: By how many pixels silhouettes are widened.
+        side: Of squares, in pixels.
+        labels: Whose word counts for what an image shows; ``None``: the data's if the classifier knows it.
+        limit: Only the first so many images.
+        judge: The classifier that is asked about the composites; ``None``: the one that is explained.
+        segmenter_point: ``X,Y``, in fractions of the view; ``None``: the annotated boxes, else the center.
+        lpips: LPIPS's backbone.
+        strips: How many images are shown.
+    """
+
+    data: str
+    _: KW_ONLY
+    fillers: Sequence[str] = ("gray", "noise", "blur", "telea", "inpaint")
+    batch_size: int = 16
+    holes: str | None = None
+    grow: int = 3
+    side: int = 53
+    labels: LabelSource | None = None
+    limit: int | None = None
+    judge: str | None = None
+    judge_weights: Path | None = None
+    segmenter: str | None = None
+    segmenter_weights: Path | None = None
+    segmenter_class: str | None = None
+    segmenter_point: str | None = None
+    lpips: Any = "squeeze"
+    strips: int = 6

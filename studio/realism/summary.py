@@ -1,0 +1,181 @@
+"""What ``realism.json`` says: all figures with intervals, compared filler by filler."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from infill.realism.distances import frechet_distance, kernel_distance, two_sample_accuracy
+from infill.realism.resampling import (
+    Estimate,
+    Statistic,
+    best,
+    bootstrap,
+    calibration_error,
+    leave_out,
+    mean,
+    top_share,
+)
+from studio import version
+from studio.realism.batches import Reader
+from studio.realism.metrics import METRICS, OF_FEATURES, Metric
+from studio.realism.results import Results
+
+if TYPE_CHECKING:
+    from studio.realism.setup import Setup
+
+_FOLDS = 5
+
+
+def summarize(results: Results, setup: Setup, seed: int) -> dict[str, Any]:
+    """Return what ``realism.json`` says."""
+    missing = dict(setup.missing)
+    figures = _figures(results, seed % 2**64, missing)
+    better = {name: _better(name, setup.reader) for name in METRICS}
+    return {
+        "title": setup.title,
+        "images": len(results.numbers),
+        "area": float(np.mean(results.areas)),
+        "rows": list(results.values),
+        "metrics": {
+            name: _metric(METRICS[name], figures[name], list(setup.fillers), better[name])
+            for name in METRICS
+            if name in figures
+        },
+        "missing": missing,
+        "notes": [*setup.notes, *_caution(setup.reader, figures)],
+        "labels": {row: _histogram(values, setup.labels) for row, values in results.values.items()},
+        "skipped": [{"image": name, "reason": reason} for name, reason in results.skipped],
+        "settings": {**setup.settings, "fillers": setup.fillers},
+        "versions": _versions(),
+    }
+
+
+def _figures(results: Results, seed: int, missing: dict[str, str]) -> dict[str, dict[str, Estimate]]:
+    """Return the estimates by metric and row; a metric that needs more images goes to ``missing``."""
+    estimates: dict[str, dict[str, Estimate]] = {}
+    for resampled, statistics in ((bootstrap, _means), (leave_out, _shapes)):
+        wanted = {
+            f"{name}/{row}": statistic
+            for row, values in results.values.items()
+            for name, statistic in statistics(values).items()
+        }
+        rng = torch.Generator().manual_seed(seed)
+        for place, estimate in resampled(wanted, len(results.numbers), rng).items():
+            name, row = place.split("/", 1)
+            estimates.setdefault(name, {})[row] = estimate
+    if "accuracy" in estimates:
+        for name, figures in _of_features(results, seed, missing).items():
+            estimates[name] = figures
+    return estimates
+
+
+def _means(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
+    return {name: mean(torch.from_numpy(values[name])) for name in METRICS if name in values}
+
+
+def _shapes(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
+    """Figures of how predictions are distributed, which are no means."""
+    if "label" not in values:
+        return {}
+    shapes = {"top3": top_share(torch.from_numpy(values["label"]))}
+    if "confidence" in values:
+        confidence, accuracy = (torch.from_numpy(values[name]) for name in ("confidence", "accuracy"))
+        shapes["calibration"] = calibration_error(confidence, accuracy > 0.5)
+    return shapes
+
+
+def _of_features(results: Results, seed: int, missing: dict[str, str]) -> dict[str, dict[str, Estimate]]:
+    count = len(results.numbers)
+    least = {"frechet": 2, "kernel": 2, "two_sample": 2 * _FOLDS}
+    for name in OF_FEATURES:
+        if name not in missing and count < least[name]:
+            missing[name] = f"needs at least {least[name]} images, got {count}"
+    if missing.keys() >= set(OF_FEATURES):
+        return {}
+    estimates: dict[str, dict[str, Estimate]] = {}
+    with TemporaryDirectory() as scratch:
+        real = results.features(results.reference, Path(scratch))
+        for row in results.values:
+            features = results.features(row, Path(scratch)) if row != results.reference else real
+            for name in OF_FEATURES:
+                if name not in missing:
+                    estimates.setdefault(name, {})[row] = _compared(name, features, real, seed)
+    return estimates
+
+
+def _compared(name: str, features: torch.Tensor, real: torch.Tensor, seed: int) -> Estimate:
+    rng = torch.Generator().manual_seed(seed)
+    if name == "two_sample":
+        correct = two_sample_accuracy(features, real, seed, _FOLDS)
+        return bootstrap({name: mean(correct)}, len(correct), rng)[name]
+    return (frechet_distance if name == "frechet" else kernel_distance)(features, real, rng)
+
+
+def _better(name: str, reader: Reader) -> str | None:
+    """Return what is better; nothing, where real images differ from composites for more than one reason."""
+    if not reader.regions.removes:
+        return METRICS[name].kept
+    return None if name in OF_FEATURES and not reader.true_background else METRICS[name].removed
+
+
+def _caution(reader: Reader, figures: Mapping[str, Any]) -> list[str]:
+    if not any(name in figures and _better(name, reader) is None for name in OF_FEATURES):
+        return []
+    return [
+        "the real images still have the object: Frechet distance, kernel distance and telling them apart say "
+        "how much changed, for whatever reason, not what is better"
+    ]
+
+
+def _metric(
+    metric: Metric, figures: Mapping[str, Estimate], fillers: Sequence[str], better: str | None
+) -> dict[str, Any]:
+    index = best([figures[name] for name in fillers], better == "lower") if better else None
+    return {
+        "title": metric.title,
+        "better": better,
+        "scale": metric.scale,
+        "digits": metric.digits,
+        "figures": {row: _numbers(estimate, metric.possible) for row, estimate in figures.items()},
+        "best": None if index is None else fillers[index],
+        "differences": [
+            {"of": one, "from": other, **_numbers(gap), "sure": gap.sure}
+            for one, other in combinations(figures, 2)
+            for gap in [figures[one].minus(figures[other])]
+        ],
+    }
+
+
+def _numbers(estimate: Estimate, possible: tuple[float, float] = (-math.inf, math.inf)) -> dict[str, Any]:
+    if estimate.interval is None:
+        return {"value": estimate.value, "low": None, "high": None}
+    # Student's interval of a few images goes beyond what there is.
+    low, high = (min(max(bound, possible[0]), possible[1]) for bound in estimate.interval)
+    return {"value": estimate.value, "low": low, "high": high}
+
+
+def _histogram(values: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[str, int]:
+    """Return how often each label is the top one, the most frequent first."""
+    counted = Counter(values.get("label", np.empty(0, dtype=int)).tolist())
+    return {f"{index} {labels[index]}": count for index, count in counted.most_common()}
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version as installed
+
+    packages = ("torch", "torchvision", "lpips", "pytorch-msssim", "scikit-learn")
+    return {
+        "infill": version(),
+        "python": platform.python_version(),
+        **{package: installed(package) for package in packages},
+    }
