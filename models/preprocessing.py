@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.weights.libraries import line
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 KEYS = ("crop", "resize", "mean", "std", "interpolation", "labels", "multi_label")
 _CROP = 224
@@ -26,8 +26,6 @@ def completed(said: Mapping[str, Any], place: str) -> dict[str, Any]:
     Raises:
         ValueError: If a value cannot be understood.
     """
-    from models.classifiers.image_classifier import IMAGENET_MEAN, IMAGENET_STD
-
     crop = _read(said, "crop", _whole, _CROP, place)
     return {
         "crop": crop,
@@ -67,24 +65,6 @@ def named(labels: Sequence[str], count: int, place: str) -> tuple[str, ...]:
     if labels and len(labels) != count:
         raise ValueError(f"{place} has {count} classes, but names {len(labels)}")
     return tuple(labels) or tuple(f"class {index}" for index in range(count))
-
-
-def classes(network: nn.Module, side: int, channels: int, place: str, images: int = 1) -> int:
-    """Return how many classes the network has, by running it once.
-
-    Raises:
-        ValueError: If it fails, or its answer is not one row of logits an image.
-    """
-    parameter = next(network.parameters(), torch.zeros(0))
-    try:
-        with torch.no_grad():
-            answer = network(torch.zeros(images, channels, side, side, device=parameter.device))
-    except Exception as error:  # code from elsewhere may fail in any way
-        raise ValueError(f"{place} fails on {images} of {side} x {side} pixels ({line(error)})") from error
-    if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
-        came = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-        raise ValueError(f"{place} must return logits of shape (images, classes), got {came} for {images}")
-    return answer.shape[1]
 
 
 def refuse_weights(weights: Path | None, name: str) -> None:

@@ -6,17 +6,15 @@ import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from models import preprocessing as eyes
+from models.classifiers.image_classifier import ImageClassifier
 from models.weights.libraries import hushed, line
-
-if TYPE_CHECKING:
-    from models.classifiers.image_classifier import ImageClassifier
 
 
 class Program(nn.Module):
@@ -61,7 +59,7 @@ class Called(nn.Module):
         return Called(self.function)
 
 
-def load_file(place: str, weights: Path | None = None) -> "ImageClassifier":
+def load_file(place: str, weights: Path | None = None) -> ImageClassifier:
     """Return the network in a file of ``torch.export`` (``.pt2``), or else of TorchScript.
 
     Both are code, and loading or running them can do whatever their makers want: open only files that you
@@ -73,8 +71,6 @@ def load_file(place: str, weights: Path | None = None) -> "ImageClassifier":
     Raises:
         ValueError: If a file is missing or cannot be understood, or the network does not classify.
     """
-    from models.classifiers.image_classifier import ImageClassifier
-
     path = Path(place).expanduser()
     eyes.refuse_weights(weights, f"file:{place}")
     if not path.is_file():
@@ -84,17 +80,17 @@ def load_file(place: str, weights: Path | None = None) -> "ImageClassifier":
     side, channels, source = seen["crop"], len(seen["mean"]), f"classifier: {path}"
     network, failed = Program(_program(path)), ""
     try:
-        count = eyes.classes(network, side, channels, source, images=2)
+        count = _count_classes(network, side, channels, source, images=2)
     except ValueError as error:
         failed = str(error)
     if failed:  # programs are often exported for batches of one
         network = Program(network.program, singly=True)
-        count = eyes.classes(network, side, channels, source)
+        count = _count_classes(network, side, channels, source)
     seen["labels"] = eyes.named(seen["labels"], count, source)
     return ImageClassifier(network, **seen)
 
 
-def load_function(place: str, weights: Path | None = None) -> "ImageClassifier":
+def load_function(place: str, weights: Path | None = None) -> ImageClassifier:
     """Import ``package.module``, call its function and return what it returns: ``package.module:function``.
 
     An `ImageClassifier` is returned as it is. Any other module or callable takes normalized images "n c h w"
@@ -104,8 +100,6 @@ def load_function(place: str, weights: Path | None = None) -> "ImageClassifier":
     Raises:
         ValueError: If it cannot be imported or called, or what it returns does not classify.
     """
-    from models.classifiers.image_classifier import ImageClassifier
-
     source = f"classifier: python:{place}"
     eyes.refuse_weights(weights, f"python:{place}")
     made = _made(place, source)
@@ -116,7 +110,7 @@ def load_function(place: str, weights: Path | None = None) -> "ImageClassifier":
     said = {key: value for key in eyes.KEYS if (value := getattr(made, key, None)) is not None}
     seen = eyes.completed(said, source)
     network = made.eval() if isinstance(made, nn.Module) else Called(made)
-    count = eyes.classes(network, seen["crop"], len(seen["mean"]), source)
+    count = _count_classes(network, seen["crop"], len(seen["mean"]), source)
     seen["labels"] = eyes.named(seen["labels"], count, source)
     return ImageClassifier(network, **seen)
 
@@ -165,3 +159,21 @@ def _made(place: str, source: str) -> Any:
     except Exception as error:  # so may the function
         reason = f"{type(error).__name__}: {line(error)}"
         raise ValueError(f"{source}: {function}() fails ({reason})") from error
+
+
+def _count_classes(network: nn.Module, side: int, channels: int, place: str, images: int = 1) -> int:
+    """Return how many classes the network has, by running it once.
+
+    Raises:
+        ValueError: If it fails, or its answer is not one row of logits an image.
+    """
+    parameter = next(network.parameters(), torch.zeros(0))
+    try:
+        with torch.no_grad():
+            answer = network(torch.zeros(images, channels, side, side, device=parameter.device))
+    except Exception as error:  # code from elsewhere may fail in any way
+        raise ValueError(f"{place} fails on {images} of {side} x {side} pixels ({line(error)})") from error
+    if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
+        came = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise ValueError(f"{place} must return logits of shape (images, classes), got {came} for {images}")
+    return answer.shape[1]

@@ -2,17 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from models import preprocessing as eyes
+from models.classifiers.image_classifier import ImageClassifier
 from models.weights import store
 from models.weights.checkpoint import load_state, read_checkpoint
 from models.weights.libraries import line
-
-if TYPE_CHECKING:
-    from models.classifiers.image_classifier import ImageClassifier
 
 CLASSES = 365
 CATEGORIES = "categories_places365.txt"
@@ -20,7 +17,7 @@ CATEGORIES = "categories_places365.txt"
 _LINE = re.compile(r"/\w/(\S+) (\d+)")
 
 
-def load(weights: Path | None = None) -> "ImageClassifier":
+def load(weights: Path | None = None) -> ImageClassifier:
     """Return the network with the published weights, where `store` keeps them, or those in a file.
 
     It sees what ImageNet's usual networks see. Its classes are called as the published list beside the
@@ -30,8 +27,6 @@ def load(weights: Path | None = None) -> "ImageClassifier":
         ValueError: If the weights are not here or do not fit, or the list cannot be understood.
     """
     import torchvision
-
-    from models.classifiers.image_classifier import ImageClassifier
 
     path = weights or _published()
     beside = path.with_name(CATEGORIES)

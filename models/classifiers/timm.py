@@ -6,22 +6,20 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from models import preprocessing as eyes
+from models.classifiers.image_classifier import ImageClassifier
 from models.weights import catalog, store
 from models.weights import hub as hub_cache
 from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
 from models.weights.libraries import hushed, line, required
 
-if TYPE_CHECKING:
-    from models.classifiers.image_classifier import ImageClassifier
 
-
-def load(name: str, weights: Path | None = None) -> "ImageClassifier":
+def load(name: str, weights: Path | None = None) -> ImageClassifier:
     """Return timm's network of this name, with or without the tag of its weights (``resnet10t.c3_in1k``).
 
     Size, crop, interpolation and normalization are those of timm's data config, the classes ImageNet's where
@@ -30,8 +28,6 @@ def load(name: str, weights: Path | None = None) -> "ImageClassifier":
     Raises:
         ValueError: If timm is missing or has no such network, or the weights cannot be had or do not fit.
     """
-    from models.classifiers.image_classifier import ImageClassifier
-
     timm = required("timm", f"classifier: timm:{name}")
     config = _published(timm, name)
     if weights is None:

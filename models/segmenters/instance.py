@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from models.segmenters.semantic import background_of, class_index
+from models.segmenters.labels import background_of, class_index
 from models.weights import transformers as hugging_face
 from models.weights.libraries import hushed, line
 

@@ -79,7 +79,7 @@ def build_classifier(name: str | None, weights: Path | None, multi_label: bool =
     """
     from models.classifiers import load_classifier
     from models.classifiers import torchvision as architectures
-    from models.classifiers.image_classifier import has_form
+    from models.classifiers.load import has_form
 
     if name not in (None, "scenes") and not has_form(name):
         known(name, ["scenes", *architectures.names()], "classifier", listed="see `infill list --all`")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from attribution.engine.precision import prepare
 from models.classifiers import ImageClassifier, load_classifier
-from models.classifiers.image_classifier import IMAGENET_MEAN, IMAGENET_STD
+from models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from models.weights import catalog
 from studio.cli import listing
 from studio.registry.build import build_classifier
@@ -382,7 +382,7 @@ def test_clip_says_which_text_is_nearest(
 ) -> None:  # fmt: skip
     import transformers
 
-    monkeypatch.setattr("models.classifiers.transformers._TEXTS", 2)
+    monkeypatch.setattr("models.classifiers.clip._TEXTS", 2)
     classifier = load_classifier(f"clip:{clip_folder}@labels={labels}{said}")
     assert capfd.readouterr() == ("", "")
     assert classifier.labels == ("cat", "a red dog", "hen")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models.segmenters import Segmenter, load_segmenter, semantic
+from models.segmenters import Segmenter, load_segmenter
+from models.segmenters import torchvision as architectures
 from models.weights import catalog
 
 BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -246,15 +247,15 @@ def test_published_weights_come_with_their_classes(tmp_path: Path, monkeypatch: 
 def test_every_network_is_known_and_built_as_published(tmp_path: Path) -> None:
     import torchvision
 
-    assert {"deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", LRASPP} <= set(semantic.names())
-    for name in semantic.names():
+    assert {"deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", LRASPP} <= set(architectures.names())
+    for name in architectures.names():
         assert catalog.known(name).purpose == "segmenter: torchvision's"
         with torch.device("meta"):
             state = torchvision.models.get_model(name, weights=None, weights_backbone=None).state_dict()
         head = [key for key, value in state.items() if value.shape[:1] == (21,) and key.endswith("weight")][
             -1
         ]
-        assert head in semantic._HEADS
+        assert head in architectures._HEADS
 
 
 def test_without_a_network_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
