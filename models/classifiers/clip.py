@@ -10,17 +10,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models import preprocessing as eyes
 from models.classifiers.image_classifier import ImageClassifier
-from models.classifiers.image_processor import check, preprocessing
+from models.classifiers.image_processor import check, preprocessing_of
 from models.weights import hub as hub_cache
 from models.weights import transformers as hugging_face
+from models.weights.checkpoint import refuse_weights
 from models.weights.libraries import hushed, line
 
 CLIP = hugging_face.Kind("AutoModel", "CLIP model", "classifier", "clip:")
 TEMPLATE = "a photo of a {}"
 _TEXTS = 64
-_WORDS = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json")
+_TOKENIZER_FILES = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json")
 
 
 class ZeroShot(nn.Module):
@@ -54,20 +54,20 @@ def load(place: str, weights: Path | None = None) -> ImageClassifier:
     Raises:
         ValueError: If there is no list, or the model or what its image processor does is not understood.
     """
-    eyes.refuse_weights(weights, CLIP.named(place))
-    place, labels, template = _asked(place)
+    refuse_weights(weights, CLIP.named(place))
+    place, labels, template = _parsed(place)
     network, settings = hugging_face.pretrained(place, CLIP)
     kind = network.config.model_type
     if kind != "clip":  # relatives of CLIP have other logits
         raise ValueError(f"{CLIP.named(place)}: expected a CLIP model, got {kind!r}")
-    eye = preprocessing(settings, CLIP.named(place))
+    preprocessing = preprocessing_of(settings, CLIP.named(place))
     texts = _embedded(network, [template.replace("{}", label) for label in labels], place)
-    classifier = ImageClassifier(ZeroShot(network, texts), **eye, labels=labels)
+    classifier = ImageClassifier(ZeroShot(network, texts), preprocessing, labels)
     check(classifier, settings, CLIP.named(place))
     return classifier
 
 
-def _asked(text: str) -> tuple[str, tuple[str, ...], str]:
+def _parsed(text: str) -> tuple[str, tuple[str, ...], str]:
     """Return the model, the labels and the template of ``PLACE@labels=FILE,template=TEXT``."""
     place, _, rest = text.partition("@")
     fields = dict(part.partition("=")[::2] for part in re.split(r",(?=\w+=)", rest)) if rest else {}
@@ -95,27 +95,27 @@ def _embedded(network: Any, texts: Sequence[str], place: str) -> Float[Tensor, "
             import transformers
 
             tokenizer = transformers.AutoTokenizer.from_pretrained(
-                str(_words(place)), local_files_only=True, trust_remote_code=False
+                str(_tokenizer_folder(place)), local_files_only=True, trust_remote_code=False
             )
             # Without its files, transformers makes one that knows no words.
             words, known = len(tokenizer), network.config.text_config.vocab_size
             if not known / 2 < words <= known:
                 raise ValueError(f"it knows {words} tokens of {known}")
-            cut = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+            tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
     except Exception as error:  # damaged files, missing ones, missing packages: each has a kind of its own
         raise ValueError(f"{CLIP.named(place)} has no usable tokenizer ({line(error)})") from error
     network.eval()
-    found = []
+    embeddings = []
     with torch.no_grad():
-        for ids, seen in zip(
-            cut["input_ids"].split(_TEXTS), cut["attention_mask"].split(_TEXTS), strict=True
+        for ids, attended in zip(
+            tokens["input_ids"].split(_TEXTS), tokens["attention_mask"].split(_TEXTS), strict=True
         ):
-            pooled = network.text_model(input_ids=ids, attention_mask=seen).pooler_output
-            found.append(F.normalize(network.text_projection(pooled), dim=-1))
-    return torch.cat(found)
+            pooled = network.text_model(input_ids=ids, attention_mask=attended).pooler_output
+            embeddings.append(F.normalize(network.text_projection(pooled), dim=-1))
+    return torch.cat(embeddings)
 
 
-def _words(place: str) -> Path:
+def _tokenizer_folder(place: str) -> Path:
     """Return the folder of the tokenizer's files, which for a model of the hub are fetched."""
     from huggingface_hub import snapshot_download
 
@@ -124,5 +124,7 @@ def _words(place: str) -> Path:
         return folder
     return hub_cache.obtained(
         place,
-        lambda local: Path(snapshot_download(place, allow_patterns=list(_WORDS), local_files_only=local)),
+        lambda local: Path(
+            snapshot_download(place, allow_patterns=list(_TOKENIZER_FILES), local_files_only=local)
+        ),
     )

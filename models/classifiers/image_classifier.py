@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from models.preprocessing import Preprocessing
+
+_USUAL = Preprocessing()
 
 
 class ImageClassifier(nn.Module):
-    """A network with its own eye: resize the short side, crop the center, normalize, classify.
+    """A network with its own preprocessing: resize the short side, crop the center, normalize, classify.
 
     Where ``resize`` is a (height, width), images are resized to just that. The resizing (antialiased) and
     the rounding of sizes and crops are torchvision's. An image that already has the size of the crop is only
@@ -19,42 +21,46 @@ class ImageClassifier(nn.Module):
     continuous: pixel ``j`` covers ``[j, j + 1)``.
 
     Attributes:
+        preprocessing: How the network wants its images. Its mean and standard deviation are buffers, too.
+        labels: The names of the classes, which may be none.
         multi_label: Whether an image may be of several classes: then each has a probability of its own,
             and they do not sum to 1 (`probabilities`).
 
     Raises:
-        ValueError: If ``crop`` or ``resize`` are impossible, or the interpolation is unknown.
+        ValueError: If the preprocessing has no crop.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        crop: int = 224,
-        resize: int | tuple[int, int] = 256,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        preprocessing: Preprocessing = _USUAL,
         labels: Sequence[str] = (),
-        interpolation: str = "bilinear",
         multi_label: bool = False,
     ) -> None:
         super().__init__()
-        if not 1 <= crop <= (resize if isinstance(resize, int) else min(resize)):
-            raise ValueError(f"crop and resize: expected 1 <= crop <= resize, got {crop} and {resize}")
-        if interpolation not in ("bilinear", "bicubic"):
-            raise ValueError(f"interpolation: expected 'bilinear' or 'bicubic', got {interpolation!r}")
-        if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(f"mean and std: expected one of each a channel, std > 0, got {mean} and {std}")
-        self.network = network
-        self.crop, self.resize, self.interpolation = crop, resize, interpolation
+        if preprocessing.crop is None:
+            raise ValueError("preprocessing: expected a crop, for classifiers take images of one size")
+        self.network, self.preprocessing = network, preprocessing
+        self.crop: int = preprocessing.crop
         self.labels, self.multi_label = tuple(labels), multi_label
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(-1, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
 
+    @property
+    def resize(self) -> int | tuple[int, int]:
+        """The length of the resized short side, or the resized (height, width)."""
+        return self.preprocessing.resize or self.crop
+
+    @property
+    def interpolation(self) -> str:
+        """How images are resized: ``bilinear`` or ``bicubic``."""
+        return self.preprocessing.interpolation
+
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return the logits of images in [0, 1]."""
-        logits: Tensor = self.network((self._see(images) - self.mean) / self.std)
+        logits: Tensor = self.network((self._shown(images) - self.mean) / self.std)
         return logits
 
     def probabilities(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -63,7 +69,7 @@ class ImageClassifier(nn.Module):
 
     def view(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c crop crop"]:
         """Return what the network sees of an image, still in [0, 1]."""
-        return self._see(image[None])[0]
+        return self._shown(image[None])[0]
 
     def view_box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
         """Return (left, top, right, bottom) of the view in an input of this (height, width)."""
@@ -95,7 +101,7 @@ class ImageClassifier(nn.Module):
         rows, columns = (y >= y0) & (y < y1), (x >= x0) & (x < x1)
         return (rows[:, None] & columns).to(heatmap.dtype)
 
-    def _see(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c crop crop"]:
+    def _shown(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c crop crop"]:
         size = (images.shape[-2], images.shape[-1])
         if size == (self.crop, self.crop):
             return images
@@ -109,9 +115,5 @@ class ImageClassifier(nn.Module):
         """Return the resized (height, width) and the crop's (top, left), rounded as torchvision does."""
         if size == (self.crop, self.crop):
             return size, (0, 0)
-        if isinstance(self.resize, int):
-            long = int(self.resize * max(size) / min(size))
-            tall, wide = (self.resize, long) if size[0] <= size[1] else (long, self.resize)
-        else:
-            tall, wide = self.resize
+        tall, wide = self.preprocessing.resized(size)
         return (tall, wide), (round((tall - self.crop) / 2.0), round((wide - self.crop) / 2.0))

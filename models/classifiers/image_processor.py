@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from models.classifiers.image_classifier import ImageClassifier
+from models.preprocessing import Preprocessing
 from models.weights import transformers as hugging_face
 from models.weights.libraries import hushed, line
 
@@ -14,15 +15,18 @@ _LEVIT = 256 / 224
 _CLOSE = 0.03
 
 
-def preprocessing(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Return what `ImageClassifier` takes for what an image processor does."""
+def preprocessing_of(settings: Mapping[str, Any], place: str) -> Preprocessing:
+    """Return what an image processor with these settings does.
+
+    Raises:
+        ValueError: If that is not understood; the message begins with ``place``.
+    """
     try:
         mean, std = hugging_face.normalization(settings)
         resize, crop = _sides(settings)
-        interpolation = hugging_face.RESAMPLING[settings["resample"]]
+        return Preprocessing(crop, resize, mean, std, hugging_face.RESAMPLING[settings["resample"]])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{place}: cannot follow its image processor: {error!r}") from error
-    return {"crop": crop, "resize": resize, "mean": mean, "std": std, "interpolation": interpolation}
 
 
 def _sides(settings: Mapping[str, Any]) -> tuple[int | tuple[int, int], int]:
@@ -40,10 +44,7 @@ def _sides(settings: Mapping[str, Any]) -> tuple[int | tuple[int, int], int]:
     cropped = settings["crop_size"] if settings.get("do_center_crop") else size
     if not cropped.get("height") or cropped["height"] != cropped["width"]:
         raise ValueError(f"expected a view that is square, got {cropped}")
-    crop = int(cropped["height"])
-    if crop > (resize if isinstance(resize, int) else min(resize)):
-        raise ValueError(f"expected a crop that fits into the resized image, got {crop} of {resize}")
-    return resize, crop
+    return resize, int(cropped["height"])
 
 
 def check(classifier: ImageClassifier, settings: Mapping[str, Any], place: str) -> None:

@@ -1,6 +1,5 @@
 """The library timm's networks, with its own weights or those in a file."""
 
-import difflib
 import math
 import sys
 from collections.abc import Mapping
@@ -11,8 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from models import preprocessing as eyes
+from models.classifiers import metadata
 from models.classifiers.image_classifier import ImageClassifier
+from models.classifiers.metadata import Metadata
+from models.preprocessing import Preprocessing
+from models.spelling import suggestion
 from models.weights import catalog, store
 from models.weights import hub as hub_cache
 from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
@@ -30,43 +32,40 @@ def load(name: str, weights: Path | None = None) -> ImageClassifier:
     """
     timm = required("timm", f"classifier: timm:{name}")
     config = _published(timm, name)
+    place, stated = f"classifier: timm:{name}", Metadata()
     if weights is None:
-        network, said = _own(timm, name, config), {}
+        network = _own(timm, name, config)
     else:
-        checkpoint = read_checkpoint(weights)
+        checkpoint, place = read_checkpoint(weights), f"weights: {weights}"
         _agree(name, checkpoint)
         network = _filled(timm, name, config, checkpoint)
-        said = eyes.metadata(checkpoint.metadata, checkpoint.path)
-    place = f"weights: {weights}" if weights else f"classifier: timm:{name}"
+        stated = metadata.from_texts(checkpoint.metadata, checkpoint.path)
     count = int(getattr(network, "num_classes", 0))
     if count < 1:
         raise ValueError(f"{place} has no classes: timm offers it for features alone")
-    seen = {**_eye(timm.data.resolve_model_data_config(network), name), **said}
-    if "crop" in said and "resize" not in said:
-        del seen["resize"]
-    seen = eyes.completed(seen, place)
-    labels = eyes.named(seen.pop("labels"), count, place) if "labels" in said else _imagenet(timm, count)
-    return ImageClassifier(network, **{**seen, "labels": labels})
+    preprocessing = stated.preprocessing(_preprocessing(timm.data.resolve_model_data_config(network), name))
+    labels = _imagenet(timm, count) if stated.labels is None else stated.labels
+    names = metadata.class_names(labels, count, place)
+    return ImageClassifier(network, preprocessing, names, bool(stated.multi_label))
 
 
 def _published(timm: Any, name: str) -> Mapping[str, Any]:
     """Return what timm says of this network and its published weights."""
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name.split(".")[0].lower(), timm.list_models(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = suggestion(name.split(".")[0], timm.list_models())
         raise ValueError(f"classifier: timm has no network {name!r}{hint}")
     try:
         config = timm.get_pretrained_cfg(name)
     except RuntimeError as error:  # an unknown tag
         raise ValueError(f"classifier: timm:{name}: {line(error)}") from error
-    said: dict[str, Any] = config.to_dict() if config else {}
-    return said
+    published: dict[str, Any] = config.to_dict() if config else {}
+    return published
 
 
 def _agree(name: str, checkpoint: Checkpoint) -> None:
-    said = checkpoint.metadata.get("arch", "")
-    if said and said.removeprefix("timm.") not in (name, name.split(".")[0]):
-        raise ValueError(f"weights: {checkpoint.path} is for {said}, not for timm.{name}")
+    arch = checkpoint.metadata.get("arch", "")
+    if arch and arch.removeprefix("timm.") not in (name, name.split(".")[0]):
+        raise ValueError(f"weights: {checkpoint.path} is for {arch}, not for timm.{name}")
 
 
 def _own(timm: Any, name: str, config: Mapping[str, Any]) -> nn.Module:
@@ -142,7 +141,7 @@ def _renamed(renamed: Any, checkpoint: Checkpoint, network: nn.Module, name: str
         return checkpoint
 
 
-def _eye(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _preprocessing(config: Mapping[str, Any], name: str) -> Preprocessing:
     """Return how timm itself shows images to the network in evaluation."""
     _, tall, wide = config["input_size"]
     if tall != wide:
@@ -150,16 +149,17 @@ def _eye(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     resize = math.floor(tall / config["crop_pct"])
     if config["crop_mode"] not in ("center", "squash"):
         raise ValueError(f"classifier: timm:{name} pads images ({config['crop_mode']!r}), which is not done")
-    return {
-        "crop": tall,
-        "resize": resize if config["crop_mode"] == "center" else (resize, resize),
-        "mean": config["mean"],
-        "std": config["std"],
-        "interpolation": config["interpolation"],
-    }
+    return Preprocessing(
+        crop=tall,
+        resize=resize if config["crop_mode"] == "center" else (resize, resize),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+    )
 
 
-def _imagenet(timm: Any, count: int) -> tuple[str, ...]:
+def _imagenet(timm: Any, count: int) -> tuple[str, ...] | None:
+    """Return the names of ImageNet's classes, if there are as many."""
     subset = timm.data.infer_imagenet_subset({"num_classes": count})
     labels = timm.data.ImageNetInfo(subset).label_descriptions() if subset else ()
-    return eyes.named(tuple(labels) if len(labels) == count else (), count, "timm")
+    return tuple(labels) if len(labels) == count else None

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from models import preprocessing as eyes
 from models.classifiers.image_classifier import ImageClassifier
-from models.classifiers.image_processor import check, preprocessing
+from models.classifiers.image_processor import check, preprocessing_of
 from models.weights import transformers as hugging_face
+from models.weights.checkpoint import refuse_weights
 
 KIND = hugging_face.Kind("AutoModelForImageClassification", "image classifier", "classifier", "hf:")
 
@@ -19,14 +19,13 @@ def load(place: str, weights: Path | None = None) -> ImageClassifier:
     Raises:
         ValueError: If it cannot be had, or what its image processor does cannot be followed.
     """
-    eyes.refuse_weights(weights, KIND.named(place))
+    refuse_weights(weights, KIND.named(place))
     network, settings = hugging_face.pretrained(place, KIND)
     config = network.config
     labels = tuple(str(config.id2label.get(index, f"class {index}")) for index in range(config.num_labels))
     logits = hugging_face.Logits(network, reverse=bool(settings.get("do_flip_channel_order")))
     several = getattr(config, "problem_type", None) == "multi_label_classification"
-    classifier = ImageClassifier(
-        logits, **preprocessing(settings, KIND.named(place)), labels=labels, multi_label=several
-    )
+    preprocessing = preprocessing_of(settings, KIND.named(place))
+    classifier = ImageClassifier(logits, preprocessing, labels, several)
     check(classifier, settings, KIND.named(place))
     return classifier

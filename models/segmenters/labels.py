@@ -1,8 +1,9 @@
 """The names of a segmenter's classes."""
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from models.spelling import suggestion
 
 if TYPE_CHECKING:
     pass
@@ -18,11 +19,8 @@ def class_index(label: str, labels: Sequence[str]) -> int:
     """
     if label in labels:
         return labels.index(label)
-    folded = [known.casefold() for known in labels]
-    near = difflib.get_close_matches(label.casefold(), folded, n=1, cutoff=0)[0]
-    nearest = labels[folded.index(near)]
-    expected = f"expected one of the segmenter's {len(folded)} classes, got {label!r}"
-    raise ValueError(f"label: {expected}; did you mean {nearest!r}?")
+    expected = f"expected one of the segmenter's {len(labels)} classes, got {label!r}"
+    raise ValueError(f"label: {expected}{suggestion(label, labels, cutoff=0.0)}")
 
 
 def background_of(labels: Sequence[str]) -> int | None:

@@ -1,17 +1,17 @@
 """Segmenters by name."""
 
-from dataclasses import astuple
 from pathlib import Path
 from typing import TypeAlias
 
-from models import preprocessing as eyes
 from models.segmenters import instance, promptable
 from models.segmenters import torchvision as architectures
 from models.segmenters.instance import InstanceSegmenter
 from models.segmenters.labels import background_of
 from models.segmenters.promptable import PromptableSegmenter
 from models.segmenters.semantic import Segmenter
+from models.spelling import suggestion
 from models.weights import transformers as hugging_face
+from models.weights.checkpoint import refuse_weights
 
 AnySegmenter: TypeAlias = Segmenter | InstanceSegmenter | PromptableSegmenter
 """What `load_segmenter` returns. ``prompted`` tells whether it is asked for a place, or for a class."""
@@ -37,27 +37,31 @@ def load_segmenter(name: str, weights: Path | None = None) -> AnySegmenter:
     """
     segmenter: AnySegmenter
     if name.startswith(_HUB) and name != _HUB:
-        eyes.refuse_weights(weights, name)
+        refuse_weights(weights, name)
         segmenter = _transformers(name.removeprefix(_HUB))
     elif name in architectures.names():
         segmenter = architectures.load(name, weights)
     else:
-        known = ", ".join(architectures.names())
-        raise ValueError(f"segmenter: expected hf:FOLDER, hf:ID or one of {known}; got {name!r}")
+        known = architectures.names()
+        expected = f"expected hf:FOLDER, hf:ID or one of {', '.join(known)}; got {name!r}"
+        raise ValueError(f"segmenter: {expected}{suggestion(name, known)}")
     return segmenter.eval().requires_grad_(False)
 
 
 def _transformers(place: str) -> AnySegmenter:
-    folder, said, semantic = hugging_face.family(place)
-    if said in instance.TYPES:
+    """Return the model in a folder or of this id on the hub, by its type."""
+    folder, model_type, semantic = hugging_face.family(place)
+    if model_type in instance.TYPES:
         return instance.load(place, folder)
-    if said in promptable.TYPES:
+    if model_type in promptable.TYPES:
         return promptable.load(place, folder)
-    if said not in semantic:
+    if model_type not in semantic:
         classes, instances = ", ".join(semantic), ", ".join(instance.TYPES)
         places = ", ".join(promptable.TYPES)
         known = f"for semantic segmentation ({classes}), instances ({instances}), or promptable ({places})"
-        hint = "; OneFormer must also be told its task in words" if said == "oneformer" else ""
-        raise ValueError(f"segmenter: {_HUB}{place} is of type {said!r}; expected a model {known}{hint}")
-    network, labels, eye = hugging_face.load(place, folder)
-    return Segmenter(network, labels, background_of(labels), *astuple(eye))
+        hint = "; OneFormer must also be told its task in words" if model_type == "oneformer" else ""
+        raise ValueError(
+            f"segmenter: {_HUB}{place} is of type {model_type!r}; expected a model {known}{hint}"
+        )
+    network, labels, preprocessing = hugging_face.load(place, folder)
+    return Segmenter(network, labels, background_of(labels), preprocessing)

@@ -3,14 +3,16 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.classifiers import torchvision as architectures
+from models.preprocessing import Preprocessing
 from models.segmenters.labels import background_of
 from models.segmenters.semantic import Segmenter
 from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
+from models.weights.torchvision import published_checkpoint
 
 _WAYS = "pass --segmenter-weights FILE"
 _HEADS = ("classifier.4.weight", "classifier.high_classifier.weight")  # deeplabv3 and fcn, lraspp
@@ -43,10 +45,10 @@ def load(name: str, weights: Path | None = None) -> Segmenter:
     """
     import torchvision
 
-    checkpoint = architectures.own(name, _WAYS) if weights is None else read_checkpoint(weights)
-    said = checkpoint.metadata.get("arch", name).removeprefix("torchvision.")
-    if said != name:
-        raise ValueError(f"weights: {checkpoint.path} is for {said}, not for {name}")
+    checkpoint = published_checkpoint(name, _WAYS) if weights is None else read_checkpoint(weights)
+    arch = checkpoint.metadata.get("arch", name).removeprefix("torchvision.")
+    if arch != name:
+        raise ValueError(f"weights: {checkpoint.path} is for {arch}, not for {name}")
     like = torchvision.models.get_model_weights(name).DEFAULT
     # The auxiliary head is for training, and not every file has one.
     state = {key: value for key, value in checkpoint.state.items() if not key.startswith("aux_classifier.")}
@@ -57,9 +59,17 @@ def load(name: str, weights: Path | None = None) -> Segmenter:
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
         network = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=classes)
     load_state(network, replace(checkpoint, state=state), name)
-    known = like.transforms()
-    view = (known.resize_size[0], known.mean, known.std, known.interpolation.value)
-    return Segmenter(_Out(network), labels, background, *view)
+    return Segmenter(_Out(network), labels, background, _preprocessing(like.transforms()))
+
+
+def _preprocessing(transforms: Any) -> Preprocessing:
+    return Preprocessing(
+        crop=None,
+        resize=transforms.resize_size[0],
+        mean=tuple(transforms.mean),
+        std=tuple(transforms.std),
+        interpolation=transforms.interpolation.value,
+    )
 
 
 def _classes(
@@ -71,12 +81,12 @@ def _classes(
         # Torchvision's networks count the background as the first class.
         return tuple(f"class {index}" for index in range(count)), 0
     try:
-        said = known if text is None else json.loads(text)
+        names = known if text is None else json.loads(text)
     except ValueError:
-        said = None
-    if not isinstance(said, (list, tuple)):
+        names = None
+    if not isinstance(names, (list, tuple)):
         raise ValueError(f"weights: {checkpoint.path}: cannot understand labels = {text!r}")
-    if len(said) != count:
-        raise ValueError(f"weights: {checkpoint.path} has {count} classes, but names {len(said)}")
-    labels = tuple(str(label) for label in said)
+    if len(names) != count:
+        raise ValueError(f"weights: {checkpoint.path} has {count} classes, but names {len(names)}")
+    labels = tuple(str(label) for label in names)
     return labels, background_of(labels)

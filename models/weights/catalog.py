@@ -3,10 +3,11 @@
 Torchvision is asked only for names that are not in the table: it takes seconds to import.
 """
 
-import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from models.spelling import suggestion
 
 _DRIVE = "https://drive.google.com/uc?export=download&id="
 _TORCHVISION = "https://download.pytorch.org/models/"
@@ -161,8 +162,7 @@ def known(name: str) -> Weights:
     theirs = _torchvision()
     if name in theirs:
         return _published(name, theirs[name])
-    near = difflib.get_close_matches(name.lower(), [*CATALOG, *theirs], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    hint = suggestion(name, [*CATALOG, *theirs]) or ";"
     listed = f"{', '.join(CATALOG)}, and torchvision's classifiers and segmenters"
     raise ValueError(f"weights: unknown name {name!r}{hint} known: {listed}")
 

@@ -80,6 +80,16 @@ def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
     network.load_state_dict(ordered, strict=False)
 
 
+def refuse_weights(weights: Path | None, name: str) -> None:
+    """Refuse a file of weights for what comes with its own.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if weights is not None:
+        raise ValueError(f"weights: expected none, for {name} comes with its own, got {weights}")
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from models.preprocessing import Preprocessing
 from models.weights import hub as hub_cache
 from models.weights.libraries import line, required, silent
 
@@ -45,20 +46,6 @@ INSTANCES = Kind("AutoModelForUniversalSegmentation", "instance segmenter", "seg
 PROMPTED = Kind("AutoModelForMaskGeneration", "promptable segmenter", "segmenter", "hf:")
 
 
-@dataclass(frozen=True)
-class Eye:
-    """How a network wants its images, which are in [0, 1].
-
-    Attributes:
-        resize: The length of the short side, or (height, width), or ``None`` for images as they are.
-    """
-
-    resize: int | tuple[int, int] | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    interpolation: str
-
-
 class Logits(nn.Module):
     """A network's logits alone; some networks want the channels as blue, green, red."""
 
@@ -72,7 +59,7 @@ class Logits(nn.Module):
         return logits
 
 
-def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Eye]:
+def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Preprocessing]:
     """Return the semantic segmenter in a folder, its classes and how it wants its images.
 
     Code that comes with a model is never run, and pickled files are read as tensors only.
@@ -87,11 +74,11 @@ def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Eye]:
     network, processor = with_processor(place, SEGMENTER, folder)
     settings = processor.to_dict()
     try:
-        eye = _eye(settings)
+        preprocessing = _preprocessing(settings)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"segmenter: cannot follow the image processor of hf:{place}: {error!r}") from error
     reverse = bool(settings.get("do_flip_channel_order"))
-    return Logits(network, reverse), labels_of(network.config), eye
+    return Logits(network, reverse), labels_of(network.config), preprocessing
 
 
 def family(place: str) -> tuple[Path, str, tuple[str, ...]]:
@@ -109,11 +96,11 @@ def family(place: str) -> tuple[Path, str, tuple[str, ...]]:
         folder = _located(place, SEGMENTER)
     try:
         config = folder / "config.json"
-        said = str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
+        model_type = str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         reason = f"holds no segmenter that transformers can load (config.json: {line(error)})"
         raise ValueError(f"segmenter: {folder} {reason}") from error
-    return folder, said, tuple(modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
+    return folder, model_type, tuple(modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
 
 
 def labels_of(config: Any) -> tuple[str, ...]:
@@ -216,17 +203,13 @@ def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, Any]:
     return network.float(), processor
 
 
-def _eye(settings: Mapping[str, Any]) -> Eye:
+def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing:
     mean, std = normalization(settings)
-    resized = settings.get("do_resize")
-    if resized and settings["resample"] not in RESAMPLING:
+    if not settings.get("do_resize"):
+        return Preprocessing(None, None, mean, std)
+    if settings["resample"] not in RESAMPLING:
         raise ValueError(f"expected a resample out of {RESAMPLING}, got {settings['resample']}")
-    return Eye(
-        resize=_size(settings) if resized else None,
-        mean=mean,
-        std=std,
-        interpolation=RESAMPLING[settings["resample"]] if resized else "bilinear",
-    )
+    return Preprocessing(None, _size(settings), mean, std, RESAMPLING[settings["resample"]])
 
 
 def _size(settings: Mapping[str, Any]) -> int | tuple[int, int]:

@@ -78,11 +78,7 @@ def build_classifier(name: str | None, weights: Path | None, multi_label: bool =
         ValueError: If the name is unknown, or its weights cannot be had or do not fit.
     """
     from models.classifiers import load_classifier
-    from models.classifiers import torchvision as architectures
-    from models.classifiers.load import has_form
 
-    if name not in (None, "scenes") and not has_form(name):
-        known(name, ["scenes", *architectures.names()], "classifier", listed="see `infill list --all`")
     classifier = load_classifier(name, weights)
     classifier.multi_label = classifier.multi_label or multi_label
     return classifier
