@@ -15,9 +15,9 @@ from models.classifiers.image_processor import check, preprocessing_of
 from models.weights import hub as hub_cache
 from models.weights import transformers as hugging_face
 from models.weights.checkpoint import refuse_weights
-from models.weights.libraries import hushed, line
+from models.weights.libraries import one_line, quiet
 
-CLIP = hugging_face.Kind("AutoModel", "CLIP model", "classifier", "clip:")
+CLIP = hugging_face.ModelFamily("AutoModel", "CLIP model", "classifier", "clip:")
 TEMPLATE = "a photo of a {}"
 _TEXTS = 64
 _TOKENIZER_FILES = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json")
@@ -81,8 +81,8 @@ def _parsed(text: str) -> tuple[str, tuple[str, ...], str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"classifier: labels: cannot read {path} ({line(error)})") from error
-    labels = tuple(line.strip() for line in lines if line.strip())
+        raise ValueError(f"classifier: labels: cannot read {path} ({one_line(error)})") from error
+    labels = tuple(text.strip() for text in lines if text.strip())
     if not labels:
         raise ValueError(f"classifier: labels: expected one a line, got none in {path}")
     return place, labels, template
@@ -91,7 +91,7 @@ def _parsed(text: str) -> tuple[str, tuple[str, ...], str]:
 def _embedded(network: Any, texts: Sequence[str], place: str) -> Float[Tensor, "k d"]:
     """Return the normalized embeddings of the texts."""
     try:
-        with hushed("transformers"):
+        with quiet("transformers"):
             import transformers
 
             tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -103,7 +103,7 @@ def _embedded(network: Any, texts: Sequence[str], place: str) -> Float[Tensor, "
                 raise ValueError(f"it knows {words} tokens of {known}")
             tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
     except Exception as error:  # damaged files, missing ones, missing packages: each has a kind of its own
-        raise ValueError(f"{CLIP.named(place)} has no usable tokenizer ({line(error)})") from error
+        raise ValueError(f"{CLIP.named(place)} has no usable tokenizer ({one_line(error)})") from error
     network.eval()
     embeddings = []
     with torch.no_grad():

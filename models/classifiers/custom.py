@@ -16,7 +16,7 @@ from models.classifiers import metadata
 from models.classifiers.image_classifier import ImageClassifier
 from models.preprocessing import Preprocessing
 from models.weights.checkpoint import refuse_weights
-from models.weights.libraries import hushed, line
+from models.weights.libraries import one_line, quiet
 
 
 class Program(nn.Module):
@@ -125,7 +125,7 @@ def _beside(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"classifier: cannot read {path} ({line(error)})") from error
+        raise ValueError(f"classifier: cannot read {path} ({one_line(error)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"classifier: {path}: expected an object with {', '.join(metadata.KEYS)}")
     for key in content.keys() - set(metadata.KEYS):
@@ -135,14 +135,16 @@ def _beside(path: Path) -> dict[str, Any]:
 
 def _program(path: Path) -> nn.Module:
     try:
-        with hushed("torch.export"):
+        with quiet("torch.export"):
             if path.suffix == ".pt2":
                 return torch.export.load(path).module()
             program: nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
             return program.eval()
     except Exception as error:  # torch says of damaged files this or that
         kind = "torch.export" if path.suffix == ".pt2" else "TorchScript"
-        raise ValueError(f"classifier: {path} is damaged, or no file of {kind} ({line(error)})") from error
+        raise ValueError(
+            f"classifier: {path} is damaged, or no file of {kind} ({one_line(error)})"
+        ) from error
 
 
 def _result(place: str, source: str) -> Any:
@@ -153,7 +155,7 @@ def _result(place: str, source: str) -> Any:
     try:
         imported = importlib.import_module(module)
     except Exception as error:  # the module is the user's: it may fail in any way
-        reason = f"{type(error).__name__}: {line(error)}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise ValueError(f"{source}: cannot import {module} ({reason}); is it on PYTHONPATH?") from error
     maker = getattr(imported, function, None)
     if not callable(maker):
@@ -161,7 +163,7 @@ def _result(place: str, source: str) -> Any:
     try:
         return maker()
     except Exception as error:  # so may the function
-        reason = f"{type(error).__name__}: {line(error)}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise ValueError(f"{source}: {function}() fails ({reason})") from error
 
 
@@ -177,7 +179,9 @@ def _count_classes(network: nn.Module, preprocessing: Preprocessing, place: str,
         with torch.no_grad():
             answer = network(torch.zeros(images, channels, side, side, device=parameter.device))
     except Exception as error:  # code from elsewhere may fail in any way
-        raise ValueError(f"{place} fails on {images} of {side} x {side} pixels ({line(error)})") from error
+        raise ValueError(
+            f"{place} fails on {images} of {side} x {side} pixels ({one_line(error)})"
+        ) from error
     if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
         came = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise ValueError(f"{place} must return logits of shape (images, classes), got {came} for {images}")

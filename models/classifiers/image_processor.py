@@ -8,7 +8,7 @@ import torch
 from models.classifiers.image_classifier import ImageClassifier
 from models.preprocessing import Preprocessing
 from models.weights import transformers as hugging_face
-from models.weights.libraries import hushed, line
+from models.weights.libraries import one_line, quiet
 
 _WARPED = 384  # from this side on, ConvNeXt's image processor does not crop
 _LEVIT = 256 / 224
@@ -63,11 +63,11 @@ def check(classifier: ImageClassifier, settings: Mapping[str, Any], place: str) 
     image = torch.stack([(down + 0 * across), (across + 0 * down), (down + across) / 2])
     pixels = (image * 255).round().to(torch.uint8)
     try:
-        with hushed("transformers"):
+        with quiet("transformers"):
             processor = getattr(transformers, settings["image_processor_type"]).from_dict(dict(settings))
             theirs = torch.as_tensor(processor(images=pixels, return_tensors="pt")["pixel_values"])[0]
     except Exception as error:  # there are some hundred processors, and each fails in its own ways
-        raise ValueError(f"{place}: cannot run its image processor ({line(error)})") from error
+        raise ValueError(f"{place}: cannot run its image processor ({one_line(error)})") from error
     if settings.get("do_flip_channel_order"):  # which the network does here
         theirs = theirs.flip(0)
     ours = classifier.view(image)

@@ -9,7 +9,7 @@ from models.classifiers import metadata
 from models.classifiers.image_classifier import ImageClassifier
 from models.weights import store
 from models.weights.checkpoint import load_state, read_checkpoint
-from models.weights.libraries import line
+from models.weights.libraries import one_line
 
 CLASSES = 365
 CATEGORIES = "categories_places365.txt"
@@ -50,8 +50,8 @@ def _labels(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"weights: cannot read {path} ({line(error)})") from error
-    matches = [_LINE.fullmatch(line.strip()) for line in lines if line.strip()]
+        raise ValueError(f"weights: cannot read {path} ({one_line(error)})") from error
+    matches = [_LINE.fullmatch(text.strip()) for text in lines if text.strip()]
     names = {int(each[2]): each[1] for each in matches if each}
     if None in matches or len(matches) != CLASSES or names.keys() != set(range(CLASSES)):
         raise ValueError(f"weights: {path}: expected {CLASSES} lines such as '/a/airfield 0', one a class")

@@ -18,7 +18,7 @@ from models.spelling import suggestion
 from models.weights import catalog, store
 from models.weights import hub as hub_cache
 from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
-from models.weights.libraries import hushed, line, required
+from models.weights.libraries import import_library, one_line, quiet
 
 
 def load(name: str, weights: Path | None = None) -> ImageClassifier:
@@ -30,7 +30,7 @@ def load(name: str, weights: Path | None = None) -> ImageClassifier:
     Raises:
         ValueError: If timm is missing or has no such network, or the weights cannot be had or do not fit.
     """
-    timm = required("timm", f"classifier: timm:{name}")
+    timm = import_library("timm", f"classifier: timm:{name}")
     config = _published(timm, name)
     place, stated = f"classifier: timm:{name}", Metadata()
     if weights is None:
@@ -57,7 +57,7 @@ def _published(timm: Any, name: str) -> Mapping[str, Any]:
     try:
         config = timm.get_pretrained_cfg(name)
     except RuntimeError as error:  # an unknown tag
-        raise ValueError(f"classifier: timm:{name}: {line(error)}") from error
+        raise ValueError(f"classifier: timm:{name}: {one_line(error)}") from error
     published: dict[str, Any] = config.to_dict() if config else {}
     return published
 
@@ -73,7 +73,7 @@ def _own(timm: Any, name: str, config: Mapping[str, Any]) -> nn.Module:
     model, url = config.get("hf_hub_id"), config.get("url")
     if not (model or url):
         raise ValueError(f"weights: timm publishes none for {name}; pass --weights FILE")
-    with hushed("timm"):
+    with quiet("timm"):
         file = _of_hub(name, model, config.get("hf_hub_filename")) if model else _of_url(name, str(url))
         try:
             with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
@@ -81,7 +81,7 @@ def _own(timm: Any, name: str, config: Mapping[str, Any]) -> nn.Module:
                 given = {"file": str(file), "custom_load": False}
                 network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=given)
         except Exception as error:  # damaged files, other networks: each has a kind of its own
-            raise ValueError(f"weights: {file} does not fit timm's {name} ({line(error)})") from error
+            raise ValueError(f"weights: {file} does not fit timm's {name} ({one_line(error)})") from error
     return network
 
 

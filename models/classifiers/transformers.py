@@ -7,7 +7,7 @@ from models.classifiers.image_processor import check, preprocessing_of
 from models.weights import transformers as hugging_face
 from models.weights.checkpoint import refuse_weights
 
-KIND = hugging_face.Kind("AutoModelForImageClassification", "image classifier", "classifier", "hf:")
+FAMILY = hugging_face.ModelFamily("AutoModelForImageClassification", "image classifier", "classifier", "hf:")
 
 
 def load(place: str, weights: Path | None = None) -> ImageClassifier:
@@ -19,13 +19,13 @@ def load(place: str, weights: Path | None = None) -> ImageClassifier:
     Raises:
         ValueError: If it cannot be had, or what its image processor does cannot be followed.
     """
-    refuse_weights(weights, KIND.named(place))
-    network, settings = hugging_face.pretrained(place, KIND)
+    refuse_weights(weights, FAMILY.named(place))
+    network, settings = hugging_face.pretrained(place, FAMILY)
     config = network.config
     labels = tuple(str(config.id2label.get(index, f"class {index}")) for index in range(config.num_labels))
     logits = hugging_face.Logits(network, reverse=bool(settings.get("do_flip_channel_order")))
     several = getattr(config, "problem_type", None) == "multi_label_classification"
-    preprocessing = preprocessing_of(settings, KIND.named(place))
+    preprocessing = preprocessing_of(settings, FAMILY.named(place))
     classifier = ImageClassifier(logits, preprocessing, labels, several)
-    check(classifier, settings, KIND.named(place))
+    check(classifier, settings, FAMILY.named(place))
     return classifier

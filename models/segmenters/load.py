@@ -50,7 +50,7 @@ def load_segmenter(name: str, weights: Path | None = None) -> AnySegmenter:
 
 def _transformers(place: str) -> AnySegmenter:
     """Return the model in a folder or of this id on the hub, by its type."""
-    folder, model_type, semantic = hugging_face.family(place)
+    folder, model_type, semantic = hugging_face.locate_segmenter(place)
     if model_type in instance.TYPES:
         return instance.load(place, folder)
     if model_type in promptable.TYPES:

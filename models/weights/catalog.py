@@ -16,7 +16,7 @@ _NOT_STATED = "not stated (the original's: CC BY-NC 4.0)"
 
 
 @dataclass(frozen=True)
-class Weights:
+class CatalogEntry:
     """One row: weights that can be fetched.
 
     Attributes:
@@ -43,10 +43,10 @@ class Weights:
     roughly: int | None = None
 
 
-CATALOG: dict[str, Weights] = {
+CATALOG: dict[str, CatalogEntry] = {
     row.name: row
     for row in (
-        Weights(
+        CatalogEntry(
             name="lama",
             file="big-lama.pt",
             kept="infill",
@@ -57,7 +57,7 @@ CATALOG: dict[str, Weights] = {
             paper="https://arxiv.org/abs/2109.07161",
             purpose="inpainter: LaMa, trained on Places2 (TorchScript)",
         ),
-        Weights(
+        CatalogEntry(
             name="deepfill",
             file="states_pt_places2.pth",
             kept="infill",
@@ -68,7 +68,7 @@ CATALOG: dict[str, Weights] = {
             paper=_DEEPFILL,
             purpose="inpainter: DeepFill v2, Places2, fine-tuned in PyTorch by nipponjo/deepfillv2-pytorch",
         ),
-        Weights(
+        CatalogEntry(
             name="deepfill-tf",
             file="states_tf_places2.pth",
             kept="infill",
@@ -79,7 +79,7 @@ CATALOG: dict[str, Weights] = {
             paper=_DEEPFILL,
             purpose="inpainter: DeepFill v2, Places2, the authors' weights converted from TensorFlow",
         ),
-        Weights(
+        CatalogEntry(
             name="mae",
             file="facebook/vit-mae-base",
             kept="hub",
@@ -90,7 +90,7 @@ CATALOG: dict[str, Weights] = {
             paper="https://arxiv.org/abs/2111.06377",
             purpose="inpainter: masked autoencoder, ViT-B/16, ImageNet",
         ),
-        Weights(
+        CatalogEntry(
             name="sd",
             file="stable-diffusion-v1-5/stable-diffusion-inpainting",
             kept="hub",
@@ -102,7 +102,7 @@ CATALOG: dict[str, Weights] = {
             purpose="inpainter: Stable Diffusion 1.5, inpainting",
             parts=("unet", "vae", "text_encoder"),
         ),
-        Weights(
+        CatalogEntry(
             name="mobilenet_v2",
             file="mobilenet_v2-7ebf99e0.pth",
             kept="torch",
@@ -114,7 +114,7 @@ CATALOG: dict[str, Weights] = {
             purpose="classifier: torchvision's, ImageNet",
             roughly=14_258_536,
         ),
-        Weights(
+        CatalogEntry(
             name="resnet50",
             file="resnet50-11ad3fa6.pth",
             kept="torch",
@@ -125,7 +125,7 @@ CATALOG: dict[str, Weights] = {
             paper="https://arxiv.org/abs/1512.03385",
             purpose="classifier: torchvision's, ImageNet",
         ),
-        Weights(
+        CatalogEntry(
             name="squeezenet1_1",
             file="squeezenet1_1-b8a52dc0.pth",
             kept="torch",
@@ -136,7 +136,7 @@ CATALOG: dict[str, Weights] = {
             paper="https://arxiv.org/abs/1602.07360",
             purpose="backbone of LPIPS (squeeze), and a classifier: torchvision's, ImageNet",
         ),
-        Weights(
+        CatalogEntry(
             name="places365",
             file="resnet50_places365.pth.tar",
             kept="infill",
@@ -151,7 +151,7 @@ CATALOG: dict[str, Weights] = {
 }
 
 
-def known(name: str) -> Weights:
+def known(name: str) -> CatalogEntry:
     """Return the row of this name: of the table, or of a classifier or segmenter of torchvision.
 
     Raises:
@@ -167,12 +167,12 @@ def known(name: str) -> Weights:
     raise ValueError(f"weights: unknown name {name!r}{hint} known: {listed}")
 
 
-def at_torch_hub(name: str, url: str, license: str, purpose: str) -> Weights:
+def at_torch_hub(name: str, url: str, license: str, purpose: str) -> CatalogEntry:
     """Return the row of a file for torch hub's folder, with the first digits of its hash in its name."""
     file = url.rsplit("/", 1)[-1]
     digits = re.search(r"-([0-9a-f]{8,})\.", file)
     digest = digits[1] if digits else None
-    return Weights(name, file, "torch", None, digest, license, (url,), "", purpose)
+    return CatalogEntry(name, file, "torch", None, digest, license, (url,), "", purpose)
 
 
 def _torchvision() -> dict[str, str]:
@@ -183,7 +183,7 @@ def _torchvision() -> dict[str, str]:
     return {name: kind for kind, module in modules.items() for name in models.list_models(module=module)}
 
 
-def _published(name: str, kind: str) -> Weights:
+def _published(name: str, kind: str) -> CatalogEntry:
     """Return the row of torchvision's best weights for one of its networks."""
     from torchvision import models
 
