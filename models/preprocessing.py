@@ -1,139 +1,55 @@
-"""How networks from elsewhere want their images, and what they call their classes: checked and completed."""
+"""How a network wants its images."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-
-from models.weights.libraries import line
-
-KEYS = ("crop", "resize", "mean", "std", "interpolation", "labels", "multi_label")
-_CROP = 224
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def completed(said: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Return what `ImageClassifier` takes beside the network; what is not said is ImageNet's usual.
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a network wants images that are in [0, 1]: resized, cropped in the center, and normalized.
 
-    A crop that comes alone is of an image resized to 256/224 of it. Without labels there are none.
+    The defaults are what most networks trained on ImageNet want.
 
-    Args:
-        said: Values by some of `KEYS`.
-        place: Where it was said; errors begin with it.
+    Attributes:
+        crop: The side of the square that is cropped; ``None`` if nothing is cut away.
+        resize: The length of the short side, or (height, width); ``None`` if images keep their size.
+        mean: What is subtracted, one number a channel.
+        std: What the rest is divided by, one number a channel.
+        interpolation: ``bilinear`` or ``bicubic``, which are antialiased.
 
     Raises:
-        ValueError: If a value cannot be understood.
+        ValueError: If the crop does not fit into the resized image, the interpolation is unknown, or mean and
+            standard deviation do not go together.
     """
-    from models.classifiers.image_classifier import IMAGENET_MEAN, IMAGENET_STD
 
-    crop = _read(said, "crop", _whole, _CROP, place)
-    return {
-        "crop": crop,
-        "resize": _read(said, "resize", _resize, round(crop * 256 / 224), place),
-        "mean": _read(said, "mean", _numbers, IMAGENET_MEAN, place),
-        "std": _read(said, "std", _numbers, IMAGENET_STD, place),
-        "interpolation": _read(said, "interpolation", str, "bilinear", place),
-        "labels": _read(said, "labels", _labels, (), place),
-        "multi_label": _read(said, "multi_label", _truth, False, place),
-    }
+    crop: int | None = 224
+    resize: int | tuple[int, int] | None = 256
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    interpolation: str = "bilinear"
 
+    def __post_init__(self) -> None:
+        crop, resize, mean, std = self.crop, self.resize, self.mean, self.std
+        if crop is not None and not 1 <= crop <= _short_side(resize):
+            raise ValueError(f"crop and resize: expected 1 <= crop <= resize, got {crop} and {resize}")
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise ValueError(f"interpolation: expected 'bilinear' or 'bicubic', got {self.interpolation!r}")
+        if not mean or len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(f"mean and std: expected one of each a channel, std > 0, got {mean} and {std}")
 
-def metadata(texts: Mapping[str, str], path: Path) -> dict[str, Any]:
-    """Return what the text beside a safetensors file's tensors says, as values by some of `KEYS`.
-
-    Raises:
-        ValueError: If a text cannot be understood.
-    """
-    place = f"weights: {path}"
-    reading: dict[str, Callable[[str], Any]] = {
-        "crop": int,
-        "resize": int,
-        "mean": lambda text: _numbers(text.split(",")),
-        "std": lambda text: _numbers(text.split(",")),
-        "labels": lambda text: _labels(json.loads(text)),
-        "multi_label": lambda text: _truth(json.loads(text)),
-    }
-    return {key: _read(texts, key, reading.get(key, str), None, place) for key in KEYS if key in texts}
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the (height, width) to which images of a size are resized, rounded as torchvision does."""
+        if self.resize is None:
+            return size
+        if not isinstance(self.resize, int):
+            return self.resize
+        long = int(self.resize * max(size) / min(size))
+        return (self.resize, long) if size[0] <= size[1] else (long, self.resize)
 
 
-def named(labels: Sequence[str], count: int, place: str) -> tuple[str, ...]:
-    """Return the names of so many classes: the labels, or ``class 0`` and so on where there are none.
-
-    Raises:
-        ValueError: If there are more or fewer labels than classes.
-    """
-    if labels and len(labels) != count:
-        raise ValueError(f"{place} has {count} classes, but names {len(labels)}")
-    return tuple(labels) or tuple(f"class {index}" for index in range(count))
-
-
-def classes(network: nn.Module, side: int, channels: int, place: str, images: int = 1) -> int:
-    """Return how many classes the network has, by running it once.
-
-    Raises:
-        ValueError: If it fails, or its answer is not one row of logits an image.
-    """
-    parameter = next(network.parameters(), torch.zeros(0))
-    try:
-        with torch.no_grad():
-            answer = network(torch.zeros(images, channels, side, side, device=parameter.device))
-    except Exception as error:  # code from elsewhere may fail in any way
-        raise ValueError(f"{place} fails on {images} of {side} x {side} pixels ({line(error)})") from error
-    if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
-        came = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-        raise ValueError(f"{place} must return logits of shape (images, classes), got {came} for {images}")
-    return answer.shape[1]
-
-
-def refuse_weights(weights: Path | None, name: str) -> None:
-    """Refuse a file of weights for what comes with its own.
-
-    Raises:
-        ValueError: If there is one.
-    """
-    if weights is not None:
-        raise ValueError(f"weights: expected none, for {name} comes with its own, got {weights}")
-
-
-def _read(said: Mapping[str, Any], key: str, parse: Callable[[Any], Any], default: Any, place: str) -> Any:
-    if key not in said:
-        return default
-    try:
-        return parse(said[key])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{place}: cannot understand {key} = {said[key]!r}") from error
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("not a whole number")
-    return value
-
-
-def _resize(value: Any) -> int | tuple[int, int]:
-    if not isinstance(value, (list, tuple)):
-        return _whole(value)
-    tall, wide = value
-    return _whole(tall), _whole(wide)
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("neither true nor false")
-    return value
-
-
-def _numbers(values: Any) -> tuple[float, ...]:
-    if isinstance(values, Tensor):
-        values = values.flatten().tolist()
-    if isinstance(values, str) or not len(values):
-        raise ValueError("not a list of numbers")
-    return tuple(float(value) for value in values)
-
-
-def _labels(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, (list, tuple)):
-        raise ValueError("not a list")
-    return tuple(str(value) for value in values)
+def _short_side(resize: int | tuple[int, int] | None) -> int:
+    if resize is None:
+        return 0
+    return resize if isinstance(resize, int) else min(resize)

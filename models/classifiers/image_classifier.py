@@ -1,33 +1,19 @@
-"""Image classifiers by name: [0, 1] images of any size in, logits out."""
+"""Image classifiers: [0, 1] images of any size in, logits out."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.classifiers import torchvision as architectures
-from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
+from models.preprocessing import Preprocessing
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-_WAYS = "pass --weights FILE; 'scenes' needs no download"
-
-FORMS = (
-    "timm:NAME",
-    "hf:FOLDER",
-    "clip:FOLDER@labels=FILE",
-    "file:PATH",
-    "python:MODULE:FUNCTION",
-    "places365",
-)
-"""How classifiers that are neither ``scenes`` nor torchvision's are named."""
+_USUAL = Preprocessing()
 
 
 class ImageClassifier(nn.Module):
-    """A network with its own eye: resize the short side, crop the center, normalize, classify.
+    """A network with its own preprocessing: resize the short side, crop the center, normalize, classify.
 
     Where ``resize`` is a (height, width), images are resized to just that. The resizing (antialiased) and
     the rounding of sizes and crops are torchvision's. An image that already has the size of the crop is only
@@ -35,42 +21,46 @@ class ImageClassifier(nn.Module):
     continuous: pixel ``j`` covers ``[j, j + 1)``.
 
     Attributes:
+        preprocessing: How the network wants its images. Its mean and standard deviation are buffers, too.
+        labels: The names of the classes, which may be none.
         multi_label: Whether an image may be of several classes: then each has a probability of its own,
             and they do not sum to 1 (`probabilities`).
 
     Raises:
-        ValueError: If ``crop`` or ``resize`` are impossible, or the interpolation is unknown.
+        ValueError: If the preprocessing has no crop.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        crop: int = 224,
-        resize: int | tuple[int, int] = 256,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        preprocessing: Preprocessing = _USUAL,
         labels: Sequence[str] = (),
-        interpolation: str = "bilinear",
         multi_label: bool = False,
     ) -> None:
         super().__init__()
-        if not 1 <= crop <= (resize if isinstance(resize, int) else min(resize)):
-            raise ValueError(f"crop and resize: expected 1 <= crop <= resize, got {crop} and {resize}")
-        if interpolation not in ("bilinear", "bicubic"):
-            raise ValueError(f"interpolation: expected 'bilinear' or 'bicubic', got {interpolation!r}")
-        if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(f"mean and std: expected one of each a channel, std > 0, got {mean} and {std}")
-        self.network = network
-        self.crop, self.resize, self.interpolation = crop, resize, interpolation
+        if preprocessing.crop is None:
+            raise ValueError("preprocessing: expected a crop, for classifiers take images of one size")
+        self.network, self.preprocessing = network, preprocessing
+        self.crop: int = preprocessing.crop
         self.labels, self.multi_label = tuple(labels), multi_label
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(-1, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
 
+    @property
+    def resize(self) -> int | tuple[int, int]:
+        """The length of the resized short side, or the resized (height, width)."""
+        return self.preprocessing.resize or self.crop
+
+    @property
+    def interpolation(self) -> str:
+        """How images are resized: ``bilinear`` or ``bicubic``."""
+        return self.preprocessing.interpolation
+
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return the logits of images in [0, 1]."""
-        logits: Tensor = self.network((self._see(images) - self.mean) / self.std)
+        logits: Tensor = self.network((self._shown(images) - self.mean) / self.std)
         return logits
 
     def probabilities(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -79,7 +69,7 @@ class ImageClassifier(nn.Module):
 
     def view(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c crop crop"]:
         """Return what the network sees of an image, still in [0, 1]."""
-        return self._see(image[None])[0]
+        return self._shown(image[None])[0]
 
     def view_box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
         """Return (left, top, right, bottom) of the view in an input of this (height, width)."""
@@ -111,7 +101,7 @@ class ImageClassifier(nn.Module):
         rows, columns = (y >= y0) & (y < y1), (x >= x0) & (x < x1)
         return (rows[:, None] & columns).to(heatmap.dtype)
 
-    def _see(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c crop crop"]:
+    def _shown(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c crop crop"]:
         size = (images.shape[-2], images.shape[-1])
         if size == (self.crop, self.crop):
             return images
@@ -125,89 +115,5 @@ class ImageClassifier(nn.Module):
         """Return the resized (height, width) and the crop's (top, left), rounded as torchvision does."""
         if size == (self.crop, self.crop):
             return size, (0, 0)
-        if isinstance(self.resize, int):
-            long = int(self.resize * max(size) / min(size))
-            tall, wide = (self.resize, long) if size[0] <= size[1] else (long, self.resize)
-        else:
-            tall, wide = self.resize
+        tall, wide = self.preprocessing.resized(size)
         return (tall, wide), (round((tall - self.crop) / 2.0), round((wide - self.crop) / 2.0))
-
-
-def load_classifier(name: str | None = "scenes", weights: Path | None = None) -> ImageClassifier:
-    """Return the classifier of this name, in evaluation mode.
-
-    ``scenes`` is the network that ships with the package; names in one of `FORMS` are explained where they
-    are loaded; all others are torchvision's. Their weights are torchvision's own (with its transforms and
-    class names), or those in the file ``weights``. A safetensors file may say in its metadata what it is:
-    ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``), ``crop``, ``resize``, ``mean``, ``std``,
-    ``interpolation``, ``labels`` (a JSON list), ``multi_label`` (``true`` or ``false``).
-
-    Raises:
-        ValueError: If the name is unknown, or the weights cannot be had or do not fit.
-    """
-    if name is not None and has_form(name):
-        return _elsewhere(name, weights).eval()
-    if name not in (None, "scenes", *architectures.names()):
-        forms = f"or one of the forms {', '.join(FORMS)}"
-        raise ValueError(f"classifier: expected 'scenes' or a torchvision network, got {name!r}; {forms}")
-    checkpoint = None if weights is None else read_checkpoint(weights)
-    name = _agreed(name, checkpoint)
-    if name == "scenes":
-        return _scenes(checkpoint)
-    checkpoint = checkpoint or architectures.own(name, _WAYS)
-    like = architectures.preset(name, checkpoint)
-    network, labels = architectures.build(name, checkpoint, like)
-    seen = (like.crop, like.resize, like.mean, like.std, labels, like.interpolation, like.multi_label)
-    return ImageClassifier(network, *seen).eval()
-
-
-def has_form(name: str) -> bool:
-    """Return whether a name is in one of `FORMS`; whether there is such a network is another question."""
-    prefix, colon, rest = name.partition(":")
-    return name in FORMS or (bool(colon and rest) and any(form.startswith(prefix + ":") for form in FORMS))
-
-
-def _elsewhere(name: str, weights: Path | None) -> ImageClassifier:
-    """Load a classifier whose name is in one of `FORMS`."""
-    from models.classifiers import custom as foreign_classifiers
-    from models.classifiers import places365
-    from models.classifiers import timm as timm_classifiers
-    from models.classifiers import transformers as hub_classifiers
-
-    prefix, _, rest = name.partition(":")
-    if prefix == "places365":
-        return places365.load(weights)
-    loaders: dict[str, Callable[[str, Path | None], ImageClassifier]] = {
-        "timm": timm_classifiers.load,
-        "hf": hub_classifiers.load,
-        "clip": hub_classifiers.load_zero_shot,
-        "file": foreign_classifiers.load_file,
-        "python": foreign_classifiers.load_function,
-    }
-    return loaders[prefix](rest, weights)
-
-
-def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:
-    """Return the one architecture that the name asked for and the file's own word agree on."""
-    said = checkpoint.metadata.get("arch", "").removeprefix("torchvision.") if checkpoint else ""
-    if not name and not said:
-        raise ValueError("classifier: expected a name, for the weights do not say what they are")
-    if name and said and name != said and checkpoint:
-        raise ValueError(f"weights: {checkpoint.path} is for {said}, not for {name}")
-    if said not in ("", "scenes", *architectures.names()):
-        raise ValueError(f"weights: the file is for {said!r}, which torchvision does not have")
-    return name or said
-
-
-def _scenes(checkpoint: Checkpoint | None) -> ImageClassifier:
-    from models.classifiers import scenes as scene_classifier
-    from models.scenes.draw import CLASSES
-    from models.scenes.textures import SIDE
-
-    if checkpoint:
-        network = scene_classifier.SceneClassifier()
-        load_state(network, checkpoint, "scenes")
-    else:
-        network = scene_classifier.load()
-    seen = (SIDE, SIDE, scene_classifier.MEAN, scene_classifier.STD, CLASSES)
-    return ImageClassifier(network, *seen).eval()

@@ -2,17 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from models import preprocessing as eyes
+from models.classifiers import metadata
+from models.classifiers.image_classifier import ImageClassifier
 from models.weights import store
 from models.weights.checkpoint import load_state, read_checkpoint
-from models.weights.libraries import line
-
-if TYPE_CHECKING:
-    from models.classifiers.image_classifier import ImageClassifier
+from models.weights.libraries import one_line
 
 CLASSES = 365
 CATEGORIES = "categories_places365.txt"
@@ -20,10 +17,10 @@ CATEGORIES = "categories_places365.txt"
 _LINE = re.compile(r"/\w/(\S+) (\d+)")
 
 
-def load(weights: Path | None = None) -> "ImageClassifier":
+def load(weights: Path | None = None) -> ImageClassifier:
     """Return the network with the published weights, where `store` keeps them, or those in a file.
 
-    It sees what ImageNet's usual networks see. Its classes are called as the published list beside the
+    It wants images as ImageNet's usual networks do. Its classes are called as the published list beside the
     weights calls them (``airfield``), or ``class 0`` and so on without one.
 
     Raises:
@@ -31,11 +28,9 @@ def load(weights: Path | None = None) -> "ImageClassifier":
     """
     import torchvision
 
-    from models.classifiers.image_classifier import ImageClassifier
-
     path = weights or _published()
     beside = path.with_name(CATEGORIES)
-    labels = _labels(beside) if beside.is_file() else eyes.named((), CLASSES, str(path))
+    labels = _labels(beside) if beside.is_file() else metadata.class_names(None, CLASSES, str(path))
     checkpoint = read_checkpoint(path)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
         network = torchvision.models.resnet50(weights=None, num_classes=CLASSES)
@@ -55,9 +50,9 @@ def _labels(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"weights: cannot read {path} ({line(error)})") from error
-    found = [_LINE.fullmatch(line.strip()) for line in lines if line.strip()]
-    names = {int(each[2]): each[1] for each in found if each}
-    if None in found or len(found) != CLASSES or names.keys() != set(range(CLASSES)):
+        raise ValueError(f"weights: cannot read {path} ({one_line(error)})") from error
+    matches = [_LINE.fullmatch(text.strip()) for text in lines if text.strip()]
+    names = {int(each[2]): each[1] for each in matches if each}
+    if None in matches or len(matches) != CLASSES or names.keys() != set(range(CLASSES)):
         raise ValueError(f"weights: {path}: expected {CLASSES} lines such as '/a/airfield 0', one a class")
     return tuple(names[index] for index in range(CLASSES))

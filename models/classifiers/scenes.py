@@ -7,11 +7,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.checkpoints import CHECKPOINTS, read
+from models.preprocessing import Preprocessing
 from models.scenes.draw import CLASSES
+from models.scenes.textures import SIDE
 
 FILE: Path = CHECKPOINTS / "scene_classifier.safetensors"
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+PREPROCESSING = Preprocessing(crop=SIDE, resize=SIDE)
 
 
 def _conv(inward: int, outward: int, stride: int = 1) -> nn.Sequential:
@@ -51,7 +52,7 @@ class SceneClassifier(nn.Module):
 
 
 def load(path: Path = FILE) -> SceneClassifier:
-    """The trained network, in evaluation mode; its input is normalized with `MEAN` and `STD`.
+    """The trained network, in evaluation mode; its input is wanted as `PREPROCESSING` has it.
 
     Raises:
         ValueError: If the file is missing or holds another network.

@@ -1,27 +1,27 @@
 """The library timm's networks, with its own weights or those in a file."""
 
-import difflib
 import math
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
-from models import preprocessing as eyes
+from models.classifiers import metadata
+from models.classifiers.image_classifier import ImageClassifier
+from models.classifiers.metadata import Metadata
+from models.preprocessing import Preprocessing
+from models.spelling import suggestion
 from models.weights import catalog, store
 from models.weights import hub as hub_cache
 from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
-from models.weights.libraries import hushed, line, required
-
-if TYPE_CHECKING:
-    from models.classifiers.image_classifier import ImageClassifier
+from models.weights.libraries import import_library, one_line, quiet
 
 
-def load(name: str, weights: Path | None = None) -> "ImageClassifier":
+def load(name: str, weights: Path | None = None) -> ImageClassifier:
     """Return timm's network of this name, with or without the tag of its weights (``resnet10t.c3_in1k``).
 
     Size, crop, interpolation and normalization are those of timm's data config, the classes ImageNet's where
@@ -30,47 +30,42 @@ def load(name: str, weights: Path | None = None) -> "ImageClassifier":
     Raises:
         ValueError: If timm is missing or has no such network, or the weights cannot be had or do not fit.
     """
-    from models.classifiers.image_classifier import ImageClassifier
-
-    timm = required("timm", f"classifier: timm:{name}")
+    timm = import_library("timm", f"classifier: timm:{name}")
     config = _published(timm, name)
+    place, stated = f"classifier: timm:{name}", Metadata()
     if weights is None:
-        network, said = _own(timm, name, config), {}
+        network = _own(timm, name, config)
     else:
-        checkpoint = read_checkpoint(weights)
+        checkpoint, place = read_checkpoint(weights), f"weights: {weights}"
         _agree(name, checkpoint)
         network = _filled(timm, name, config, checkpoint)
-        said = eyes.metadata(checkpoint.metadata, checkpoint.path)
-    place = f"weights: {weights}" if weights else f"classifier: timm:{name}"
+        stated = metadata.from_texts(checkpoint.metadata, checkpoint.path)
     count = int(getattr(network, "num_classes", 0))
     if count < 1:
         raise ValueError(f"{place} has no classes: timm offers it for features alone")
-    seen = {**_eye(timm.data.resolve_model_data_config(network), name), **said}
-    if "crop" in said and "resize" not in said:
-        del seen["resize"]
-    seen = eyes.completed(seen, place)
-    labels = eyes.named(seen.pop("labels"), count, place) if "labels" in said else _imagenet(timm, count)
-    return ImageClassifier(network, **{**seen, "labels": labels})
+    preprocessing = stated.preprocessing(_preprocessing(timm.data.resolve_model_data_config(network), name))
+    labels = _imagenet(timm, count) if stated.labels is None else stated.labels
+    names = metadata.class_names(labels, count, place)
+    return ImageClassifier(network, preprocessing, names, bool(stated.multi_label))
 
 
 def _published(timm: Any, name: str) -> Mapping[str, Any]:
     """Return what timm says of this network and its published weights."""
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name.split(".")[0].lower(), timm.list_models(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = suggestion(name.split(".")[0], timm.list_models())
         raise ValueError(f"classifier: timm has no network {name!r}{hint}")
     try:
         config = timm.get_pretrained_cfg(name)
     except RuntimeError as error:  # an unknown tag
-        raise ValueError(f"classifier: timm:{name}: {line(error)}") from error
-    said: dict[str, Any] = config.to_dict() if config else {}
-    return said
+        raise ValueError(f"classifier: timm:{name}: {one_line(error)}") from error
+    published: dict[str, Any] = config.to_dict() if config else {}
+    return published
 
 
 def _agree(name: str, checkpoint: Checkpoint) -> None:
-    said = checkpoint.metadata.get("arch", "")
-    if said and said.removeprefix("timm.") not in (name, name.split(".")[0]):
-        raise ValueError(f"weights: {checkpoint.path} is for {said}, not for timm.{name}")
+    arch = checkpoint.metadata.get("arch", "")
+    if arch and arch.removeprefix("timm.") not in (name, name.split(".")[0]):
+        raise ValueError(f"weights: {checkpoint.path} is for {arch}, not for timm.{name}")
 
 
 def _own(timm: Any, name: str, config: Mapping[str, Any]) -> nn.Module:
@@ -78,7 +73,7 @@ def _own(timm: Any, name: str, config: Mapping[str, Any]) -> nn.Module:
     model, url = config.get("hf_hub_id"), config.get("url")
     if not (model or url):
         raise ValueError(f"weights: timm publishes none for {name}; pass --weights FILE")
-    with hushed("timm"):
+    with quiet("timm"):
         file = _of_hub(name, model, config.get("hf_hub_filename")) if model else _of_url(name, str(url))
         try:
             with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
@@ -86,7 +81,7 @@ def _own(timm: Any, name: str, config: Mapping[str, Any]) -> nn.Module:
                 given = {"file": str(file), "custom_load": False}
                 network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=given)
         except Exception as error:  # damaged files, other networks: each has a kind of its own
-            raise ValueError(f"weights: {file} does not fit timm's {name} ({line(error)})") from error
+            raise ValueError(f"weights: {file} does not fit timm's {name} ({one_line(error)})") from error
     return network
 
 
@@ -146,7 +141,7 @@ def _renamed(renamed: Any, checkpoint: Checkpoint, network: nn.Module, name: str
         return checkpoint
 
 
-def _eye(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _preprocessing(config: Mapping[str, Any], name: str) -> Preprocessing:
     """Return how timm itself shows images to the network in evaluation."""
     _, tall, wide = config["input_size"]
     if tall != wide:
@@ -154,16 +149,17 @@ def _eye(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     resize = math.floor(tall / config["crop_pct"])
     if config["crop_mode"] not in ("center", "squash"):
         raise ValueError(f"classifier: timm:{name} pads images ({config['crop_mode']!r}), which is not done")
-    return {
-        "crop": tall,
-        "resize": resize if config["crop_mode"] == "center" else (resize, resize),
-        "mean": config["mean"],
-        "std": config["std"],
-        "interpolation": config["interpolation"],
-    }
+    return Preprocessing(
+        crop=tall,
+        resize=resize if config["crop_mode"] == "center" else (resize, resize),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+    )
 
 
-def _imagenet(timm: Any, count: int) -> tuple[str, ...]:
+def _imagenet(timm: Any, count: int) -> tuple[str, ...] | None:
+    """Return the names of ImageNet's classes, if there are as many."""
     subset = timm.data.infer_imagenet_subset({"num_classes": count})
     labels = timm.data.ImageNetInfo(subset).label_descriptions() if subset else ()
-    return eyes.named(tuple(labels) if len(labels) == count else (), count, "timm")
+    return tuple(labels) if len(labels) == count else None

@@ -2,36 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models import preprocessing as eyes
-from models.weights import store
-from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
+from models.classifiers import metadata
+from models.classifiers.image_classifier import ImageClassifier
+from models.preprocessing import Preprocessing
+from models.weights.checkpoint import Checkpoint, load_state
+from models.weights.torchvision import published_checkpoint
 
 _CLASSES = 1000
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How a network wants its images, and what it calls its classes.
-
-    Attributes:
-        own: Whether the weights are torchvision's own.
-        multi_label: Whether an image may be of several classes.
-    """
-
-    crop: int
-    resize: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    interpolation: str
-    labels: tuple[str, ...]
-    own: bool
-    multi_label: bool = False
+_WAYS = "pass --weights FILE; 'scenes' needs no download"
 
 
 def names() -> tuple[str, ...]:
@@ -41,81 +26,65 @@ def names() -> tuple[str, ...]:
     return tuple(torchvision.models.list_models(module=torchvision.models))
 
 
-def own(name: str, otherwise: str) -> Checkpoint:
-    """Read torchvision's best weights for this network, fetching them if they are not here.
+def load(name: str, checkpoint: Checkpoint | None = None) -> ImageClassifier:
+    """Return the network of this name with torchvision's own weights, or with those of a file.
 
-    ``otherwise`` is what else the user may do without them.
-
-    Raises:
-        ValueError: If they are neither here nor to be fetched, or damaged.
-    """
-    try:
-        found = store.fetch(name)
-    except ValueError as error:
-        place = store.location(name)
-        if place.is_file():
-            raise
-        fetching = f"run `infill weights fetch {name}` where there is a network"
-        raise ValueError(
-            f"{error}; {fetching}, or put the file into {place.parent}, or {otherwise}"
-        ) from error
-    return read_checkpoint(found)
-
-
-def preset(name: str, checkpoint: Checkpoint) -> Preset:
-    """Return what the file says of itself, completed by torchvision's transforms.
-
-    Torchvision's own files are known by their name. For any other file that does not say, the transforms
-    are those of the first weights that torchvision published for this network; a file that gives its crop
+    Torchvision's own files are known by their name. For any other file that does not say, the preprocessing
+    is that of the first weights that torchvision published for this network; a file that gives its crop
     alone is resized to 256/224 of it.
 
     Raises:
-        ValueError: If the file's metadata cannot be understood.
+        ValueError: If the weights cannot be had or do not fit, or their metadata cannot be understood.
+    """
+    checkpoint = checkpoint or published_checkpoint(name, _WAYS)
+    entry, published = nearest_entry(name, checkpoint.path)
+    stated = metadata.from_texts(checkpoint.metadata, checkpoint.path)
+    preprocessing = stated.preprocessing(preprocessing_of(entry))
+    checkpoint = replace(checkpoint, state=_renamed(name, checkpoint))
+    network, classes = _filled(name, checkpoint, _options(name, checkpoint, preprocessing, published))
+    labels = stated.labels
+    if labels is None and classes == len(entry.meta["categories"]):
+        labels = tuple(entry.meta["categories"])
+    names_of_classes = metadata.class_names(labels, classes, f"weights: {checkpoint.path}")
+    return ImageClassifier(network, preprocessing, names_of_classes, bool(stated.multi_label))
+
+
+def nearest_entry(name: str, path: Path) -> tuple[Any, bool]:
+    """Return torchvision's entry for weights in this file, and whether the file is what the entry publishes.
+
+    It is known by its name. For other files it is the first entry of the network.
     """
     import torchvision
 
-    every = list(torchvision.models.get_model_weights(name))
-    own = [weights for weights in every if weights.url.rsplit("/", 1)[-1] == checkpoint.path.name]
-    like = (own or every)[0]
-    known = like.transforms()
-    said = eyes.metadata(checkpoint.metadata, checkpoint.path)
-    crop = said.get("crop", known.crop_size[0])
-    resize = round(crop * 256 / 224) if "crop" in said else known.resize_size[0]
-    return Preset(
-        crop=crop,
-        resize=said.get("resize", resize),
-        mean=said.get("mean", tuple(known.mean)),
-        std=said.get("std", tuple(known.std)),
-        interpolation=said.get("interpolation", known.interpolation.value),
-        labels=said.get("labels", tuple(like.meta["categories"])),
-        own=bool(own),
-        multi_label=said.get("multi_label", False),
+    entries = list(torchvision.models.get_model_weights(name))
+    own = [entry for entry in entries if entry.url.rsplit("/", 1)[-1] == path.name]
+    return (own or entries)[0], bool(own)
+
+
+def preprocessing_of(entry: Any) -> Preprocessing:
+    """Return the preprocessing that torchvision publishes with weights."""
+    transforms = entry.transforms()
+    return Preprocessing(
+        crop=transforms.crop_size[0],
+        resize=transforms.resize_size[0],
+        mean=tuple(transforms.mean),
+        std=tuple(transforms.std),
+        interpolation=transforms.interpolation.value,
     )
 
 
-def build(name: str, checkpoint: Checkpoint, preset: Preset) -> tuple[nn.Module, tuple[str, ...]]:
-    """Return the network with the file's weights and number of classes, and the names of these classes.
-
-    Raises:
-        ValueError: If the weights do not fit, or the file names another number of classes than it has.
-    """
-    checkpoint = replace(checkpoint, state=_renamed(name, checkpoint))
-    options = _options(name, checkpoint, preset)
-    network = _made(name, options)
+def _filled(name: str, checkpoint: Checkpoint, options: dict[str, Any]) -> tuple[nn.Module, int]:
+    """Return the network with the file's weights, and the number of the file's classes."""
+    network = _built(name, options)
     head = [key for key, value in network.state_dict().items() if value.shape[:1] == (_CLASSES,)][-1]
     classes = len(checkpoint.state[head]) if head in checkpoint.state else _CLASSES
     if classes != _CLASSES:
-        network = _made(name, {**options, "num_classes": classes})
+        network = _built(name, {**options, "num_classes": classes})
     load_state(network, checkpoint, name)
-    labels = preset.labels
-    if classes != len(labels):
-        if "labels" in checkpoint.metadata:
-            raise ValueError(f"weights: {checkpoint.path} has {classes} classes, but names {len(labels)}")
-        labels = tuple(f"class {index}" for index in range(classes))
-    return network, labels
+    return network, classes
 
 
-def _made(name: str, options: dict[str, Any]) -> nn.Module:
+def _built(name: str, options: dict[str, Any]) -> nn.Module:
     import torchvision
 
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
@@ -123,15 +92,17 @@ def _made(name: str, options: dict[str, Any]) -> nn.Module:
     return network
 
 
-def _options(name: str, checkpoint: Checkpoint, preset: Preset) -> dict[str, Any]:
-    """Return what else torchvision must be told to build the network that this file is for."""
+def _options(
+    name: str, checkpoint: Checkpoint, preprocessing: Preprocessing, published: bool
+) -> dict[str, Any]:
+    """Return what else torchvision needs to build the network that this file is for."""
     if name in ("inception_v3", "googlenet"):  # torchvision's own weights expect TensorFlow's normalization
         auxiliary = any(key.lower().startswith("aux") for key in checkpoint.state)
-        return {"init_weights": False, "aux_logits": auxiliary, "transform_input": preset.own}
+        return {"init_weights": False, "aux_logits": auxiliary, "transform_input": published}
     if name.startswith("vit_"):
-        return {"image_size": preset.crop}
+        return {"image_size": preprocessing.crop}
     if name == "maxvit_t":
-        return {"input_size": (preset.crop, preset.crop)}
+        return {"input_size": (preprocessing.crop, preprocessing.crop)}
     return {}
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from models.inpainters.inpainter import Inpainter
 from models.weights.checkpoint import load_state, read_checkpoint
-from models.weights.libraries import line
+from models.weights.libraries import one_line
 
 MULTIPLE = 8
 """Sides must be multiples of this many pixels: there are three steps down."""
@@ -256,7 +256,7 @@ def _program(path: Path) -> nn.Module:
             program = torch.jit.load(str(path), map_location="cpu")
         takes = [argument.name for argument in program.forward.schema.arguments]
     except (RuntimeError, OSError, AttributeError) as error:
-        raise ValueError(f"weights: {path} is a damaged TorchScript file ({line(error)})") from error
+        raise ValueError(f"weights: {path} is a damaged TorchScript file ({one_line(error)})") from error
     if len(takes) != 3:  # with the program itself
         raise ValueError(f"weights: {path} must be a program of image and hole, but takes {takes[1:]}")
     return Script(program)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models.inpainters.inpainter import Inpainter
 from models.weights import transformers as hugging_face
 
-KIND = hugging_face.Kind("ViTMAEForPreTraining", "masked autoencoder", "filler", "mae:")
+FAMILY = hugging_face.ModelFamily("ViTMAEForPreTraining", "masked autoencoder", "filler", "mae:")
 _FALLOFF = 4
 """With which power of the distance a visible patch counts less for what a hidden one is like."""
 _EPSILON = 1e-6  # is added to a patch's variance in training
@@ -103,20 +103,22 @@ def load(checkpoint: Path | str) -> Inpainter:
         ValueError: If it cannot be had, is of another kind, or is not for square images of three channels.
     """
     place = str(checkpoint)
-    network, settings = hugging_face.pretrained(place, KIND)
+    network, settings = hugging_face.pretrained(place, FAMILY)
     config = network.config
     side, patch, channels = config.image_size, config.patch_size, config.num_channels
     if not (isinstance(side, int) and isinstance(patch, int) and side % patch == 0 and channels == 3):
         raise ValueError(
-            f"{KIND.named(place)}: expected square images of three channels and whole square patches, "
+            f"{FAMILY.named(place)}: expected square images of three channels and whole square patches, "
             f"got image_size {side}, patch_size {patch}, num_channels {channels}"
         )
     try:
         mean, std = hugging_face.normalization(settings)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{KIND.named(place)}: cannot follow its image processor: {error!r}") from error
+        raise ValueError(f"{FAMILY.named(place)}: cannot follow its image processor: {error!r}") from error
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise ValueError(f"{KIND.named(place)}: expected three means and three std > 0, got {mean} and {std}")
+        raise ValueError(
+            f"{FAMILY.named(place)}: expected three means and three std > 0, got {mean} and {std}"
+        )
     return Inpainter(MaskedAutoencoder(network, mean, std).eval().requires_grad_(False), size=side)
 
 

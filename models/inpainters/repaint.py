@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from models.inpainters.inpainter import Inpainter
 from models.weights import diffusers as hub
-from models.weights.libraries import line
+from models.weights.libraries import one_line
 
 _UNET = "UNet2DModel"
 
@@ -117,7 +117,9 @@ def _scheduler(diffusers: Any, folder: Path) -> Any:
         with hub.quiet():
             return diffusers.RePaintScheduler.from_config(said)
     except Exception as error:  # what settings are wrong shows in many ways
-        raise ValueError(f"inpainter: cannot follow {place}/scheduler_config.json ({line(error)})") from error
+        raise ValueError(
+            f"inpainter: cannot follow {place}/scheduler_config.json ({one_line(error)})"
+        ) from error
 
 
 def _denoiser(diffusers: Any, folder: Path, dtype: torch.dtype) -> nn.Module:

@@ -13,12 +13,12 @@ from numpy import ndarray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from models.scenes.objects import KINDS, Kind
-from models.scenes.rng import Dice
+from models.scenes.objects import OBJECT_CLASSES, ObjectClass
+from models.scenes.rng import Rng
 from models.scenes.textures import FAMILIES, Picture, Plane, color, grid
 from models.scenes.textures import SIDE as SIDE
 
-CLASSES: tuple[str, ...] = tuple(kind.name for kind in KINDS)
+CLASSES: tuple[str, ...] = tuple(each.name for each in OBJECT_CLASSES)
 BACKGROUNDS: tuple[str, ...] = tuple(family.__name__ for family in FAMILIES)
 
 
@@ -65,15 +65,15 @@ def draw(index: int, seed: int = 0, *, objects: int | None = None, bias: float =
         ValueError: If an argument is out of its range.
     """
     _check(index, seed, objects, bias)
-    dice = Dice(seed, index, 0)
-    count = (1 if dice.chance(2 / 3) else 2) if objects is None else objects
-    labels = _labels(dice, count)
-    family = dice.integer(len(FAMILIES))
-    if dice.chance(bias) and labels:
+    rng = Rng(seed, index, 0)
+    count = (1 if rng.chance(2 / 3) else 2) if objects is None else objects
+    labels = _labels(rng, count)
+    family = rng.integer(len(FAMILIES))
+    if rng.chance(bias) and labels:
         family = labels[0] % len(FAMILIES)
-    background = np.clip(FAMILIES[family](Dice(seed, index, 1)), 0, 1)
-    light = _Light(Dice(seed, index, 2))
-    placed = _place(Dice(seed, index, 3), [KINDS[label] for label in labels], light)
+    background = np.clip(FAMILIES[family](Rng(seed, index, 1)), 0, 1)
+    light = _Light(Rng(seed, index, 2))
+    placed = _place(Rng(seed, index, 3), [OBJECT_CLASSES[label] for label in labels], light)
     scene = background
     for thing in placed:
         scene = scene * (1 - light.shadow(thing.alpha))[..., None]
@@ -98,26 +98,26 @@ def _check(index: int, seed: int, objects: int | None, bias: float) -> None:
         raise ValueError(f"`bias` must be a probability in [0, 1], got {bias}")
 
 
-def _labels(dice: Dice, count: int) -> tuple[int, ...]:
-    first = dice.integer(len(KINDS))
-    second = (first + 1 + dice.integer(len(KINDS) - 1)) % len(KINDS)
+def _labels(rng: Rng, count: int) -> tuple[int, ...]:
+    first = rng.integer(len(OBJECT_CLASSES))
+    second = (first + 1 + rng.integer(len(OBJECT_CLASSES) - 1)) % len(OBJECT_CLASSES)
     return (first, second)[:count]
 
 
 class _Light:
     """One light for the whole scene: direction, colour, fall-off, shadows and the sensor's noise."""
 
-    def __init__(self, dice: Dice) -> None:
-        angle = dice.uniform(0, 2 * np.pi)
+    def __init__(self, rng: Rng) -> None:
+        angle = rng.uniform(0, 2 * np.pi)
         self.direction = np.cos(angle), np.sin(angle)
         x, y = grid()
-        fall = 1 + dice.uniform(0, 0.25) * (self.direction[0] * x + self.direction[1] * y)
-        tint = 0.88 + 0.12 * color(dice, (0.02, 0.7), (0.0, 0.6), (1.0, 1.0))
-        self.gain = fall[..., None] * tint * dice.uniform(0.75, 1.1)
-        self.reach, self.softness = dice.uniform(4, 14), dice.uniform(2.5, 7)
-        self.strength = dice.uniform(0.2, 0.6)
+        fall = 1 + rng.uniform(0, 0.25) * (self.direction[0] * x + self.direction[1] * y)
+        tint = 0.88 + 0.12 * color(rng, (0.02, 0.7), (0.0, 0.6), (1.0, 1.0))
+        self.gain = fall[..., None] * tint * rng.uniform(0.75, 1.1)
+        self.reach, self.softness = rng.uniform(4, 14), rng.uniform(2.5, 7)
+        self.strength = rng.uniform(0.2, 0.6)
         # Sum of four uniforms: near enough to a normal, and exact on every machine.
-        self.noise = (dice.array(4, SIDE, SIDE, 3).sum(0) - 2) * dice.uniform(0.004, 0.03)
+        self.noise = (rng.array(4, SIDE, SIDE, 3).sum(0) - 2) * rng.uniform(0.004, 0.03)
 
     def shadow(self, alpha: Plane) -> Plane:
         """How much light an object takes from what lies behind it."""
@@ -134,41 +134,41 @@ class _Light:
         return 0.95 + 0.35 * slope / np.sqrt(1 + down**2 + right**2)
 
 
-def _place(dice: Dice, kinds: list[Kind], light: _Light) -> list[_Placed]:
-    spots = _spots(dice, len(kinds))
-    return [_stand(dice, kind, spot, light) for kind, spot in zip(kinds, spots, strict=True)]
+def _place(rng: Rng, kinds: list[ObjectClass], light: _Light) -> list[_Placed]:
+    spots = _spots(rng, len(kinds))
+    return [_stand(rng, each, spot, light) for each, spot in zip(kinds, spots, strict=True)]
 
 
-def _spots(dice: Dice, count: int) -> list[tuple[float, float, float]]:
+def _spots(rng: Rng, count: int) -> list[tuple[float, float, float]]:
     """Centre and radius in pixels; two objects lie apart, so that neither hides the other."""
     if count == 1:
-        radius = dice.uniform(28, 64)
+        radius = rng.uniform(28, 64)
         room = SIDE - 1.5 * radius
-        return [(SIDE / 2 + room * (dice.uniform() - 0.5), SIDE / 2 + room * (dice.uniform() - 0.5), radius)]
-    angle = dice.uniform(0, 2 * np.pi)
+        return [(SIDE / 2 + room * (rng.uniform() - 0.5), SIDE / 2 + room * (rng.uniform() - 0.5), radius)]
+    angle = rng.uniform(0, 2 * np.pi)
     spots = []
     for i in range(count):
-        radius = dice.uniform(26, 46)
-        away = radius + dice.uniform(6, 16)
-        turn = angle + np.pi * i + dice.uniform(-0.3, 0.3)
+        radius = rng.uniform(26, 46)
+        away = radius + rng.uniform(6, 16)
+        turn = angle + np.pi * i + rng.uniform(-0.3, 0.3)
         x, y = SIDE / 2 + 1.25 * away * np.cos(turn), SIDE / 2 + 1.25 * away * np.sin(turn)
         spots.append((x, y, radius))
     return spots
 
 
-def _stand(dice: Dice, kind: Kind, spot: tuple[float, float, float], light: _Light) -> _Placed:
+def _stand(rng: Rng, object_class: ObjectClass, spot: tuple[float, float, float], light: _Light) -> _Placed:
     x, y, radius = spot
-    turn, stretch = dice.uniform(0, 2 * np.pi), dice.uniform(0.85, 1.18)
+    turn, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.18)
     c, s = np.cos(turn), np.sin(turn)
     line = np.arange(SIDE) + 0.5
     dx, dy = np.meshgrid(line - x, line - y)
     u, v = (c * dx + s * dy) / (radius * stretch), (c * dy - s * dx) / (radius / stretch)
-    f = kind.shape(u, v)
+    f = object_class.shape(u, v)
     down, right = np.gradient(f)
     distance = f / np.maximum(np.hypot(down, right), 1e-6)  # to the outline, in pixels, near the outline
     alpha = np.clip(0.5 - distance, 0, 1)
     depth = np.clip(-distance / 9, 0, 1)
-    picture = kind.texture(dice, u, v) * light.shade(depth)[..., None]
+    picture = object_class.texture(rng, u, v) * light.shade(depth)[..., None]
     return _Placed(alpha=alpha, picture=np.clip(picture, 0, 1))
 
 

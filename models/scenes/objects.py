@@ -1,7 +1,7 @@
 """The objects of scenes: each class has a shape (an implicit function) and a texture of its own.
 
 A shape is `(u, v) -> f`, negative inside, in coordinates where the object spans about [-1, 1]; v points down.
-A texture is `(dice, u, v) -> height x width x 3`.
+A texture is `(rng, u, v) -> height x width x 3`.
 """
 
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.scenes.rng import Dice
+from models.scenes.rng import Rng
 from models.scenes.textures import Picture, Plane, blend, cells, color
 
 
-def _vivid(dice: Dice) -> np.ndarray:
-    return color(dice, (0, 1), (0.55, 1.0), (0.55, 0.95))
+def _vivid(rng: Rng) -> np.ndarray:
+    return color(rng, (0, 1), (0.55, 1.0), (0.55, 0.95))
 
 
-def _pale(dice: Dice) -> np.ndarray:
-    return color(dice, (0, 1), (0.0, 0.25), (0.8, 1.0))
+def _pale(rng: Rng) -> np.ndarray:
+    return color(rng, (0, 1), (0.0, 0.25), (0.8, 1.0))
 
 
 def _pick(where: np.ndarray, yes: np.ndarray, no: np.ndarray) -> Picture:
@@ -34,12 +34,12 @@ def ball(u: Plane, v: Plane) -> Plane:
     return np.hypot(u, v) - 0.95
 
 
-def ball_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def ball_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Beach-ball sectors that meet at a cap."""
     r, angle = _polar(u - 0.25, v + 0.2)
     sector = np.floor((angle / (2 * np.pi) + 0.06 * r) * 6).astype(int) % 3
-    colors = np.stack([_vivid(dice), _pale(dice), _vivid(dice)])
-    return _pick(r < 0.16, _pale(dice), colors[sector])
+    colors = np.stack([_vivid(rng), _pale(rng), _vivid(rng)])
+    return _pick(r < 0.16, _pale(rng), colors[sector])
 
 
 def star(u: Plane, v: Plane) -> Plane:
@@ -53,11 +53,11 @@ def star(u: Plane, v: Plane) -> Plane:
     return ((x - tip[0]) * -edge[1] + y * edge[0]) / -np.hypot(*edge)
 
 
-def star_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def star_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Folded facets, one half of every point lighter than the other."""
     _, angle = _polar(u, v)
     side = ((angle + np.pi / 2) / (np.pi / 5)) % 2 < 1
-    base = _vivid(dice)
+    base = _vivid(rng)
     return _pick(side, base, 0.5 * base) + 0.12 * (1 - np.hypot(u, v))[..., None]
 
 
@@ -66,13 +66,13 @@ def crate(u: Plane, v: Plane) -> Plane:
     return np.maximum(np.abs(u), np.abs(v)) - 0.82
 
 
-def crate_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def crate_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Planks inside a frame, with a diagonal brace."""
-    grain = 0.5 + 0.25 * np.sin(38 * u + 5 * np.sin(3 * v + dice.uniform(0, 6))) * np.sin(9 * u + 3)
+    grain = 0.5 + 0.25 * np.sin(38 * u + 5 * np.sin(3 * v + rng.uniform(0, 6))) * np.sin(9 * u + 3)
     wood = blend(
         grain,
-        color(dice, (0.05, 0.1), (0.5, 0.8), (0.35, 0.5)),
-        color(dice, (0.06, 0.12), (0.35, 0.6), (0.65, 0.9)),
+        color(rng, (0.05, 0.1), (0.5, 0.8), (0.35, 0.5)),
+        color(rng, (0.06, 0.12), (0.35, 0.6), (0.65, 0.9)),
     )
     seams = np.abs(u * 2.4 % 1 - 0.5) > 0.46
     frame = (np.maximum(np.abs(u), np.abs(v)) > 0.6) | (np.abs(u - v) < 0.2)
@@ -85,12 +85,12 @@ def lifebuoy(u: Plane, v: Plane) -> Plane:
     return np.abs(np.hypot(u, v) - 0.68) - 0.28
 
 
-def lifebuoy_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def lifebuoy_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Four bands round the ring, edged with rope."""
     r, angle = _polar(u, v)
     band = (angle / (np.pi / 4) + 0.5) % 2 < 0.8
     rope = (np.abs(np.abs(r - 0.68) - 0.22) < 0.04) & (np.sin(40 * angle) > 0)
-    return _pick(rope, np.array([0.35, 0.3, 0.25]), _pick(band, _vivid(dice), _pale(dice)))
+    return _pick(rope, np.array([0.35, 0.3, 0.25]), _pick(band, _vivid(rng), _pale(rng)))
 
 
 def leaf(u: Plane, v: Plane) -> Plane:
@@ -100,16 +100,16 @@ def leaf(u: Plane, v: Plane) -> Plane:
     return np.minimum(blade, stalk)
 
 
-def leaf_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def leaf_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """A midrib and slanting side veins."""
-    hue = dice.uniform(0.02, 0.4)
+    hue = rng.uniform(0.02, 0.4)
     veins = (np.abs(u) < 0.035) | (np.abs((v - 0.8 * np.abs(u)) * 5 % 1 - 0.5) > 0.43)
     base = blend(
         0.5 + np.abs(u),
-        color(dice, (hue, hue), (0.6, 1.0), (0.35, 0.6)),
-        color(dice, (hue, hue + 0.05), (0.5, 0.9), (0.5, 0.85)),
+        color(rng, (hue, hue), (0.6, 1.0), (0.35, 0.6)),
+        color(rng, (hue, hue + 0.05), (0.5, 0.9), (0.5, 0.85)),
     )
-    return _pick(veins, color(dice, (hue, hue + 0.08), (0.1, 0.4), (0.8, 1.0)), base)
+    return _pick(veins, color(rng, (hue, hue + 0.08), (0.1, 0.4), (0.8, 1.0)), base)
 
 
 def mushroom(u: Plane, v: Plane) -> Plane:
@@ -119,11 +119,11 @@ def mushroom(u: Plane, v: Plane) -> Plane:
     return np.minimum(cap, stem)
 
 
-def mushroom_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def mushroom_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Light dots on the cap, fibres on the stem."""
-    first, _, value = cells(dice, 2.6 * u + 20, 2.6 * v + 20, jitter=0.7)
-    cap = _pick((first < 0.3) & (value > 0.15), _pale(dice), _vivid(dice))
-    stem = _pale(dice) * (0.85 + 0.12 * np.sin(45 * u))[..., None]
+    first, _, value = cells(rng, 2.6 * u + 20, 2.6 * v + 20, jitter=0.7)
+    cap = _pick((first < 0.3) & (value > 0.15), _pale(rng), _vivid(rng))
+    stem = _pale(rng) * (0.85 + 0.12 * np.sin(45 * u))[..., None]
     return _pick(v < 0.12, cap, stem)
 
 
@@ -135,11 +135,11 @@ def fish(u: Plane, v: Plane) -> Plane:
     return np.minimum(np.minimum(body * 0.5, tail), fin)
 
 
-def fish_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def fish_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Rows of overlapping scales, and an eye."""
     row = np.floor(v * 7)
     away = np.hypot((u * 6 + 0.5 * (row % 2)) % 1 - 0.2, v * 7 % 1 - 0.5)
-    dark, light = _vivid(dice), _pale(dice)
+    dark, light = _vivid(rng), _pale(rng)
     body = blend(np.clip(1.1 - 1.2 * away, 0, 1), 0.5 * dark, dark, light)
     eye = np.hypot(u + 0.68, v + 0.1)
     head = _pick(u < -0.48, 0.8 * dark, body)
@@ -153,12 +153,12 @@ def gear(u: Plane, v: Plane) -> Plane:
     return np.maximum(r - teeth, 0.26 - r)
 
 
-def gear_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def gear_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Brushed metal with bolts."""
     r, angle = _polar(u, v)
-    brushed = 0.5 + 0.22 * np.sin(2 * angle + dice.uniform(0, 6)) + 0.14 * np.sin(70 * r)
+    brushed = 0.5 + 0.22 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.14 * np.sin(70 * r)
     metal = blend(
-        brushed, color(dice, (0, 1), (0.0, 0.25), (0.2, 0.4)), color(dice, (0, 1), (0.0, 0.25), (0.75, 1.0))
+        brushed, color(rng, (0, 1), (0.0, 0.25), (0.2, 0.4)), color(rng, (0, 1), (0.0, 0.25), (0.75, 1.0))
     )
     spread = (angle / (np.pi / 3)) % 1 - 0.5
     bolts = np.hypot(r - 0.52, 0.52 * spread) < 0.08
@@ -171,10 +171,10 @@ def cross(u: Plane, v: Plane) -> Plane:
     return np.minimum(np.maximum(a - 0.95, b - 0.32), np.maximum(b - 0.95, a - 0.32))
 
 
-def cross_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def cross_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """A checkerboard."""
     check = (np.floor(u * 5) + np.floor(v * 5)) % 2 == 0
-    return _pick(check, _vivid(dice), _pale(dice))
+    return _pick(check, _vivid(rng), _pale(rng))
 
 
 def moon(u: Plane, v: Plane) -> Plane:
@@ -182,11 +182,11 @@ def moon(u: Plane, v: Plane) -> Plane:
     return np.maximum(np.hypot(u + 0.1, v) - 0.95, 0.75 - np.hypot(u - 0.42, v + 0.1))
 
 
-def moon_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def moon_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Craters with bright rims."""
-    first, _, value = cells(dice, 3.2 * u + 20, 3.2 * v + 20, jitter=0.8)
+    first, _, value = cells(rng, 3.2 * u + 20, 3.2 * v + 20, jitter=0.8)
     size = 0.15 + 0.25 * value
-    base = color(dice, (0.08, 0.17), (0.1, 0.55), (0.75, 0.95))
+    base = color(rng, (0.08, 0.17), (0.1, 0.55), (0.75, 0.95))
     rim = _pick(np.abs(first - size) < 0.07, np.clip(1.25 * base, 0, 1), base)
     return _pick(first < size - 0.07, 0.55 * base, rim)
 
@@ -197,10 +197,10 @@ def heart(u: Plane, v: Plane) -> Plane:
     return (x**2 + y**2 - 1) ** 3 - x**2 * y**3
 
 
-def heart_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def heart_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Slanting stripes."""
-    stripe = ((u + v) * 3.2) % 1 < dice.uniform(0.4, 0.6)
-    return _pick(stripe, _vivid(dice), 0.4 + 0.6 * _pale(dice))
+    stripe = ((u + v) * 3.2) % 1 < rng.uniform(0.4, 0.6)
+    return _pick(stripe, _vivid(rng), 0.4 + 0.6 * _pale(rng))
 
 
 def flower(u: Plane, v: Plane) -> Plane:
@@ -209,38 +209,38 @@ def flower(u: Plane, v: Plane) -> Plane:
     return r - 0.5 - 0.45 * np.sqrt(np.abs(np.cos(3 * angle)))
 
 
-def flower_texture(dice: Dice, u: Plane, v: Plane) -> Picture:
+def flower_texture(rng: Rng, u: Plane, v: Plane) -> Picture:
     """Petals shaded from the middle outwards, and a seeded centre."""
     r, angle = _polar(u, v)
     streaks = 0.12 * np.sin(36 * angle)
-    petals = blend(r + streaks, _pale(dice), _vivid(dice), _vivid(dice))
+    petals = blend(r + streaks, _pale(rng), _vivid(rng), _vivid(rng))
     seeds = blend(
         0.5 + 0.5 * np.sin(60 * u) * np.sin(60 * v),
         np.array([0.35, 0.2, 0.05]),
-        color(dice, (0.08, 0.16), (0.7, 1), (0.8, 1)),
+        color(rng, (0.08, 0.16), (0.7, 1), (0.8, 1)),
     )
     return _pick(r < 0.3, seeds, petals)
 
 
-class Kind(NamedTuple):
+class ObjectClass(NamedTuple):
     """A class of objects."""
 
     name: str
     shape: Callable[[Plane, Plane], Plane]
-    texture: Callable[[Dice, Plane, Plane], Picture]
+    texture: Callable[[Rng, Plane, Plane], Picture]
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind("ball", ball, ball_texture),
-    Kind("star", star, star_texture),
-    Kind("crate", crate, crate_texture),
-    Kind("lifebuoy", lifebuoy, lifebuoy_texture),
-    Kind("leaf", leaf, leaf_texture),
-    Kind("mushroom", mushroom, mushroom_texture),
-    Kind("fish", fish, fish_texture),
-    Kind("gear", gear, gear_texture),
-    Kind("cross", cross, cross_texture),
-    Kind("moon", moon, moon_texture),
-    Kind("heart", heart, heart_texture),
-    Kind("flower", flower, flower_texture),
+OBJECT_CLASSES: tuple[ObjectClass, ...] = (
+    ObjectClass("ball", ball, ball_texture),
+    ObjectClass("star", star, star_texture),
+    ObjectClass("crate", crate, crate_texture),
+    ObjectClass("lifebuoy", lifebuoy, lifebuoy_texture),
+    ObjectClass("leaf", leaf, leaf_texture),
+    ObjectClass("mushroom", mushroom, mushroom_texture),
+    ObjectClass("fish", fish, fish_texture),
+    ObjectClass("gear", gear, gear_texture),
+    ObjectClass("cross", cross, cross_texture),
+    ObjectClass("moon", moon, moon_texture),
+    ObjectClass("heart", heart, heart_texture),
+    ObjectClass("flower", flower, flower_texture),
 )

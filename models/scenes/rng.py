@@ -5,7 +5,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 
-class Dice:
+class Rng:
     """Uniform draws from the raw bits of PCG64, seeded by a tuple of integers.
 
     NumPy promises that ``SeedSequence`` and a bit generator's raw output stay as they are, and

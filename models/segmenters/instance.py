@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from models.segmenters.semantic import background_of, class_index
+from models.segmenters.labels import background_of, class_index
 from models.weights import transformers as hugging_face
-from models.weights.libraries import hushed, line
+from models.weights.libraries import one_line, quiet
 
 TYPES = ("maskformer", "mask2former", "detr", "eomt")
 """The models of transformers that are understood, as their ``config.json`` calls them."""
@@ -56,7 +56,7 @@ class InstanceSegmenter(nn.Module):
         find = self.processor.post_process_instance_segmentation
         # Without this, instances found later hide others.
         maps = {_MAPS: True} if _MAPS in inspect.signature(find).parameters else {}
-        with hushed("transformers"), torch.no_grad():
+        with quiet("transformers"), torch.no_grad():
             seen = {key: value.to(image.device) for key, value in self._see(image).items()}
             answer = vars(self.network(**seen)).items()
             # Image processors paint on the CPU.
@@ -110,10 +110,10 @@ def load(place: str, folder: Path) -> InstanceSegmenter:
     labels = hugging_face.labels_of(network.config)
     segmenter = InstanceSegmenter(network, processor, labels, background_of(labels))
     try:
-        with hushed("transformers"):
+        with quiet("transformers"):
             segmenter._see(torch.zeros(3, *_PROBE))
     except Exception as error:  # there are many processors, and each fails in its own ways
         raise ValueError(
-            f"segmenter: cannot follow the image processor of hf:{place}: {line(error)}"
+            f"segmenter: cannot follow the image processor of hf:{place}: {one_line(error)}"
         ) from error
     return segmenter

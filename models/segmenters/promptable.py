@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from models.weights import transformers as hugging_face
-from models.weights.libraries import hushed, line
+from models.weights.libraries import one_line, quiet
 
 TYPES = {
     "sam": "SamProcessor",
@@ -80,7 +80,7 @@ class PromptableSegmenter(nn.Module):
 
     def _found(self, image: Float[Tensor, "3 h w"], **prompts: Any) -> Bool[Tensor, "m h w"]:
         """Return what is found for each prompt."""
-        with hushed("transformers"), torch.no_grad():
+        with quiet("transformers"), torch.no_grad():
             seen = self._see(image, **prompts)
             asked = {key: seen[key].to(image.device) for key in _ASKED if key in seen}
             proposed = self.network(**asked)
@@ -110,7 +110,7 @@ def load(place: str, folder: Path) -> PromptableSegmenter:
     import transformers
 
     try:
-        with hushed("transformers"):
+        with quiet("transformers"):
             reader = getattr(transformers, TYPES[network.config.model_type])
             segmenter = PromptableSegmenter(network, reader(processor))
             seen = segmenter._see(torch.zeros(3, *_PROBE), input_boxes=[[[0.0, 0.0, 1.0, 1.0]]])
@@ -119,7 +119,7 @@ def load(place: str, folder: Path) -> PromptableSegmenter:
             raise ValueError(f"expected images of {side} x {side}, got {tuple(came[-2:])}")
     except Exception as error:  # there are many processors, and each fails in its own ways
         raise ValueError(
-            f"segmenter: cannot follow the image processor of hf:{place}: {line(error)}"
+            f"segmenter: cannot follow the image processor of hf:{place}: {one_line(error)}"
         ) from error
     return segmenter
 

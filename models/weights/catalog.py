@@ -3,10 +3,11 @@
 Torchvision is asked only for names that are not in the table: it takes seconds to import.
 """
 
-import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from models.spelling import suggestion
 
 _DRIVE = "https://drive.google.com/uc?export=download&id="
 _TORCHVISION = "https://download.pytorch.org/models/"
@@ -15,7 +16,7 @@ _NOT_STATED = "not stated (the original's: CC BY-NC 4.0)"
 
 
 @dataclass(frozen=True)
-class Weights:
+class CatalogEntry:
     """One row: weights that can be fetched.
 
     Attributes:
@@ -42,10 +43,10 @@ class Weights:
     roughly: int | None = None
 
 
-CATALOG: dict[str, Weights] = {
+CATALOG: dict[str, CatalogEntry] = {
     row.name: row
     for row in (
-        Weights(
+        CatalogEntry(
             name="lama",
             file="big-lama.pt",
             kept="infill",
@@ -56,7 +57,7 @@ CATALOG: dict[str, Weights] = {
             paper="https://arxiv.org/abs/2109.07161",
             purpose="inpainter: LaMa, trained on Places2 (TorchScript)",
         ),
-        Weights(
+        CatalogEntry(
             name="deepfill",
             file="states_pt_places2.pth",
             kept="infill",
@@ -67,7 +68,7 @@ CATALOG: dict[str, Weights] = {
             paper=_DEEPFILL,
             purpose="inpainter: DeepFill v2, Places2, fine-tuned in PyTorch by nipponjo/deepfillv2-pytorch",
         ),
-        Weights(
+        CatalogEntry(
             name="deepfill-tf",
             file="states_tf_places2.pth",
             kept="infill",
@@ -78,7 +79,7 @@ CATALOG: dict[str, Weights] = {
             paper=_DEEPFILL,
             purpose="inpainter: DeepFill v2, Places2, the authors' weights converted from TensorFlow",
         ),
-        Weights(
+        CatalogEntry(
             name="mae",
             file="facebook/vit-mae-base",
             kept="hub",
@@ -89,7 +90,7 @@ CATALOG: dict[str, Weights] = {
             paper="https://arxiv.org/abs/2111.06377",
             purpose="inpainter: masked autoencoder, ViT-B/16, ImageNet",
         ),
-        Weights(
+        CatalogEntry(
             name="sd",
             file="stable-diffusion-v1-5/stable-diffusion-inpainting",
             kept="hub",
@@ -101,7 +102,7 @@ CATALOG: dict[str, Weights] = {
             purpose="inpainter: Stable Diffusion 1.5, inpainting",
             parts=("unet", "vae", "text_encoder"),
         ),
-        Weights(
+        CatalogEntry(
             name="mobilenet_v2",
             file="mobilenet_v2-7ebf99e0.pth",
             kept="torch",
@@ -113,7 +114,7 @@ CATALOG: dict[str, Weights] = {
             purpose="classifier: torchvision's, ImageNet",
             roughly=14_258_536,
         ),
-        Weights(
+        CatalogEntry(
             name="resnet50",
             file="resnet50-11ad3fa6.pth",
             kept="torch",
@@ -124,7 +125,7 @@ CATALOG: dict[str, Weights] = {
             paper="https://arxiv.org/abs/1512.03385",
             purpose="classifier: torchvision's, ImageNet",
         ),
-        Weights(
+        CatalogEntry(
             name="squeezenet1_1",
             file="squeezenet1_1-b8a52dc0.pth",
             kept="torch",
@@ -135,7 +136,7 @@ CATALOG: dict[str, Weights] = {
             paper="https://arxiv.org/abs/1602.07360",
             purpose="backbone of LPIPS (squeeze), and a classifier: torchvision's, ImageNet",
         ),
-        Weights(
+        CatalogEntry(
             name="places365",
             file="resnet50_places365.pth.tar",
             kept="infill",
@@ -150,7 +151,7 @@ CATALOG: dict[str, Weights] = {
 }
 
 
-def known(name: str) -> Weights:
+def known(name: str) -> CatalogEntry:
     """Return the row of this name: of the table, or of a classifier or segmenter of torchvision.
 
     Raises:
@@ -161,18 +162,17 @@ def known(name: str) -> Weights:
     theirs = _torchvision()
     if name in theirs:
         return _published(name, theirs[name])
-    near = difflib.get_close_matches(name.lower(), [*CATALOG, *theirs], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    hint = suggestion(name, [*CATALOG, *theirs]) or ";"
     listed = f"{', '.join(CATALOG)}, and torchvision's classifiers and segmenters"
     raise ValueError(f"weights: unknown name {name!r}{hint} known: {listed}")
 
 
-def at_torch_hub(name: str, url: str, license: str, purpose: str) -> Weights:
+def at_torch_hub(name: str, url: str, license: str, purpose: str) -> CatalogEntry:
     """Return the row of a file for torch hub's folder, with the first digits of its hash in its name."""
     file = url.rsplit("/", 1)[-1]
     digits = re.search(r"-([0-9a-f]{8,})\.", file)
     digest = digits[1] if digits else None
-    return Weights(name, file, "torch", None, digest, license, (url,), "", purpose)
+    return CatalogEntry(name, file, "torch", None, digest, license, (url,), "", purpose)
 
 
 def _torchvision() -> dict[str, str]:
@@ -183,7 +183,7 @@ def _torchvision() -> dict[str, str]:
     return {name: kind for kind, module in modules.items() for name in models.list_models(module=module)}
 
 
-def _published(name: str, kind: str) -> Weights:
+def _published(name: str, kind: str) -> CatalogEntry:
     """Return the row of torchvision's best weights for one of its networks."""
     from torchvision import models
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.weights.libraries import line
+from models.weights.libraries import one_line
 
 _NESTS = ("state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -80,6 +80,16 @@ def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
     network.load_state_dict(ordered, strict=False)
 
 
+def refuse_weights(weights: Path | None, name: str) -> None:
+    """Refuse a file of weights for what comes with its own.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if weights is not None:
+        raise ValueError(f"weights: expected none, for {name} comes with its own, got {weights}")
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
@@ -87,7 +97,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights: {path} is damaged or no safetensors file ({line(error)})") from error
+        raise ValueError(f"weights: {path} is damaged or no safetensors file ({one_line(error)})") from error
 
 
 def _read_pickle(path: Path, nests: Sequence[str]) -> dict[str, Any]:
@@ -97,7 +107,7 @@ def _read_pickle(path: Path, nests: Sequence[str]) -> dict[str, Any]:
         reason = "is no weight file, or holds a pickled model; save its state_dict() instead"
         raise ValueError(f"weights: {path} {reason}") from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"weights: {path} is damaged or no weight file ({line(error)})") from error
+        raise ValueError(f"weights: {path} is damaged or no weight file ({one_line(error)})") from error
     for nest in nests:
         if isinstance(content, dict) and isinstance(content.get(nest), dict):
             content = content[nest]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.weights import hub as hub_cache
-from models.weights.libraries import line, required, silent
+from models.weights.libraries import import_library, one_line, quiet_loggers
 
 _INDEX, _GUARD = "model_index.json", "safety_checker"
 _ID = r"[\w-][\w.-]*/[\w.-]+"
@@ -43,7 +43,7 @@ def library(place: Path | str) -> Any:
     Raises:
         ValueError: If it is not installed.
     """
-    return required("diffusers", f"inpainter: {place}")
+    return import_library("diffusers", f"inpainter: {place}")
 
 
 def located(place: Path | str) -> Path:
@@ -88,7 +88,7 @@ def settings(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise ValueError(f"inpainter: cannot read {file} ({line(error)})") from error
+        raise ValueError(f"inpainter: cannot read {file} ({one_line(error)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"inpainter: {file} holds no settings by name")
     return content
@@ -118,7 +118,7 @@ def inpainting_pipeline(folder: Path, dtype: torch.dtype, variant: str | None, s
                 str(folder), use_safetensors=safe(folder), **options, **parts, **off
             )
         except Exception as error:  # other tasks, damaged files, missing packages: each has a kind of its own
-            reason = f"holds no inpainting pipeline that diffusers can load: {name} ({line(error)})"
+            reason = f"holds no inpainting pipeline that diffusers can load: {name} ({one_line(error)})"
             raise ValueError(f"inpainter: {folder} {reason}") from error
     pipeline.set_progress_bar_config(disable=True)
     if getattr(pipeline, "watermark", None) is not None:
@@ -170,7 +170,7 @@ def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None = N
         )
     except Exception as error:  # damaged files, other models: each has a kind of its own
         raise ValueError(
-            f"inpainter: {folder} holds no {kind.__name__} that can be loaded ({line(error)})"
+            f"inpainter: {folder} holds no {kind.__name__} that can be loaded ({one_line(error)})"
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:  # the libraries would go on with random numbers instead
@@ -203,5 +203,5 @@ def quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         from diffusers.utils import logging as ours
         from transformers.utils import logging as theirs
-    with silent(_LOGS, (ours, theirs)):
+    with quiet_loggers(_LOGS, (ours, theirs)):
         yield

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-Progress: TypeAlias = Callable[[int, int], object]
+DownloadProgress: TypeAlias = Callable[[int, int], object]
 """Is told how many bytes of how many are there."""
 
 _SCHEMES = ("http://", "https://", "file://")
@@ -35,7 +35,7 @@ def forbidden() -> bool:
 
 
 def download(
-    urls: Sequence[str], part: Path, size: int | None = None, progress: Progress | None = None
+    urls: Sequence[str], part: Path, size: int | None = None, progress: DownloadProgress | None = None
 ) -> None:
     """Make ``part`` the whole file, going on from what is there of it already.
 
@@ -61,7 +61,7 @@ def download(
     raise ValueError("; ".join(faults))
 
 
-def _persist(url: str, part: Path, size: int | None, progress: Progress | None) -> None:
+def _persist(url: str, part: Path, size: int | None, progress: DownloadProgress | None) -> None:
     """Try a few times, with growing pauses, as long as another try may help."""
     if not url.startswith(_SCHEMES):
         raise _TransferError(f"expected an address that starts with one of {', '.join(_SCHEMES)}")
@@ -75,7 +75,7 @@ def _persist(url: str, part: Path, size: int | None, progress: Progress | None) 
     return None
 
 
-def _transfer(url: str, part: Path, size: int | None, progress: Progress | None) -> None:
+def _transfer(url: str, part: Path, size: int | None, progress: DownloadProgress | None) -> None:
     have = part.stat().st_size if part.is_file() else 0
     if size is not None and have == size:
         return
@@ -159,7 +159,7 @@ def _promise(response: Any, part: Path, have: int, size: int | None) -> tuple[in
     return start, total
 
 
-def _write(response: Any, part: Path, start: int, total: int, progress: Progress | None) -> None:
+def _write(response: Any, part: Path, start: int, total: int, progress: DownloadProgress | None) -> None:
     done = start
     with part.open("ab" if start else "wb") as file:
         while done <= total and (block := _read(response)):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.weights.download import forbidden
-from models.weights.libraries import hushed, line
+from models.weights.libraries import one_line, quiet
 
 _Found = TypeVar("_Found")
 
@@ -72,13 +72,13 @@ def obtained(model: str, take: Callable[[bool], _Found]) -> _Found:
     try:
         return take(bool(reason))
     except Exception as error:  # the hub's client fails in many ways that have no kind in common
-        raise ValueError(reason or line(error)) from error
+        raise ValueError(reason or one_line(error)) from error
 
 
-def fetch(model: str, parts: Sequence[str], quiet: bool) -> Path:
+def fetch(model: str, parts: Sequence[str], bars: bool) -> Path:
     """Fetch this model: tensors in safetensors files, or where a part has none, pickled ones.
 
-    The library goes on from what has come, checks it, and unless ``quiet`` shows bars of its own.
+    The library goes on from what has come, checks it, and shows ``bars`` of its own.
 
     Raises:
         ValueError: If the library is missing, or the model cannot be had.
@@ -109,7 +109,7 @@ def fetch(model: str, parts: Sequence[str], quiet: bool) -> Path:
         return found
 
     try:
-        with hushed() if quiet else nullcontext():
+        with nullcontext() if bars else quiet():
             return obtained(model, take)
     except ValueError as error:
         raise ValueError(f"weights: {model} cannot be had from the hub ({error})") from error
@@ -177,7 +177,7 @@ def _refusal(model: str) -> str:
         except RepositoryNotFoundError:
             said.append("it has no such model, or shows it to its friends only: `hf auth login`")
         except Exception as error:
-            said.append(line(error))
+            said.append(one_line(error))
 
     # Names and several addresses are tried one after the other, each with a patience of its own.
     asking = threading.Thread(target=ask, daemon=True)

@@ -1,4 +1,4 @@
-"""Quiet around libraries that warn, advise and draw progress bars, and their errors in one line."""
+"""Optional libraries: imported without their warnings, run without their bars, with errors in one line."""
 
 import importlib
 import logging
@@ -9,33 +9,33 @@ from typing import Any
 
 
 @contextmanager
-def silent(loggers: Iterable[str], bars: Iterable[Any]) -> Iterator[None]:
+def quiet_loggers(loggers: Iterable[str], bars: Iterable[Any]) -> Iterator[None]:
     """Keep warnings, these loggers and progress bars from the user: what matters is raised.
 
     ``bars`` switch progress bars on and off, as ``utils.logging`` of transformers and of diffusers does.
     """
-    found = [logging.getLogger(name) for name in loggers]
-    levels = [logger.level for logger in found]
-    drawn = [one for one in bars if one.is_progress_bar_enabled()]
+    chosen = [logging.getLogger(name) for name in loggers]
+    levels = [logger.level for logger in chosen]
+    shown = [one for one in bars if one.is_progress_bar_enabled()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            for logger in found:
+            for logger in chosen:
                 logger.setLevel(logging.CRITICAL)
-            for one in drawn:
+            for one in shown:
                 one.disable_progress_bar()
             yield
         finally:
-            for logger, level in zip(found, levels, strict=True):
+            for logger, level in zip(chosen, levels, strict=True):
                 logger.setLevel(level)
-            for one in drawn:
+            for one in shown:
                 one.enable_progress_bar()
 
 
 @contextmanager
-def hushed(*loggers: str) -> Iterator[None]:
+def quiet(*loggers: str) -> Iterator[None]:
     """Keep warnings, these loggers and the hub's progress bars from the user."""
-    with silent((*loggers, "huggingface_hub"), [_HubBars()]):
+    with quiet_loggers((*loggers, "huggingface_hub"), [_HubBars()]):
         yield
 
 
@@ -51,21 +51,21 @@ class _HubBars:
         self.enable_progress_bar = hub.enable_progress_bars
 
 
-def required(library: str, by: str) -> Any:
+def import_library(name: str, user: str) -> Any:
     """Import a library, without the warnings that it begins with.
 
     Raises:
-        ValueError: If it cannot be imported; the message begins with whom it is needed ``by``.
+        ValueError: If it cannot be imported; the message begins with the ``user`` who needs it.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return importlib.import_module(library)
+            return importlib.import_module(name)
         except ImportError as error:
-            reason = f"needs the library {library} ({line(error)}): pip install {library}"
-            raise ValueError(f"{by} {reason}") from error
+            reason = f"needs the library {name} ({one_line(error)}): pip install {name}"
+            raise ValueError(f"{user} {reason}") from error
 
 
-def line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return what an error says, in one line."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return next((text.strip() for text in str(error).splitlines() if text.strip()), type(error).__name__)

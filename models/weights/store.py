@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.weights import hub as hub_cache
-from models.weights.catalog import Weights, known
-from models.weights.download import Progress, download, forbidden
+from models.weights.catalog import CatalogEntry, known
+from models.weights.download import DownloadProgress, download, forbidden
 
 _UNKNOWN = "not verified: no published hash"
 
@@ -68,7 +68,7 @@ def path(name: str) -> Path:
     raise ValueError(f"weights: {row.file} is not here; {ways}{by_hand}")
 
 
-def fetch(name: str, progress: Progress | None = None) -> Path:
+def fetch(name: str, progress: DownloadProgress | None = None) -> Path:
     """Return the file of these weights, fetching it if it is not here; it is checked either way.
 
     It comes in as ``FILE.part`` and is renamed once its size and hash are right; where no hash is published,
@@ -85,7 +85,7 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     return obtain(known(name), progress)
 
 
-def obtain(row: Weights, progress: Progress | None = None) -> Path:
+def obtain(row: CatalogEntry, progress: DownloadProgress | None = None) -> Path:
     """Do what `fetch` does for weights that are not known by name.
 
     Raises:
@@ -98,7 +98,7 @@ def obtain(row: Weights, progress: Progress | None = None) -> Path:
         place = f"{row.file} ({' or '.join(row.urls)})"
         raise ValueError(f"weights: {place} is not here, and INFILL_OFFLINE forbids to fetch it")
     if row.kept == "hub":
-        return hub_cache.fetch(row.file, row.parts, quiet=progress is None)
+        return hub_cache.fetch(row.file, row.parts, bars=progress is not None)
     target = _location(row)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,26 +123,26 @@ def verify(name: str) -> str:
     return _verified(known(name))
 
 
-def measure(row: Weights) -> str:
+def measure(row: CatalogEntry) -> str:
     """Return the size in words."""
     if row.size is None:
         return "size unknown" if row.roughly is None else f"about {row.roughly / 1e6:.0f} MB"
     return f"{row.size / 1e6:.1f} MB"
 
 
-def _location(row: Weights) -> Path:
+def _location(row: CatalogEntry) -> Path:
     if row.kept == "hub":
         return hub_cache.snapshot(row.file, row.parts) or hub_cache.location(row.file)
     return (torch_home() if row.kept == "torch" else home()) / row.file
 
 
-def _here(row: Weights) -> bool:
+def _here(row: CatalogEntry) -> bool:
     if row.kept == "hub":
         return hub_cache.snapshot(row.file, row.parts) is not None
     return _location(row).is_file()
 
 
-def _verified(row: Weights) -> str:
+def _verified(row: CatalogEntry) -> str:
     found = _location(row)
     if row.kept == "hub":
         return hub_cache.verify(found)
@@ -152,7 +152,7 @@ def _verified(row: Weights) -> str:
         raise ValueError(f"weights: cannot read {found}: {error.strerror or error}") from error
 
 
-def _bring(row: Weights, target: Path, progress: Progress | None) -> None:
+def _bring(row: CatalogEntry, target: Path, progress: DownloadProgress | None) -> None:
     part = _beside(target, ".part")
     if row.sha256 is None:  # pieces of two days could be of two files, and nobody would see it
         part.unlink(missing_ok=True)
@@ -170,7 +170,7 @@ def _bring(row: Weights, target: Path, progress: Progress | None) -> None:
     os.replace(part, target)
 
 
-def _judged(row: Weights, found: Path, expected: str | None) -> str:
+def _judged(row: CatalogEntry, found: Path, expected: str | None) -> str:
     if row.size is not None and found.stat().st_size != row.size:
         fault = f"it has {found.stat().st_size} bytes instead of {row.size}"
     elif expected is None:
@@ -193,7 +193,7 @@ def _recorded(found: Path) -> str | None:
     return digest[0]
 
 
-def _kept(row: Weights, target: Path) -> str:
+def _kept(row: CatalogEntry, target: Path) -> str:
     part = _beside(target, ".part")
     with suppress(OSError):
         if row.sha256 is not None and part.stat().st_size:

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from models.preprocessing import Preprocessing
 from models.weights import hub as hub_cache
-from models.weights.libraries import line, required, silent
+from models.weights.libraries import import_library, one_line, quiet_loggers
 
 _ID = r"[\w.-]+(/[\w.-]+)?"
 RESAMPLING = {2: "bilinear", 3: "bicubic"}  # as Pillow counts
@@ -22,8 +23,8 @@ _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of network: the class of transformers that reads it, and how errors speak of it.
+class ModelFamily:
+    """A family of networks: the class of transformers that reads it, and how errors speak of it.
 
     Attributes:
         argument: What the user chose it with.
@@ -40,23 +41,9 @@ class Kind:
         return f"{self.argument}: {self.prefix}{place}"
 
 
-SEGMENTER = Kind("AutoModelForSemanticSegmentation", "semantic segmenter", "segmenter", "hf:")
-INSTANCES = Kind("AutoModelForUniversalSegmentation", "instance segmenter", "segmenter", "hf:")
-PROMPTED = Kind("AutoModelForMaskGeneration", "promptable segmenter", "segmenter", "hf:")
-
-
-@dataclass(frozen=True)
-class Eye:
-    """How a network wants its images, which are in [0, 1].
-
-    Attributes:
-        resize: The length of the short side, or (height, width), or ``None`` for images as they are.
-    """
-
-    resize: int | tuple[int, int] | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    interpolation: str
+SEGMENTER = ModelFamily("AutoModelForSemanticSegmentation", "semantic segmenter", "segmenter", "hf:")
+INSTANCES = ModelFamily("AutoModelForUniversalSegmentation", "instance segmenter", "segmenter", "hf:")
+PROMPTED = ModelFamily("AutoModelForMaskGeneration", "promptable segmenter", "segmenter", "hf:")
 
 
 class Logits(nn.Module):
@@ -72,14 +59,14 @@ class Logits(nn.Module):
         return logits
 
 
-def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Eye]:
+def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Preprocessing]:
     """Return the semantic segmenter in a folder, its classes and how it wants its images.
 
     Code that comes with a model is never run, and pickled files are read as tensors only.
 
     Args:
         place: What the user calls it.
-        folder: Where it is, see `family`.
+        folder: Where it is, see `locate_segmenter`.
 
     Raises:
         ValueError: If the model is not understood.
@@ -87,14 +74,14 @@ def load(place: str, folder: Path) -> tuple[nn.Module, tuple[str, ...], Eye]:
     network, processor = with_processor(place, SEGMENTER, folder)
     settings = processor.to_dict()
     try:
-        eye = _eye(settings)
+        preprocessing = _preprocessing(settings)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"segmenter: cannot follow the image processor of hf:{place}: {error!r}") from error
     reverse = bool(settings.get("do_flip_channel_order"))
-    return Logits(network, reverse), labels_of(network.config), eye
+    return Logits(network, reverse), labels_of(network.config), preprocessing
 
 
-def family(place: str) -> tuple[Path, str, tuple[str, ...]]:
+def locate_segmenter(place: str) -> tuple[Path, str, tuple[str, ...]]:
     """Return the folder and the type of the model in a folder or of this id on the hub.
 
     Behind them are the types that are semantic segmenters.
@@ -102,18 +89,18 @@ def family(place: str) -> tuple[Path, str, tuple[str, ...]]:
     Raises:
         ValueError: If the model cannot be had, or does not say.
     """
-    library = required("transformers", SEGMENTER.named(place))
-    with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
+    library = import_library("transformers", SEGMENTER.named(place))
+    with quiet_loggers(("transformers", "huggingface_hub"), [library.utils.logging]):
         from transformers.models.auto import modeling_auto
 
         folder = _located(place, SEGMENTER)
     try:
         config = folder / "config.json"
-        said = str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
+        model_type = str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
     except (OSError, KeyError, TypeError, ValueError) as error:
-        reason = f"holds no segmenter that transformers can load (config.json: {line(error)})"
+        reason = f"holds no segmenter that transformers can load (config.json: {one_line(error)})"
         raise ValueError(f"segmenter: {folder} {reason}") from error
-    return folder, said, tuple(modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
+    return folder, model_type, tuple(modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
 
 
 def labels_of(config: Any) -> tuple[str, ...]:
@@ -121,30 +108,30 @@ def labels_of(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label.get(index, f"class {index}")) for index in range(config.num_labels))
 
 
-def pretrained(place: str, kind: Kind) -> tuple[Any, dict[str, Any]]:
+def pretrained(place: str, family: ModelFamily) -> tuple[Any, dict[str, Any]]:
     """Return the network in a folder, or of this id on the hub, and what its image processor does.
 
     Code that comes with a model is never run, and pickled files are read as tensors only.
 
     Raises:
-        ValueError: If the model cannot be had, or is of another kind.
+        ValueError: If the model cannot be had, or is of another family.
     """
-    network, processor = with_processor(place, kind)
+    network, processor = with_processor(place, family)
     return network, processor.to_dict()
 
 
-def with_processor(place: str, kind: Kind, folder: Path | None = None) -> tuple[Any, Any]:
+def with_processor(place: str, family: ModelFamily, folder: Path | None = None) -> tuple[Any, Any]:
     """Return the network in a folder, or of this id on the hub, and its image processor.
 
     Code that comes with a model is never run, and pickled files are read as tensors only. Where its folder
     has been found already, nobody is asked for it again.
 
     Raises:
-        ValueError: If the model cannot be had, or is of another kind.
+        ValueError: If the model cannot be had, or is of another family.
     """
-    library = required("transformers", kind.named(place))
-    with silent(("transformers", "huggingface_hub"), [library.utils.logging]):
-        return _read_folder(library, folder or _located(place, kind), kind)
+    library = import_library("transformers", family.named(place))
+    with quiet_loggers(("transformers", "huggingface_hub"), [library.utils.logging]):
+        return _read_folder(library, folder or _located(place, family), family)
 
 
 def normalization(settings: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -165,18 +152,18 @@ def in_bytes(image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
     return (255 * image.cpu()).round().to(torch.uint8)
 
 
-def _located(place: str, kind: Kind) -> Path:
+def _located(place: str, family: ModelFamily) -> Path:
     """Return the folder of a model, which is the place itself or the hub's copy."""
     folder = Path(place).expanduser()
-    return folder if folder.is_dir() else _fetched(place, kind)
+    return folder if folder.is_dir() else _fetched(place, family)
 
 
-def _fetched(name: str, kind: Kind) -> Path:
+def _fetched(name: str, family: ModelFamily) -> Path:
     """Return the hub's copy of a model on this machine, downloading it if it is not there yet."""
     from huggingface_hub import snapshot_download
 
     if not re.fullmatch(_ID, name):
-        raise ValueError(f"{kind.named(name)}: no such folder")
+        raise ValueError(f"{family.named(name)}: no such folder")
 
     def take(local: bool) -> Path:
         for files in (_TENSORS, _PICKLES):
@@ -189,24 +176,26 @@ def _fetched(name: str, kind: Kind) -> Path:
     try:
         return hub_cache.obtained(name, take)
     except ValueError as error:
-        ways = f"get it elsewhere with 'hf download {name} --local-dir FOLDER', then use {kind.prefix}FOLDER"
+        ways = (
+            f"get it elsewhere with 'hf download {name} --local-dir FOLDER', then use {family.prefix}FOLDER"
+        )
         raise ValueError(
-            f"{kind.named(name)} is no folder, and cannot be had from the hub ({error}); {ways}"
+            f"{family.named(name)} is no folder, and cannot be had from the hub ({error}); {ways}"
         ) from error
 
 
-def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, Any]:
+def _read_folder(library: Any, folder: Path, family: ModelFamily) -> tuple[Any, Any]:
     """Return the network in a folder, and its image processor."""
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
-            network, report = getattr(library, kind.reader).from_pretrained(
+            network, report = getattr(library, family.reader).from_pretrained(
                 str(folder), use_safetensors=_holds_tensors(folder), output_loading_info=True, **options
             )
         processor = library.AutoImageProcessor.from_pretrained(str(folder), **options)
     except Exception as error:  # damaged files, other models, missing packages: each has a kind of its own
-        reason = f"holds no {kind.noun} that transformers can load ({line(error)})"
-        raise ValueError(f"{kind.argument}: {folder} {reason}") from error
+        reason = f"holds no {family.noun} that transformers can load ({one_line(error)})"
+        raise ValueError(f"{family.argument}: {folder} {reason}") from error
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(".num_batches_tracked"))
     if missing:  # transformers would go on with random numbers instead
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
@@ -216,17 +205,13 @@ def _read_folder(library: Any, folder: Path, kind: Kind) -> tuple[Any, Any]:
     return network.float(), processor
 
 
-def _eye(settings: Mapping[str, Any]) -> Eye:
+def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing:
     mean, std = normalization(settings)
-    resized = settings.get("do_resize")
-    if resized and settings["resample"] not in RESAMPLING:
+    if not settings.get("do_resize"):
+        return Preprocessing(None, None, mean, std)
+    if settings["resample"] not in RESAMPLING:
         raise ValueError(f"expected a resample out of {RESAMPLING}, got {settings['resample']}")
-    return Eye(
-        resize=_size(settings) if resized else None,
-        mean=mean,
-        std=std,
-        interpolation=RESAMPLING[settings["resample"]] if resized else "bilinear",
-    )
+    return Preprocessing(None, _size(settings), mean, std, RESAMPLING[settings["resample"]])
 
 
 def _size(settings: Mapping[str, Any]) -> int | tuple[int, int]:

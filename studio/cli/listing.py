@@ -54,7 +54,7 @@ def lines(every: bool) -> Iterator[str]:
     yield "segmenters (infill realism --holes object)"
     yield f"  {'NAME':15} any semantic segmentation network of torchvision, such as deeplabv3_resnet50"
     yield f"  {'':15} weights from --segmenter-weights FILE, or looked for and downloaded as above"
-    yield from _networks("segmenters.semantic") if every else ()
+    yield from _networks("segmenters.torchvision") if every else ()
     yield f"  {'hf:FOLDER':15} a model of transformers, or hf:ID from the hub: for semantic segmentation, for"
     yield f"  {'':15} instances (Mask2Former, MaskFormer, DETR, EoMT), or promptable (SAM, SAM 2, SAM-HQ)"
     yield ""

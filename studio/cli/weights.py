@@ -14,8 +14,8 @@ from studio.cli.options import stoppable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.weights.catalog import Weights
-    from models.weights.download import Progress
+    from models.weights.catalog import CatalogEntry
+    from models.weights.download import DownloadProgress
 
 
 @click.group()
@@ -96,7 +96,7 @@ def where(name: str | None) -> None:
     click.echo(f"{store.location(name)} ({'here' if store.here(name) else 'missing'}{keeper})")
 
 
-def _fetched(row: Weights, progress: Progress | None) -> Path:
+def _fetched(row: CatalogEntry, progress: DownloadProgress | None) -> Path:
     from models.weights import store
 
     try:
@@ -110,7 +110,7 @@ def _fetched(row: Weights, progress: Progress | None) -> Path:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Progress | None]:
+def _bar(title: str) -> Iterator[DownloadProgress | None]:
     """A bar of bytes on a terminal, from the first byte on; elsewhere nothing."""
     from tqdm import tqdm
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.registry import pretrained
 from studio.registry.entry import Entry
-from studio.registry.fields import known, parse_fields
+from studio.registry.fields import parse_fields
 from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, Preset, SettingTexts
 
 if TYPE_CHECKING:
@@ -86,11 +86,7 @@ def build_classifier(name: str | None, weights: Path | None, multi_label: bool =
         ValueError: If the name is unknown, or its weights cannot be had or do not fit.
     """
     from models.classifiers import load_classifier
-    from models.classifiers import torchvision as architectures
-    from models.classifiers.image_classifier import has_form
 
-    if name not in (None, "scenes") and not has_form(name):
-        known(name, ["scenes", *architectures.names()], "classifier", listed="see `infill list --all`")
     classifier = load_classifier(name, weights)
     classifier.multi_label = classifier.multi_label or multi_label
     return classifier

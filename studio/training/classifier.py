@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.checkpoints import write
-from models.classifiers.scenes import FILE, MEAN, STD, SceneClassifier
+from models.classifiers.scenes import FILE, PREPROCESSING, SceneClassifier
 from models.scenes import CLASSES
 from studio.training.data import SceneArrays, scene_arrays
 
@@ -71,7 +71,8 @@ def _batch(arrays: SceneArrays, rows: np.ndarray, rng: torch.Generator) -> tuple
     targets[empty] = 1.0
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
     images = _vary(images, rng)
-    images = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (PREPROCESSING.mean, PREPROCESSING.std))
+    images = (images - mean) / std
     return images.contiguous(memory_format=torch.channels_last), targets / targets.sum(1, keepdim=True)
 
 
@@ -89,8 +90,8 @@ def _metadata(scenes: int, epochs: int, seed: int) -> dict[str, str]:
         "arch": "scenes",
         "crop": "224",
         "resize": "224",
-        "mean": ",".join(map(str, MEAN)),
-        "std": ",".join(map(str, STD)),
+        "mean": ",".join(map(str, PREPROCESSING.mean)),
+        "std": ",".join(map(str, PREPROCESSING.std)),
         "labels": json.dumps(CLASSES),
         "trained": f"{scenes} scenes, {epochs} epochs, seed {seed}",
     }

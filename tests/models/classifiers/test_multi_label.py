@@ -17,8 +17,7 @@ from attribution import MaskedScore, PredictionDifference, log_odds, logit, prob
 from attribution.optimize.problem import in_log_odds
 from infill import Gray
 from infill.realism import similarity as realism
-from models import preprocessing as eyes
-from models.classifiers import ImageClassifier
+from models.classifiers import ImageClassifier, metadata
 
 MODULE = '''
 import torch
@@ -67,15 +66,16 @@ def test_probabilities_are_sigmoids_or_the_softmax(row: list[float], several: bo
 
 @pytest.mark.parametrize(("said", "expected"), [({}, False), ({"multi_label": True}, True)])
 def test_networks_say_whether_an_image_may_be_of_several_classes(said: dict, expected: bool) -> None:
-    assert eyes.completed(said, "here")["multi_label"] is expected
+    stated = metadata.from_values(said, "here")
+    assert bool(stated.multi_label) is expected
     texts = {key: json.dumps(value) for key, value in said.items()}
-    assert eyes.metadata(texts, Path("here.safetensors")) == said
+    assert metadata.from_texts(texts, Path("here.safetensors")) == stated
 
 
 @pytest.mark.parametrize("value", ["yes", 1, None, "true"])
 def test_what_is_neither_true_nor_false_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="here: cannot understand multi_label = "):
-        eyes.completed({"multi_label": value}, "here")
+        metadata.from_values({"multi_label": value}, "here")
 
 
 # What methods make of it.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from attribution.engine.precision import prepare
 from models.classifiers import ImageClassifier, load_classifier
-from models.classifiers.image_classifier import IMAGENET_MEAN, IMAGENET_STD
+from models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from models.weights import catalog
 from studio.cli import listing
 from studio.registry.build import build_classifier
@@ -382,7 +382,7 @@ def test_clip_says_which_text_is_nearest(
 ) -> None:  # fmt: skip
     import transformers
 
-    monkeypatch.setattr("models.classifiers.transformers._TEXTS", 2)
+    monkeypatch.setattr("models.classifiers.clip._TEXTS", 2)
     classifier = load_classifier(f"clip:{clip_folder}@labels={labels}{said}")
     assert capfd.readouterr() == ("", "")
     assert classifier.labels == ("cat", "a red dog", "hen")
@@ -525,6 +525,7 @@ def test_programs_that_do_not_classify_are_refused(tmp_path: Path) -> None:
 MODULE = """
 import torch
 from torch import nn
+from models.preprocessing import Preprocessing
 from models.classifiers import ImageClassifier
 
 class Net(nn.Module):
@@ -532,7 +533,7 @@ class Net(nn.Module):
         return x.mean((2, 3))
 
 def whole():
-    return ImageClassifier(Net(), crop=8, resize=9, labels=("r", "g", "b"))
+    return ImageClassifier(Net(), Preprocessing(crop=8, resize=9), labels=("r", "g", "b"))
 
 def module():
     return Net()
@@ -678,8 +679,10 @@ def test_places365_says_where_its_file_belongs(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("name", ["zzz:net", "timm:", "hf:", "file", "places364", ":", "Timm:resnet18"])
 def test_other_names_are_refused(name: str) -> None:
-    one_line(name, "expected 'scenes' or a torchvision network, got .*; or one of the forms timm:NAME, hf:")
-    with pytest.raises(ValueError, match="unknown classifier '"):
+    forms = "expected 'scenes', a torchvision network or one of the forms timm:NAME, hf:"
+    expected = f"unknown classifier '{name}'.*{forms}"
+    one_line(name, expected)
+    with pytest.raises(ValueError, match=expected):
         build_classifier(name, None)
 
 
@@ -698,9 +701,9 @@ def test_images_are_resized_to_a_height_and_width(
 ) -> None:
     from torchvision.transforms import v2
 
-    classifier = ImageClassifier(nn.Identity(), crop=20, resize=resize)
+    classifier = ImageClassifier(nn.Identity(), Preprocessing(crop=20, resize=resize))
     image = smooth_image(*size)[0]
     expected = v2.Compose([v2.Resize(resize, antialias=True), v2.CenterCrop(20)])(image)
     torch.testing.assert_close(classifier.view(image), expected, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="expected 1 <= crop <= resize"):
-        ImageClassifier(nn.Identity(), crop=26, resize=resize)
+        Preprocessing(crop=26, resize=resize)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.classifiers import ImageClassifier, load_classifier
 from models.classifiers import torchvision as architectures
+from models.preprocessing import Preprocessing
 from models.weights import catalog
 from models.weights import checkpoint as weights
 from models.weights.checkpoint import read_checkpoint
@@ -30,7 +31,7 @@ class Average(nn.Module):
 
 
 def average(crop: int = 24, resize: int = 28, interpolation: str = "bilinear") -> ImageClassifier:
-    return ImageClassifier(Average(), crop, resize, interpolation=interpolation)
+    return ImageClassifier(Average(), Preprocessing(crop, resize, interpolation=interpolation))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,7 @@ def test_a_heatmap_of_another_size_is_refused(unchecked_shapes: None) -> None:
 )
 def test_impossible_views_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ImageClassifier(**{"network": Average(), "crop": 24, "resize": 28, **arguments})  # type: ignore[arg-type]
+        Preprocessing(**{"crop": 24, "resize": 28, **arguments})  # type: ignore[arg-type]
 
 
 def test_real_weights_classify_photographs(assets: Path) -> None:
@@ -287,7 +288,10 @@ def test_weights_without_a_name_must_say_what_they_are(tmp_path: Path, squeezene
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected 'scenes' or a torchvision network, got 'resnet51'"):
+    message = (
+        r"unknown classifier 'resnet51'; did you mean 'resnet50'\? .*; expected 'scenes', a torchvision net"
+    )
+    with pytest.raises(ValueError, match=message):
         load_classifier("resnet51")
 
 
@@ -398,8 +402,10 @@ def test_every_network_is_known_and_has_a_preset(tmp_path: Path) -> None:
     checkpoint = weights.Checkpoint(tmp_path / "w.pth", {})
     assert {"resnet50", "vit_b_16", "inception_v3"} <= set(architectures.names())
     for name in architectures.names():
-        like = architectures.preset(name, checkpoint)
-        assert like.crop <= like.resize
-        assert not like.own
+        entry, published = architectures.nearest_entry(name, checkpoint.path)
+        preprocessing = architectures.preprocessing_of(entry)
+        assert preprocessing.crop <= preprocessing.resize
+        assert not published
         assert catalog.known(name).purpose.startswith(("classifier: torchvision's", "backbone"))
-    assert architectures.preset("inception_v3", checkpoint).crop == 299
+    entry, _ = architectures.nearest_entry("inception_v3", checkpoint.path)
+    assert architectures.preprocessing_of(entry).crop == 299

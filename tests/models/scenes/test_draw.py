@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.scenes import BACKGROUNDS, CLASSES, draw
-from models.scenes.objects import KINDS
-from models.scenes.rng import Dice
+from models.scenes.objects import OBJECT_CLASSES
+from models.scenes.rng import Rng
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,9 @@ def test_every_shape_is_inside_its_frame_and_unlike_the_others():
     import numpy as np
 
     v, u = np.mgrid[-1.3:1.3:131j, -1.3:1.3:131j]
-    shapes = [kind.shape(u, v) < 0 for kind in KINDS]
+    shapes = [kind.shape(u, v) < 0 for kind in OBJECT_CLASSES]
     edge = np.maximum(abs(u), abs(v)) > 1.25
-    for kind, shape in zip(KINDS, shapes, strict=True):
+    for kind, shape in zip(OBJECT_CLASSES, shapes, strict=True):
         assert 0.05 < shape.mean() < 0.6, kind.name
         assert not shape[edge].any(), kind.name
     for i, one in enumerate(shapes):
@@ -133,10 +133,10 @@ def test_every_shape_is_inside_its_frame_and_unlike_the_others():
 
 
 def test_dice_reproduce_known_numbers():
-    dice = Dice(1, 2, 3)
-    assert [round(dice.uniform(), 6) for _ in range(3)] == DICE
-    assert 0 <= Dice(0).array(1000).min() < 0.01
-    assert 0.99 < Dice(0).array(1000).max() < 1
+    rng = Rng(1, 2, 3)
+    assert [round(rng.uniform(), 6) for _ in range(3)] == DICE
+    assert 0 <= Rng(0).array(1000).min() < 0.01
+    assert 0.99 < Rng(0).array(1000).max() < 1
 
 
 DICE = [0.670472, 0.111015, 0.511509]

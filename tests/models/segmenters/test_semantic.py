@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models.segmenters import Segmenter, load_segmenter, semantic
+from models.preprocessing import Preprocessing
+from models.segmenters import Segmenter, load_segmenter
+from models.segmenters import torchvision as architectures
 from models.weights import catalog
 
 BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -33,7 +35,8 @@ class Colors(nn.Module):
 
 
 def colors(background: int | None = 0, **options: Any) -> Segmenter:
-    return Segmenter(Colors(), NAMES, background, **{"mean": BLACK, "std": WHITE, **options})
+    wanted = {"crop": None, "resize": None, "mean": BLACK, "std": WHITE, **options}
+    return Segmenter(Colors(), NAMES, background, Preprocessing(**wanted))
 
 
 def painted(classes: list[Any]) -> Tensor:
@@ -99,7 +102,7 @@ def test_what_the_network_sees_is_torchvisions_preset(
     from torchvision.transforms._presets import SemanticSegmentation
 
     image = smooth_image(*size)
-    segmenter = Segmenter(Colors(), NAMES, resize=26)
+    segmenter = Segmenter(Colors(), NAMES, preprocessing=Preprocessing(crop=None, resize=26))
     classes = segmenter(image)
     expected = SemanticSegmentation(resize_size=26)(image)
     torch.testing.assert_close(segmenter.network.seen, expected, rtol=0, atol=1e-5)
@@ -149,14 +152,26 @@ def test_no_gradient_is_kept() -> None:
         ({"labels": ("one",)}, "labels: expected two classes or more"),
         ({"background": 3}, "background: expected None or one of 3 classes, got 3"),
         ({"background": -1}, "background: expected None or one of 3 classes, got -1"),
-        ({"interpolation": "lanczos"}, "interpolation: expected 'bilinear' or 'bicubic', got 'lanczos'"),
-        ({"std": (0.0, 1.0, 1.0)}, "mean and std"),
-        ({"mean": (0.5,)}, "mean and std"),
+        ({"preprocessing": Preprocessing()}, "preprocessing: expected no crop"),
+        ({"preprocessing": Preprocessing(None, None, (0.5,), (0.5,))}, "mean and std"),
     ],
 )
 def test_impossible_segmenters_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Segmenter(**{"network": Colors(), "labels": NAMES, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interpolation": "lanczos"}, "interpolation: expected 'bilinear' or 'bicubic', got 'lanczos'"),
+        ({"std": (0.0, 1.0, 1.0)}, "mean and std"),
+        ({"mean": (0.5,)}, "mean and std"),
+    ],
+)
+def test_impossible_preprocessing_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocessing(crop=None, resize=None, **options)
 
 
 # Torchvision's networks.
@@ -240,21 +255,21 @@ def test_published_weights_come_with_their_classes(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("models.weights.store.fetch", lambda name: path)
     for segmenter in (load_segmenter(LRASPP), load_segmenter(LRASPP, path)):
         assert segmenter.labels[:2] == ("__background__", "aeroplane")
-        assert (len(segmenter.labels), segmenter.background, segmenter.resize) == (21, 0, 520)
+        assert (len(segmenter.labels), segmenter.background, segmenter.preprocessing.resize) == (21, 0, 520)
 
 
 def test_every_network_is_known_and_built_as_published(tmp_path: Path) -> None:
     import torchvision
 
-    assert {"deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", LRASPP} <= set(semantic.names())
-    for name in semantic.names():
+    assert {"deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", LRASPP} <= set(architectures.names())
+    for name in architectures.names():
         assert catalog.known(name).purpose == "segmenter: torchvision's"
         with torch.device("meta"):
             state = torchvision.models.get_model(name, weights=None, weights_backbone=None).state_dict()
         head = [key for key, value in state.items() if value.shape[:1] == (21,) and key.endswith("weight")][
             -1
         ]
-        assert head in semantic._HEADS
+        assert head in architectures._HEADS
 
 
 def test_without_a_network_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +317,8 @@ def test_weights_of_other_networks_are_refused(lraspp: nn.Module, tmp_path: Path
 def test_unknown_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"hf:FOLDER, hf:ID or one of .*deeplabv3_resnet50.*; got") as caught:
         load_segmenter(name)
-    assert str(caught.value).endswith(f"got {name!r}")
+    hint = "; did you mean 'fcn_resnet50'?" if name == "resnet50" else ""
+    assert str(caught.value).endswith(f"got {name!r}{hint}")
 
 
 # Transformers' networks.

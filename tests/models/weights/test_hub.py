@@ -11,9 +11,9 @@ import pytest
 
 from models.weights import catalog, store
 from models.weights import hub as hub_cache
-from models.weights.catalog import Weights
+from models.weights.catalog import CatalogEntry
 
-MODEL = Weights(
+MODEL = CatalogEntry(
     "sd", "a/model", "hub", None, None, "CC0-1.0", ("https://hub/a/model",), "", "", ("unet", "vae")
 )
 

@@ -23,7 +23,7 @@ from models.segmenters import load_segmenter
 from models.weights import catalog, store
 from models.weights import diffusers as hub
 from models.weights import hub as hub_cache
-from models.weights.catalog import Weights
+from models.weights.catalog import CatalogEntry
 
 SAFE = "diffusion_pytorch_model.safetensors"
 
@@ -247,7 +247,7 @@ def test_a_silent_hub_is_left(labels: Path, tmp_path: Path, monkeypatch: pytest.
 def test_of_stable_diffusion_only_what_is_needed_is_fetched(
     online: Hub, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = Weights(
+    row = CatalogEntry(
         "sd", "a/sd", "hub", None, None, "MIT", ("https://hub/a/sd",), "", "", catalog.CATALOG["sd"].parts
     )
     monkeypatch.setattr(catalog, "CATALOG", {"sd": row})

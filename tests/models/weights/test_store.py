@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from misbehaving import Behavior, serving
 
 from models.weights import catalog, download, store
-from models.weights.catalog import CATALOG, Weights
+from models.weights.catalog import CATALOG, CatalogEntry
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -41,15 +41,15 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Be
 
 
 @pytest.fixture
-def row(server: tuple[Behavior, str], monkeypatch: pytest.MonkeyPatch) -> Weights:
+def row(server: tuple[Behavior, str], monkeypatch: pytest.MonkeyPatch) -> CatalogEntry:
     """The only row of the table: the server's file."""
     one = known(server[1])
     put(monkeypatch, one)
     return one
 
 
-def known(url: str) -> Weights:
-    return Weights(
+def known(url: str) -> CatalogEntry:
+    return CatalogEntry(
         "it",
         "it.pt",
         "infill",
@@ -62,7 +62,7 @@ def known(url: str) -> Weights:
     )
 
 
-def put(monkeypatch: pytest.MonkeyPatch, *rows: Weights) -> None:
+def put(monkeypatch: pytest.MonkeyPatch, *rows: CatalogEntry) -> None:
     monkeypatch.setattr(catalog, "CATALOG", {row.name: row for row in rows})
 
 
@@ -71,7 +71,7 @@ def left(home: Path) -> set[str]:
 
 
 @pytest.fixture
-def behavior(server: tuple[Behavior, str], row: Weights) -> Behavior:
+def behavior(server: tuple[Behavior, str], row: CatalogEntry) -> Behavior:
     return server[0]
 
 
@@ -100,7 +100,7 @@ def test_a_file_is_fetched_whole_and_only_once(behavior: Behavior, home: Path) -
     assert store.verify("it") == "ok: SHA-256"
 
 
-def test_what_is_missing_is_said_with_all_that_is_needed_to_get_it(row: Weights, home: Path) -> None:
+def test_what_is_missing_is_said_with_all_that_is_needed_to_get_it(row: CatalogEntry, home: Path) -> None:
     assert not store.here("it")
     with pytest.raises(ValueError, match=r"it\.pt is not here") as caught:
         store.path("it")
@@ -163,7 +163,7 @@ def test_a_server_that_answers_with_another_part_is_not_believed(behavior: Behav
 
 @pytest.mark.parametrize("size", [len(CONTENT), None])
 def test_a_part_longer_than_the_file_is_thrown_away(
-    size: int | None, behavior: Behavior, row: Weights, home: Path, monkeypatch: pytest.MonkeyPatch
+    size: int | None, behavior: Behavior, row: CatalogEntry, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(monkeypatch, replace(row, size=size))
     home.mkdir()
@@ -173,7 +173,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(
 
 
 def test_a_whole_part_of_unknown_size_is_taken(
-    behavior: Behavior, row: Weights, home: Path, monkeypatch: pytest.MonkeyPatch
+    behavior: Behavior, row: CatalogEntry, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(monkeypatch, replace(row, size=None))
     home.mkdir()
@@ -212,14 +212,14 @@ def test_a_server_that_sends_too_much_is_stopped(behavior: Behavior, home: Path)
 
 
 def test_a_file_whose_length_nobody_knows_is_refused(
-    behavior: Behavior, row: Weights, home: Path, monkeypatch: pytest.MonkeyPatch
+    behavior: Behavior, row: CatalogEntry, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     behavior.told = False
     put(monkeypatch, replace(row, size=None))
     assert "does not say how long the file is" in fault()
 
 
-def test_a_missing_file_is_not_asked_for_again(behavior: Behavior, row: Weights) -> None:
+def test_a_missing_file_is_not_asked_for_again(behavior: Behavior, row: CatalogEntry) -> None:
     behavior.status = [404]
     said = fault()
     assert f"{row.urls[0]}: HTTP 404 Not Found" in said
@@ -240,7 +240,7 @@ def test_a_server_that_stays_busy_is_given_up(behavior: Behavior) -> None:
 
 
 def test_a_web_page_is_no_file(
-    behavior: Behavior, row: Weights, home: Path, monkeypatch: pytest.MonkeyPatch
+    behavior: Behavior, row: CatalogEntry, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(monkeypatch, replace(row, size=None, sha256=None))
     behavior.kind = "text/html; charset=utf-8"
@@ -257,7 +257,7 @@ def test_a_stalled_server_is_left_and_asked_for_the_rest(
     assert behavior.asked == [None, "bytes=262144-"]
 
 
-def test_a_dead_address_says_so(row: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_address_says_so(row: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     put(monkeypatch, replace(row, urls=(f"http://127.0.0.1:{port}/it.pt",)))
@@ -265,7 +265,7 @@ def test_a_dead_address_says_so(row: Weights, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_second_address_is_taken_if_the_first_fails(
-    behavior: Behavior, row: Weights, monkeypatch: pytest.MonkeyPatch
+    behavior: Behavior, row: CatalogEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(monkeypatch, replace(row, urls=(row.urls[0] + "?first", row.urls[0])))
     behavior.status = [404]
@@ -274,12 +274,12 @@ def test_the_second_address_is_taken_if_the_first_fails(
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/it.pt", "/etc/hostname", "data:,it"])
-def test_other_schemes_are_refused(url: str, row: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_schemes_are_refused(url: str, row: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, replace(row, urls=(url,)))
     assert "expected an address that starts with one of http://, https://, file://" in fault()
 
 
-def test_a_file_of_this_machine(row: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_this_machine(row: CatalogEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "mirror.pt"
     put(monkeypatch, replace(row, urls=(source.as_uri(),)))
     assert "No such file" in fault()
@@ -288,7 +288,7 @@ def test_a_file_of_this_machine(row: Weights, tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_proxy_of_the_environment_is_used(
-    behavior: Behavior, row: Weights, monkeypatch: pytest.MonkeyPatch
+    behavior: Behavior, row: CatalogEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", row.urls[0].removesuffix("/file.pt"))
     monkeypatch.setenv("no_proxy", "")
@@ -366,7 +366,7 @@ def test_threads_do_not_get_into_each_others_way(behavior: Behavior, home: Path)
     assert not list(home.glob("*.part"))
 
 
-def test_processes_do_not_get_into_each_others_way(behavior: Behavior, row: Weights, home: Path) -> None:
+def test_processes_do_not_get_into_each_others_way(behavior: Behavior, row: CatalogEntry, home: Path) -> None:
     behavior.cut = [200_000]
     code = "\n".join(
         [
@@ -396,7 +396,7 @@ def test_offline_nothing_is_fetched(behavior: Behavior, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def unpublished(behavior: Behavior, row: Weights, monkeypatch: pytest.MonkeyPatch) -> Behavior:
+def unpublished(behavior: Behavior, row: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> Behavior:
     """The same file, without a published size or hash."""
     put(monkeypatch, replace(row, size=None, sha256=None))
     return behavior
@@ -428,7 +428,7 @@ def test_without_a_published_hash_no_old_pieces_are_used(unpublished: Behavior, 
 
 
 def test_the_first_digits_of_a_hash_are_enough(
-    behavior: Behavior, row: Weights, home: Path, monkeypatch: pytest.MonkeyPatch
+    behavior: Behavior, row: CatalogEntry, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(monkeypatch, replace(row, sha256=DIGEST[:8]))
     store.fetch("it")
@@ -501,7 +501,7 @@ def test_every_classifier_and_segmenter_of_torchvision_is_known() -> None:
 
 
 def test_a_name_of_torchvision_is_fetched_like_any_other(
-    behavior: Behavior, row: Weights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    behavior: Behavior, row: CatalogEntry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from torchvision import models
 
@@ -518,7 +518,7 @@ def test_a_name_of_torchvision_is_fetched_like_any_other(
     assert store.verify("resnet18") == "ok: SHA-256 (its first 8 digits)"
 
 
-def test_weights_without_a_name_are_obtained_like_any_other(behavior: Behavior, row: Weights) -> None:
+def test_weights_without_a_name_are_obtained_like_any_other(behavior: Behavior, row: CatalogEntry) -> None:
     other = replace(row, name="other", file="other.pt")
     assert store.obtain(other).read_bytes() == CONTENT == store.obtain(other).read_bytes()
     assert behavior.asked == [None]
@@ -538,7 +538,7 @@ def test_weights_without_a_name_are_obtained_like_any_other(behavior: Behavior, 
     ids=["no connection", "no such name", "no answer", "reset"],
 )
 def test_where_nothing_is_reached_nothing_is_tried_again(
-    error: OSError, calls: int, row: Weights, monkeypatch: pytest.MonkeyPatch
+    error: OSError, calls: int, row: CatalogEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
 

@@ -11,7 +11,7 @@ import pytest
 from command import Run, Said, refused, runner
 
 from models.weights import catalog, store
-from models.weights.catalog import CATALOG, Weights
+from models.weights.catalog import CATALOG, CatalogEntry
 from studio.cli import listing
 from studio.registry.tables import PRETRAINED
 
@@ -28,7 +28,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     source = tmp_path / "source.pt"
     source.write_bytes(CONTENT)
     digest = hashlib.sha256(CONTENT).hexdigest()
-    one = Weights(
+    one = CatalogEntry(
         "one", "one.pt", "infill", len(CONTENT), digest, "MIT", (source.as_uri(),), "https://a", "filler one"
     )
     rows = (

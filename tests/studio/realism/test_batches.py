@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models import scenes
 from models.classifiers import ImageClassifier
+from models.preprocessing import Preprocessing
 from studio.data.dataset import Dataset, Example, open_dataset
 from studio.realism.batches import ExampleBatch, Reader, class_of, generator
 from studio.realism.cache import Cache
@@ -22,7 +23,7 @@ from studio.realism.regions import HoleKind, Regions
 from studio.realism.request import LabelSource
 
 LABELS = ("Red", "green", "blue")
-EYE = ImageClassifier(nn.Identity(), crop=8, resize=8, labels=LABELS)
+EYE = ImageClassifier(nn.Identity(), Preprocessing(crop=8, resize=8), labels=LABELS)
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,9 @@ def test_other_classes_are_refused(
 
 # The truth.
 
-SCENES = ImageClassifier(nn.Identity(), scenes.SIDE, scenes.SIDE, labels=scenes.CLASSES)
+SCENES = ImageClassifier(
+    nn.Identity(), Preprocessing(crop=scenes.SIDE, resize=scenes.SIDE), labels=scenes.CLASSES
+)
 
 
 @pytest.mark.parametrize("kind", ["silhouettes", "boxes", "object"])

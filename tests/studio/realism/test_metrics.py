@@ -15,6 +15,7 @@ from infill.realism import similarity as realism
 from infill.realism.features import judge
 from models import scenes
 from models.classifiers import ImageClassifier, load_classifier
+from models.preprocessing import Preprocessing
 from studio.data.dataset import open_dataset
 from studio.realism.batches import ExampleBatch
 from studio.realism.judges import Judges, load_judges
@@ -74,7 +75,7 @@ def made_batch(size: int = 16, truth: bool = True, targets: bool = True) -> Exam
 
 def made_measure(size: int = 16, perceptual: Any = None, **settings: Any) -> ImageMetrics:
     network = Network()
-    eye = ImageClassifier(network, size, size, labels="abcd")
+    eye = ImageClassifier(network, Preprocessing(crop=size, resize=size), labels="abcd")
     asked = judge(network, network, noise(1, size, 0))
     return ImageMetrics(asked, eye, **{"similar": False, "perceptual": perceptual, "truth": True, **settings})
 
@@ -184,7 +185,7 @@ class Witness:
 
 
 def judged_by(witness: Witness, images: Tensor, crop: int = 16, targets: Sequence[int] = ()) -> Any:
-    eye = ImageClassifier(nn.Identity(), crop=crop, resize=2 * crop)
+    eye = ImageClassifier(nn.Identity(), Preprocessing(crop=crop, resize=2 * crop))
     measure = ImageMetrics(witness, eye, False, None)  # type: ignore[arg-type]
     wanted = torch.tensor(list(targets) or [0] * len(images))
     return measure.judged(images, wanted)

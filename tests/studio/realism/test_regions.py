@@ -12,10 +12,11 @@ from torch import Generator, Tensor, nn
 
 from attribution import Lime
 from models.classifiers import ImageClassifier
+from models.preprocessing import Preprocessing
 from studio.data.dataset import Example
 from studio.realism.regions import HOLE_KINDS, HoleKind, Regions, check_annotated, hole_kind
 
-HALF = ImageClassifier(nn.Identity(), crop=16, resize=20)
+HALF = ImageClassifier(nn.Identity(), Preprocessing(crop=16, resize=20))
 """Of an image of 40 x 52 pixels, it sees every second one from row 4 and column 10 on."""
 
 WIDE = (40, 52)
@@ -23,7 +24,7 @@ WIDE = (40, 52)
 
 def whole(size: int) -> ImageClassifier:
     """An eye that sees images of this size as they are."""
-    return ImageClassifier(nn.Identity(), crop=size, resize=size)
+    return ImageClassifier(nn.Identity(), Preprocessing(crop=size, resize=size))
 
 
 def rng(seed: int = 0) -> Generator:

@@ -14,6 +14,7 @@ from numpy import ndarray
 from torch import nn
 
 from models.classifiers import ImageClassifier
+from models.preprocessing import Preprocessing
 from studio.realism.batches import Reader
 from studio.realism.cache import Cache
 from studio.realism.metrics import METRICS, OF_FEATURES
@@ -70,7 +71,7 @@ def setting(
     offers = frozenset({"silhouettes", "background"} if background else {"silhouettes"})
     data: Any = SimpleNamespace(title="made-up", kind="silhouettes", offers=offers)
     unused: Any = None
-    eye = ImageClassifier(nn.Identity(), 8, 8, labels=LABELS)
+    eye = ImageClassifier(nn.Identity(), Preprocessing(crop=8, resize=8), labels=LABELS)
     return Setup(
         data=data,
         reader=Reader(data, Regions(kind), eye, None, "top1", 0),
