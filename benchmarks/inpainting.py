@@ -24,10 +24,10 @@ from benchmarks import holes, throughput
 from benchmarks.holes import ASSETS, Case
 from benchmarks.report import Found, kept, table, write
 from infill import Biharmonic, Blur, Filler, Gray, Mean, NavierStokes, Noise, Telea, composite
+from infill.realism.similarity import Perceptual
 from models.classifiers import ImageClassifier, load_classifier
 from models.inpainters import small
 from studio.registry.build import build_filler
-from studio.training.adversary import Perception
 
 SHEETS = Path("runs/inpainting")
 CLASSICAL = ("telea", "ns", "biharmonic")
@@ -40,7 +40,8 @@ FILLERS: dict[str, Filler] = {
 def perceptual() -> nn.Module:
     """LPIPS with the SqueezeNet backbone of the assets, unless TORCH_HOME names another place."""
     os.environ.setdefault("TORCH_HOME", str(ASSETS / "torch_home"))
-    return Perception().lpips
+    network: nn.Module = Perceptual().network
+    return network
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""The contract of a filler, and the one function in which a hole meets pixels."""
+"""The contract of a filler, how a hole meets pixels, and chance that does not depend on batches."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -11,27 +11,6 @@ from infill.validate import require
 
 Chance: TypeAlias = Generator | Sequence[Generator] | None
 """What a stochastic filler draws from: one generator for all holes in order, or one for each hole."""
-
-
-def spawn(generator: Chance, count: int) -> list[Generator]:
-    """Make one CPU generator per hole, each seeded by one draw of ``generator``, in order.
-
-    What a hole gets is thus a function of its place in the stream of holes alone, and is the
-    same on every device, since all draws happen on the CPU. Given one generator per hole, a hole's
-    fill depends on its own generator only, whatever other holes are asked about beside it.
-
-    Raises:
-        ValueError: If there is no generator, one that is not a CPU generator, or not one per hole.
-    """
-    if generator is None:
-        raise ValueError("generator must be a torch.Generator for a stochastic filler, got None")
-    sources = [generator] * count if isinstance(generator, Generator) else list(generator)
-    require(len(sources) == count, "generator", f"one, or one per hole ({count})", f"{len(sources)}")
-    for source in sources[:1] if isinstance(generator, Generator) else sources:
-        require(source.device.type == "cpu", "generator", "on the cpu", str(source.device))
-    draws = [torch.randint(2**63 - 1, (), generator=source) for source in sources]
-    return [Generator().manual_seed(int(seed)) for seed in draws]
-
 
 Images: TypeAlias = Float[Tensor, "#n c h w"]
 """RGB in [0, 1]; one image for all ``n`` holes, or one image per hole."""
@@ -107,3 +86,23 @@ def check_shapes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> Non
     require(fits, "hole", f"of shape n 1 h w with h w = {size} as the image", tuple(hole.shape))
     rule = f"one image, or one per hole ({len(hole)})"
     require(len(image) in (1, len(hole)), "image", rule, f"{len(image)} images")
+
+
+def spawn(generator: Chance, count: int) -> list[Generator]:
+    """Make one CPU generator per hole, each seeded by one draw of ``generator``, in order.
+
+    What a hole gets is thus a function of its place in the stream of holes alone, and is the
+    same on every device, since all draws happen on the CPU. Given one generator per hole, a hole's
+    fill depends on its own generator only, whatever other holes are asked about beside it.
+
+    Raises:
+        ValueError: If there is no generator, one that is not a CPU generator, or not one per hole.
+    """
+    if generator is None:
+        raise ValueError("generator must be a torch.Generator for a stochastic filler, got None")
+    sources = [generator] * count if isinstance(generator, Generator) else list(generator)
+    require(len(sources) == count, "generator", f"one, or one per hole ({count})", f"{len(sources)}")
+    for source in sources[:1] if isinstance(generator, Generator) else sources:
+        require(source.device.type == "cpu", "generator", "on the cpu", str(source.device))
+    draws = [torch.randint(2**63 - 1, (), generator=source) for source in sources]
+    return [Generator().manual_seed(int(seed)) for seed in draws]

@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-Precision = Literal["float32", "bfloat16", "auto"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
+"""``auto`` is bfloat16 where the hardware computes in it natively, else float32."""
 
 Network: TypeAlias = Callable[..., Tensor]
 """``(image, hole) -> image``, each ``n ? h w``; stochastic ones take ``generator=`` too."""

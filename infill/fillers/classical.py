@@ -20,8 +20,8 @@ Hidden: TypeAlias = Bool[ndarray, "h w"]
 
 
 @dataclass(frozen=True)
-class Telea:
-    """Fast marching inpainting (Telea 2004), as in OpenCV, in 8 bits.
+class _OpenCV:
+    """What Telea's and Navier-Stokes' algorithms share: OpenCV's ``inpaint``, in 8 bits, hole by hole.
 
     Args:
         radius: How many pixels around a hidden pixel its value is made of, 1 to 100.
@@ -38,47 +38,50 @@ class Telea:
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
+    algorithm: ClassVar[str]
 
     def __post_init__(self) -> None:
         _check(self.threshold, self.empty)
         require(1 <= self.radius <= 100, "radius", "between 1 and 100", self.radius)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
-        """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
+        """Return the fill of each hole, "n 3 h w" in [0, 1].
+
+        Raises:
+            ValueError: If shapes do not fit together, or the image is not RGB.
+        """
+        return _each(image, hole, self.threshold, self.empty, self._inpaint)
+
+    def _inpaint(self, pixels: Pixels, hidden: Hidden) -> Pixels:
         import cv2
 
-        return _each(image, hole, self.threshold, self.empty, _opencv(cv2.INPAINT_TELEA, self.radius))
+        # Along the image's border OpenCV reads hidden pixels and leaves some unfilled. Within a
+        # ring of hidden pixels no hole touches the border, and neither happens.
+        ring = ((1, 1), (1, 1))
+        image = np.pad(np.rint(pixels * 255).astype(np.uint8), (*ring, (0, 0)))
+        mask = np.pad(hidden.astype(np.uint8), ring, constant_values=1)
+        filled: ndarray = cv2.inpaint(image, mask, self.radius, getattr(cv2, self.algorithm))
+        return filled[1:-1, 1:-1] / 255.0
 
 
 @dataclass(frozen=True)
-class NavierStokes:
-    """Inpainting along isophotes as a fluid flows (Bertalmio et al. 2001), as in OpenCV, in 8 bits.
+class Telea(_OpenCV):
+    """Fast marching inpainting (Telea 2004), as in OpenCV, in 8 bits.
 
-    Args:
-        radius: How many pixels around a hidden pixel its value is made of, 1 to 100.
-        threshold: Pixels with ``hole >= threshold`` are hidden from the algorithm and filled.
-        empty: The fill's color where an image has no observed pixel to continue.
-
-    Raises:
-        ValueError: If a parameter is out of its range.
+    Args and errors: ``radius`` (3), ``threshold`` (0.5) and ``empty`` as for `_OpenCV`.
     """
 
-    radius: int = 3
-    threshold: float = 0.5
-    empty: Color = IMAGENET_MEAN
-    per_hole: ClassVar[bool] = True
-    sees_hidden: ClassVar[bool] = False
-    stochastic: ClassVar[bool] = False
+    algorithm: ClassVar[str] = "INPAINT_TELEA"
 
-    def __post_init__(self) -> None:
-        _check(self.threshold, self.empty)
-        require(1 <= self.radius <= 100, "radius", "between 1 and 100", self.radius)
 
-    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
-        """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
-        import cv2
+@dataclass(frozen=True)
+class NavierStokes(_OpenCV):
+    """Inpainting along isophotes as a fluid flows (Bertalmio et al. 2001), as in OpenCV, in 8 bits.
 
-        return _each(image, hole, self.threshold, self.empty, _opencv(cv2.INPAINT_NS, self.radius))
+    Args and errors: ``radius`` (3), ``threshold`` (0.5) and ``empty`` as for `_OpenCV`.
+    """
+
+    algorithm: ClassVar[str] = "INPAINT_NS"
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,11 @@ class Biharmonic:
         require(self.side is None or self.side > 0, "side", "positive or None", self.side)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
-        """Fill hole by hole. Raises ``ValueError`` if the image is not RGB."""
+        """Return the fill of each hole, "n 3 h w" in [0, 1].
+
+        Raises:
+            ValueError: If shapes do not fit together, or the image is not RGB.
+        """
         return _each(image, hole, self.threshold, self.empty, self._solve)
 
     def _solve(self, pixels: Pixels, hidden: Hidden) -> Pixels:
@@ -145,21 +152,6 @@ def _each(
         else:
             fill[index] = solve(np.where(gone[..., None], 0.0, observed), gone)
     return torch.from_numpy(fill).permute(0, 3, 1, 2).clamp(0, 1).to(image.device, image.dtype)
-
-
-def _opencv(method: int, radius: int) -> Callable[[Pixels, Hidden], Pixels]:
-    def solve(pixels: Pixels, hidden: Hidden) -> Pixels:
-        import cv2
-
-        # Along the image's border OpenCV reads hidden pixels and leaves some unfilled. Within a
-        # ring of hidden pixels no hole touches the border, and neither happens.
-        ring = ((1, 1), (1, 1))
-        image = np.pad(np.rint(pixels * 255).astype(np.uint8), (*ring, (0, 0)))
-        mask = np.pad(hidden.astype(np.uint8), ring, constant_values=1)
-        filled: ndarray = cv2.inpaint(image, mask, radius, method)
-        return filled[1:-1, 1:-1] / 255.0
-
-    return solve
 
 
 def _biharmonic(pixels: Pixels, hidden: Hidden) -> Pixels:

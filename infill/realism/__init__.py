@@ -1,1 +1,16 @@
-"""Does it look real, and what is removed? Figures of composites."""
+"""Does it look real, and what is removed? Figures of composites, and how sure they are."""
+
+from infill.realism.distances import frechet_distance as frechet_distance
+from infill.realism.distances import kernel_distance as kernel_distance
+from infill.realism.distances import two_sample_accuracy as two_sample_accuracy
+from infill.realism.features import Judge as Judge
+from infill.realism.features import judge as judge
+from infill.realism.resampling import Estimate as Estimate
+from infill.realism.resampling import bootstrap as bootstrap
+from infill.realism.resampling import leave_out as leave_out
+from infill.realism.similarity import Perceptual as Perceptual
+from infill.realism.similarity import entropy as entropy
+from infill.realism.similarity import l1_in_hole as l1_in_hole
+from infill.realism.similarity import ms_ssim as ms_ssim
+from infill.realism.similarity import psnr_in_hole as psnr_in_hole
+from infill.realism.similarity import target_probability as target_probability

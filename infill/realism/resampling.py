@@ -21,10 +21,10 @@ DRAWS = 2000
 GROUPS = 20
 _AT_ONCE = 50
 
-Weights: TypeAlias = Float[Tensor, "r n"]
+ResampleWeights: TypeAlias = Float[Tensor, "r n"]
 """How often each of ``n`` images is drawn in each of ``r`` resamples."""
 
-Statistic: TypeAlias = Callable[[Weights], Tensor]
+Statistic: TypeAlias = Callable[[ResampleWeights], Tensor]
 """A figure of each resample, " r"."""
 
 
@@ -162,7 +162,7 @@ def top_share(labels: Integer[Tensor, " n"], most: int = 3) -> Statistic:
     require(len(labels) > 0, "labels", "at least 1", 0)
     found, place = torch.unique(labels, return_inverse=True)
 
-    def share(weights: Weights) -> Tensor:
+    def share(weights: ResampleWeights) -> Tensor:
         tally = weights.new_zeros(len(weights), len(found)).index_add_(1, place, weights)
         return tally.topk(min(most, len(found)), dim=1).values.sum(1) / weights.sum(1)
 
@@ -179,7 +179,7 @@ def best(figures: Sequence[Estimate], lower: bool) -> int | None:
     return first if all(figures[first].minus(other).sure for other in rest) else None
 
 
-def _resamples(count: int, draws: int, generator: Generator) -> Iterator[Weights]:
+def _resamples(count: int, draws: int, generator: Generator) -> Iterator[ResampleWeights]:
     """Few at a time, whatever the number of draws."""
     for start in range(0, draws, _AT_ONCE):
         rows = min(_AT_ONCE, draws - start)

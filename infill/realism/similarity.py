@@ -77,13 +77,13 @@ class Perceptual(nn.Module):
         from lpips import normalize_tensor
 
         laid_out = images.float().contiguous(memory_format=torch.channels_last)
-        seen = self.network.net(self.network.scaling_layer(2 * laid_out - 1))
-        return [normalize_tensor(stage) for stage in seen]
+        stages = self.network.net(self.network.scaling_layer(2 * laid_out - 1))
+        return [normalize_tensor(stage) for stage in stages]
 
     def distance(self, ours: Features, theirs: Features) -> Float[Tensor, " n"]:
         """LPIPS of each image; 0 is equal."""
         stages = zip(self.network.lins, ours, theirs, strict=True)
-        return torch.stack([weigh((a - b).square()).mean((1, 2, 3)) for weigh, a, b in stages]).sum(0)
+        return torch.stack([weigh((a - b).square()).float().mean((1, 2, 3)) for weigh, a, b in stages]).sum(0)
 
     def forward(
         self, images: Float[Tensor, "n 3 h w"], originals: Float[Tensor, "n 3 h w"]
@@ -120,8 +120,8 @@ def target_probability(
     logits: Float[Tensor, "n k"], target: Integer[Tensor, " n"], multi_label: bool = False
 ) -> Float[Tensor, " n"]:
     """Softmax probability of each image's own target; with ``multi_label`` its sigmoid."""
-    found = logits.float().sigmoid() if multi_label else _softmax(logits)
-    return found.gather(1, target[:, None])[:, 0]
+    probabilities = logits.float().sigmoid() if multi_label else _softmax(logits)
+    return probabilities.gather(1, target[:, None])[:, 0]
 
 
 def entropy(logits: Float[Tensor, "n k"], multi_label: bool = False) -> Float[Tensor, " n"]:
@@ -129,8 +129,8 @@ def entropy(logits: Float[Tensor, "n k"], multi_label: bool = False) -> Float[Te
 
     With ``multi_label`` it is the sum of those of all classes, each there or not by itself: 0 to k log 2.
     """
-    chances = torch.cat((logits, -logits), 1).float().sigmoid() if multi_label else _softmax(logits)
-    nats: Tensor = torch.special.entr(chances).sum(1)
+    probabilities = torch.cat((logits, -logits), 1).float().sigmoid() if multi_label else _softmax(logits)
+    nats: Tensor = torch.special.entr(probabilities).sum(1)
     return nats
 
 

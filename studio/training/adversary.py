@@ -5,7 +5,6 @@ converge faster"). It judges place by place, and only the places under the hole 
 section 2.2.2).
 """
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Features = Sequence[Float[Tensor, "n _c _y _x"]]
+from infill.realism.similarity import Features, Perceptual
 
 STAGES = (0, 1, 2, 4)
 """Which outputs of the backbone the critic sees: at a half, a quarter, an eighth, a sixteenth of the size.
@@ -23,39 +22,16 @@ The finest one keeps the inpainter from the regular dots by which it could pleas
 CHANNELS = (64, 128, 256, 384)
 
 
-class Perception(nn.Module):
-    """LPIPS (Zhang et al. 2018) with the SqueezeNet backbone, and the features that it compares.
+def perceptual() -> Perceptual:
+    """Return LPIPS with the SqueezeNet backbone, whose features the critic sees, too.
 
     Raises:
         ValueError: If the backbone's weights are neither under TORCH_HOME nor to be downloaded.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        import lpips
-
-        try:
-            with warnings.catch_warnings():  # lpips asks torchvision in a way that torchvision frowns upon
-                warnings.simplefilter("ignore", UserWarning)
-                self.lpips = lpips.LPIPS(net="squeeze", verbose=False)
-        except OSError as error:
-            raise ValueError(
-                "LPIPS needs squeezenet1_1-b8a52dc0.pth in TORCH_HOME/hub/checkpoints, which could not be "
-                f"downloaded ({error}); `--perceptual 0 --adversarial 0` trains without"
-            ) from error
-        self.requires_grad_(False).eval()
-
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Features:
-        """The backbone's seven outputs, each of unit length at every place."""
-        from lpips import normalize_tensor
-
-        seen = self.lpips.net(self.lpips.scaling_layer(2 * images - 1))
-        return [normalize_tensor(one) for one in seen]
-
-    def distance(self, ours: Features, theirs: Features) -> Float[Tensor, " n"]:
-        """LPIPS from the features of both."""
-        stages = zip(self.lpips.lins, ours, theirs, strict=True)
-        return torch.stack([weigh((a - b) ** 2).float().mean((1, 2, 3)) for weigh, a, b in stages]).sum(0)
+    try:
+        return Perceptual("squeeze")
+    except ValueError as error:
+        raise ValueError(f"{error}; `--perceptual 0 --adversarial 0` trains without") from error
 
 
 class Critic(nn.Module):

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from infill.realism.similarity import Perceptual
 from models.checkpoints import read, write
 from models.inpainters.small import FILE, SOFTEN_IN_TRAINING, TILE, SmallInpainter
-from studio.training.adversary import Critic, Perception, critic_loss, fooling_loss
+from studio.training.adversary import Critic, critic_loss, fooling_loss, perceptual
 from studio.training.samples import Sample, Samples
 
 Log = Callable[[str], object]
-TOLD = 100
+REPORTED_EVERY = 100
 """After so many steps there is a line in the log, with the means since the last one."""
 EVERY = 1000
 """Steps between two sheets and two states to resume from."""
@@ -59,9 +60,9 @@ class Training:
         if start:
             read(start, self.network)
         self.average = deepcopy(self.network)
-        self.perception = None
+        self.lpips = None
         if recipe.perceptual or recipe.adversarial:
-            self.perception = Perception().to(device).to(memory_format=torch.channels_last)
+            self.lpips = perceptual().to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), recipe.lr, betas=(0.9, 0.98), weight_decay=1e-4
         )
@@ -114,11 +115,9 @@ class Training:
         # every sample weighs the square root of its hole: a large hole says more, but not in proportion
         weight = hole / (hole.sum((1, 2, 3), keepdim=True) * hole[0].numel()).sqrt()
         loss = (weight * away).sum() / (3 * len(hole))
-        told = np.zeros(3)
-        if self.perception is not None:
-            more, told = self._perceived(
-                self.perception, torch.lerp(truth, proposal.float(), hole), truth, hole
-            )
+        losses = np.zeros(3)
+        if self.lpips is not None:
+            more, losses = self._perceived(self.lpips, torch.lerp(truth, proposal.float(), hole), truth, hole)
             loss = loss + more
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -126,10 +125,10 @@ class Training:
         self.optimizer.step()
         self.step += 1
         _average(self.average, self.network, min(0.999, self.step / (self.step + 10)))
-        return np.array([((hole * away).sum() / (3 * hole.sum())).item(), *told])
+        return np.array([((hole * away).sum() / (3 * hole.sum())).item(), *losses])
 
     def _perceived(
-        self, perception: Perception, fused: Tensor, truth: Tensor, hole: Tensor
+        self, lpips: Perceptual, fused: Tensor, truth: Tensor, hole: Tensor
     ) -> tuple[Tensor, np.ndarray]:
         """The losses on features, for the inpainter; the critic takes its own step."""
         # The backbone's strides see some pixels more often than others: from another corner each time, that
@@ -138,9 +137,9 @@ class Training:
         fused, truth, hole = (part[..., y:, x:] for part in (fused, truth, hole))
         with torch.autocast(fused.device.type, torch.bfloat16):
             with torch.no_grad():
-                theirs = perception.features(truth)
-            ours = perception.features(fused)
-            distance = perception.distance(ours, theirs).mean()
+                theirs = lpips.features(truth)
+            ours = lpips.features(fused)
+            distance = lpips.distance(ours, theirs).mean()
             loss = self.recipe.perceptual * distance
             if not self.recipe.adversarial:
                 return loss, np.array([distance.item(), 0, 0])
@@ -182,9 +181,9 @@ def train_inpainter(
         if training.seconds >= 60 * recipe.minutes:
             break
         running += training.advance([part.to(device) for part in sample])
-        if training.step % TOLD == 0:
+        if training.step % REPORTED_EVERY == 0:
             speed = (training.step - first) * recipe.batch / (time.perf_counter() - started)
-            _report(training, running / TOLD, speed, run, log)
+            _report(training, running / REPORTED_EVERY, speed, run, log)
             running[:] = 0
         if training.step % EVERY == 0:
             training.keep(run / "state.pt")
@@ -197,8 +196,8 @@ def train_inpainter(
 
 def _report(training: Training, figures: np.ndarray, speed: float, run: Path, log: Log) -> None:
     names = ("L1", "LPIPS", "critic", "fooling")
-    told = "  ".join(f"{name} {value:.4f}" for name, value in zip(names, figures, strict=True))
-    log(f"step {training.step}  {told}  {training.seconds:.0f} s  {speed:.0f} crops/s")
+    text = "  ".join(f"{name} {value:.4f}" for name, value in zip(names, figures, strict=True))
+    log(f"step {training.step}  {text}  {training.seconds:.0f} s  {speed:.0f} crops/s")
     path = run / "log.csv"
     new = not path.exists()
     with path.open("a") as file:

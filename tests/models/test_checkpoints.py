@@ -6,11 +6,11 @@ from torch.nn.functional import max_pool2d
 
 from benchmarks.holes import photographs, squares, superpixels
 from infill import Biharmonic, Blur, Gray, Learned, Telea, composite
+from infill.realism.similarity import Perceptual
 from models.checkpoints import metadata, read, write
 from models.classifiers import scenes as scene_classifier
 from models.inpainters import small
 from models.scenes import CLASSES, draw
-from studio.training.adversary import Perception
 
 FRESH = 3
 """A world that no network was trained in."""
@@ -108,7 +108,7 @@ def test_the_noise_is_always_the_same_and_not_part_of_the_weights():
 def test_on_photographs_it_is_nearer_than_the_classical_fillers(assets, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(assets / "torch_home"))
     images = photographs(12)
-    distance = Perception()
+    distance = Perceptual()
     ours = Learned(small.load(), value_range=(0.0, 1.0), multiple=small.MULTIPLE)
     for cases, allowed in ((squares(images, 53), 0.9), (superpixels(images), 0.9)):
         found = {"ours": 0.0, "telea": 0.0, "biharmonic": 0.0}

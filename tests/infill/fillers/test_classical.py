@@ -10,7 +10,6 @@ from skimage.restoration import inpaint_biharmonic
 from torch import Tensor
 
 from infill import Biharmonic, NavierStokes, Telea, composite
-from infill.fillers.classical import _opencv
 from infill.fillers.static import IMAGENET_MEAN
 
 OPENCV = {"telea": (Telea, cv2.INPAINT_TELEA), "navier-stokes": (NavierStokes, cv2.INPAINT_NS)}
@@ -96,7 +95,7 @@ def test_opencv_reads_no_hidden_pixel(kind, method, height, width, radius, share
     generator = np.random.default_rng(seed)
     hidden = generator.random((height, width)) < share
     pixels = generator.random((height, width, 3))
-    solve = _opencv(method, radius)
+    solve = kind(radius)._inpaint
     if not hidden.all():
         black, white = (solve(np.where(hidden[..., None], value, pixels), hidden) for value in (0.0, 1.0))
         assert np.array_equal(black, white)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from infill.realism.similarity import Perceptual
 from models.classifiers import scenes as scene_classifier
 from models.inpainters import small
-from studio.training.adversary import Perception, critic_loss, fooling_loss
+from studio.training.adversary import critic_loss, fooling_loss
 from studio.training.classifier import train_classifier
 from studio.training.data import photographs, scene_arrays
 from studio.training.holes import random_hole
@@ -71,7 +72,9 @@ def train(data, photos, run, recipe=RECIPE, **options):
 
 
 def test_inpainter_trains_loads_and_leaves_a_log_and_a_sheet(data, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("studio.training.inpainter.TOLD", 5)  # so that a slow machine comes to it in time
+    monkeypatch.setattr(
+        "studio.training.inpainter.REPORTED_EVERY", 5
+    )  # so that a slow machine comes to it in time
     before = torch.get_rng_state()
     lines = train(data, photos, tmp_path / "run", replace(RECIPE, minutes=0.15))
     assert torch.equal(before, torch.get_rng_state())
@@ -99,9 +102,9 @@ def test_training_goes_on_where_it_was(data, photos, tmp_path):
         assert torch.equal(tensor, third["average"][key])
 
 
-def overfitted(recipe, perception, steps, monkeypatch):
+def overfitted(recipe, perceptual, steps, monkeypatch):
     """The figures of many steps on one batch."""
-    monkeypatch.setattr("studio.training.inpainter.Perception", lambda: perception)
+    monkeypatch.setattr("studio.training.inpainter.perceptual", lambda: perceptual)
     training = Training(recipe, "cpu", None)
     rng = torch.Generator().manual_seed(0)
     picture = torch.randint(0, 256, (2, 64, 64, 3), generator=rng, dtype=torch.uint8)
@@ -111,37 +114,37 @@ def overfitted(recipe, perception, steps, monkeypatch):
 
 
 def test_every_loss_moves_what_it_should(monkeypatch):
-    perception = untrained_perception()
+    perceptual = untrained_perceptual()
     recipe = replace(RECIPE, minutes=60.0, lr=2e-3, perceptual=1.0)
-    figures, _ = overfitted(recipe, perception, 40, monkeypatch)
+    figures, _ = overfitted(recipe, perceptual, 40, monkeypatch)
     assert figures[-5:, 1].mean() < 0.9 * figures[:5, 1].mean()  # LPIPS falls where it counts
     figures, training = overfitted(
-        replace(recipe, perceptual=0.0, adversarial=0.1), perception, 40, monkeypatch
+        replace(recipe, perceptual=0.0, adversarial=0.1), perceptual, 40, monkeypatch
     )
     assert figures[-5:, 2].mean() < 1.9  # the critic tells noise from a smooth surface (2: it does not)
     assert all(p.requires_grad for p in training.critic.parameters())
-    assert not any(p.requires_grad for p in perception.parameters())
+    assert not any(p.requires_grad for p in perceptual.parameters())
 
 
-def untrained_perception():
+def untrained_perceptual():
     """LPIPS with a random backbone: no download."""
     import lpips
 
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # lpips asks torchvision in an old way
         torch.default_generator.manual_seed(0)
-        made = Perception.__new__(Perception)
+        made = Perceptual.__new__(Perceptual)
         torch.nn.Module.__init__(made)
-        made.lpips = lpips.LPIPS(net="squeeze", pnet_rand=True, pretrained=True, verbose=False)
+        made.network = lpips.LPIPS(net="squeeze", pnet_rand=True, pretrained=True, verbose=False)
     made.requires_grad_(False).eval()
     return made
 
 
 def test_the_distance_is_that_of_lpips():
-    perception = untrained_perception()
+    perceptual = untrained_perceptual()
     a, b = torch.rand(2, 3, 3, 64, 80, generator=torch.Generator().manual_seed(0))
-    ours = perception.distance(perception.features(a), perception.features(b))
-    theirs = perception.lpips(a, b, normalize=True).flatten()
+    ours = perceptual.distance(perceptual.features(a), perceptual.features(b))
+    theirs = perceptual.network(a, b, normalize=True).flatten()
     assert theirs.min() > 0.01
     assert torch.allclose(ours, theirs, atol=1e-6)
 
