@@ -48,18 +48,6 @@ def test_captum_and_quantus_example(shown):
     assert callable(names["explain_func"])
 
 
-def test_filler_and_method_of_the_guide(shown):
-    from attribution import MaskedScore
-
-    names = {}
-    for block in blocks("CONTRIBUTING.md"):
-        exec(block, names)
-    score = MaskedScore(shown["scene"].image, 0, shown["classifier"], names["Mirror"]())
-    heatmap = names["Quadrants"]()(score)
-    assert heatmap.shape == (1, 224, 224)
-    assert len(torch.unique(heatmap)) == 4
-
-
 def test_the_two_commands_are_what_ci_runs():
     text, script = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
     for command in ("uv run infill explain", "uv run pytest"):
