@@ -91,14 +91,13 @@ def weights_of(name: str, settings: Mapping[str, Mapping[str, str]]) -> Path | N
 
 def _usual(name: str, entry: Pretrained) -> Path:
     from models.weights import store
-    from models.weights.catalog import known
 
     if not entry.weights:
         raise ValueError(f"{name}: expected a checkpoint: {entry.sought}; {_FREE}")
     try:
         return store.path(entry.weights)
     except ValueError as error:
-        place = "FOLDER" if known(entry.weights).kept == "hub" else "FILE"
+        place = store.storage(entry.weights).given_as
         raise ValueError(f"{name}: {error}; or give another as --filler {name}:{place}; {_FREE}") from error
 
 
