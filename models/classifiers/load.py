@@ -10,15 +10,18 @@ from models.scenes.draw import CLASSES
 from models.spelling import suggestion
 from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
 
-FORMS = (
-    "timm:NAME",
-    "hf:FOLDER",
-    "clip:FOLDER@labels=FILE",
-    "file:PATH",
-    "python:MODULE:FUNCTION",
-    "places365",
-)
-"""How classifiers that are neither ``scenes`` nor torchvision's are named."""
+FORMS: dict[str, Callable[[str, Path | None], ImageClassifier]] = {
+    "timm:NAME": timm.load,
+    "hf:FOLDER": transformers.load,
+    "clip:FOLDER@labels=FILE": clip.load,
+    "file:PATH": custom.load_file,
+    "python:MODULE:FUNCTION": custom.load_function,
+    "places365": places365.load,
+}
+"""How classifiers that are neither ``scenes`` nor torchvision's are named, and what loads them.
+
+A loader gets what stands behind the first colon, and the file of weights.
+"""
 
 
 def load_classifier(name: str | None = "scenes", weights: Path | None = None) -> ImageClassifier:
@@ -33,8 +36,9 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     Raises:
         ValueError: If the name is unknown, or the weights cannot be had or do not fit.
     """
-    if name is not None and _has_form(name):
-        return _elsewhere(name, weights).eval()
+    loader = None if name is None else _loader(name)
+    if name is not None and loader is not None:
+        return loader(name.partition(":")[2], weights).eval()
     if name not in (None, "scenes") and name not in (known := architectures.names()):
         hint = suggestion(name, ["scenes", *known]) or ";"
         expected = f"expected 'scenes', a torchvision network or one of the forms {', '.join(FORMS)}"
@@ -46,25 +50,13 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     return architectures.load(name, checkpoint).eval()
 
 
-def _has_form(name: str) -> bool:
-    """Return whether a name is in one of `FORMS`; whether there is such a network is another question."""
-    prefix, colon, rest = name.partition(":")
-    return name in FORMS or (bool(colon and rest) and any(form.startswith(prefix + ":") for form in FORMS))
-
-
-def _elsewhere(name: str, weights: Path | None) -> ImageClassifier:
-    """Load a classifier whose name is in one of `FORMS`."""
-    prefix, _, rest = name.partition(":")
-    if prefix == "places365":
-        return places365.load(weights)
-    loaders: dict[str, Callable[[str, Path | None], ImageClassifier]] = {
-        "timm": timm.load,
-        "hf": transformers.load,
-        "clip": clip.load,
-        "file": custom.load_file,
-        "python": custom.load_function,
-    }
-    return loaders[prefix](rest, weights)
+def _loader(name: str) -> Callable[[str, Path | None], ImageClassifier] | None:
+    """Return the loader of a name in one of `FORMS`; whether there is such a network is another question."""
+    prefix, colon, place = name.partition(":")
+    for form, loader in FORMS.items():
+        if name == form or (colon and place and form.startswith(f"{prefix}:")):
+            return loader
+    return None
 
 
 def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:

@@ -17,7 +17,7 @@ CATEGORIES = "categories_places365.txt"
 _LINE = re.compile(r"/\w/(\S+) (\d+)")
 
 
-def load(weights: Path | None = None) -> ImageClassifier:
+def load(_: str = "", weights: Path | None = None) -> ImageClassifier:
     """Return the network with the published weights, where `store` keeps them, or those in a file.
 
     It wants images as ImageNet's usual networks do. Its classes are called as the published list beside the

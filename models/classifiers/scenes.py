@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.checkpoints import CHECKPOINTS, read
 from models.preprocessing import Preprocessing
 from models.scenes.draw import CLASSES
 from models.scenes.textures import SIDE
+from models.weights.checkpoint import SHIPPED, load_safetensors
 
-FILE: Path = CHECKPOINTS / "scene_classifier.safetensors"
+FILE: Path = SHIPPED / "scene_classifier.safetensors"
 PREPROCESSING = Preprocessing(crop=SIDE, resize=SIDE)
 
 
@@ -58,5 +58,5 @@ def load(path: Path = FILE) -> SceneClassifier:
         ValueError: If the file is missing or holds another network.
     """
     network = SceneClassifier()
-    read(path, network)
+    load_safetensors(path, network)
     return network.eval()

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import CHECKPOINTS, read
+from models.weights.checkpoint import SHIPPED, load_safetensors
 
-FILE: Path = CHECKPOINTS / "small_inpainter.safetensors"
+FILE: Path = SHIPPED / "small_inpainter.safetensors"
 MULTIPLE = 8
 """Sides must be multiples of this many pixels."""
 NOISE, TILE = 0.3, 64
@@ -172,5 +172,5 @@ def load(path: Path = FILE) -> SmallInpainter:
         ValueError: If the file is missing or holds another network.
     """
     network = SmallInpainter()
-    read(path, network)
+    load_safetensors(path, network)
     return network.eval()

@@ -21,7 +21,8 @@ class CatalogEntry:
 
     Attributes:
         file: The name of the file; or the id of a model on the hub.
-        kept: Who keeps it: infill's own folder, torch hub's, or the cache of ``huggingface_hub``.
+        kept: Where it is kept: in infill's own folder, torch hub's, or the cache of ``huggingface_hub``
+            (`models.weights.storage.STORAGES`).
         size: In bytes; ``None`` if it is not known for certain.
         roughly: In bytes, where the size is published in rounded numbers only.
         sha256: The published hash, or as many of its first digits as are published; ``None`` if none are.

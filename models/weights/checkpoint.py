@@ -1,6 +1,8 @@
-"""Weights in files: read them, put them into a network or say why they do not fit."""
+"""Weights in files: read, put into a network unless they do not fit, and saved."""
 
+import json
 import pickle
+import struct
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.weights.libraries import one_line
+
+SHIPPED: Path = Path(__file__).parents[1] / "checkpoints"
+"""The folder of the weights that ship with the package, each with a model card beside it."""
 
 _NESTS = ("state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -91,8 +98,6 @@ def refuse_weights(weights: Path | None, name: str) -> None:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
@@ -127,3 +132,43 @@ def _listed(verb: str, things: list[str]) -> list[str]:
 
 def _dimensions(tensor: Tensor) -> str:
     return "x".join(str(side) for side in tensor.shape) or "scalar"
+
+
+def load_safetensors(path: Path, network: nn.Module) -> None:
+    """Load the weights of `path` into `network`, in the network's own precision.
+
+    Raises:
+        ValueError: If the file is missing, is not safetensors, or does not fit the network.
+    """
+    if not path.is_file():
+        raise ValueError(f"weights not found: {path}")
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"not a safetensors file: {path} ({error})") from error
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).replace("\n", " ")
+        raise ValueError(f"weights of {path} do not fit: {reason}") from error
+
+
+def save_safetensors(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """Save the floating-point weights of `network` in half precision, under a temporary name first."""
+    weights = {
+        name: tensor.detach()
+        .cpu()
+        .to(torch.float16 if tensor.is_floating_point() else tensor.dtype)
+        .contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    unfinished = path.with_suffix(".part")
+    save_file(weights, unfinished, metadata)
+    unfinished.replace(path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the free text that a safetensors file carries."""
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        return dict(json.loads(file.read(size)).get("__metadata__", {}))

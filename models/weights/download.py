@@ -1,7 +1,6 @@
 """One file from the network, in as many pieces as it takes; what broke off is never taken for the whole."""
 
 import http.client
-import os
 import re
 import time
 import urllib.error
@@ -27,11 +26,6 @@ class _TransferError(Exception):
     def __init__(self, reason: object, again: bool = False) -> None:
         super().__init__(str(reason))
         self.again = again
-
-
-def forbidden() -> bool:
-    """Return whether the user forbids the network (``INFILL_OFFLINE=1``)."""
-    return os.environ.get("INFILL_OFFLINE", "0") not in ("", "0")
 
 
 def download(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TypeVar
 
-from models.weights.download import forbidden
+from models.weights.environment import hub_folder, offline
 from models.weights.libraries import one_line, quiet
 
 _Found = TypeVar("_Found")
@@ -24,21 +23,14 @@ _INDEX = "model_index.json"
 _PATIENCE = 10.0  # with a hub that does not answer, in seconds
 
 
-def folder() -> Path:
-    """Return the cache's folder, by the library's own rules (``HF_HUB_CACHE``, ``HF_HOME``)."""
-    home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
-    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    return Path(os.path.expandvars(named or f"{home}/hub")).expanduser()
-
-
 def location(model: str) -> Path:
     """Return the folder of all that the cache has of this model."""
-    return folder() / f"models--{model.replace('/', '--')}"
+    return hub_folder() / f"models--{model.replace('/', '--')}"
 
 
 def models() -> list[str]:
     """Return the ids of the models of which the cache has any files."""
-    found = {source(file.parent) for file in folder().glob("models--*/snapshots/*/*")}
+    found = {source(file.parent) for file in hub_folder().glob("models--*/snapshots/*/*")}
     return sorted({known[0] for known in found if known})
 
 
@@ -68,7 +60,7 @@ def obtained(model: str, take: Callable[[bool], _Found]) -> _Found:
     Raises:
         ValueError: If it gets nothing; the message is the reason alone.
     """
-    reason = "INFILL_OFFLINE forbids to fetch it" if forbidden() else _refusal(model)
+    reason = "INFILL_OFFLINE forbids to fetch it" if offline() else _refusal(model)
     try:
         return take(bool(reason))
     except Exception as error:  # the hub's client fails in many ways that have no kind in common
@@ -95,7 +87,7 @@ def fetch(model: str, parts: Sequence[str], bars: bool) -> Path:
             found = Path(
                 huggingface_hub.snapshot_download(
                     model,
-                    cache_dir=folder(),
+                    cache_dir=hub_folder(),
                     allow_patterns=[*_SETTINGS, *wanted],
                     ignore_patterns=list(_IGNORED),
                     local_files_only=local,

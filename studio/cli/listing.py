@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from models.weights import environment, store
 from models.weights import hub as hub_cache
-from models.weights import store
 from studio.registry.entry import Entry
 from studio.registry.tables import FILLERS, OPTIMIZING, PRETRAINED, SAMPLING
 
@@ -45,7 +45,7 @@ def lines(every: bool) -> Iterator[str]:
     yield "classifiers"
     yield f"  {'scenes':15} names the objects of drawn scenes"
     yield f"  {'':15} weights {_shipped('scene_classifier.safetensors')}"
-    folder = store.torch_home()
+    folder = environment.torch_folder()
     yield f"  {'NAME':15} any classification network of torchvision, such as mobilenet_v2 or resnet50"
     yield f"  {'':15} weights from --weights FILE, or looked for in {folder}, or downloaded to it"
     yield from _networks("classifiers.torchvision") if every else _found(folder)
@@ -58,7 +58,8 @@ def lines(every: bool) -> Iterator[str]:
     yield f"  {'hf:FOLDER':15} a model of transformers, or hf:ID from the hub: for semantic segmentation, for"
     yield f"  {'':15} instances (Mask2Former, MaskFormer, DETR, EoMT), or promptable (SAM, SAM 2, SAM-HQ)"
     yield ""
-    yield f"models of the hub (timm:, hf:, clip:, and fillers by their id), kept in {hub_cache.folder()}"
+    cache = environment.hub_folder()
+    yield f"models of the hub (timm:, hf:, clip:, and fillers by their id), kept in {cache}"
     yield f"  here now: {', '.join(hub_cache.models()) or 'nothing'}"
 
 

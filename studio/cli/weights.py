@@ -29,10 +29,10 @@ def listing() -> None:
     from models.weights import store
     from models.weights.catalog import CATALOG
 
-    for name, row in CATALOG.items():
+    for name, entry in CATALOG.items():
         state = "here" if store.here(name) else "missing"
-        click.echo(f"{name:15} {state:8} {store.measure(row):>12}  {row.purpose}")
-        click.echo(f"{'':15} {row.file}; license {row.license}; {row.paper}")
+        click.echo(f"{name:15} {state:8} {store.measure(entry):>12}  {entry.purpose}")
+        click.echo(f"{'':15} {entry.file}; license {entry.license}; {entry.paper}")
     click.echo("\nTorchvision's other classifiers and segmenters are known by their names, such as resnet18.")
 
 
@@ -46,15 +46,17 @@ def fetch(names: tuple[str, ...]) -> None:
     from models.weights import store
     from models.weights.catalog import known
 
-    rows = [known(name) for name in names]
+    entries = [known(name) for name in names]
     with stoppable():
-        for row in rows:
-            if store.here(row.name):
-                click.echo(f"{row.name}: already at {store.location(row.name)}; {store.verify(row.name)}")
+        for entry in entries:
+            if store.here(entry.name):
+                click.echo(
+                    f"{entry.name}: already at {store.location(entry.name)}; {store.verify(entry.name)}"
+                )
                 continue
-            with _bar(row.file) as progress:
-                found = _fetched(row, progress)
-            click.echo(f"{row.name}: {found}; {store.verify(row.name)}")
+            with _bar(entry.file) as progress:
+                path = _fetched(entry, progress)
+            click.echo(f"{entry.name}: {path}; {store.verify(entry.name)}")
 
 
 @weights.command()
@@ -64,14 +66,16 @@ def verify(names: tuple[str, ...]) -> None:
     from models.weights import store
     from models.weights.catalog import CATALOG, known
 
-    rows = [known(name) for name in names] or [row for row in CATALOG.values() if store.here(row.name)]
-    if not rows:
+    entries = [known(name) for name in names] or [
+        entry for entry in CATALOG.values() if store.here(entry.name)
+    ]
+    if not entries:
         click.echo("no known weights are here; see `infill weights list`")
     faults = []
     with stoppable():
-        for row in rows:
+        for entry in entries:
             try:
-                click.echo(f"{row.name}: {store.verify(row.name)}")
+                click.echo(f"{entry.name}: {store.verify(entry.name)}")
             except ValueError as error:
                 faults.append(str(error))
     if faults:
@@ -82,30 +86,24 @@ def verify(names: tuple[str, ...]) -> None:
 @click.argument("name", required=False)
 def where(name: str | None) -> None:
     """Say where the weights of NAME are or belong, or where weights are kept."""
-    from models.weights import hub as hub_cache
     from models.weights import store
-    from models.weights.catalog import known
+    from models.weights.storage import STORAGES
 
     if name is None:
-        click.echo(f"{store.home()} (infill's own; INFILL_HOME moves it)")
-        click.echo(f"{store.torch_home()} (torchvision's, kept by torch hub; TORCH_HOME moves it)")
-        click.echo(f"{hub_cache.folder()} (the hub's, kept by huggingface_hub; HF_HOME moves it)")
+        for place in STORAGES.values():
+            click.echo(f"{place.folder()} ({place.about})")
         return
-    row = known(name)
-    keeper = {"infill": "", "torch": ", kept by torch hub", "hub": ", kept by huggingface_hub"}[row.kept]
+    keeper = store.storage(name).keeper
     click.echo(f"{store.location(name)} ({'here' if store.here(name) else 'missing'}{keeper})")
 
 
-def _fetched(row: CatalogEntry, progress: DownloadProgress | None) -> Path:
+def _fetched(entry: CatalogEntry, progress: DownloadProgress | None) -> Path:
     from models.weights import store
 
     try:
-        return store.fetch(row.name, progress)
+        return store.fetch(entry.name, progress)
     except ValueError as error:
-        if row.kept == "hub":
-            ways = f"with `hf download {row.file} --local-dir FOLDER`, and give FOLDER for its name"
-        else:
-            ways = f"and put it to {store.location(row.name)}"
+        ways = store.storage(entry.name).elsewhere(entry)
         raise ValueError(f"{error}; or get it elsewhere {ways}") from error
 
 

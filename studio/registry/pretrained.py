@@ -91,14 +91,13 @@ def weights_of(name: str, settings: SettingTexts) -> Path | None:
 
 def _default_checkpoint(name: str, entry: Pretrained) -> Path:
     from models.weights import store
-    from models.weights.catalog import known
 
     if not entry.weights:
         raise ValueError(f"{name}: expected a checkpoint: {entry.sought}; {_WITHOUT_DOWNLOAD}")
     try:
         return store.path(entry.weights)
     except ValueError as error:
-        place = "FOLDER" if known(entry.weights).kept == "hub" else "FILE"
+        place = store.storage(entry.weights).given_as
         raise ValueError(
             f"{name}: {error}; or give another as --filler {name}:{place}; {_WITHOUT_DOWNLOAD}"
         ) from error

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import write
 from models.classifiers.scenes import FILE, PREPROCESSING, SceneClassifier
 from models.scenes import CLASSES
+from models.weights.checkpoint import save_safetensors
 from studio.training.data import SceneArrays, scene_arrays
 
 Log = Callable[[str], object]
@@ -43,7 +43,7 @@ def train_classifier(
         seconds = time.perf_counter() - started
         mean, speed = total / (scenes // batch), step * batch / seconds
         log(f"epoch {epoch + 1}/{epochs}  loss {mean:.4f}  {seconds:.0f} s  {speed:.0f} images/s")
-    write(out, network, _metadata(scenes, epochs, seed))
+    save_safetensors(out, network, _metadata(scenes, epochs, seed))
 
 
 def _initialised(seed: int) -> SceneClassifier:

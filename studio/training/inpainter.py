@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from infill.realism.similarity import Perceptual
-from models.checkpoints import read, write
 from models.inpainters.small import FILE, SOFTEN_IN_TRAINING, TILE, SmallInpainter
+from models.weights.checkpoint import load_safetensors, save_safetensors
 from studio.training.adversary import Critic, critic_loss, fooling_loss, perceptual
 from studio.training.samples import Sample, Samples
 
@@ -58,7 +58,7 @@ class Training:
             self.network = SmallInpainter().to(device).to(memory_format=torch.channels_last).train()
             self.critic = Critic().to(device)
         if start:
-            read(start, self.network)
+            load_safetensors(start, self.network)
         self.average = deepcopy(self.network)
         self.lpips = None
         if recipe.perceptual or recipe.adversarial:
@@ -191,7 +191,7 @@ def train_inpainter(
     training.keep(run / "state.pt")
     _sheet(training.average, shown, run / "last.png")
     trained = f"{training.step * recipe.batch} crops of {recipe.side} px, seed {recipe.seed}"
-    write(out, training.average, {"arch": "infill.small_inpainter", "trained": trained})
+    save_safetensors(out, training.average, {"arch": "infill.small_inpainter", "trained": trained})
 
 
 def _report(training: Training, figures: np.ndarray, speed: float, run: Path, log: Log) -> None:

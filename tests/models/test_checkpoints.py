@@ -7,10 +7,11 @@ from torch.nn.functional import max_pool2d
 from benchmarks.holes import photographs, squares, superpixels
 from infill import Biharmonic, Blur, Gray, Learned, Telea, composite
 from infill.realism.similarity import Perceptual
-from models.checkpoints import metadata, read, write
 from models.classifiers import scenes as scene_classifier
+from models.classifiers.scenes import PREPROCESSING
 from models.inpainters import small
 from models.scenes import CLASSES, draw
+from models.weights.checkpoint import load_safetensors, read_metadata, save_safetensors
 
 FRESH = 3
 """A world that no network was trained in."""
@@ -24,7 +25,7 @@ def scenes():
 @pytest.fixture(scope="module")
 def probabilities():
     network = scene_classifier.load()
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (scene_classifier.MEAN, scene_classifier.STD))
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PREPROCESSING.mean, PREPROCESSING.std))
 
     @torch.inference_mode()
     def classify(images):
@@ -59,7 +60,7 @@ def test_files_are_small_enough_to_ship():
     assert scene_classifier.FILE.stat().st_size < 4e6
     assert small.FILE.stat().st_size < 12e6
     for path in (scene_classifier.FILE, small.FILE):
-        assert metadata(path)["arch"]
+        assert read_metadata(path)["arch"]
         assert path.with_suffix(".md").is_file(), "a model card"
 
 
@@ -137,13 +138,13 @@ def test_inpainter_names_the_rule_for_other_sizes():
 
 def test_weights_survive_a_round_trip_and_misfits_are_named(tmp_path):
     network = small.load()
-    write(tmp_path / "weights.safetensors", network, {"arch": "test"})
+    save_safetensors(tmp_path / "weights.safetensors", network, {"arch": "test"})
     again = small.load(tmp_path / "weights.safetensors")
     for one, other in zip(network.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(one, other)
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
     with pytest.raises(ValueError, match="do not fit"):
-        read(tmp_path / "weights.safetensors", scene_classifier.SceneClassifier())
+        load_safetensors(tmp_path / "weights.safetensors", scene_classifier.SceneClassifier())
     with pytest.raises(ValueError, match="not found"):
         small.load(tmp_path / "missing.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")

@@ -1,12 +1,18 @@
-"""Tiny classifiers of transformers and timm with random weights, saved as the published ones are."""
+"""Tiny classifiers with random weights, some saved as the published ones are, and what tests ask of them."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from models.classifiers import ImageClassifier, load_classifier
+from models.preprocessing import Preprocessing
+
+CLOSE = {"rtol": 0, "atol": 1e-4}
 
 
 def seeded(make: Callable[[], Any]) -> Any:
@@ -66,3 +72,36 @@ def save_clip(folder: Path) -> Path:
         size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}
     )
     return saved(folder, seeded(lambda: transformers.CLIPModel(config)), processor)
+
+
+class Average(nn.Module):
+    """Logits are the channels' means."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3))
+
+
+def average(crop: int = 24, resize: int = 28, interpolation: str = "bilinear") -> ImageClassifier:
+    return ImageClassifier(Average(), Preprocessing(crop, resize, interpolation=interpolation))
+
+
+def small(classes: int = 5) -> nn.Module:
+    network: nn.Module = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3, stride=2),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(0.5),
+            nn.Linear(4, classes),
+        )
+    )
+    return network
+
+
+def one_line(name: str, message: str, weights: Path | None = None) -> str:
+    with pytest.raises(ValueError, match=message) as caught:
+        load_classifier(name, weights)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

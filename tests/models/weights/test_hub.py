@@ -9,8 +9,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from models.weights import catalog, store
-from models.weights import hub as hub_cache
+from models.weights import catalog, environment, store
 from models.weights.catalog import CatalogEntry
 
 MODEL = CatalogEntry(
@@ -121,7 +120,7 @@ def test_the_hubs_cache_is_where_its_client_looks(monkeypatch: pytest.MonkeyPatc
             for name in used:
                 patch.setenv(name, str(tmp_path / name))
             said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-            assert str(hub_cache.folder()) == said.stdout.strip()
+            assert str(environment.hub_folder()) == said.stdout.strip()
 
 
 def test_the_hubs_own_client_refuses_in_one_line_without_a_network(tmp_path: Path) -> None:

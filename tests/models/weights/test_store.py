@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from misbehaving import Behavior, serving
 
-from models.weights import catalog, download, store
+from models.weights import catalog, download, environment, store
 from models.weights.catalog import CATALOG, CatalogEntry
 
 CONTENT = bytes(range(256)) * 4000
@@ -454,14 +454,14 @@ def test_where_things_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.delenv("INFILL_HOME", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
-    assert store.home() == tmp_path / ".cache" / "infill"
+    assert environment.infill_folder() == tmp_path / ".cache" / "infill"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert store.home() == tmp_path / "xdg" / "infill"
+    assert environment.infill_folder() == tmp_path / "xdg" / "infill"
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert store.home() == tmp_path / "Library" / "Caches" / "infill"
+    assert environment.infill_folder() == tmp_path / "Library" / "Caches" / "infill"
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert store.home() == tmp_path / "local" / "infill"
+    assert environment.infill_folder() == tmp_path / "local" / "infill"
     monkeypatch.setenv("INFILL_HOME", "~/mine")
     assert store.location("lama") == tmp_path / "mine" / "big-lama.pt"
 
@@ -476,7 +476,7 @@ def test_torchvisions_files_are_where_torch_hub_looks(
     if named:
         monkeypatch.setenv(named, str(tmp_path))
     folder = Path(torch.hub.get_dir()) / "checkpoints"
-    assert store.torch_home() == folder
+    assert environment.torch_folder() == folder
     assert store.location("resnet50") == folder / "resnet50-11ad3fa6.pth"
     assert store.location("fcn_resnet50") == folder / "fcn_resnet50_coco-1167a1af.pth"
 

@@ -1,0 +1,135 @@
+"""What classifiers see of an image, and where it lies in it."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from tiny_classifiers import average
+from torch import Tensor, nn
+
+from models.classifiers import ImageClassifier
+from models.preprocessing import Preprocessing
+
+SIZES = [(320, 427), (427, 320), (33, 47), (500, 500), (60, 61), (24, 24), (25, 24), (90, 31)]
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [size for size in SIZES if size != (24, 24)])
+def test_the_view_is_torchvisions_preset(
+    size: tuple[int, int], interpolation: str, smooth_image: Callable[..., Tensor]
+) -> None:
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms._presets import ImageClassification
+
+    image = 0.2 + 0.6 * smooth_image(*size)[0]  # far enough from 0 and 1 for bicubic not to overshoot them
+    classifier = average(interpolation=interpolation)
+    preset = ImageClassification(crop_size=24, resize_size=28, interpolation=InterpolationMode(interpolation))
+    normalized = (classifier.view(image) - classifier.mean) / classifier.std
+    torch.testing.assert_close(normalized, preset(image), rtol=0, atol=1e-5)
+    torch.testing.assert_close(classifier(image[None]), preset(image)[None].mean((2, 3)), rtol=0, atol=1e-5)
+
+
+def test_a_bicubic_view_stays_in_range() -> None:
+    image = (torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    view = average(interpolation="bicubic").view(image)
+    assert view.min() == 0
+    assert view.max() == 1
+
+
+def test_an_image_of_the_crops_size_is_only_normalized(smooth_image: Callable[..., Tensor]) -> None:
+    image = smooth_image(24, 24)
+    classifier = average()
+    assert torch.equal(classifier.view(image[0]), image[0])
+    torch.testing.assert_close(classifier(image), ((image - classifier.mean) / classifier.std).mean((2, 3)))
+    assert classifier.view_box((24, 24)) == (0, 0, 24, 24)
+    heatmap = image[0, 0]
+    assert torch.equal(classifier.to_input(heatmap, (24, 24)), heatmap)
+
+
+@pytest.mark.parametrize("size", [(320, 427), (427, 320), (333, 500), (100, 701), (64, 64), (57, 91)])
+def test_what_is_seen_comes_back_to_its_place(size: tuple[int, int]) -> None:
+    """A spot of the input, found in the view, maps back to the same pixels of the input."""
+    classifier = average(crop=56, resize=64)
+    height, width = size
+    left, top, right, bottom = classifier.view_box(size)
+    for across, down in [(0.25, 0.3), (0.5, 0.5), (0.8, 0.7)]:
+        x, y = left + across * (right - left), top + down * (bottom - top)
+        rows = torch.arange(height)[:, None] + 0.5 - y
+        columns = torch.arange(width) + 0.5 - x
+        spot = torch.exp(-(rows**2 + columns**2) / 2 / (0.04 * min(size)) ** 2)
+        back = classifier.to_input(classifier.view(spot.expand(3, -1, -1))[0], size)
+        found_y = float((back.sum(1) * (torch.arange(height) + 0.5)).sum() / back.sum())
+        found_x = float((back.sum(0) * (torch.arange(width) + 0.5)).sum() / back.sum())
+        assert abs(found_y - y) < 0.25
+        assert abs(found_x - x) < 0.25
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_evidence_is_zero_exactly_where_the_crop_cuts_away(size: tuple[int, int]) -> None:
+    classifier = average()
+    back = classifier.to_input(torch.ones(24, 24), size)
+    left, top, right, bottom = classifier.view_box(size)
+    expected = torch.zeros(size)
+    rows = [y for y in range(size[0]) if top <= y + 0.5 < bottom]
+    columns = [x for x in range(size[1]) if left <= x + 0.5 < right]
+    expected[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 1
+    assert torch.equal(back == 0, expected == 0)
+    torch.testing.assert_close(back, expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_view_lies_in_the_middle_of_the_input(size: tuple[int, int]) -> None:
+    """Its pixels are what a ramp over the input says they are."""
+    classifier = average()
+    height, width = size
+    ramp_x = ((torch.arange(width) + 0.5) / width).expand(3, height, -1)
+    ramp_y = ((torch.arange(height) + 0.5) / height)[:, None].expand(3, -1, width)
+    left, top, right, bottom = classifier.view_box(size)
+    middle = (torch.arange(24) + 0.5) / 24
+    inner = slice(2, -2)  # at the image's border, antialiasing has one-sided windows
+    torch.testing.assert_close(
+        classifier.view(ramp_x)[0, 12][inner] * width,
+        (left + middle * (right - left))[inner],
+        rtol=0,
+        atol=0.25,
+    )
+    torch.testing.assert_close(
+        classifier.view(ramp_y)[0, :, 12][inner] * height,
+        (top + middle * (bottom - top))[inner],
+        rtol=0,
+        atol=0.25,
+    )
+
+
+def test_a_heatmap_of_another_size_is_refused(unchecked_shapes: None) -> None:
+    with pytest.raises(ValueError, match="heatmap: expected 24 x 24, got"):
+        average().to_input(torch.ones(24, 23), (40, 40))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"crop": 30}, "crop and resize: expected 1 <= crop <= resize, got 30 and 28"),
+        ({"interpolation": "lanczos"}, "interpolation: expected 'bilinear' or 'bicubic', got 'lanczos'"),
+        ({"std": (0.0, 1.0, 1.0)}, "mean and std"),
+    ],
+)
+def test_impossible_views_are_refused(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocessing(**{"crop": 24, "resize": 28, **arguments})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("resize", "size"), [((30, 20), (50, 70)), ((24, 24), (24, 60)), ((25, 24), (90, 31))]
+)
+def test_images_are_resized_to_a_height_and_width(
+    resize: tuple[int, int], size: tuple[int, int], smooth_image: Callable[..., Tensor]
+) -> None:
+    from torchvision.transforms import v2
+
+    classifier = ImageClassifier(nn.Identity(), Preprocessing(crop=20, resize=resize))
+    image = smooth_image(*size)[0]
+    expected = v2.Compose([v2.Resize(resize, antialias=True), v2.CenterCrop(20)])(image)
+    torch.testing.assert_close(classifier.view(image), expected, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="expected 1 <= crop <= resize"):
+        Preprocessing(crop=26, resize=resize)

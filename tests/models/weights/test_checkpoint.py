@@ -1,0 +1,46 @@
+"""Weight files: which are read, and which are refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_classifiers import Average
+
+from models.weights.checkpoint import read_checkpoint
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("w.safetensors", None, "no such file"),
+        ("w.safetensors", b"", "damaged or no safetensors file"),
+        ("w.safetensors", b"\x10\0\0\0\0\0\0\0{}", "damaged or no safetensors file"),
+        ("w.pth", b"", "damaged or no weight file"),
+        ("w.pth", b"no weights at all", "is no weight file"),
+    ],
+)
+def test_damaged_files_are_refused(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(tmp_path / name)
+
+
+def test_a_cut_off_state_dict_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.rand(100, 100)}, tmp_path / "w.pth")
+    content = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="damaged or no weight file"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+def test_pickled_models_are_never_unpickled(tmp_path: Path) -> None:
+    torch.save(Average(), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"pickled model; save its state_dict\(\) instead"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+def test_other_content_is_no_state_dict(tmp_path: Path) -> None:
+    torch.save([torch.zeros(2)], tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="holds no state dict"):
+        read_checkpoint(tmp_path / "w.pth")
