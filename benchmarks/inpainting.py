@@ -77,7 +77,7 @@ def seen(classifier: ImageClassifier, images: Iterable[Tensor]) -> Found:
     rows = []
     for image in images:
         normalized = (image[None] - classifier.mean) / classifier.std
-        maps = classifier.network.features(normalized)  # type: ignore[operator,union-attr]
+        maps = classifier.network.features(normalized)  # type: ignore[operator]
         pooled = maps.mean((2, 3))
         logits = classifier.network.classifier(pooled)  # type: ignore[operator]
         rows.append((logits.softmax(1)[0], pooled[0]))
@@ -97,7 +97,8 @@ def composites(filler: Filler, cases: Sequence[Case]) -> Iterator[Tensor]:
 
 def removed(before: Found, elsewhere: Found, after: Mapping[str, Found]) -> list[list[object]]:
     """Whether the object is gone for MobileNetV2, and whether what is left looks like a photograph to it."""
-    top, rows = before["p"].argmax(1), []
+    top = before["p"].argmax(1)
+    rows: list[list[object]] = []
     for name, found in {"untouched": before, **after}.items():
         left = np.take_along_axis(found["p"], top[:, None], 1)[:, 0]
         changed = 100 * (found["p"].argmax(1) != top).mean()
@@ -142,7 +143,9 @@ def quality(
     fillers: Mapping[str, Filler], kinds: Mapping[str, Sequence[Case]], folders: Mapping[str, Path]
 ) -> tuple[list[str], list[list[object]]]:
     """A table for every kind of hole, and the goals."""
-    distance, parts, goals = perceptual(), [], []
+    distance = perceptual()
+    parts: list[str] = []
+    goals: list[list[object]] = []
 
     def job(filler: Filler, cases: Sequence[Case]) -> Found:
         return near_truth(filler, tqdm(cases, mininterval=10), distance)

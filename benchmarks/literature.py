@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -78,10 +79,11 @@ def _mae() -> Made:
 
 def _sd(dtype: torch.dtype) -> Made:
     """Stable Diffusion 1.5 for inpainting, its prompt embedded."""
-    import diffusers
+    import diffusers as untyped
 
     from models.inpainters.diffusion import Diffusion
 
+    diffusers: Any = untyped
     unet = diffusers.UNet2DConditionModel(
         sample_size=64, in_channels=9, cross_attention_dim=768, attention_head_dim=8
     )
@@ -109,10 +111,11 @@ def _sd(dtype: torch.dtype) -> Made:
 
 def _repaint(dtype: torch.dtype) -> Made:
     """The unconditional model of 256 x 256 that Ho et al. 2020 published (CelebA-HQ, LSUN)."""
-    import diffusers
+    import diffusers as untyped
 
     from models.inpainters.repaint import RePaint
 
+    diffusers: Any = untyped
     denoiser = diffusers.UNet2DModel(
         sample_size=SIDES["repaint"], block_out_channels=(128, 128, 256, 256, 512, 512), layers_per_block=2,
         down_block_types=["DownBlock2D"] * 4 + ["AttnDownBlock2D", "DownBlock2D"],

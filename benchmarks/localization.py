@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from attribution import Execution, Lime, MaskedScore, Rise, SlidingPatch
+from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
 from attribution.engine.precision import prepare
 from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error, pointing_hit
 from benchmarks.holes import ASSETS
@@ -43,7 +43,7 @@ def truths() -> dict[str, tuple[int, Tensor]]:
     return {name: (boxes[0][0], torch.tensor(boxes)[:, 1:]) for name, boxes in rows.items()}
 
 
-def methods(options: argparse.Namespace) -> dict[str, object]:
+def methods(options: argparse.Namespace) -> dict[str, Explainer]:
     """The sampling methods at the sizes asked for."""
     return {
         "sp": SlidingPatch(patch=options.patch, stride=options.stride),
@@ -72,7 +72,7 @@ def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]
     fast = None
     for name, (label, _) in images.items():
         image = read_picture(ASSETS / "imagenet_val" / "images" / name).image
-        views[name] = (classifier.view(image), tuple(image.shape[1:]))
+        views[name] = (classifier.view(image), (image.shape[1], image.shape[2]))
         fast = fast or prepare(classifier, "float32", views[name][0][None])
         with torch.inference_mode():
             if int(fast(views[name][0][None]).argmax()) == label:
@@ -175,12 +175,13 @@ def main() -> None:
     folder = folder_of(options)
     maps: dict[str, list[Tensor]] = defaultdict(list)
     boxes, away = [], []
+    size = (0, 0)
     for i, name in enumerate(right):
         for filler in options.filler:
             with np.load(folder / f"{Path(name).stem}-{filler}.npz") as found:
                 for method in found:
                     maps[f"{method} / {filler}"].append(torch.from_numpy(found[method]))
-                    size = tuple(found[method].shape)
+                    size = (found[method].shape[0], found[method].shape[1])
         maps["image center"].append(center(size))
         maps["random map"] += [random(size, RANDOM * i + k) for k in range(RANDOM)]
         boxes.append(images[name][1])
@@ -193,11 +194,11 @@ def main() -> None:
         "error, off center",
     ]
     where = "boxes that miss the center"
-    size = f"at {options.size} px" if options.size else "in full size"
+    at = f"at {options.size} px" if options.size else "in full size"
     body = (
         f"{len(right)} correctly classified photographs of {len(images)}, {sum(away)} of them with {where}. "
         f"SP patch {options.patch} stride {options.stride}, LIME {options.samples} samples, RISE "
-        f"{options.masks} masks, inpainting {size}; ± is a 95 % interval of the mean; thresholds tuned on "
+        f"{options.masks} masks, inpainting {at}; ± is a 95 % interval of the mean; thresholds tuned on "
         "the other half of the images.\n\n"
     )
     order = sorted(maps, key=lambda name: (name in ("image center", "random map"), name))

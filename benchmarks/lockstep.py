@@ -14,7 +14,7 @@ from benchmarks.report import table
 from benchmarks.throughput import ratio, rounds
 from infill import Filler, Gray
 from models.classifiers import load_classifier
-from models.scenes import draw
+from models.scenes import Scene, draw
 from studio.registry.build import build_filler
 
 IMAGES = 8
@@ -23,7 +23,8 @@ REFRESH = 5
 
 def scored(filler: Filler, images: int) -> MaskedScore:
     """The score of scenes with one object, all of which the classifier names."""
-    classifier, chosen = load_classifier("scenes"), []
+    classifier = load_classifier("scenes")
+    chosen: list[Scene] = []
     index = 0
     while len(chosen) < images:
         scene = draw(index, WORLD, objects=1)
@@ -50,7 +51,7 @@ def one_by_one(method: OptimizingExplainer, score: MaskedScore) -> None:
 def lockstep(count: int) -> list[list[object]]:
     """Eight images at once against one after another, with and without a network as filler."""
     image = draw(0).image
-    jobs = {
+    jobs: dict[str, tuple[OptimizingExplainer, Filler]] = {
         "MP, gray": (MeaningfulPerturbation(steps=20), Gray()),
         "MP, inpaint": (MeaningfulPerturbation(steps=20), build_filler("inpaint", {}, image, "auto")),
         "MP2, gray": (MP2(), Gray()),

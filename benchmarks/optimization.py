@@ -7,12 +7,12 @@ is the hole the object's silhouette? On photographs heatmaps are compared with b
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -97,7 +97,8 @@ def scored(classifier: ImageClassifier, images: Tensor, targets: Sequence[int]) 
     fast = prepare(classifier, "float32", images[:1])
     score = MaskedScore(images, targets, fast, execution=Execution(batch_size=16))
     above = (score.clean > score.chance).nonzero()[:, 0]
-    return MaskedScore(images[above], score.target[above], fast, execution=Execution(batch_size=16)), above  # type: ignore[index]
+    chosen = cast(Tensor, score.target)[above]
+    return MaskedScore(images[above], chosen, fast, execution=Execution(batch_size=16)), above
 
 
 def overlap(holes: np.ndarray, silhouettes: np.ndarray) -> np.ndarray:
@@ -168,11 +169,17 @@ def on_photographs(options: argparse.Namespace, tried: Rows) -> str:
             classifier.to_input(torch.from_numpy(heatmap).float(), size)
             for heatmap, (_, size, _, _) in zip(one["heatmap"], kept_ones, strict=True)
         ]
-        boxes = [boxes for _, _, _, boxes in kept_ones]
+        true_boxes = [boxes for _, _, _, boxes in kept_ones]
         fold = [i % 2 for i in range(len(maps))]
         left = [f"{one[key].mean():.3f}" for key in ("left", "kept", "floor")]
         rows.append(
-            [name, interval(errors(maps, boxes, fold)), interval(hits(maps, boxes)), *left, *costs(one)]
+            [
+                name,
+                interval(errors(maps, true_boxes, fold)),
+                interval(hits(maps, true_boxes)),
+                *left,
+                *costs(one),
+            ]
         )
         print(rows[-1], flush=True)
     header = ["method", "localization error, % (lower)", "pointing, % (higher)",
@@ -196,7 +203,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = methods(options)
     tried = {name: rows[name] for name in options.methods or rows}
-    parts = {
+    parts: dict[str, Callable[[], str]] = {
         "scenes": partial(on_scenes, options, {n: tried[n] for n in tried if n != PHOTOGRAPHS_ONLY}),
         "photographs": partial(on_photographs, options, {n: tried[n] for n in tried if n != SCENES_ONLY}),
         "speed": measure,

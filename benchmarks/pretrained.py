@@ -29,7 +29,7 @@ USUAL = "resnet50"
 
 
 @dataclass(frozen=True)
-class Cell:
+class Measurement:
     """What was measured.
 
     Attributes:
@@ -83,7 +83,7 @@ def job(name: str, precision: Precision, count: int, device: str) -> tuple[Run, 
     return run, made.steps, literature.parameters(network)
 
 
-def one(name: str, precision: Precision, count: int, device: str) -> Cell:
+def one(name: str, precision: Precision, count: int, device: str) -> Measurement:
     """The best of some runs after one more; with steps, what a few of them come to."""
     cuda = device.startswith("cuda")
     run, steps, parameters = job(name, precision, count, device)
@@ -105,22 +105,22 @@ def one(name: str, precision: Precision, count: int, device: str) -> Cell:
             longest = timed(0)
             seconds = min(timed(0) for _ in range(RUNS))
     memory = torch.cuda.max_memory_allocated() / 2**20 if cuda else _memory()
-    return Cell(seconds, longest, memory, parameters)
+    return Measurement(seconds, longest, memory, parameters)
 
 
-def asked(name: str, precision: str, count: int, device: str) -> Cell:
+def asked(name: str, precision: str, count: int, device: str) -> Measurement:
     """The same in a process of its own."""
     words = [sys.executable, "-m", "benchmarks.pretrained", "--device", device]
     words += ["--one", name, precision, str(count)]
     said = subprocess.run(words, capture_output=True, text=True, check=True, env=dict(os.environ))
     seconds, longest, memory, parameters = said.stdout.split()
-    return Cell(float(seconds), float(longest), float(memory), int(parameters))
+    return Measurement(float(seconds), float(longest), float(memory), int(parameters))
 
 
 def row(name: str, precision: str, device: str, limit: float, usual: dict[str, float]) -> list[object]:
     """Images a second and memory for each batch size, and the best of them in units of ResNet-50's."""
     cells: list[object] = []
-    found: list[Cell] = []
+    found: list[Measurement] = []
     best = 0.0
     for count in BATCHES:
         if found and found[-1].longest * count / BATCHES[len(found) - 1] > limit:

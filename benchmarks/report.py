@@ -38,7 +38,7 @@ def kept(path: Path, job: Callable[[], Found]) -> Found:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part.npz")
-        np.savez_compressed(unfinished, **job())
+        np.savez_compressed(unfinished, **dict(job()))  # type: ignore[arg-type]
         unfinished.replace(path)
     with np.load(path) as found:
         return dict(found)

@@ -12,14 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from attribution import Execution, Lime, MaskedScore, Rise, SlidingPatch
+from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
 from benchmarks.report import table, write
 from infill import Gray
 from models.classifiers.scenes import load
@@ -39,7 +41,10 @@ def resnet50() -> nn.Module:
     return nn.Sequential(Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), network).eval()
 
 
-def seconds(job: Callable[[], object]) -> tuple[float, object]:
+_Result = TypeVar("_Result")
+
+
+def seconds(job: Callable[[], _Result]) -> tuple[float, _Result]:
     """Wall time of one call, and its result."""
     started = time.perf_counter()
     result = job()
@@ -62,20 +67,21 @@ def against_captum(stride: int, batches: tuple[int, ...]) -> list[list[object]]:
                 image, (3, 29, 29), (3, step, step), baseline, target=target, perturbations_per_eval=batch
             )
 
-    trials = {batch: seconds(lambda batch=batch: captum(28, batch))[0] for batch in batches}
+    trials = {batch: seconds(partial(captum, 28, batch))[0] for batch in batches}
     best = min(trials, key=lambda batch: trials[batch])
     method = SlidingPatch(patch=29, stride=stride, average=True)
     spent: dict[str, float] = {}
     maps: dict[str, np.ndarray] = {}
-    for name, job in {
+    jobs: dict[str, Callable[[], Tensor]] = {
         "captum float32": lambda: captum(stride, best).mean(1),
         "float32": lambda: method(MaskedScore(image, target, network, GRAY)),
         "bfloat16": lambda: method(
             MaskedScore(image, target, network, GRAY, execution=Execution(precision="bfloat16"))
         ),
-    }.items():
+    }
+    for name, job in jobs.items():
         spent[name], heatmap = seconds(job)
-        maps[name] = heatmap.float().numpy()  # type: ignore[attr-defined]
+        maps[name] = heatmap.float().numpy()
     gap = np.abs(maps["float32"] - maps["captum float32"]).max()
     rank = spearmanr(maps["bfloat16"].ravel(), maps["float32"].ravel()).statistic
     base = spent["captum float32"]
@@ -123,7 +129,7 @@ def against_lime(samples: int, batch: int) -> list[list[object]]:
         score = MaskedScore(
             image, 0, network, GRAY, execution=Execution(batch_size=batch, precision=precision)
         )
-        spent, _ = seconds(lambda score=score: Lime(samples=samples, segmentation=segments)(score))
+        spent, _ = seconds(partial(Lime(samples=samples, segmentation=segments), score))
         rows.append(
             [
                 f"LIME {precision}",
@@ -178,7 +184,8 @@ def overhead(rounds: int, batch: int = 64) -> list[list[object]]:
             for _ in score.stream(iter([holes[0:batch]]), batch):  # noqa: B023
                 pass
 
-        bare(), engine()
+        bare()
+        engine()
         ratios = [seconds(engine)[0] / seconds(bare)[0] for _ in range(rounds)]
         rows.append(
             [
@@ -191,7 +198,7 @@ def overhead(rounds: int, batch: int = 64) -> list[list[object]]:
     return rows
 
 
-JOBS = {
+JOBS: dict[str, Explainer] = {
     "SP stride 8": SlidingPatch(patch=29, stride=8),
     "SP stride 1": SlidingPatch(patch=29, stride=1),
     "RISE 8000": Rise(masks=8000),
@@ -229,7 +236,7 @@ def memory() -> list[list[object]]:
 
 def startup(rounds: int = 5) -> list[list[object]]:
     """Time from the command to the end of `infill --help`."""
-    command = [sys.executable, "-c", "from studio.cli import main; main()", "--help"]
+    command = [sys.executable, "-c", "from studio.cli.main import main; main()", "--help"]
     times = [
         seconds(lambda: subprocess.run(command, capture_output=True, check=True))[0] for _ in range(rounds)
     ]

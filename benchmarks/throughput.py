@@ -4,15 +4,16 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import torch
 
-from attribution import Execution, Lime, MaskedScore, SlidingPatch
+from attribution import Execution, Explainer, Lime, MaskedScore, SlidingPatch
 from attribution.engine.precision import prepare
 from benchmarks import holes
 from benchmarks.report import table
 from benchmarks.speed import resnet50, seconds
-from infill import Filler, Gray
+from infill import Filler, Gray, Learned
 from models.scenes import draw
 from studio.registry.build import build_filler
 
@@ -59,8 +60,8 @@ def measure(
     classifier = resnet50()
     fast = prepare(classifier, "bfloat16", image[None])
     images = image.expand(BATCH, -1, -1, -1).contiguous()
-    filler = replace(build_filler("inpaint", {}, image, "bfloat16"), batch_size=BATCH)  # type: ignore[type-var]
-    whole = replace(filler, context=None)  # type: ignore[call-arg]
+    filler = replace(cast(Learned, build_filler("inpaint", {}, image, "bfloat16")), batch_size=BATCH)
+    whole = replace(filler, context=None)
     wide = torch.cat([case.hole[None] for case in holes.superpixels([image] * BATCH)])
     small = torch.cat([case.hole[None] for case in holes.squares([image] * BATCH, 29)])
 
@@ -75,7 +76,10 @@ def measure(
             strict=True,
         )
     )
-    methods = {"SP": SlidingPatch(patch=29, stride=stride), "LIME": Lime(samples=samples)}
+    methods: dict[str, Explainer] = {
+        "SP": SlidingPatch(patch=29, stride=stride),
+        "LIME": Lime(samples=samples),
+    }
     for name, method in methods.items():
         plain, ours = (
             MaskedScore(image, 0, fast, fill, execution=Execution(batch_size=BATCH, precision="bfloat16"))

@@ -185,7 +185,7 @@ def test_lockstep_finds_what_one_after_another_does():
 
 def test_batches_that_would_take_too_long_are_left_out(monkeypatch):
     def asked(name, precision, count, device):
-        return pretrained.Cell(seconds=count / 4, longest=count, memory=100, parameters=2_500_000)
+        return pretrained.Measurement(seconds=count / 4, longest=count, memory=100, parameters=2_500_000)
 
     monkeypatch.setattr(pretrained, "asked", asked)
     usual = {}
