@@ -126,12 +126,8 @@ def _denoiser(diffusers: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
     place = folder / "unet" if (folder / "unet").is_dir() else folder
     settings = hub.settings(place / "config.json")
     kind, channels = settings.get("_class_name"), (settings.get("in_channels"), settings.get("out_channels"))
-    if (
-        kind != _UNET
-        or channels != (3, 3)
-        or settings.get("class_embed_type")
-        or settings.get("num_class_embeds")
-    ):
+    conditional = settings.get("class_embed_type") or settings.get("num_class_embeds")
+    if kind != _UNET or channels != (3, 3) or conditional:
         what = f"{kind} with (in, out) channels {channels}"
         raise ValueError(f"inpainter: {place}: expected an unconditional {_UNET} of RGB pixels, got {what}")
     with hub.quiet(), torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
