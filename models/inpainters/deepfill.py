@@ -156,12 +156,12 @@ class DeepFill(nn.Module):
             raise ValueError(
                 f"`image` must have sides that are multiples of {MULTIPLE}, got {tuple(image.shape)}"
             )
-        seen = torch.where(hole > 0, 0.0, image)
-        told = torch.cat([torch.ones_like(hole), hole], 1)
-        proposal = self._limited(self.coarse(torch.cat([seen, told], 1)))
+        observed = torch.where(hole > 0, 0.0, image)
+        condition = torch.cat([torch.ones_like(hole), hole], 1)
+        proposal = self._limited(self.coarse(torch.cat([observed, condition], 1)))
         pasted = torch.where(hole > 0, proposal, image)
         if self.version == "v1":
-            pasted = torch.cat([pasted, told], 1)
+            pasted = torch.cat([pasted, condition], 1)
         matching = self.matching(pasted)
         matched = self.matched(self.attention(matching, shrunk(hole, _QUARTER, self.tensorflow)))
         return self._limited(self.merged(torch.cat([self.hallucination(pasted), matched], 1)))

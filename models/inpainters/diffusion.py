@@ -144,8 +144,8 @@ def load(
         pipeline = hub.inpainting_pipeline(folder, dtype, variant, safety)
     cell = _cell(pipeline)
     side = _side(pipeline, cell, size)
-    asked = {"num_inference_steps": steps, "strength": strength, "height": side, "width": side}
-    options = _options(pipeline, {**asked, "guidance_scale": guidance}, negative_prompt)
+    request = {"num_inference_steps": steps, "strength": strength, "height": side, "width": side}
+    options = _options(pipeline, {**request, "guidance_scale": guidance}, negative_prompt)
     texts: dict[str, Any] = {"prompt": prompt} | (
         {} if negative_prompt is None else {"negative_prompt": negative_prompt}
     )
@@ -183,10 +183,10 @@ def _cell(pipeline: Any) -> int:
 
 
 def _side(pipeline: Any, cell: int, size: int | None) -> int:
-    parts = pipeline.components
-    multiple = cell * (2 if "transformer" in parts else 1)  # transformers take cells two by two
+    components = pipeline.components
+    multiple = cell * (2 if "transformer" in components else 1)  # transformers take cells two by two
     if size is None:
-        core = parts.get("unet") or parts.get("transformer")
+        core = components.get("unet") or components.get("transformer")
         cells = getattr(pipeline, "default_sample_size", None) or getattr(core, "config", {}).get(
             "sample_size"
         )
@@ -198,21 +198,21 @@ def _side(pipeline: Any, cell: int, size: int | None) -> int:
     return size
 
 
-def _options(pipeline: Any, asked: dict[str, Any], negative_prompt: str | None) -> dict[str, Any]:
+def _options(pipeline: Any, request: dict[str, Any], negative_prompt: str | None) -> dict[str, Any]:
     """Of what is asked for, that which the pipeline takes; what it does not take must not matter."""
     known = inspect.signature(type(pipeline).__call__).parameters
     name = type(pipeline).__name__
     if "control_image" in known:
         raise ValueError(f"inpainter: {name} wants a control image, too, which there is none of")
     refused = {
-        "strength": asked["strength"] != 1,
-        "guidance_scale": asked["guidance_scale"] is not None,
+        "strength": request["strength"] != 1,
+        "guidance_scale": request["guidance_scale"] is not None,
         "negative_prompt": negative_prompt is not None,
     }
     for parameter, matters in refused.items():
         if matters and parameter not in known:
             raise ValueError(f"{parameter.removesuffix('_scale')}: {name} has none")
-    return {key: value for key, value in asked.items() if key in known and value is not None}
+    return {key: value for key, value in request.items() if key in known and value is not None}
 
 
 def _embedded(
@@ -227,17 +227,17 @@ def _embedded(
         given = pipeline.encode_prompt(
             **texts, device=pipeline.device, num_images_per_prompt=1, do_classifier_free_guidance=guided
         )
-    found = {name: text for name, text in zip(_EMBEDDINGS, given, strict=False) if text is not None}
+    embeddings = {name: text for name, text in zip(_EMBEDDINGS, given, strict=False) if text is not None}
     if not guided:
-        found = {name: text for name, text in found.items() if not name.startswith("negative")}
-    elif len(found) == 2 and torch.equal(*found.values()):
+        embeddings = {name: text for name, text in embeddings.items() if not name.startswith("negative")}
+    elif len(embeddings) == 2 and torch.equal(*embeddings.values()):
         # Guidance moves away from the negative prompt: from the same one nowhere, at twice the work.
-        found = {name: text for name, text in found.items() if not name.startswith("negative")}
+        embeddings = {name: text for name, text in embeddings.items() if not name.startswith("negative")}
         options = {**options, "guidance_scale": 1.0}
     for name in _TEXT:
         if getattr(pipeline, name, None) is not None:
             setattr(pipeline, name, None)
-    return found, options
+    return embeddings, options
 
 
 def _in_cells(hole: Float[Tensor, "n 1 h w"], cell: int) -> Float[Tensor, "n 1 h w"]:

@@ -46,10 +46,10 @@ class FourierUnit(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Filter the spectrum, whose real and imaginary parts are channels beside each other."""
         # Transforms know neither bfloat16 nor, mostly, float16.
-        parts = torch.view_as_real(torch.fft.rfftn(x.float(), dim=(-2, -1), norm="ortho"))
-        parts = parts.permute(0, 1, 4, 2, 3).flatten(1, 2).to(x.dtype)
-        parts = F.relu(self.bn(self.conv_layer(parts))).unflatten(1, (-1, 2)).float()
-        spectrum = torch.complex(parts[:, :, 0], parts[:, :, 1])
+        planes = torch.view_as_real(torch.fft.rfftn(x.float(), dim=(-2, -1), norm="ortho"))
+        planes = planes.permute(0, 1, 4, 2, 3).flatten(1, 2).to(x.dtype)
+        planes = F.relu(self.bn(self.conv_layer(planes))).unflatten(1, (-1, 2)).float()
+        spectrum = torch.complex(planes[:, :, 0], planes[:, :, 1])
         return torch.fft.irfftn(spectrum, s=x.shape[-2:], dim=(-2, -1), norm="ortho").to(x.dtype)
 
 

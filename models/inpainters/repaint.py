@@ -108,14 +108,14 @@ def load(
 
 def _scheduler(diffusers: Any, folder: Path) -> Any:
     place = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
-    said = hub.settings(place / "scheduler_config.json")
-    if said.get("prediction_type", "epsilon") != "epsilon":
+    settings = hub.settings(place / "scheduler_config.json")
+    if settings.get("prediction_type", "epsilon") != "epsilon":
         raise ValueError(
-            f"inpainter: {place}: expected a model that predicts noise, got {said['prediction_type']}"
+            f"inpainter: {place}: expected a model that predicts noise, got {settings['prediction_type']}"
         )
     try:
         with hub.quiet():
-            return diffusers.RePaintScheduler.from_config(said)
+            return diffusers.RePaintScheduler.from_config(settings)
     except Exception as error:  # what settings are wrong shows in many ways
         raise ValueError(
             f"inpainter: cannot follow {place}/scheduler_config.json ({one_line(error)})"
@@ -124,9 +124,10 @@ def _scheduler(diffusers: Any, folder: Path) -> Any:
 
 def _denoiser(diffusers: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
     place = folder / "unet" if (folder / "unet").is_dir() else folder
-    said = hub.settings(place / "config.json")
-    kind, channels = said.get("_class_name"), (said.get("in_channels"), said.get("out_channels"))
-    if kind != _UNET or channels != (3, 3) or said.get("class_embed_type") or said.get("num_class_embeds"):
+    settings = hub.settings(place / "config.json")
+    kind, channels = settings.get("_class_name"), (settings.get("in_channels"), settings.get("out_channels"))
+    conditional = settings.get("class_embed_type") or settings.get("num_class_embeds")
+    if kind != _UNET or channels != (3, 3) or conditional:
         what = f"{kind} with (in, out) channels {channels}"
         raise ValueError(f"inpainter: {place}: expected an unconditional {_UNET} of RGB pixels, got {what}")
     with hub.quiet(), torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's

@@ -17,7 +17,7 @@ from models.weights.libraries import one_line, quiet
 TYPES = ("maskformer", "mask2former", "detr", "eomt")
 """The models of transformers that are understood, as their ``config.json`` calls them."""
 
-_SEEN = ("pixel_values", "pixel_mask")
+_INPUTS = ("pixel_values", "pixel_mask")
 _MAPS = "return_binary_maps"
 _PROBE = (40, 60)
 
@@ -25,9 +25,9 @@ _PROBE = (40, 60)
 class InstanceSegmenter(nn.Module):
     """A network that finds instances, each with its pixels and its class.
 
-    Both the seeing and the finding are those of transformers' image processor: its instance segmentation with
-    its own thresholds. A network that was trained on panoptic annotation also finds walls and skies, which
-    count as instances. Images are seen one by one, so that nothing depends on the batch.
+    Both the preprocessing and the finding are those of transformers' image processor: its instance
+    segmentation with its own thresholds. A network that was trained on panoptic annotation also finds walls
+    and skies, which count as instances. Images are shown one by one, so that nothing depends on the batch.
 
     Attributes:
         labels: The names of the classes.
@@ -57,12 +57,14 @@ class InstanceSegmenter(nn.Module):
         # Without this, instances found later hide others.
         maps = {_MAPS: True} if _MAPS in inspect.signature(find).parameters else {}
         with quiet("transformers"), torch.no_grad():
-            seen = {key: value.to(image.device) for key, value in self._see(image).items()}
-            answer = vars(self.network(**seen)).items()
+            inputs = {key: value.to(image.device) for key, value in self._inputs(image).items()}
+            answer = vars(self.network(**inputs)).items()
             # Image processors paint on the CPU.
-            logits = SimpleNamespace(**{key: said.cpu() for key, said in answer if isinstance(said, Tensor)})
-            (found,) = find(logits, target_sizes=[size], **maps)
-        each, pixels = found["segments_info"], found["segmentation"].to(image.device)
+            logits = SimpleNamespace(
+                **{key: value.cpu() for key, value in answer if isinstance(value, Tensor)}
+            )
+            (result,) = find(logits, target_sizes=[size], **maps)
+        each, pixels = result["segments_info"], result["segmentation"].to(image.device)
         if not each:
             return torch.zeros(0, *size, dtype=torch.bool, device=image.device), []
         if pixels.ndim == 2:
@@ -90,14 +92,14 @@ class InstanceSegmenter(nn.Module):
             return pixels.any(0)
         return pixels[pixels.sum((1, 2)).argmax()]
 
-    def _see(self, image: Float[Tensor, "3 h w"]) -> dict[str, Tensor]:
-        seen = self.processor(
+    def _inputs(self, image: Float[Tensor, "3 h w"]) -> dict[str, Tensor]:
+        inputs = self.processor(
             images=hugging_face.in_bytes(image), return_tensors="pt", input_data_format="channels_first"
         )
-        if len(seen["pixel_values"]) != 1 or not torch.as_tensor(seen.get("pixel_mask", 1)).all():
+        if len(inputs["pixel_values"]) != 1 or not torch.as_tensor(inputs.get("pixel_mask", 1)).all():
             # The instances of padded images would be stretched.
             raise ValueError("segmenter: expected an image processor that neither pads nor splits images")
-        return {key: seen[key] for key in _SEEN if key in seen}
+        return {key: inputs[key] for key in _INPUTS if key in inputs}
 
 
 def load(place: str, folder: Path) -> InstanceSegmenter:
@@ -111,7 +113,7 @@ def load(place: str, folder: Path) -> InstanceSegmenter:
     segmenter = InstanceSegmenter(network, processor, labels, background_of(labels))
     try:
         with quiet("transformers"):
-            segmenter._see(torch.zeros(3, *_PROBE))
+            segmenter._inputs(torch.zeros(3, *_PROBE))
     except Exception as error:  # there are many processors, and each fails in its own ways
         raise ValueError(
             f"segmenter: cannot follow the image processor of hf:{place}: {one_line(error)}"

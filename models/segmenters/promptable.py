@@ -19,7 +19,7 @@ TYPES = {
 """The models of transformers that are understood, as their ``config.json`` calls them: what reads prompts."""
 
 _PROBE = (40, 60)
-_ASKED = ("pixel_values", "input_points", "input_labels", "input_boxes")
+_INPUTS = ("pixel_values", "input_points", "input_labels", "input_boxes")
 
 
 class PromptableSegmenter(nn.Module):
@@ -72,26 +72,26 @@ class PromptableSegmenter(nn.Module):
             ValueError: If there is no box, or one is empty or not inside of the image.
         """
         _check_boxes(boxes, image)
-        return self._found(image, input_boxes=[_centered(boxes)]).any(0)
+        return self._silhouettes(image, input_boxes=[_centered(boxes)]).any(0)
 
     def _at(self, image: Float[Tensor, "3 h w"], points: Float[Tensor, "p 2"]) -> Bool[Tensor, "h w"]:
         foreground = [1] * len(points)
-        return self._found(image, input_points=[[_centered(points)]], input_labels=[[foreground]])[0]
+        return self._silhouettes(image, input_points=[[_centered(points)]], input_labels=[[foreground]])[0]
 
-    def _found(self, image: Float[Tensor, "3 h w"], **prompts: Any) -> Bool[Tensor, "m h w"]:
+    def _silhouettes(self, image: Float[Tensor, "3 h w"], **prompts: Any) -> Bool[Tensor, "m h w"]:
         """Return what is found for each prompt."""
         with quiet("transformers"), torch.no_grad():
-            seen = self._see(image, **prompts)
-            asked = {key: seen[key].to(image.device) for key in _ASKED if key in seen}
-            proposed = self.network(**asked)
+            inputs = self._inputs(image, **prompts)
+            known = {key: inputs[key].to(image.device) for key in _INPUTS if key in inputs}
+            proposed = self.network(**known)
             best = proposed.iou_scores[0].argmax(-1)
             logits = proposed.pred_masks[0][torch.arange(len(best), device=best.device), best]
-            sizes = [seen[key] for key in ("original_sizes", "reshaped_input_sizes") if key in seen]
-            (found,) = self.processor.post_process_masks(logits[None, :, None], *sizes)
-        silhouettes: Tensor = found[:, 0]
+            sizes = [inputs[key] for key in ("original_sizes", "reshaped_input_sizes") if key in inputs]
+            (masks,) = self.processor.post_process_masks(logits[None, :, None], *sizes)
+        silhouettes: Tensor = masks[:, 0]
         return silhouettes
 
-    def _see(self, image: Float[Tensor, "3 h w"], **prompts: Any) -> Any:
+    def _inputs(self, image: Float[Tensor, "3 h w"], **prompts: Any) -> Any:
         return self.processor(
             images=hugging_face.in_bytes(image),
             return_tensors="pt",
@@ -113,10 +113,10 @@ def load(place: str, folder: Path) -> PromptableSegmenter:
         with quiet("transformers"):
             reader = getattr(transformers, TYPES[network.config.model_type])
             segmenter = PromptableSegmenter(network, reader(processor))
-            seen = segmenter._see(torch.zeros(3, *_PROBE), input_boxes=[[[0.0, 0.0, 1.0, 1.0]]])
-        side, came = network.config.prompt_encoder_config.image_size, seen["pixel_values"].shape
-        if tuple(came[-2:]) != (side, side):
-            raise ValueError(f"expected images of {side} x {side}, got {tuple(came[-2:])}")
+            inputs = segmenter._inputs(torch.zeros(3, *_PROBE), input_boxes=[[[0.0, 0.0, 1.0, 1.0]]])
+        side, shape = network.config.prompt_encoder_config.image_size, inputs["pixel_values"].shape
+        if tuple(shape[-2:]) != (side, side):
+            raise ValueError(f"expected images of {side} x {side}, got {tuple(shape[-2:])}")
     except Exception as error:  # there are many processors, and each fails in its own ways
         raise ValueError(
             f"segmenter: cannot follow the image processor of hf:{place}: {one_line(error)}"

@@ -1,4 +1,4 @@
-"""The library diffusers' models, from a folder or from the hub: found, read in full, and quietly."""
+"""The library diffusers' models, from a folder or from the hub, read in full and quietly."""
 
 import functools
 import importlib
@@ -68,14 +68,14 @@ def located(place: Path | str) -> Path:
 
 
 def _downloaded(diffusers: Any, model: str, local: bool) -> Path:
-    """The hub's copy of a model. What its cache lacks is told by those who look for it there."""
+    """The hub's copy of a model; whoever reads it says what it lacks."""
     if not local:
         return Path(diffusers.DiffusionPipeline.download(model))
     from huggingface_hub import try_to_load_from_cache
 
     for file in (_INDEX, "config.json", "unet/config.json"):
-        if isinstance(found := try_to_load_from_cache(model, file), str):
-            return Path(found.removesuffix(file))
+        if isinstance(path := try_to_load_from_cache(model, file), str):
+            return Path(path.removesuffix(file))
     raise ValueError("its cache has no such model")
 
 
@@ -110,12 +110,12 @@ def inpainting_pipeline(folder: Path, dtype: torch.dtype, variant: str | None, s
     if safety and not (folder / _GUARD).is_dir():
         raise ValueError(f"safety: {folder} lacks the files of its safety checker; {_to_get_guard(folder)}")
     with quiet():
-        parts = _networks(index, folder, dtype, variant, () if safety else (_GUARD,))
+        networks = _networks(index, folder, dtype, variant, () if safety else (_GUARD,))
         off = {_GUARD: None} if _GUARD in index and not safety else {}
         options = {"local_files_only": True, "torch_dtype": dtype, "variant": variant}
         try:
             pipeline = reader.from_pretrained(
-                str(folder), use_safetensors=safe(folder), **options, **parts, **off
+                str(folder), use_safetensors=safe(folder), **options, **networks, **off
             )
         except Exception as error:  # other tasks, damaged files, missing packages: each has a kind of its own
             reason = f"holds no inpainting pipeline that diffusers can load: {name} ({one_line(error)})"
@@ -137,13 +137,13 @@ def _to_get_guard(folder: Path) -> str:
 def _networks(
     index: dict[str, Any], folder: Path, dtype: torch.dtype, variant: str | None, without: tuple[str, ...]
 ) -> dict[str, nn.Module]:
-    found = {}
+    networks = {}
     for name, entry in index.items():
         if isinstance(entry, list) and len(entry) == 2 and None not in entry and name not in without:
             kind = _kind(*entry)
             if isinstance(kind, type) and issubclass(kind, nn.Module):
-                found[name] = network(kind, folder / name, dtype, variant)
-    return found
+                networks[name] = network(kind, folder / name, dtype, variant)
+    return networks
 
 
 def _kind(source: str, name: str) -> Any:
@@ -165,7 +165,7 @@ def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None = N
     """
     options = {"local_files_only": True, "use_safetensors": safe(folder), "variant": variant}
     try:
-        found, report = kind.from_pretrained(
+        loaded, report = kind.from_pretrained(
             str(folder), output_loading_info=True, torch_dtype=dtype, **options
         )
     except Exception as error:  # damaged files, other models: each has a kind of its own
@@ -176,8 +176,8 @@ def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None = N
     if missing:  # the libraries would go on with random numbers instead
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise ValueError(f"inpainter: {folder} does not fit {kind.__name__}: it lacks {missing[0]}{more}")
-    loaded: nn.Module = found.to(dtype)
-    return loaded.eval().requires_grad_(False)
+    fixed: nn.Module = loaded.to(dtype)
+    return fixed.eval().requires_grad_(False)
 
 
 def safe(folder: Path) -> bool:

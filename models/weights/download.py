@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 DownloadProgress: TypeAlias = Callable[[int, int], object]
-"""Is told how many bytes of how many are there."""
+"""Called with how many bytes are there, and how many there will be."""
 
 _SCHEMES = ("http://", "https://", "file://")
 _TIMEOUT = 10.0  # of silence, in seconds

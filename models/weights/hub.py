@@ -13,7 +13,7 @@ from typing import TypeVar
 from models.weights.environment import hub_folder, offline
 from models.weights.libraries import one_line, quiet
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 _SETTINGS = ("*.json", "*.txt")
 _KINDS = ("*.safetensors", "*.bin")
@@ -30,8 +30,8 @@ def location(model: str) -> Path:
 
 def models() -> list[str]:
     """Return the ids of the models of which the cache has any files."""
-    found = {source(file.parent) for file in hub_folder().glob("models--*/snapshots/*/*")}
-    return sorted({known[0] for known in found if known})
+    sources = {source(file.parent) for file in hub_folder().glob("models--*/snapshots/*/*")}
+    return sorted({known[0] for known in sources if known})
 
 
 def snapshot(model: str, parts: Sequence[str]) -> Path | None:
@@ -39,20 +39,20 @@ def snapshot(model: str, parts: Sequence[str]) -> Path | None:
     reference = location(model) / "refs" / "main"
     if not reference.is_file():
         return None
-    found = location(model) / "snapshots" / reference.read_text().strip()
-    return None if _missing(found, parts) else found
+    folder = location(model) / "snapshots" / reference.read_text().strip()
+    return None if _missing(folder, parts) else folder
 
 
-def source(found: Path) -> tuple[str, str] | None:
+def source(folder: Path) -> tuple[str, str] | None:
     """Return the model and the revision whose snapshot this folder is; ``None`` if it is none."""
-    model = found.parent.parent.name
-    if found.parent.name != "snapshots" or not model.startswith("models--"):
+    model = folder.parent.parent.name
+    if folder.parent.name != "snapshots" or not model.startswith("models--"):
         return None
-    return model.removeprefix("models--").replace("--", "/"), found.name
+    return model.removeprefix("models--").replace("--", "/"), folder.name
 
 
-def obtained(model: str, take: Callable[[bool], _Found]) -> _Found:
-    """Return what ``take`` gets of this model; it is told whether to look at the cache alone.
+def obtained(model: str, take: Callable[[bool], _Result]) -> _Result:
+    """Return what ``take`` gets of this model; its argument is whether to look at the cache alone.
 
     That is so if the hub cannot be asked for the model, or does not answer within some seconds: its clients
     would try for a minute, or for ever. With ``INFILL_OFFLINE=1`` nobody is asked.
@@ -84,7 +84,7 @@ def fetch(model: str, parts: Sequence[str], bars: bool) -> Path:
         lacking = list(parts)
         for kind in _KINDS:
             wanted = [kind if part == "." else f"{part}/{kind}" for part in lacking]
-            found = Path(
+            folder = Path(
                 huggingface_hub.snapshot_download(
                     model,
                     cache_dir=hub_folder(),
@@ -93,12 +93,12 @@ def fetch(model: str, parts: Sequence[str], bars: bool) -> Path:
                     local_files_only=local,
                 )
             )
-            lacking = [part for part in parts if not _weights(found / part)]
+            lacking = [part for part in parts if not _weights(folder / part)]
             if not lacking:
                 break
-        if missing := _missing(found, parts):
+        if missing := _missing(folder, parts):
             raise ValueError(f"it has no {missing}")
-        return found
+        return folder
 
     try:
         with nullcontext() if bars else quiet():
@@ -107,14 +107,14 @@ def fetch(model: str, parts: Sequence[str], bars: bool) -> Path:
         raise ValueError(f"weights: {model} cannot be had from the hub ({error})") from error
 
 
-def verify(found: Path) -> str:
+def verify(folder: Path) -> str:
     """Return how many of a snapshot's files are as the hub says: it names large files by their SHA-256.
 
     Raises:
         ValueError: If one is not.
     """
     count = 0
-    for path in sorted(path for path in found.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         blob = path.resolve()
         if not re.fullmatch(_SHA256, blob.name):
             continue
@@ -125,22 +125,22 @@ def verify(found: Path) -> str:
     return f"ok: {count} files have the hub's hashes" if count else "not verified: no published hash"
 
 
-def _missing(found: Path, parts: Sequence[str]) -> str:
+def _missing(folder: Path, parts: Sequence[str]) -> str:
     """Return what a snapshot lacks; empty if nothing."""
     for part in parts:
-        if not _weights(found / part):
+        if not _weights(folder / part):
             return f"weights in {part}"
-        if not (found / part / "config.json").is_file():
+        if not (folder / part / "config.json").is_file():
             return f"config.json in {part}"
-    return next((name for name in _components(found, parts) if not (found / name).exists()), "")
+    return next((name for name in _components(folder, parts) if not (folder / name).exists()), "")
 
 
-def _components(found: Path, parts: Sequence[str]) -> list[str]:
+def _components(folder: Path, parts: Sequence[str]) -> list[str]:
     """Return the index of a pipeline, and the folders that it names, but those that are not fetched."""
     if "." in parts:
         return []
     try:
-        index = json.loads((found / _INDEX).read_text())
+        index = json.loads((folder / _INDEX).read_text())
     except (OSError, ValueError):
         return [_INDEX]
     named = (name for name, entry in index.items() if isinstance(entry, list) and None not in entry)
@@ -160,19 +160,19 @@ def _refusal(model: str) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    said: list[str] = []
+    answers: list[str] = []
 
     def ask() -> None:
         try:
             HfApi().repo_info(model, timeout=_PATIENCE)
-            said.append("")
+            answers.append("")
         except RepositoryNotFoundError:
-            said.append("it has no such model, or shows it to its friends only: `hf auth login`")
+            answers.append("it has no such model, or shows it to its friends only: `hf auth login`")
         except Exception as error:
-            said.append(one_line(error))
+            answers.append(one_line(error))
 
     # Names and several addresses are tried one after the other, each with a patience of its own.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(_PATIENCE)
-    return said[0] if said else f"no answer within {_PATIENCE:g} s"
+    return answers[0] if answers else f"no answer within {_PATIENCE:g} s"

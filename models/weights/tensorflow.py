@@ -48,10 +48,10 @@ def read_bundle(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
         if _number(header, 2):
             raise ValueError("it is big-endian")
         shards = _number(header, 1)
-        found = {name: _Entry(name, entry) for name, entry in entries.items() if wanted(name)}
+        selected = {name: _Entry(name, entry) for name, entry in entries.items() if wanted(name)}
     except (ValueError, IndexError, struct.error) as error:
         raise ValueError(f"weights: {index} is damaged or no TensorFlow checkpoint ({error})") from error
-    return {name: entry.read(index, shards) for name, entry in found.items()}
+    return {name: entry.read(index, shards) for name, entry in selected.items()}
 
 
 class _Entry:
@@ -83,10 +83,10 @@ class _Entry:
 
 def _index(path: Path) -> Path:
     if path.is_dir():
-        found = sorted(path.glob(f"*{_INDEX}"))
-        if len(found) != 1:
-            raise ValueError(f"weights: expected one {_INDEX} file in the folder {path}, got {len(found)}")
-        return found[0]
+        indices = sorted(path.glob(f"*{_INDEX}"))
+        if len(indices) != 1:
+            raise ValueError(f"weights: expected one {_INDEX} file in the folder {path}, got {len(indices)}")
+        return indices[0]
     stem = path.name.removesuffix(_INDEX).partition(".data-")[0]
     return path.with_name(stem + _INDEX)
 
