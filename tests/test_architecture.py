@@ -11,15 +11,15 @@ def tree() -> dict[str, set[str]]:
     """The files of each folder, as the document has them."""
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     block = text.split("```\n")[1]
-    found, top = {}, ""
+    folders, top = {}, ""
     for line in block.splitlines():
         match = re.fullmatch(r"( *)(\w+)/ +(\S.*?)(?:  +(.*))?", line)
         assert match, line
         indent, name, _, files = match.groups()
         folder = f"{top}/{name}" if indent else name
         top = top if indent else name
-        found[folder] = set() if not files or files.startswith("(") else set(files.split())
-    return found
+        folders[folder] = set() if not files or files.startswith("(") else set(files.split())
+    return folders
 
 
 def test_every_file_is_in_the_tree_and_every_file_in_the_tree_is_there() -> None:
