@@ -142,34 +142,41 @@ class Terminated(click.Abort):
     """A signal ended the job, as those who run it for somebody send it."""
 
 
-class _Terminated(KeyboardInterrupt):
-    """The same where it happens: nothing that goes on after errors goes on after this."""
-
-
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let a key that stops the job, or a signal, end it quietly."""
-    with _heard():
+    with _signals() as received:
         try:
             yield
-        except _Terminated:
-            raise Terminated from None
-        except KeyboardInterrupt:
-            raise click.Abort from None  # click itself would add an empty line
+        except (KeyboardInterrupt, Exception) as error:
+            # A library may turn the interruption into an error of its own.
+            if signal.SIGTERM in received:
+                raise Terminated from None
+            if received or isinstance(error, KeyboardInterrupt):
+                raise click.Abort from None  # click itself would add an empty line
+            raise
 
 
 @contextmanager
-def _heard() -> Iterator[None]:
-    """Let the signal to end raise something; only a main thread hears signals."""
+def _signals() -> Iterator[list[int]]:
+    """Let the signals to end raise `KeyboardInterrupt`, and yield those that came.
+
+    Only a main thread receives signals, and one that is ignored (as in a job in the background) stays so.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    wanted = [signal.SIGTERM]
     if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _raise)
+        wanted = []
+    elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        wanted.append(signal.SIGINT)
+    before = {number: signal.signal(number, interrupt) for number in wanted}
     try:
-        yield
+        yield received
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _raise(*_: object) -> None:
-    raise _Terminated
+        for number, handler in before.items():
+            signal.signal(number, handler)
