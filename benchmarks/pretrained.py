@@ -108,32 +108,32 @@ def one(name: str, precision: Precision, count: int, device: str) -> Measurement
     return Measurement(seconds, longest, memory, parameters)
 
 
-def asked(name: str, precision: str, count: int, device: str) -> Measurement:
+def measure_apart(name: str, precision: str, count: int, device: str) -> Measurement:
     """The same in a process of its own."""
     words = [sys.executable, "-m", "benchmarks.pretrained", "--device", device]
     words += ["--one", name, precision, str(count)]
-    said = subprocess.run(words, capture_output=True, text=True, check=True, env=dict(os.environ))
-    seconds, longest, memory, parameters = said.stdout.split()
+    completed = subprocess.run(words, capture_output=True, text=True, check=True, env=dict(os.environ))
+    seconds, longest, memory, parameters = completed.stdout.split()
     return Measurement(float(seconds), float(longest), float(memory), int(parameters))
 
 
 def row(name: str, precision: str, device: str, limit: float, usual: dict[str, float]) -> list[object]:
     """Images a second and memory for each batch size, and the best of them in units of ResNet-50's."""
     cells: list[object] = []
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     best = 0.0
     for count in BATCHES:
-        if found and found[-1].longest * count / BATCHES[len(found) - 1] > limit:
+        if measurements and measurements[-1].longest * count / BATCHES[len(measurements) - 1] > limit:
             cells.append(f"over {limit:.0f} s")
             continue
-        found.append(asked(name, precision, count, device))
-        speed = count / found[-1].seconds
+        measurements.append(measure_apart(name, precision, count, device))
+        speed = count / measurements[-1].seconds
         best = max(best, speed)
-        cells.append(f"{speed:.3g} ({found[-1].memory:.0f} MiB)")
+        cells.append(f"{speed:.3g} ({measurements[-1].memory:.0f} MiB)")
     if name == USUAL:
         usual[precision] = best
     times = f"{usual[precision] / best:.3g}" if precision in usual else ""
-    size = f"{found[0].parameters / 1e6:.1f} M"
+    size = f"{measurements[0].parameters / 1e6:.1f} M"
     told = [name, literature.SIDES[name], size, precision, *cells, times]
     print(told, flush=True)
     return told

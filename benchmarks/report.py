@@ -21,8 +21,8 @@ def processor() -> str:
         (line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")),
         platform.processor(),
     )
-    found = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in text]
-    return f"{name}, {len(os.sched_getaffinity(0))} cores, {' '.join(found) or 'no bfloat16 instructions'}"
+    flags = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in text]
+    return f"{name}, {len(os.sched_getaffinity(0))} cores, {' '.join(flags) or 'no bfloat16 instructions'}"
 
 
 def commit() -> str:
@@ -40,8 +40,8 @@ def kept(path: Path, job: Callable[[], Found]) -> Found:
         unfinished = path.with_suffix(".part.npz")
         np.savez_compressed(unfinished, **dict(job()))  # type: ignore[arg-type]
         unfinished.replace(path)
-    with np.load(path) as found:
-        return dict(found)
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -61,6 +61,6 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def save_json(told: dict[str, Any], path: Path) -> None:
+def save_json(content: dict[str, Any], path: Path) -> None:
     """Write numbers and texts."""
-    path.write_text(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")

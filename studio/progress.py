@@ -46,10 +46,10 @@ class Progress:
         """
         self._bar.set_description(name)
         self._before, begun = self._done, time.perf_counter()
-        told: list[int] = []
-        yield told.append
+        counts: list[int] = []
+        yield counts.append
         seconds, count = time.perf_counter() - begun, self._done - self._before
-        count = told[-1] if told else count
+        count = counts[-1] if counts else count
         if not self.live:
             share = f"{100 * self._done // max(self._total, 1)} %"
             print(f"{share:>5}  {name}: {count} composites in {seconds:.1f} s", file=sys.stderr, flush=True)

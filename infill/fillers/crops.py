@@ -92,10 +92,10 @@ def _bounds(hidden: Bool[Tensor, "n 1 h w"]) -> list[list[int]]:
     """Of each hole: whether it hides anything, its first and last row, first and last column."""
     gone = hidden.byte()  # the maximum of bytes is found much faster than whether any is true
     rows, columns = (gone.amax(across).flatten(1) for across in (3, 2))
-    found = [rows.amax(1)]
+    parts = [rows.amax(1)]
     for line in (rows, columns):
-        found += [line.argmax(1), line.shape[1] - 1 - line.flip(1).argmax(1)]
-    bounds: list[list[int]] = torch.stack([part.long() for part in found], 1).tolist()
+        parts += [line.argmax(1), line.shape[1] - 1 - line.flip(1).argmax(1)]
+    bounds: list[list[int]] = torch.stack([part.long() for part in parts], 1).tolist()
     return bounds
 
 

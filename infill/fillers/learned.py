@@ -103,8 +103,8 @@ class Learned:
             fill = _one_per_hole(image.clamp(0, 1), len(hole))
             for group in windows(hidden, self.context, self.multiple):
                 for part in group.split(self.batch_size):
-                    asked = None if chance is None else [chance[index] for index in part.index]
-                    content = self._fill(part, image, hidden, asked)
+                    generators = None if chance is None else [chance[index] for index in part.index]
+                    content = self._fill(part, image, hidden, generators)
                     part.paste(content.to(fill.device, fill.dtype), fill)
         return fill
 
@@ -116,29 +116,29 @@ class Learned:
     ) -> Float[Tensor, "k c y x"]:
         """What the network puts in the windows, in [0, 1] and float32."""
         device = home(self._ready) or image.device
-        seen = part.cut(image).to(device, torch.float32)
+        visible = part.cut(image).to(device, torch.float32)
         gone = part.cut(hidden).to(device)
-        seen, gone = to_frame(seen, gone, self._native(), self.multiple)
+        visible, gone = to_frame(visible, gone, self._native(), self.multiple)
         low, high = self.value_range
-        shown = self._shown((seen * (high - low) + low).to(self._dtype), gone)
+        network_input = self._network_input((visible * (high - low) + low).to(self._dtype), gone)
         options = {} if chance is None else {"generator": chance}
-        content = self._ready(shown, gone.to(self._dtype), **options)
-        _check_output(content, shown.shape, part.index)
+        content = self._ready(network_input, gone.to(self._dtype), **options)
+        _check_output(content, network_input.shape, part.index)
         content = (content.float() - low).div_(high - low).clamp_(0, 1)
         # Once more, for resizing rounds: of nothing but ones it may make a little more.
         return from_frame(content, part.size, self._native()).clamp_(0, 1)
 
-    def _shown(
-        self, seen: Float[Tensor, "#k c y x"], gone: Bool[Tensor, "k 1 y x"]
+    def _network_input(
+        self, visible: Float[Tensor, "#k c y x"], gone: Bool[Tensor, "k 1 y x"]
     ) -> Float[Tensor, "k c y x"]:
         """The network's own copy of the image, one per hole, with hidden pixels blanked."""
         module = isinstance(self._ready, nn.Module)
         layout = torch.channels_last if module else torch.contiguous_format
-        shape = (len(gone), *seen.shape[1:])
-        shown = torch.empty(shape, dtype=seen.dtype, device=seen.device, memory_format=layout)
+        shape = (len(gone), *visible.shape[1:])
+        network_input = torch.empty(shape, dtype=visible.dtype, device=visible.device, memory_format=layout)
         if self.sees_hidden:
-            return shown.copy_(seen)
-        return torch.where(gone, seen.new_tensor(self.blank), seen, out=shown)
+            return network_input.copy_(visible)
+        return torch.where(gone, visible.new_tensor(self.blank), visible, out=network_input)
 
 
 def _one_per_hole(image: Images, count: int) -> Fill:

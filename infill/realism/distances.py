@@ -94,8 +94,8 @@ def two_sample_accuracy(
         rest[held] = False
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
         probe.fit(pairs[rest].flatten(0, 1).numpy(), [0, 1] * int(rest.sum()))
-        said = torch.from_numpy(probe.predict(pairs[held].flatten(0, 1).numpy())).view(-1, 2)
-        right[held] = (said == torch.tensor([0, 1])).double().mean(1)
+        predicted = torch.from_numpy(probe.predict(pairs[held].flatten(0, 1).numpy())).view(-1, 2)
+        right[held] = (predicted == torch.tensor([0, 1])).double().mean(1)
     return right
 
 

@@ -31,13 +31,13 @@ class Judge:
         """
         if self.head is None:
             return self.classifier(images).float(), None
-        seen: list[Tensor] = []
-        hook = self.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        captured: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
         try:
             logits = self.classifier(images)
         finally:
             hook.remove()
-        features = seen[-1].float()
+        features = captured[-1].float()
         return logits.float(), features.mean((2, 3)) if features.ndim == 4 else features
 
 

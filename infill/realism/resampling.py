@@ -73,8 +73,8 @@ class Estimate:
     @property
     def sure(self) -> bool:
         """Whether the figure (a difference) has an interval, and that does not contain zero."""
-        found = self.interval
-        return found is not None and (found[0] > 0 or found[1] < 0)  # which NaN is not
+        interval = self.interval
+        return interval is not None and (interval[0] > 0 or interval[1] < 0)  # which NaN is not
 
 
 def bootstrap(
@@ -90,12 +90,12 @@ def bootstrap(
     values = {name: float(statistic(whole)) for name, statistic in statistics.items()}
     for name, value in values.items():
         require(math.isfinite(value), name, "a finite number", value)
-    found: dict[str, list[Tensor]] = {name: [] for name in statistics}
+    replicates: dict[str, list[Tensor]] = {name: [] for name in statistics}
     for weights in _resamples(count, draws if count > 1 else 0, generator):
         for name, statistic in statistics.items():
-            found[name].append(statistic(weights))
+            replicates[name].append(statistic(weights))
     none = torch.empty(0, dtype=torch.float64)
-    return {name: Estimate(value, torch.cat([none, *found[name]])) for name, value in values.items()}
+    return {name: Estimate(value, torch.cat([none, *replicates[name]])) for name, value in values.items()}
 
 
 def leave_out(
@@ -160,11 +160,11 @@ def calibration_error(
 def top_share(labels: Integer[Tensor, " n"], most: int = 3) -> Statistic:
     """Which share of the labels are among the ``most`` frequent ones (Agarwal & Nguyen 2020, 5.2)."""
     require(len(labels) > 0, "labels", "at least 1", 0)
-    found, place = torch.unique(labels, return_inverse=True)
+    classes, place = torch.unique(labels, return_inverse=True)
 
     def share(weights: ResampleWeights) -> Tensor:
-        tally = weights.new_zeros(len(weights), len(found)).index_add_(1, place, weights)
-        return tally.topk(min(most, len(found)), dim=1).values.sum(1) / weights.sum(1)
+        tally = weights.new_zeros(len(weights), len(classes)).index_add_(1, place, weights)
+        return tally.topk(min(most, len(classes)), dim=1).values.sum(1) / weights.sum(1)
 
     return share
 

@@ -1,12 +1,8 @@
 """The names of a segmenter's classes."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from models.spelling import suggestion
-
-if TYPE_CHECKING:
-    pass
 
 _NOTHING = ("background", "unlabeled", "other")
 

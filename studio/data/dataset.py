@@ -202,9 +202,14 @@ def _scenes(data: str, limit: int | None) -> Scenes:
     return Scenes(f"scenes:{int(text)}", tuple(f"scene-{index}" for index in range(count)))
 
 
-def _state(name: str, path: Path) -> bytes:
+def size_and_time(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file does: bytes, time (ns). None if it cannot be read."""
     try:
         status = path.stat()
     except OSError:
-        return f"{name}\0{path.name}\0missing\n".encode()
-    return f"{name}\0{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode()
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _state(name: str, path: Path) -> bytes:
+    return f"{name}\0{path.name}\0{size_and_time(path)}\n".encode()

@@ -74,8 +74,10 @@ class VocSegments:
         pixels = np.bincount(indices.ravel(), minlength=_VOID + 1)
         pixels[0] = pixels[_VOID] = 0
         if pixels[len(VOC_CLASSES) + 1 :].any() or not pixels.any():
-            found = [int(index) for index in np.flatnonzero(pixels)] or "none"
-            raise ValueError(f"segmentation: {drawn}: expected classes 1 to {len(VOC_CLASSES)}, got {found}")
+            classes = [int(index) for index in np.flatnonzero(pixels)] or "none"
+            raise ValueError(
+                f"segmentation: {drawn}: expected classes 1 to {len(VOC_CLASSES)}, got {classes}"
+            )
         index = int(pixels.argmax())
         label = VOC_CLASSES[index - 1]
         boxes = [box for other, box in read_objects(path, picture) if other == label]

@@ -15,9 +15,9 @@ _NOISE = 1e-6
 
 
 def color_mapping(
-    heatmap: Float[ndarray, "h w"], seen: Bool[ndarray, "h w"], signed: bool = False
+    heatmap: Float[ndarray, "h w"], visible: Bool[ndarray, "h w"], signed: bool = False
 ) -> ScalarMappable:
-    """Return the colors of the values that are seen: red above white, blue below, equally far.
+    """Return the colors of the values that are visible: red above white, blue below, equally far.
 
     White is 0 where a map has both signs, or is ``signed``: then its values speak for or against the target.
     Another map that stays away from 0 (RISE: expected scores) is shown around its mean; its color bar says
@@ -26,7 +26,7 @@ def color_mapping(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    values = heatmap[seen] if seen.any() else np.zeros(1)
+    values = heatmap[visible] if visible.any() else np.zeros(1)
     center = 0.0 if signed or values.min() <= 0 <= values.max() else float(values.mean())
     reach = float(np.abs(values - center).max())
     reach = reach if reach > _NOISE else 1.0
@@ -36,14 +36,14 @@ def color_mapping(
 def overlay(
     image: Float[ndarray, "h w 3"],
     heatmap: Float[ndarray, "h w"],
-    seen: Bool[ndarray, "h w"],
+    visible: Bool[ndarray, "h w"],
     colors: ScalarMappable,
 ) -> Float[ndarray, "h w 3"]:
     """Lay the colors over the gray image, the stronger the farther they are from white."""
     gray = 0.25 + 0.75 * (image @ np.array([0.299, 0.587, 0.114]))[..., None]
     lit = colors.to_rgba(heatmap)[..., :3]
     strength = np.abs(2 * np.clip(colors.norm(heatmap), 0, 1) - 1)
-    opacity = (seen * (0.3 + 0.55 * np.sqrt(strength)))[..., None]
+    opacity = (visible * (0.3 + 0.55 * np.sqrt(strength)))[..., None]
     return np.asarray(gray * (1 - opacity) + lit * opacity)
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 from numpy import ndarray
 
 from studio.drawing.curves import draw_curves, legend
 from studio.drawing.sheet import INK, WRONG, Sheet, outline
-
-if TYPE_CHECKING:
-    pass
 
 # All lengths are inches.
 STAMP, TITLE, GAP = 1.04, 0.3, 0.12

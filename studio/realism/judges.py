@@ -87,11 +87,11 @@ def load_judges(request: RealismRequest, data: Dataset, example: Example, device
 
 def _judging_classifier(request: RealismRequest, classifier: ImageClassifier) -> ImageClassifier:
     """Return the judge's classifier, which must know as many classes as the explained one."""
-    judging = build_classifier(request.judge, request.judge_weights, request.multi_label)
-    count, expected = len(judging.labels), len(classifier.labels)
+    judge_classifier = build_classifier(request.judge, request.judge_weights, request.multi_label)
+    count, expected = len(judge_classifier.labels), len(classifier.labels)
     if count != expected:
         raise ValueError(f"--judge: expected the classifier's {expected} classes, got {count}")
-    return judging
+    return judge_classifier
 
 
 def _judge(prepared: PreparedClassifier, image: Tensor) -> tuple[Judge, str]:

@@ -13,7 +13,7 @@ import torch
 from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
-from studio.data.dataset import Dataset, Example, open_dataset
+from studio.data.dataset import Dataset, Example, open_dataset, size_and_time
 from studio.realism.batches import Reader, class_of
 from studio.realism.judges import Judges, fingerprint, load_judges
 from studio.realism.metrics import OF_CLASSES, OF_FEATURES, ImageMetrics
@@ -166,7 +166,7 @@ def _filler_identity(name: str, settings: SettingTexts) -> Mapping[str, Any]:
     weights = weights_of(name, settings)
     segments = settings.get("lime", {}) if entry.of_image else {}
     texts = {**segments, **settings.get(name, {})}
-    return {"place": entry.target, "fixed": dict(entry.fixed), "set": texts, "weights": _state(weights)}
+    return {"place": entry.target, "fixed": dict(entry.fixed), "set": texts, "weights": _content(weights)}
 
 
 def _settings(
@@ -203,9 +203,9 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
     return {
         "fingerprint": data.fingerprint(),
         "classifiers": [fingerprint(each) for each in classifiers],
-        "code": [_state(_code(name)) for name in (request.classifier, request.judge)],
-        "segmenter_weights": _state(request.segmenter_weights),
-        "segmenter": _state(_place(request.segmenter)),
+        "code": [_content(_code(name)) for name in (request.classifier, request.judge)],
+        "segmenter_weights": _content(request.segmenter_weights),
+        "segmenter": _content(_place(request.segmenter)),
         "versions": [version(), torch.__version__],
     }
 
@@ -223,10 +223,12 @@ def _place(name: str | None) -> Path | None:
     return Path(place).expanduser() if place else None
 
 
-def _state(path: Path | None) -> Sequence[Any]:
-    """What changes when a file does, or a file in a folder."""
+def _content(path: Path | None) -> Sequence[Any]:
+    """Return what changes when a file does, or a file in a folder."""
     if path is None or not path.exists():
         return [str(path)]
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    states = [(str(file), file.stat()) for file in files if file.is_file()]
-    return [str(path.resolve()), *([name, stat.st_size, stat.st_mtime_ns] for name, stat in states)]
+    return [
+        str(path.resolve()),
+        *([str(file), *(size_and_time(file) or ())] for file in files if file.is_file()),
+    ]

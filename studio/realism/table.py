@@ -5,13 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from studio.realism.metrics import METRICS
 from studio.realism.results import Results
-
-if TYPE_CHECKING:
-    pass
 
 _ARROWS = {"lower": "↓", "higher": "↑", None: " "}
 _PER_IMAGE = (

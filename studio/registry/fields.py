@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
+from models.spelling import suggestion
 
-def known(name: str, names: Iterable[str], kind: str, listed: str = "") -> str:
+
+def known(name: str, names: Iterable[str], kind: str) -> str:
     """Return the name, if it is one.
 
     Raises:
@@ -20,9 +21,8 @@ def known(name: str, names: Iterable[str], kind: str, listed: str = "") -> str:
     names = list(names)
     if name in names:
         return name
-    near = difflib.get_close_matches(name.lower(), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ValueError(f"unknown {kind} {name!r}{hint} {listed or 'known: ' + ', '.join(names)}")
+    hint = suggestion(name, names) or ";"
+    raise ValueError(f"unknown {kind} {name!r}{hint} known: {', '.join(names)}")
 
 
 def settable(cls: type, fixed: Iterable[str] = ()) -> dict[str, list[Any]]:

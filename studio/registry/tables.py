@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from studio.registry.entry import Entry, Pretrained
-
-if TYPE_CHECKING:
-    pass
 
 SettingTexts: TypeAlias = Mapping[str, Mapping[str, str]]
 """For each method and filler the fields that ``--set`` names, with their values as written."""
