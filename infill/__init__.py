@@ -5,6 +5,7 @@ from infill.filler import composite as composite
 from infill.fillers.classical import Biharmonic as Biharmonic
 from infill.fillers.classical import NavierStokes as NavierStokes
 from infill.fillers.classical import Telea as Telea
+from infill.fillers.exemplar import Exemplar as Exemplar
 from infill.fillers.learned import Learned as Learned
 from infill.fillers.marginal import Marginal as Marginal
 from infill.fillers.static import Blur as Blur
@@ -15,6 +16,7 @@ from infill.fillers.static import Noise as Noise
 __all__ = [
     "Biharmonic",
     "Blur",
+    "Exemplar",
     "Filler",
     "Gray",
     "Learned",

@@ -149,6 +149,9 @@ FILLERS: Mapping[str, Entry] = {
     "telea": Entry("infill:Telea", "fast marching from the hole's rim", "Telea 2004"),
     "ns": Entry("infill:NavierStokes", "continue lines of equal brightness", "Bertalmio et al. 2001"),
     "biharmonic": Entry("infill:Biharmonic", "the smoothest surface through the rim", "Damelin & Hoang 2018"),
+    "exemplar": Entry(
+        "infill:Exemplar", "patches from elsewhere in the image that fit together", "Wexler et al. 2007"
+    ),
     "inpaint": Entry(
         "infill:Learned",
         "the learned inpainter that ships with infill",

@@ -13,6 +13,7 @@ import infill
 from infill import (
     Biharmonic,
     Blur,
+    Exemplar,
     Filler,
     Gray,
     Learned,
@@ -64,6 +65,8 @@ FILLERS: dict[str, Callable[[int, int], Filler]] = {
     "navier-stokes": lambda h, w: NavierStokes(),
     "biharmonic": lambda h, w: Biharmonic(),
     "biharmonic reduced": lambda h, w: Biharmonic(side=8),
+    "exemplar": lambda h, w: Exemplar(),
+    "exemplar small": lambda h, w: Exemplar(patch=3, depth=1, exhaustive=20),
     "marginal": lambda h, w: Marginal(),
     "marginal near": lambda h, w: Marginal(context=1),
     "learned": lambda h, w: Learned(TinyInpainter()),

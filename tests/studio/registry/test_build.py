@@ -10,7 +10,19 @@ from torch import Tensor
 from attribution import MP2, DSSRPlus, Fido, Lime, Rise, SlidingPatch
 from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
-from infill import Biharmonic, Blur, Filler, Gray, Learned, Marginal, Mean, NavierStokes, Noise, Telea
+from infill import (
+    Biharmonic,
+    Blur,
+    Exemplar,
+    Filler,
+    Gray,
+    Learned,
+    Marginal,
+    Mean,
+    NavierStokes,
+    Noise,
+    Telea,
+)
 from studio.registry.build import build_classifier, build_filler, build_method
 from studio.registry.fields import parse_fields, settable
 from studio.registry.parse import parse_selection, parse_settings, quick_settings
@@ -29,6 +41,7 @@ CLASSES = {
     "telea": Telea,
     "ns": NavierStokes,
     "biharmonic": Biharmonic,
+    "exemplar": Exemplar,
     "inpaint": Learned,
 }
 

@@ -1,0 +1,136 @@
+"""One hole at one size of its image, filled with patches from elsewhere in the image."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from infill.fillers.patches import Patches, untouched, vote
+
+LATTICE = 3
+"""An exhaustive search looks at every third row and column, at others each time; neighbors are tried, too."""
+_NEIGHBORS = (((0, 1), (1, 0)), ((0, -1), (-1, 0)))
+_LEAST_COST, _LEAST_TRUST = 1e-6, 1e-6
+
+
+class Synthesis:
+    """Finds for every patch that touches the hole one like it outside, and lets those vote on its pixels.
+
+    The two steps lower one energy in turn, the sum of the distances (Wexler et al. 2007, Space-time
+    completion of video). A match is looked for among all patches, beside the matches of neighboring patches,
+    and one pixel beside the match so far (Barnes et al. 2009, PatchMatch, section 3.2).
+
+    Args:
+        image: The patches to take from.
+        canvas: The same features with hidden ones blanked; the hole is painted in here.
+        hidden: Where the hole is.
+        sources: Numbers of the places that are outside the hole, at least one, rising.
+        step: Only every so many rows and columns have a patch that is matched.
+    """
+
+    def __init__(
+        self,
+        image: Patches,
+        canvas: Float[Tensor, "h w c"],
+        hidden: Bool[Tensor, "h w"],
+        sources: Int[Tensor, " s"],
+        step: int,
+    ) -> None:
+        self.image, self.canvas, self.hidden, self.sources, self.step = image, canvas, hidden, sources, step
+        rows, columns = image.grid
+        wanted = ~untouched(hidden, image.side)
+        every = torch.arange(rows * columns, device=canvas.device)
+        if step > 1:
+            wanted &= (every // columns % step == 0) & (every % columns % step == 0)
+        self.targets = every[wanted]
+        self.wanted = wanted
+        self.source = torch.zeros_like(wanted)
+        self.source[sources] = True
+        self.match = every.clone()  # of a place that is not matched: itself
+        self.cost = torch.full_like(self.targets, torch.inf, dtype=canvas.dtype)
+
+    def peel(self) -> None:
+        """Paint the hole from its rim inwards, by patches that are like what is painted so far.
+
+        Each time those patches are matched of which at least half is painted, or else the best of the others.
+        """
+        painted = ~self.hidden
+        while not painted.all():
+            known = Patches(painted[..., None].float(), self.image.side).at(self.targets)
+            share = known.mean(1)
+            share = torch.where(share < 1, share, 0.0)
+            rim = share >= min(0.5, float(share.max()))
+            places, weight = self.targets[rim], share[rim].square()
+            shown = Patches(self.canvas * painted[..., None], self.image.side).at(places)
+            match, cost = self.image.nearest(shown, self.sources, known[rim])
+            voted, votes = self._voted(places, match, weight * _trust(cost))
+            new = (votes > 0) & ~painted
+            self.canvas = torch.where(new[..., None], voted, self.canvas)
+            painted = painted | new
+        self.search(0, exhaustive=True)
+
+    def inherit(self, coarse: "Synthesis") -> None:
+        """Paint the hole with the matches that were found at half the size."""
+        (rows, columns), half = self.image.grid, self.image.side // 2
+        y, x = self.targets // columns, self.targets % columns
+        height, width = coarse.image.grid
+        # the patch whose middle lies on the middle of this one, and how far away its match is
+        above = ((y + half) // 2 - half).clamp(0, height - 1) // coarse.step * coarse.step
+        beside = ((x + half) // 2 - half).clamp(0, width - 1) // coarse.step * coarse.step
+        place = above * width + beside
+        match = coarse.match[place]
+        down, right = y + 2 * (match // width - above), x + 2 * (match % width - beside)
+        found = down.clamp(0, rows - 1) * columns + right.clamp(0, columns - 1)
+        usable = coarse.wanted[place] & self.source[found]
+        next_source = torch.searchsorted(self.sources, self.targets).clamp(max=len(self.sources) - 1)
+        self.match[self.targets] = torch.where(usable, found, self.sources[next_source])
+        self.cost = torch.ones_like(self.cost)
+        self.paint()
+
+    def search(self, turn: int, exhaustive: bool) -> None:
+        """Look for better matches of what is painted; ``turn`` chooses rows, columns and directions."""
+        targets = Patches(self.canvas, self.image.side).at(self.targets)
+        columns = self.image.grid[1]
+        self.cost = self.image.distances(self.match[self.targets], targets)
+        self.cost.masked_fill_(~self.source[self.match[self.targets]], torch.inf)
+        if exhaustive:
+            some = self.sources
+            row, column = some // columns % LATTICE, some % columns % LATTICE
+            chosen = some[(row == turn % LATTICE) & (column == turn // LATTICE % LATTICE)]
+            places, cost = self.image.nearest(targets, chosen if len(chosen) else some)
+            better = cost < self.cost
+            self.match[self.targets[better]], self.cost[better] = places[better], cost[better]
+        last = len(self.match) - 1
+        for dy, dx in _NEIGHBORS[turn % 2]:
+            neighbor = (self.targets - self.step * (dy * columns + dx)).clamp(0, last)
+            self._try(targets, self.targets + self.match[neighbor] - neighbor)
+        for dy, dx in _NEIGHBORS[turn % 2]:
+            self._try(targets, self.match[self.targets] + dy * columns + dx)
+
+    def paint(self) -> None:
+        """Give each hidden pixel the mean of the matched patches over it; nearer ones count more."""
+        match = self.match[self.targets]
+        voted, votes = self._voted(self.targets, match, _trust(self.cost))
+        new = (votes > 0) & self.hidden
+        self.canvas = torch.where(new[..., None], voted, self.canvas)
+
+    def _try(self, targets: Float[Tensor, "t d"], places: Int[Tensor, " t"]) -> None:
+        """Take these places as matches where they are sources, and nearer than the matches so far."""
+        fits = (places >= 0) & (places < len(self.match)) & (places != self.match[self.targets])
+        fits &= self.source[places.clamp(0, len(self.match) - 1)]
+        index = fits.nonzero()[:, 0]
+        cost = self.image.distances(places[index], targets.index_select(0, index))
+        better = cost < self.cost[index]
+        index, cost = index[better], cost[better]
+        self.match[self.targets[index]] = places[index]
+        self.cost[index] = cost
+
+    def _voted(
+        self, places: Int[Tensor, " t"], match: Int[Tensor, " t"], weight: Float[Tensor, " t"]
+    ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"]]:
+        height, width, _ = self.canvas.shape
+        return vote((height, width), self.image.side, places, self.image.at(match), weight, self.step)
+
+
+def _trust(cost: Float[Tensor, " t"]) -> Float[Tensor, " t"]:
+    """How much patches at these distances count (Wexler et al. 2007; in units of the mean); never 0."""
+    return torch.exp(-cost / (2 * cost.mean().clamp(min=_LEAST_COST))).clamp(min=_LEAST_TRUST)
