@@ -8,6 +8,7 @@ from infill.fillers.classical import Telea as Telea
 from infill.fillers.exemplar import Exemplar as Exemplar
 from infill.fillers.learned import Learned as Learned
 from infill.fillers.marginal import Marginal as Marginal
+from infill.fillers.patchmatch import PatchMatch as PatchMatch
 from infill.fillers.static import Blur as Blur
 from infill.fillers.static import Gray as Gray
 from infill.fillers.static import Mean as Mean
@@ -24,6 +25,7 @@ __all__ = [
     "Mean",
     "NavierStokes",
     "Noise",
+    "PatchMatch",
     "Telea",
     "composite",
 ]

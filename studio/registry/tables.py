@@ -152,6 +152,9 @@ FILLERS: Mapping[str, Entry] = {
     "exemplar": Entry(
         "infill:Exemplar", "patches from elsewhere in the image that fit together", "Wexler et al. 2007"
     ),
+    "patchmatch": Entry(
+        "infill:PatchMatch", "patches from elsewhere in the image, by the library", "Barnes et al. 2009"
+    ),
     "inpaint": Entry(
         "infill:Learned",
         "the learned inpainter that ships with infill",

@@ -21,6 +21,7 @@ from infill import (
     Mean,
     NavierStokes,
     Noise,
+    PatchMatch,
     Telea,
     composite,
 )
@@ -67,6 +68,9 @@ FILLERS: dict[str, Callable[[int, int], Filler]] = {
     "biharmonic reduced": lambda h, w: Biharmonic(side=8),
     "exemplar": lambda h, w: Exemplar(),
     "exemplar small": lambda h, w: Exemplar(patch=3, depth=1, exhaustive=20),
+    "patchmatch": lambda h, w: PatchMatch(),
+    "patchmatch context": lambda h, w: PatchMatch(radius=1, context=2),
+    "patchmatch stochastic": lambda h, w: PatchMatch(stochastic=True),
     "marginal": lambda h, w: Marginal(),
     "marginal near": lambda h, w: Marginal(context=1),
     "learned": lambda h, w: Learned(TinyInpainter()),

@@ -21,6 +21,7 @@ from infill import (
     Mean,
     NavierStokes,
     Noise,
+    PatchMatch,
     Telea,
 )
 from studio.registry.build import build_classifier, build_filler, build_method
@@ -42,6 +43,7 @@ CLASSES = {
     "ns": NavierStokes,
     "biharmonic": Biharmonic,
     "exemplar": Exemplar,
+    "patchmatch": PatchMatch,
     "inpaint": Learned,
 }
 
