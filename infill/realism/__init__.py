@@ -1,5 +1,8 @@
 """Does it look real, and what is removed? Figures of composites, and how sure they are."""
 
+from infill.realism.artifacts import periodicity as periodicity
+from infill.realism.artifacts import seam as seam
+from infill.realism.artifacts import texture as texture
 from infill.realism.distances import frechet_distance as frechet_distance
 from infill.realism.distances import kernel_distance as kernel_distance
 from infill.realism.distances import two_sample_accuracy as two_sample_accuracy
