@@ -12,6 +12,7 @@ from infill.realism.resampling import Estimate as Estimate
 from infill.realism.resampling import bootstrap as bootstrap
 from infill.realism.resampling import leave_out as leave_out
 from infill.realism.similarity import Perceptual as Perceptual
+from infill.realism.similarity import divergence as divergence
 from infill.realism.similarity import entropy as entropy
 from infill.realism.similarity import l1_in_hole as l1_in_hole
 from infill.realism.similarity import ms_ssim as ms_ssim

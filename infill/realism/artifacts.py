@@ -79,10 +79,10 @@ def seam(images: Pictures, hole: Hole) -> Float[Tensor, " n"]:
     inside = _checked(images, hole)
     around = [F.max_pool2d(side.float(), 2 * NEAR + 1, 1, NEAR) > 0 for side in (inside, ~inside)]
     near = around[0] & around[1]
-    totals = images.new_zeros(4, len(images), dtype=torch.float64)
+    totals = images.new_zeros(4, len(images), dtype=torch.float32)
     for axis in (2, 3):
         size = images.shape[axis] - 1
-        steps = images.double().diff(dim=axis).abs().mean(1, keepdim=True)
+        steps = images.float().diff(dim=axis).abs().mean(1, keepdim=True)
         one, other = inside.narrow(axis, 0, size), inside.narrow(axis, 1, size)
         beside = near.narrow(axis, 0, size) & near.narrow(axis, 1, size) & (one == other)
         for place, chosen in enumerate((one != other, beside)):
@@ -90,7 +90,7 @@ def seam(images: Pictures, hole: Hole) -> Float[Tensor, " n"]:
             totals[2 * place + 1] += chosen.sum((1, 2, 3))
     across, count, nearby, others = totals
     ratio: Tensor = (across / count.clamp(min=1) + FLOOR) / (nearby / others.clamp(min=1) + FLOOR)
-    return ratio.float()
+    return ratio
 
 
 def texture(images: Pictures, hole: Hole) -> Float[Tensor, " n"]:
@@ -147,10 +147,11 @@ def _correlations(gray: Plane, region: Plane) -> tuple[Lags, Lags]:
     """
     detail, weight = _detail(gray, region)
     height, width = gray.shape[2:]
-    size = (height + _REACH, width + _REACH)  # so that what wraps around is further apart than the reach
+    # So large that what wraps around is further apart than the reach.
+    size = (max(height, _REACH + 1) + _REACH, max(width, _REACH + 1) + _REACH)
 
     def lags(plane: Tensor) -> Tensor:
-        power = torch.fft.rfft2(plane.double(), s=size).abs().square()
+        power = torch.fft.rfft2(plane, s=size).abs().square()
         found: Tensor = torch.fft.fftshift(torch.fft.irfft2(power, s=size), dim=(2, 3))
         y, x = size[0] // 2, size[1] // 2
         reach = _REACH
