@@ -1,5 +1,8 @@
 """Does it look real, and what is removed? Figures of composites, and how sure they are."""
 
+from infill.realism.artifacts import periodicity as periodicity
+from infill.realism.artifacts import seam as seam
+from infill.realism.artifacts import texture as texture
 from infill.realism.distances import frechet_distance as frechet_distance
 from infill.realism.distances import kernel_distance as kernel_distance
 from infill.realism.distances import two_sample_accuracy as two_sample_accuracy
@@ -9,6 +12,7 @@ from infill.realism.resampling import Estimate as Estimate
 from infill.realism.resampling import bootstrap as bootstrap
 from infill.realism.resampling import leave_out as leave_out
 from infill.realism.similarity import Perceptual as Perceptual
+from infill.realism.similarity import divergence as divergence
 from infill.realism.similarity import entropy as entropy
 from infill.realism.similarity import l1_in_hole as l1_in_hole
 from infill.realism.similarity import ms_ssim as ms_ssim

@@ -5,6 +5,7 @@ logits of a classifier say whether it noticed. `infill.realism.distances` compar
 `infill.realism.resampling` says how sure all of it is.
 """
 
+import math
 import os
 import sys
 import warnings
@@ -13,6 +14,7 @@ from contextlib import redirect_stdout
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
@@ -134,6 +136,18 @@ def entropy(logits: Float[Tensor, "n k"], multi_label: bool = False) -> Float[Te
     return nats
 
 
+def divergence(
+    logits: Float[Tensor, "n k"], originals: Float[Tensor, "n k"], multi_label: bool = False
+) -> Float[Tensor, " n"]:
+    """Kullback-Leibler divergence of the prediction from that for the original, in nats; 0 is the same.
+
+    The sum of p log(p / q) with the original's p; below float32's smallest number no probability is told from
+    another. With ``multi_label`` it is the sum of those of all classes, each there or not by itself.
+    """
+    before, after = (_log_probabilities(each, multi_label) for each in (originals, logits))
+    return (before.exp() * (before - after)).sum(1)
+
+
 def backbone_file(net: Backbone) -> str:
     """Where LPIPS looks for its backbone's weights."""
     return os.path.join(torch.hub.get_dir(), "checkpoints", BACKBONES[net])
@@ -159,6 +173,14 @@ def _softmax(logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
     """The softmax and, where logits are infinite, its limit: they share it, or have none of it."""
     limit = torch.finfo(torch.float32).max
     return logits.float().clamp(-limit, limit).softmax(1)
+
+
+def _log_probabilities(logits: Float[Tensor, "n k"], multi_label: bool) -> Float[Tensor, "n _q"]:
+    """Logarithms of the probabilities; with ``multi_label`` of each class being there, and not."""
+    kinds = torch.finfo(torch.float32)
+    finite = logits.float().clamp(-kinds.max, kinds.max)
+    found = F.logsigmoid(torch.cat((finite, -finite), 1)) if multi_label else finite.log_softmax(1)
+    return found.clamp(min=math.log(kinds.tiny))
 
 
 def _in_hole(images: Pictures, truth: Pictures, hole: Hole, power: int) -> Float[Tensor, " n"]:

@@ -18,7 +18,7 @@ from studio.cli.options import (
     stoppable,
     with_options,
 )
-from studio.realism.regions import HOLE_KINDS
+from studio.realism.kinds import HOLE_KINDS
 from studio.realism.request import RealismRequest
 
 _FILLERS = ", ".join(default(RealismRequest, "fillers"))
@@ -48,6 +48,12 @@ HOLES: tuple[Option, ...] = (
         default=default(RealismRequest, "side"),
         show_default=True,
         help="Of squares, in pixels.",
+    ),
+    click.option(
+        "--hole-area",
+        type=float,
+        metavar="PERCENT",
+        help="Of holes in the background, in percent of the view. [default: as the shapes come]",
     ),
     click.option(
         "--segmenter",

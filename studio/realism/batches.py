@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
-from studio.realism.regions import TAKES_THE_OBJECT, Regions
+from studio.realism.kinds import TAKES_THE_OBJECT
+from studio.realism.regions import Regions
 from studio.realism.request import LabelSource
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from infill.realism import artifacts
 from infill.realism import similarity as realism
 from infill.realism.features import Judge
 from infill.realism.similarity import Perceptual
@@ -45,11 +46,16 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric("accuracy, %", "lower", "higher", 100, ".1f"),
     "probability": Metric("target probability", "lower", "higher"),
+    "change": Metric("change of the probability", None, "lower", possible=(0, 1)),
+    "divergence": Metric("divergence (KL), nats", None, "lower", possible=(0, math.inf)),
     "ms_ssim": Metric("MS-SSIM to the original", "lower", "higher"),
     "lpips": Metric("LPIPS to the original", "higher", "lower"),
     "l1": Metric("L1 to the truth in the hole", "lower", "lower"),
     "psnr": Metric("PSNR in the hole, dB", "higher", "higher", 1, ".2f"),
     "lpips_truth": Metric("LPIPS to the truth", "lower", "lower"),
+    "periodicity": Metric("periodicity in the hole", "lower", "lower", 1, ".2f", (0, math.inf)),
+    "seam": Metric("seam at the rim", "lower", "lower", 1, ".2f", (0, math.inf)),
+    "texture": Metric("texture in the hole", None, None, 1, ".2f", (0, math.inf)),
     "frechet": Metric("Frechet distance", "lower", "lower", 1, ".3g", (0, math.inf)),
     "kernel": Metric("kernel distance", "lower", "lower", 1, ".2g"),
     "two_sample": Metric("told from real images, %", "lower", "lower", 100, ".1f", (0, 1)),
@@ -58,6 +64,7 @@ METRICS: Mapping[str, Metric] = {
     "top3": Metric("3 most frequent labels, %", None, "lower", 100, ".1f", (0, 1)),
 }
 OF_CLASSES = ("accuracy", "probability", "entropy", "calibration", "top3")
+TRACES = ("periodicity", "seam", "texture")
 OF_FEATURES = ("frechet", "kernel", "two_sample")
 
 
@@ -73,6 +80,8 @@ class ImageMetrics:
         similar: Whether MS-SSIM is taken.
         perceptual: LPIPS; ``None`` leaves it out.
         truth: Whether the truth behind the holes is known.
+        steady: Whether the judge is to say of composites what it says of the originals.
+        partial: Whether holes leave something of each image, which their inside can be held against.
     """
 
     judge: Judge | None
@@ -80,25 +89,39 @@ class ImageMetrics:
     similar: bool
     perceptual: Perceptual | None
     truth: bool = False
+    steady: bool = False
+    partial: bool = True
 
     @torch.inference_mode()
     def of_batch(self, batch: ExampleBatch) -> BatchMetrics:
         """Look at the originals, and at the truths where these are others."""
+        before = None
+        if self.steady and self.judge is not None and batch.targets is not None:
+            before = self._asked(self.judge, batch.images)[0]
         if self.perceptual is None:
-            return BatchMetrics(self, batch, None, None)
+            return BatchMetrics(self, batch, None, None, before)
         truth = None
         if self.truth and batch.truth is not None and batch.truth is not batch.images:
             truth = self.perceptual.features(batch.truth)
-        return BatchMetrics(self, batch, self.perceptual.features(batch.images), truth)
+        return BatchMetrics(self, batch, self.perceptual.features(batch.images), truth, before)
 
-    def judged(self, images: Float[Tensor, "n 3 h w"], targets: Tensor | None) -> dict[str, ndarray]:
-        """Return what the judge says; images of another size than its own are resized whole."""
-        if self.judge is None or self.classifier is None or targets is None:
-            return {}
+    def _asked(
+        self, judge: Judge, images: Float[Tensor, "n 3 h w"]
+    ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"] | None]:
+        """Ask the judge; images of another size than its own are resized whole."""
+        assert self.classifier is not None
         size = (self.classifier.crop, self.classifier.crop)
         if tuple(images.shape[2:]) != size:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
-        logits, features = self.judge(images)
+        return judge(images)
+
+    def judged(
+        self, images: Float[Tensor, "n 3 h w"], targets: Tensor | None, before: Tensor | None = None
+    ) -> dict[str, ndarray]:
+        """Return what the judge says, and how far that is from the logits ``before``, if there are any."""
+        if self.judge is None or self.classifier is None or targets is None:
+            return {}
+        logits, features = self._asked(self.judge, images)
         label = logits.argmax(1)
         multi_label = self.classifier.multi_label
         probability = realism.target_probability(logits, targets, multi_label)
@@ -110,6 +133,9 @@ class ImageMetrics:
             "probability": probability,
             "entropy": realism.entropy(logits, multi_label),
         }
+        if before is not None:
+            values["change"] = (probability - realism.target_probability(before, targets, multi_label)).abs()
+            values["divergence"] = realism.divergence(logits, before, multi_label).clamp(min=0)
         if features is not None:
             values["features"] = features
         if not multi_label:
@@ -125,6 +151,7 @@ class BatchMetrics:
     batch: ExampleBatch
     originals: realism.Features | None
     truths: realism.Features | None
+    before: Tensor | None
 
     @torch.inference_mode()
     def __call__(self, composites: Float[Tensor, "n 3 h w"]) -> dict[str, ndarray]:
@@ -136,12 +163,15 @@ class BatchMetrics:
         if metrics.truth and batch.truth is not None:
             values["l1"] = realism.l1_in_hole(composites, batch.truth, batch.holes)
             values["psnr"] = realism.psnr_in_hole(composites, batch.truth, batch.holes)
+        if metrics.partial:
+            for name in TRACES:
+                values[name] = getattr(artifacts, name)(composites, batch.holes)
         if metrics.perceptual is not None and self.originals is not None:
             features = metrics.perceptual.features(composites)
             values["lpips"] = metrics.perceptual.distance(features, self.originals)
             if self.truths is not None:
                 values["lpips_truth"] = metrics.perceptual.distance(features, self.truths)
-        return {**_arrays(values), **metrics.judged(composites, batch.targets)}
+        return {**_arrays(values), **metrics.judged(composites, batch.targets, self.before)}
 
     @torch.inference_mode()
     def features_of_truth(self) -> dict[str, ndarray]:

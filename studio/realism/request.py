@@ -22,6 +22,7 @@ class RealismRequest(JobRequest):
         holes: Where they come from; ``None``: what the data knows best.
         grow: By how many pixels silhouettes are widened.
         side: Of squares, in pixels.
+        hole_area: Of holes in the background, in percent of the view; ``None``: as the shapes come.
         labels: Whose word counts for what an image shows; ``None``: the data's if the classifier knows it.
         limit: Only the first so many images.
         judge: The classifier that is asked about the composites; ``None``: the one that is explained.
@@ -37,6 +38,7 @@ class RealismRequest(JobRequest):
     holes: str | None = None
     grow: int = 3
     side: int = 53
+    hole_area: float | None = None
     labels: LabelSource | None = None
     limit: int | None = None
     judge: str | None = None

@@ -14,10 +14,11 @@ from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
 from studio.data.dataset import Dataset, Example, open_dataset, size_and_time
+from studio.realism.asked import build_regions
 from studio.realism.batches import Reader, class_of
 from studio.realism.judges import Judges, fingerprint, load_judges
 from studio.realism.metrics import OF_CLASSES, OF_FEATURES, ImageMetrics
-from studio.realism.regions import Regions, build_regions
+from studio.realism.regions import Regions
 from studio.realism.request import LabelSource, RealismRequest
 from studio.registry.build import weights_of
 from studio.registry.parse import parse_device, parse_selection, split_fillers
@@ -82,7 +83,13 @@ def set_up(request: RealismRequest) -> Setup:
         data=data,
         reader=reader,
         metrics=ImageMetrics(
-            judges.judge, judges.judging_classifier, "ms_ssim" not in missing, perceptual, reader.knows_truth
+            judges.judge,
+            judges.judging_classifier,
+            "ms_ssim" not in missing,
+            perceptual,
+            reader.knows_truth,
+            steady=not regions.removes,
+            partial=regions.kind != "all",
         ),
         fillers={name: _filler_identity(name, selection.settings) for name in selection.fillers},
         filler_settings=selection.settings,
@@ -177,7 +184,7 @@ def _settings(
     return {
         "data": data.title,
         "holes": regions.kind,
-        **{name: getattr(regions, name) for name in ("grow", "side", "superpixels")},
+        **{name: getattr(regions, name) for name in ("grow", "side", "superpixels", "hole_area")},
         "classifier": judges.name,
         "judge": request.judge,
         "multi_label": request.multi_label,

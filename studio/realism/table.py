@@ -12,8 +12,8 @@ from studio.realism.results import Results
 
 _ARROWS = {"lower": "↓", "higher": "↑", None: " "}
 _PER_IMAGE = (
-    "label", "accuracy", "probability", "confidence", "entropy", "ms_ssim", "lpips", "l1", "psnr",
-    "lpips_truth",
+    "label", "accuracy", "probability", "confidence", "entropy", "change", "divergence", "ms_ssim", "lpips",
+    "l1", "psnr", "lpips_truth", "periodicity", "seam", "texture",
 )  # fmt: skip
 
 

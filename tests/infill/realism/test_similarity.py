@@ -17,6 +17,7 @@ from infill.realism.similarity import (
     PSNR_LIMIT,
     Perceptual,
     backbone_file,
+    divergence,
     entropy,
     l1_in_hole,
     ms_ssim,
@@ -348,3 +349,23 @@ def test_logits_that_are_no_numbers_stay_none():
     rows = torch.tensor([[torch.nan, 1.0, 2.0]])
     assert target_probability(rows, torch.tensor([0])).isnan().all()
     assert entropy(rows).isnan().all()
+
+
+@given(st.integers(0, 2**31), st.booleans())
+def test_divergence_is_scipys(seed, multi_label):
+    before, after = 4 * noise(3, 5, seed=seed) - 2, 4 * noise(3, 5, seed=seed + 1) - 2
+    if multi_label:
+        pairs = [torch.stack([x.sigmoid(), (-x).sigmoid()], -1) for x in (before, after)]
+        expected = scipy.special.rel_entr(*(pair.numpy() for pair in pairs)).sum((1, 2))
+    else:
+        expected = scipy.special.rel_entr(before.softmax(1).numpy(), after.softmax(1).numpy()).sum(1)
+    close(divergence(after, before, multi_label), torch.from_numpy(expected), 1e-5)
+    close(divergence(before, before, multi_label), torch.zeros(3))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_divergence_is_finite_where_logits_are_not(multi_label):
+    sure = torch.tensor([[INFINITY, 0.0, -INFINITY]])
+    for pair in ((sure, sure.flip(1)), (sure, torch.zeros(1, 3)), (torch.zeros(1, 3), sure)):
+        assert divergence(*pair, multi_label).isfinite().all()
+        assert divergence(*pair, multi_label) > 0.5

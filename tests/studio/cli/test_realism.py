@@ -75,7 +75,8 @@ def test_scenes_where_everything_is_known(run: Run) -> None:
     assert said.code == 0, said.err
     found = told()
     assert found["rows"] == ["real", "gray", "inpaint", "truth"]
-    assert set(found["metrics"]) == set(metrics.METRICS)
+    # What is to be as before is not asked where the object is to go.
+    assert set(found["metrics"]) == set(metrics.METRICS) - {"change", "divergence"}
     assert found["missing"] == {}
     for metric, each in found["metrics"].items():
         assert set(each["figures"]) == set(found["rows"])
@@ -98,6 +99,28 @@ def test_scenes_where_everything_is_known(run: Run) -> None:
     assert figure(found, "ms_ssim", "real") == pytest.approx(1, abs=1e-6)
     assert figure(found, "lpips", "real") == pytest.approx(0, abs=1e-6)
     assert figure(found, "l1", "inpaint") < figure(found, "l1", "gray")
+
+
+def test_holes_in_the_background_are_the_fillers_own_evidence(run: Run) -> None:
+    asked = ("scenes:12", "--holes", "background", *FEW)
+    said = run(*asked, "--batch-size", 5, "--out", "five")
+    assert said.code == 0, said.err
+    found = told("five")
+    for name in ("change", "divergence"):
+        assert found["metrics"][name]["better"] == "lower"
+        assert figure(found, name, "real") == pytest.approx(0, abs=1e-6)
+        assert figure(found, name, "gray") > figure(found, name, "inpaint") > 0
+    assert figure(found, "periodicity", "real") == pytest.approx(1, abs=0.3)
+    assert figure(found, "l1", "real") == 0
+    assert figure(found, "seam", "gray") > figure(found, "seam", "real")
+    assert "change of the probability" in said.out
+    assert run(*asked, "--batch-size", 3, "--out", "three").code == 0
+    areas = [Path(folder, "realism.csv").read_text().split() for folder in ("five", "three")]
+    holes = [[line.split(",")[:3] for line in each[1:]] for each in areas]
+    assert holes[0] == holes[1]
+    assert run(*asked, "--hole-area", 4, "--out", "four").code == 0
+    assert told("four")["area"] == pytest.approx(0.04, rel=0.05)
+    assert told("four")["settings"]["hole_area"] == 4
 
 
 def test_the_files(run: Run) -> None:
@@ -158,7 +181,7 @@ def test_a_filler_more_costs_that_filler_alone(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr(metrics.BatchMetrics, "__call__", counted)
     assert run("scenes:4", "--filler", "gray", "--filler", "blur").code == 0
     assert filled == ["batch"]
-    for metric in metrics.METRICS:
+    for metric in before["metrics"]:
         if metric != "two_sample":
             assert figure(told(), metric, "gray") == figure(before, metric, "gray")
     assert run("scenes:4", "--filler", "gray", "--seed", 1, "--holes", "squares").code == 0
@@ -209,7 +232,7 @@ def test_without_any_weights_the_rest_is_measured_and_said(run: Run, offline: No
     said = run("data", "--filler", "gray", "--filler", "telea")
     assert said.code == 0, said.err
     found = told()
-    assert set(found["metrics"]) == {"ms_ssim"}
+    assert set(found["metrics"]) == {"ms_ssim", *metrics.TRACES}
     assert "squeezenet1_1-b8a52dc0.pth" in found["missing"]["lpips"]
     assert "mobilenet_v2" in found["missing"]["accuracy"]
     assert "LPIPS" in said.out
@@ -266,11 +289,11 @@ def test_a_segmenter_finds_the_object(run: Run, tmp_path: Path) -> None:
     assert refused_class.code == 2
     assert "unknown class of the segmenter 'clas 1'; did you mean 'class 1'" in refused_class.err
     found = {}
-    for kind in ("object", "background"):
+    for kind in ("object", "surroundings"):
         said = run(*asked, "--holes", kind, "--grow", 0, "--out", kind)
         assert said.code == 0, said.err
         found[kind] = told(kind)["area"]
-    assert found["object"] + found["background"] == pytest.approx(1, abs=1e-5)
+    assert found["object"] + found["surroundings"] == pytest.approx(1, abs=1e-5)
 
 
 def test_instances_are_the_object(run: Run, tmp_path: Path) -> None:
@@ -282,12 +305,12 @@ def test_instances_are_the_object(run: Run, tmp_path: Path) -> None:
     )
     refused(run(*asked, "--segmenter-point", "0.5,0.5"), "--segmenter-point: hf:net takes no point")
     found = {}
-    for kind in ("object", "background"):
+    for kind in ("object", "surroundings"):
         said = run(*asked, "--holes", kind, "--grow", 0, "--segmenter-class", "dog", "--out", kind)
         assert said.code == 0, said.err
         found[kind] = told(kind)
     assert found["object"]["images"] == 2
-    assert found["object"]["area"] + found["background"]["area"] == pytest.approx(1, abs=1e-5)
+    assert found["object"]["area"] + found["surroundings"]["area"] == pytest.approx(1, abs=1e-5)
     assert run(*asked, "--out", "largest").code == 0
     assert told("largest")["area"] != found["object"]["area"]
 
@@ -399,6 +422,9 @@ BAD = {
     "scenes:2 --filler grey": "did you mean 'gray'",
     "scenes:2 --holes squares --side 224": "--side: expected less than the view's 224",
     "scenes:2 --grow -1": "--grow: expected 0 or more, got -1",
+    "scenes:2 --hole-area 5": "--hole-area: only for --holes background",
+    "scenes:2 --holes background --hole-area 100": "--hole-area: expected percent between 0 and 100",
+    "scenes:1 --holes background": "--holes background: expected 2 or more images in scenes:1, got 1",
     "scenes:2 --limit 0": "limit must be 1 or more",
     "scenes:2 --segmenter-class bird": "--segmenter: expected a name",
     "scenes:2 --segmenter-point 0.5,0.5": "--segmenter: expected a name",

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from numpy import ndarray
 from torch import Tensor, nn
 
+from infill.fillers.crops import dilated
 from models import scenes
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
 from studio.data.dataset import Dataset, Example, open_dataset
 from studio.realism.batches import ExampleBatch, Reader, class_of, generator
 from studio.realism.cache import Cache
-from studio.realism.regions import HoleKind, Regions
+from studio.realism.kinds import HoleKind
+from studio.realism.regions import Regions
 from studio.realism.request import LabelSource
 
 LABELS = ("Red", "green", "blue")
@@ -280,13 +282,39 @@ def test_behind_the_objects_of_scenes_is_their_background(kind: HoleKind) -> Non
     assert torch.equal(batch.holes[:, 0], torch.stack(hidden).float())
 
 
-@pytest.mark.parametrize("kind", ["background", "segments", "squares"])
+@pytest.mark.parametrize("kind", ["surroundings", "segments", "squares"])
 def test_behind_other_holes_is_the_image_itself(kind: HoleKind) -> None:
     made = reader(open_dataset("scenes:2"), kind, eye=SCENES)
     batch = made.read([1])
     assert made.knows_truth
     assert not made.true_background
     assert equal(batch.truth, batch.images)
+
+
+def test_a_hole_in_the_background_has_another_objects_shape_and_does_not_touch_the_own() -> None:
+    data = open_dataset("scenes:6")
+    made = reader(data, "background", eye=SCENES, grow=2, others=data)
+    batch = made.read(range(6))
+    areas = {number: reader(data, grow=2, eye=SCENES).read([number]).holes.sum() for number in range(6)}
+    for number, hole in zip(batch.numbers, batch.holes, strict=True):
+        own = dilated(data.read(number).silhouette[None, None], 2)  # type: ignore[index]
+        assert not (dilated(own, 1) & (hole[None] > 0)).any()
+        assert hole.sum() in [areas[other] for other in range(6) if other != number]
+        assert torch.equal(made.read([number]).holes[0], hole)
+    assert made.knows_truth
+    assert equal(batch.truth, batch.images)
+    small = reader(data, "background", eye=SCENES, others=data, hole_area=3).read(range(6))
+    torch.testing.assert_close(small.holes.mean((1, 2, 3)), torch.full((6,), 0.03), rtol=0.05, atol=0)
+    assert not same(made.read([1]), reader(data, "background", eye=SCENES, others=data, seed=1).read([1]))
+
+
+def test_other_images_that_are_of_no_use_are_passed_over() -> None:
+    data = Made(broken=frozenset({2, 3}), changed={1: {"silhouette": None}})
+    batch = reader(data, "background", others=data).read([0, 4])
+    assert [name for name, _ in batch.skipped] == []
+    alone = Made(broken=frozenset({1, 2, 3, 4, 5}))
+    (told,) = reader(alone, "background", others=alone).read([0]).skipped
+    assert told[1] == "no other image has an object whose shape could be put into the background"
 
 
 @pytest.mark.parametrize("data", [open_dataset("scenes:2"), Made()])

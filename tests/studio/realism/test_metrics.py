@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from infill.realism import artifacts
 from infill.realism import similarity as realism
 from infill.realism.features import judge
 from models import scenes
@@ -19,7 +20,7 @@ from models.preprocessing import Preprocessing
 from studio.data.dataset import open_dataset
 from studio.realism.batches import ExampleBatch
 from studio.realism.judges import Judges, load_judges
-from studio.realism.metrics import METRICS, OF_CLASSES, OF_FEATURES, ImageMetrics
+from studio.realism.metrics import METRICS, OF_CLASSES, OF_FEATURES, TRACES, ImageMetrics
 from studio.realism.request import RealismRequest
 
 CPU = torch.device("cpu")
@@ -77,11 +78,17 @@ def made_measure(size: int = 16, perceptual: Any = None, **settings: Any) -> Ima
     network = Network()
     eye = ImageClassifier(network, Preprocessing(crop=size, resize=size), labels="abcd")
     asked = judge(network, network, noise(1, size, 0))
-    return ImageMetrics(asked, eye, **{"similar": False, "perceptual": perceptual, "truth": True, **settings})
+    return ImageMetrics(
+        asked,
+        eye,
+        **{"similar": False, "perceptual": perceptual, "truth": True, "partial": False, **settings},
+    )
 
 
 def unjudged(**settings: Any) -> ImageMetrics:
-    return ImageMetrics(None, None, **{"similar": False, "perceptual": None, "truth": True, **settings})
+    return ImageMetrics(
+        None, None, **{"similar": False, "perceptual": None, "truth": True, "partial": False, **settings}
+    )
 
 
 # Values.
@@ -91,11 +98,12 @@ def test_figures_are_those_of_the_library() -> None:
     size = realism.SMALLEST_SIDE
     batch, perceptual = made_batch(size), Perceptual()
     composites = F.interpolate(noise(3, 2, 2), size=(size, size))  # with quarters that differ
-    measure = made_measure(size, perceptual, similar=True)
+    measure = made_measure(size, perceptual, similar=True, steady=True, partial=True)
     found = measure.of_batch(batch)(composites)
     assert batch.truth is not None
     assert batch.targets is not None
     logits = Network()(composites)
+    before = Network()(batch.images).softmax(1)
     confidence, label = logits.softmax(1).max(1)
     quarters = F.adaptive_avg_pool2d(composites, 2).flatten(1)
     gaps = {
@@ -113,6 +121,11 @@ def test_figures_are_those_of_the_library() -> None:
         "probability": realism.target_probability(logits, batch.targets),
         "entropy": realism.entropy(logits),
         "features": quarters,
+        "change": (realism.target_probability(logits, batch.targets) - before[:, batch.targets].diag()).abs(),
+        "divergence": (before * (before.log() - logits.log_softmax(1))).sum(1),
+        "periodicity": artifacts.periodicity(composites, batch.holes),
+        "seam": artifacts.seam(composites, batch.holes),
+        "texture": artifacts.texture(composites, batch.holes),
     }
     assert found.keys() == expected.keys()
     for name, values in expected.items():
@@ -243,6 +256,11 @@ GONE_OR_THERE: dict[str, tuple[float, float] | None] = {
     "l1": (0.02, 0.3),  # it looks like what is really behind
     "psnr": (35.0, 8.0),
     "lpips_truth": (0.02, 0.3),
+    "change": None,
+    "divergence": None,
+    "periodicity": (1.0, 4.0),
+    "seam": (1.0, 2.0),
+    "texture": None,
     "frechet": (0.5, 60.0),  # all together look real
     "kernel": (0.0, 0.3),
     "two_sample": (0.5, 1.0),
@@ -260,6 +278,11 @@ AS_BEFORE_OR_CHANGED: dict[str, tuple[float, float] | None] = {
     "l1": (0.02, 0.3),
     "psnr": (35.0, 8.0),
     "lpips_truth": (0.02, 0.3),
+    "change": (0.01, 0.2),
+    "divergence": (0.01, 0.5),
+    "periodicity": (1.0, 4.0),
+    "seam": (1.0, 2.0),
+    "texture": None,  # too little is as bad as too much
     "frechet": (0.5, 60.0),
     "kernel": (0.0, 0.3),
     "two_sample": (0.5, 1.0),
@@ -286,7 +309,7 @@ def test_the_better_outcome_is_called_better(name: str) -> None:
 
 
 def test_the_groups_of_metrics_are_metrics() -> None:
-    groups = (*OF_CLASSES, *OF_FEATURES, "l1", "psnr", "lpips_truth")
+    groups = (*OF_CLASSES, *OF_FEATURES, *TRACES, "l1", "psnr", "lpips_truth", "change", "divergence")
     assert len(set(groups)) == len(groups)
     assert METRICS.keys() - set(groups) == {"ms_ssim", "lpips"}
 

@@ -14,7 +14,9 @@ from attribution import Lime
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
 from studio.data.dataset import Example
-from studio.realism.regions import HOLE_KINDS, HoleKind, Regions, check_annotated, hole_kind
+from studio.realism.asked import check_annotated, hole_kind
+from studio.realism.kinds import HOLE_KINDS, HoleKind
+from studio.realism.regions import Regions
 
 HALF = ImageClassifier(nn.Identity(), Preprocessing(crop=16, resize=20))
 """Of an image of 40 x 52 pixels, it sees every second one from row 4 and column 10 on."""
@@ -151,12 +153,12 @@ def test_a_box_is_seen_as_the_image_is() -> None:
 
 
 @given(silhouettes(), st.integers(0, 3))
-def test_the_background_is_all_but_the_object(silhouette: Tensor, grow: int) -> None:
+def test_the_surroundings_are_all_but_the_object(silhouette: Tensor, grow: int) -> None:
     assume(len(near(silhouette, grow)) < 64)
     shown = example(8, silhouette=silhouette)
     object_ = hole(Regions("object", grow), shown)
     assert torch.equal(object_, hole(Regions("silhouettes", grow), shown))
-    assert torch.equal(hole(Regions("background", grow), shown), 1 - object_)
+    assert torch.equal(hole(Regions("surroundings", grow), shown), 1 - object_)
 
 
 # Segmenters.
@@ -190,8 +192,8 @@ def test_the_segmenter_looks_at_the_view(wanted: str | None) -> None:
     ((images, label),) = finder.asked
     assert label == wanted
     assert torch.equal(images, HALF.view(shown.image)[None])
-    background = hole(found_by(finder, "background", grow=2), shown, HALF)
-    assert torch.equal(background, 1 - object_)
+    rest = hole(found_by(finder, "surroundings", grow=2), shown, HALF)
+    assert torch.equal(rest, 1 - object_)
 
 
 def test_with_a_segmenter_nothing_needs_to_be_annotated() -> None:
@@ -199,7 +201,7 @@ def test_with_a_segmenter_nothing_needs_to_be_annotated() -> None:
     assert hole(found_by(finder, grow=1), example(8)).sum() == 9
 
 
-@pytest.mark.parametrize("kind", ["object", "background"])
+@pytest.mark.parametrize("kind", ["object", "surroundings"])
 def test_a_segmenter_that_finds_nothing_or_everything(kind: HoleKind) -> None:
     nothing, everything = (Finder(torch.full((8, 8), found)) for found in (False, True))
     shown = example(8, silhouette=rectangle((8, 8), 2, 2, 4, 4))
@@ -244,8 +246,8 @@ def test_a_point_is_told_in_fractions_of_the_view(x: int, y: int) -> None:
     near_by = {(row, column) for row in (y - 1, y) for column in (x - 1, x)}
     assert pixels(found) == {place for place in near_by if min(place) >= 0 and max(place) < 16}
     assert torch.equal(finder.images[0], HALF.view(shown.image))
-    background = hole(shown_by(Shown(), "background", point=(x / 16, y / 16)), shown, HALF)
-    assert torch.equal(background, 1 - found)
+    rest = hole(shown_by(Shown(), "surroundings", point=(x / 16, y / 16)), shown, HALF)
+    assert torch.equal(rest, 1 - found)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 19), st.integers(0, 25)] * 2), min_size=1, max_size=3))
@@ -274,7 +276,7 @@ def test_boxes_as_prompts_are_those_of_the_view(corners: list[tuple[int, int, in
 
 def test_prompts_need_boxes_or_a_point() -> None:
     assert shown_by(Shown()).needs == "boxes"
-    assert shown_by(Shown(), "background").needs == "boxes"
+    assert shown_by(Shown(), "surroundings").needs == "boxes"
     assert shown_by(Shown(), point=(0.5, 0.5)).needs is None
     assert fault(shown_by(Shown()), example(WIDE), HALF) == "no box is annotated"
 
@@ -343,7 +345,7 @@ def test_all_is_all() -> None:
     [
         (Regions("silhouettes"), {}, "no silhouette is annotated"),
         (Regions("object"), {}, "no silhouette is annotated"),
-        (Regions("background"), {"boxes": torch.tensor([[1, 1, 2, 2]])}, "no silhouette is annotated"),
+        (Regions("surroundings"), {"boxes": torch.tensor([[1, 1, 2, 2]])}, "no silhouette is annotated"),
         (Regions("boxes"), {"silhouette": rectangle((8, 8), 0, 0, 2, 2)}, "no box is annotated"),
     ],
 )
@@ -361,8 +363,8 @@ ALL = "the hole covers all of the classifier's view"
         (Regions("silhouettes"), {"silhouette": rectangle((8, 8), 0, 0, 0, 0)}, NOTHING),
         (Regions("silhouettes", 0), {"silhouette": rectangle((8, 8), 0, 0, 8, 8)}, ALL),
         (Regions("silhouettes", 3), {"silhouette": rectangle((8, 8), 3, 3, 5, 5)}, ALL),
-        (Regions("background", 3), {"silhouette": rectangle((8, 8), 3, 3, 5, 5)}, NOTHING),
-        (Regions("background", 0), {"silhouette": rectangle((8, 8), 0, 0, 0, 0)}, ALL),
+        (Regions("surroundings", 3), {"silhouette": rectangle((8, 8), 3, 3, 5, 5)}, NOTHING),
+        (Regions("surroundings", 0), {"silhouette": rectangle((8, 8), 0, 0, 0, 0)}, ALL),
         (Regions("boxes"), {"boxes": torch.empty(0, 4, dtype=torch.int64)}, NOTHING),
         (Regions("boxes"), {"boxes": torch.tensor([[0, 0, 8, 8]])}, ALL),
         (Regions("segments", superpixels=1), {}, NOTHING),
@@ -370,6 +372,14 @@ ALL = "the hole covers all of the classifier's view"
 )
 def test_empty_and_full_holes_are_refused(regions: Regions, known: dict[str, Any], message: str) -> None:
     assert fault(regions, example(8, **known)) == message
+
+
+@pytest.mark.parametrize("area", [0.0, 100.0, -1.0, float("nan")])
+def test_a_share_of_the_view_is_between_nothing_and_all(area: float) -> None:
+    with pytest.raises(ValueError, match="--hole-area: expected percent between 0 and 100, got"):
+        Regions("background", hole_area=area)
+    with pytest.raises(ValueError, match="--hole-area: only for --holes background, got --holes squares"):
+        Regions("squares", hole_area=5)
 
 
 @pytest.mark.parametrize(
@@ -412,13 +422,14 @@ def test_what_must_be_annotated() -> None:
         "silhouettes": "silhouettes",
         "boxes": "boxes",
         "object": "silhouettes",
+        "surroundings": "silhouettes",
         "background": "silhouettes",
         "segments": None,
         "squares": None,
         "all": None,
     }
     finder = Finder(torch.ones(8, 8))
-    assert found_by(finder).needs is found_by(finder, "background").needs is None
+    assert found_by(finder).needs is found_by(finder, "surroundings").needs is None
 
 
 def test_where_the_object_is_to_go() -> None:
@@ -476,9 +487,9 @@ def test_an_unknown_kind_suggests_the_nearest() -> None:
             "--holes boxes: made-up has no boxes (it has labels, silhouettes)",
         ),
         (
-            Regions("background"),
+            Regions("surroundings"),
             (),
-            "--holes background: made-up has no silhouettes (it has no annotation), or give a --segmenter",
+            "--holes surroundings: made-up has no silhouettes (it has no annotation), or give a --segmenter",
         ),
         (
             Regions("object"),

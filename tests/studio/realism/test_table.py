@@ -17,8 +17,9 @@ from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
 from studio.realism.batches import Reader
 from studio.realism.cache import Cache
+from studio.realism.kinds import HoleKind
 from studio.realism.metrics import METRICS, OF_FEATURES
-from studio.realism.regions import HoleKind, Regions
+from studio.realism.regions import Regions
 from studio.realism.results import Results, collect
 from studio.realism.setup import Setup
 from studio.realism.summary import summarize
@@ -238,6 +239,7 @@ KEPT |= {"accuracy": "high", "lpips_truth": "low", "entropy": None}
         ("boxes", REMOVED),
         ("object", REMOVED),
         ("all", REMOVED),
+        ("surroundings", KEPT),
         ("background", KEPT),
         ("segments", KEPT),
         ("squares", KEPT),
@@ -296,7 +298,7 @@ def test_features_are_compared_with_those_of_real_images(background: bool, tmp_p
     assert len(cautions) == (0 if background else 1)
 
 
-@pytest.mark.parametrize("kind", ["squares", "background"])
+@pytest.mark.parametrize("kind", ["squares", "surroundings", "background"])
 def test_images_that_are_to_look_as_before_are_compared_with_themselves(
     kind: HoleKind, tmp_path: Path
 ) -> None:
@@ -374,6 +376,9 @@ def test_intervals_of_a_few_images_stay_with_what_there_is(count: int, tmp_path:
 # What is written.
 
 
+HELD_AGAINST = ("change", "divergence", "periodicity", "seam", "texture")
+
+
 def everything(tmp_path: Path, count: int = 10, skipped: Sequence[tuple[str, str]] = SKIPPED) -> Results:
     """All figures of three rows; "gray" is by far the better filler of the two."""
     chance = rng(3)
@@ -385,10 +390,12 @@ def everything(tmp_path: Path, count: int = 10, skipped: Sequence[tuple[str, str
             "l1": 0.1 * chance.random(count) + shift,
             "psnr": 20 + chance.random(count) - 10 * shift,
             "lpips_truth": 0.1 * chance.random(count) + shift,
+            **{name: chance.random(count) + shift for name in HELD_AGAINST},
         }
     del rows["real"]["l1"]
     del rows["real"]["psnr"]
-    del rows["real"]["lpips_truth"]
+    for name in ("lpips_truth", *HELD_AGAINST):
+        del rows["real"][name]
     return written(tmp_path, rows, targets=np.arange(count) % 4, skipped=skipped)
 
 
@@ -420,7 +427,18 @@ def test_the_csv_has_a_line_for_each_image_and_filler(tmp_path: Path) -> None:
     with (tmp_path / "realism.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     numbers = ("accuracy", "probability", "confidence", "entropy", "ms_ssim", "lpips")
-    names = ["image", "filler", "hole", "target", "label", *numbers, "l1", "psnr", "lpips_truth"]
+    names = [
+        "image",
+        "filler",
+        "hole",
+        "target",
+        "label",
+        *numbers,
+        "l1",
+        "psnr",
+        "lpips_truth",
+        *HELD_AGAINST,
+    ]
     assert set(lines[0]) == set(names)
     assert [(line["image"], line["filler"]) for line in lines] == [
         (f"{number}.png", row) for number in range(10) for row in ("real", "gray", "blur")
