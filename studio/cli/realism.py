@@ -19,9 +19,9 @@ from studio.cli.options import (
     with_options,
 )
 from studio.realism.kinds import HOLE_KINDS
-from studio.realism.request import RealismRequest
+from studio.realism.request import FILLERS, ON_PHOTOGRAPHS, RealismRequest
 
-_FILLERS = ", ".join(default(RealismRequest, "fillers"))
+_FILLERS = f"{', '.join(FILLERS)}; on photographs also {', '.join(ON_PHOTOGRAPHS)}"
 
 HOLES: tuple[Option, ...] = (
     click.option(

@@ -13,12 +13,24 @@ LabelSource: TypeAlias = Literal["data", "top1"]
 """Whose word counts for what an image shows: the data's, or the classifier's first choice."""
 
 
+FILLERS = ("gray", "noise", "blur", "telea", "inpaint")
+"""Those that are judged unless others are asked for."""
+ON_PHOTOGRAPHS = ("patchmatch", "exemplar")
+"""Those that are judged, too, if the images are photographs."""
+
+
+def default_fillers(scenes: bool) -> Sequence[str]:
+    """Return the fillers that are judged on scenes, or on photographs, unless others are asked for."""
+    return FILLERS if scenes else (*FILLERS, *ON_PHOTOGRAPHS)
+
+
 @dataclass(frozen=True)
 class RealismRequest(JobRequest):
     """Which fillers are judged, on what, and by whom.
 
     Attributes:
         data: ``scenes``, ``scenes:N`` or a folder (`studio.data.dataset.open_dataset`).
+        fillers: Names, each with its settings if need be; without any, `default_fillers`.
         holes: Where they come from; ``None``: what the data knows best.
         grow: By how many pixels silhouettes are widened.
         side: Of squares, in pixels.
@@ -33,7 +45,7 @@ class RealismRequest(JobRequest):
 
     data: str
     _: KW_ONLY
-    fillers: Sequence[str] = ("gray", "noise", "blur", "telea", "inpaint")
+    fillers: Sequence[str] = ()
     batch_size: int = 16
     holes: str | None = None
     grow: int = 3

@@ -19,7 +19,7 @@ from studio.realism.batches import Reader, class_of
 from studio.realism.judges import Judges, fingerprint, load_judges
 from studio.realism.metrics import OF_CLASSES, OF_FEATURES, ImageMetrics
 from studio.realism.regions import Regions
-from studio.realism.request import LabelSource, RealismRequest
+from studio.realism.request import LabelSource, RealismRequest, default_fillers
 from studio.registry.build import weights_of
 from studio.registry.parse import parse_device, parse_selection, split_fillers
 from studio.registry.tables import ALL_FILLERS, SettingTexts
@@ -65,11 +65,12 @@ def set_up(request: RealismRequest) -> Setup:
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
-    selection = parse_selection(request.fillers, request.settings, rows=ROWS)
     device = parse_device(request.device)
     data = open_dataset(request.data, request.limit)
+    fillers = request.fillers or default_fillers(data.kind == "scenes")
+    selection = parse_selection(fillers, request.settings, rows=ROWS)
     regions = build_regions(request, data, device)
-    if "truth" in split_fillers(request.fillers)[0] and not regions.uncovers(data):
+    if "truth" in split_fillers(fillers)[0] and not regions.uncovers(data):
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = _first(data)
     judges = load_judges(request, data, example, device)
