@@ -134,6 +134,7 @@ class Exemplar:
                 level.search(turn + 1, exhaustive)
                 level.paint()
             coarse = level
+        levels[0].blend()
         height, width = gone.shape
         return levels[0].canvas[:height, :width, :3].permute(2, 0, 1).clamp(0, 1)
 

@@ -1,6 +1,7 @@
 """One hole at one size of its image, filled with patches from elsewhere in the image."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -113,6 +114,19 @@ class Synthesis:
         new = (votes > 0) & self.hidden
         self.canvas = torch.where(new[..., None], voted, self.canvas)
 
+    def blend(self) -> None:
+        """Take off what would show as a seam: how far votes at observed pixels near the rim are from these.
+
+        The difference is continued smoothly into the hole (as in Perez et al. 2003, Poisson image editing).
+        """
+        match = self.match[self.targets]
+        voted, votes = self._voted(self.targets, match, _trust(self.cost))
+        rim = (votes > 0) & ~self.hidden
+        away = smooth(
+            ((self.canvas - voted) * rim[..., None]).permute(2, 0, 1)[None], rim.float()[None, None]
+        )
+        self.canvas = self.canvas + away[0].permute(1, 2, 0) * self.hidden[..., None]
+
     def _try(self, targets: Float[Tensor, "t d"], places: Int[Tensor, " t"]) -> None:
         """Take these places as matches where they are sources, and nearer than the matches so far."""
         fits = (places >= 0) & (places < len(self.match)) & (places != self.match[self.targets])
@@ -134,3 +148,26 @@ class Synthesis:
 def _trust(cost: Float[Tensor, " t"]) -> Float[Tensor, " t"]:
     """How much patches at these distances count (Wexler et al. 2007; in units of the mean); never 0."""
     return torch.exp(-cost / (2 * cost.mean().clamp(min=_LEAST_COST))).clamp(min=_LEAST_TRUST)
+
+
+def smooth(values: Float[Tensor, "1 c h w"], known: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 c h w"]:
+    """A smooth surface through the known values (push-pull, Gortler et al. 1996).
+
+    Means of what is known are pushed to ever coarser grids, and pulled back to where finer ones know too
+    little.
+    """
+    level = torch.cat([values * known, known], 1)
+    pyramid = [level]
+    while max(level.shape[2:]) > 1:
+        level = F.avg_pool2d(level, 2, ceil_mode=True, count_include_pad=False)
+        pyramid.append(level)
+    surface = _mean(level)
+    for level in reversed(pyramid):
+        if surface.shape[2:] != level.shape[2:]:
+            surface = F.interpolate(surface, size=level.shape[2:], mode="bilinear")
+        surface = torch.lerp(surface, _mean(level), level[:, -1:])
+    return surface
+
+
+def _mean(level: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 d h w"]:
+    return level[:, :-1] / level[:, -1:].clamp(min=1e-12)

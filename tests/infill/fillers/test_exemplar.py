@@ -83,6 +83,15 @@ def test_holes_at_the_border_and_images_of_odd_sides() -> None:
     assert away.abs().sum() / (3 * hole.sum()) < 0.03
 
 
+def test_no_seam_is_left_where_nothing_outside_is_as_bright() -> None:
+    """A ramp: every patch that can be taken is too dark or too bright for its place."""
+    image = torch.linspace(0.1, 0.9, 96).expand(1, 3, 96, 96).contiguous()
+    hole = square(96, 32)
+    filled = composite(image, hole, Exemplar()(image, hole))
+    assert filled.diff(dim=3).abs().max() < 0.05
+    assert filled.diff(dim=2).abs().max() < 0.05
+
+
 def sharpness(picture: Tensor) -> float:
     inside = picture[..., 60:100, 60:100]
     return float(inside.diff(dim=3).abs().mean() + inside.diff(dim=2).abs().mean())
