@@ -12,6 +12,8 @@ from torch.nn.functional import interpolate, max_pool2d
 from attribution import Lime
 from models.scenes import draw
 from studio.data.image import read_picture
+from studio.realism.placing import placed
+from studio.realism.regions import LENDERS
 
 ASSETS = Path(os.environ.get("INFILL_ASSETS", Path(__file__).parents[2] / "shared" / "assets"))
 SIDE = 224
@@ -78,6 +80,23 @@ def silhouettes(count: int | None = None, grow: int = 3) -> Iterator[Case]:
         drawn = read_picture(ASSETS / "ecssd" / "masks" / f"{path.stem}.png").image[:1]
         hole = squared((drawn > 0.5).float(), "nearest")
         yield Case(image, max_pool2d(hole, 2 * grow + 1, 1, grow), image)
+
+
+def backgrounds(cases: list[Case], percent: float | None = None) -> Iterator[Case]:
+    """Images of `silhouettes` with the hole of another one, put where no object is.
+
+    Left out are images with no room for a hole of ``percent`` of them (of any size, if it is ``None``).
+    """
+    for number, case in enumerate(cases):
+        rng = torch.Generator().manual_seed(number)
+        others = [other for other in torch.randperm(len(cases), generator=rng).tolist() if other != number]
+        shapes = [cases[other].hole for other in others[:LENDERS]]
+        try:
+            hole = placed(shapes, max_pool2d(case.hole, 3, 1, 1), rng, percent)
+        except ValueError:
+            continue
+        if percent is None or hole.mean() > 0.009 * percent:
+            yield Case(case.image, hole, case.image)
 
 
 def scene_objects(count: int, grow: int = 2) -> Iterator[Case]:

@@ -24,12 +24,14 @@ from benchmarks import holes, throughput
 from benchmarks.holes import ASSETS, Case
 from benchmarks.report import Found, kept, table, write
 from infill import Biharmonic, Blur, Filler, Gray, Mean, NavierStokes, Noise, Telea, composite
+from infill.realism.artifacts import SCREEN, periodicity, seam, texture
 from infill.realism.similarity import Perceptual
 from models.classifiers import ImageClassifier, load_classifier
 from models.inpainters import small
 from studio.registry.build import build_filler
 
 SHEETS = Path("runs/inpainting")
+TRACES = {"periodicity": periodicity, "seam": seam, "texture": texture}
 CLASSICAL = ("telea", "ns", "biharmonic")
 FILLERS: dict[str, Filler] = {
     "gray": Gray(), "mean": Mean(), "noise": Noise(), "blur": Blur(), "telea": Telea(), "ns": NavierStokes(),
@@ -87,6 +89,15 @@ def seen(classifier: ImageClassifier, images: Iterable[Tensor]) -> Found:
     }
 
 
+@torch.inference_mode()
+def traces(cases: Sequence[Case], images: Iterable[Tensor]) -> Found:
+    """What is to be seen of the holes: a screen, a seam, a smear (`infill.realism.artifacts`)."""
+    rows = []
+    for case, image in zip(cases, images, strict=True):
+        rows.append([trace(image[None], case.hole[None]).item() for trace in TRACES.values()])
+    return dict(zip(TRACES, np.array(rows).T, strict=True))
+
+
 def composites(filler: Filler, cases: Sequence[Case]) -> Iterator[Tensor]:
     """The images with their holes filled."""
     rng = torch.Generator().manual_seed(0)
@@ -106,7 +117,9 @@ def removed(before: Found, elsewhere: Found, after: Mapping[str, Found]) -> list
             f"{frechet(*(torch.from_numpy(one['pooled']) for one in (found, reference))):.1f}"
             for reference in (before, elsewhere)
         ]
-        rows.append([name, interval(left), f"{changed:.0f} %", *distances])
+        seen_of_holes = [f"{(found['periodicity'] > SCREEN).sum()}"]
+        seen_of_holes += [f"{np.median(found[trace]):.2f}" for trace in TRACES]
+        rows.append([name, interval(left), f"{changed:.0f} %", *distances, *seen_of_holes])
     return rows
 
 
@@ -178,18 +191,22 @@ def judged(
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
 
     def job(filler: Filler) -> Found:
-        return seen(classifier, tqdm(composites(filler, cases), total=len(cases), mininterval=10))
+        filled = list(composites(filler, cases))
+        return {**seen(classifier, tqdm(filled, mininterval=10)), **traces(cases, filled)}
 
     after = {
-        name: kept(folders[name] / f"ecssd-{name}.npz", partial(job, filler))
+        name: kept(folders[name] / f"ecssd-traces-{name}.npz", partial(job, filler))
         for name, filler in fillers.items()
     }
-    before = seen(classifier, [case.image for case in cases])
+    images = [case.image for case in cases]
+    before = {**seen(classifier, images), **traces(cases, images)}
     elsewhere = seen(classifier, others)
     header = ["composites", "p of the object's class (lower)", "top-1 changed", "Frechet distance (lower)"]
     rows = removed(before, elsewhere, after)
     title = f"## ECSSD, the object removed, {len(cases)} images"
-    return f"{title}\n\n{table([*header, 'to ImageNet photographs (lower)'], rows)}"
+    header += ["to ImageNet photographs (lower)", f"periodicity > {SCREEN:g} (lower)"]
+    header += [f"median {trace}" for trace in TRACES]
+    return f"{title}\n\n{table(header, rows)}"
 
 
 def slug(title: str) -> str:

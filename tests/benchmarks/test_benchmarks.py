@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from attribution import MP2
-from benchmarks import holes, literature, lockstep, optimization, pretrained
-from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
+from benchmarks import holes, literature, lockstep, optimization, own_evidence, pretrained
+from benchmarks.holes import Case
+from benchmarks.inpainting import TRACES, compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
 from benchmarks.report import kept
 from infill import Gray
@@ -143,12 +144,45 @@ def test_figures_are_computed_once_and_never_kept_by_half(tmp_path):
 
 def test_objects_removed_are_judged_by_the_class_that_was_first():
     before = {"p": np.array([[0.7, 0.3], [0.2, 0.8]]), "pooled": np.array([[0.0, 1.0], [1.0, 0.0]])}
+    before |= {"periodicity": np.array([1.0, 2.5]), "seam": np.ones(2), "texture": np.array([0.5, 1.5])}
     after = {"p": np.array([[0.1, 0.9], [0.4, 0.6]]), "pooled": np.array([[0.0, 3.0], [1.0, 2.0]])}
+    after |= {name: before[name] for name in TRACES}
     untouched, gray = removed(before, before, {"gray": after})
     assert untouched[1].startswith("0.750")
-    assert untouched[2:] == ["0 %", "0.0", "0.0"]
+    assert untouched[2:] == ["0 %", "0.0", "0.0", "1", "1.75", "1.00", "1.00"]
     assert gray[1].startswith("0.350")
-    assert gray[2:] == ["50 %", "4.0", "4.0"]
+    assert gray[2:] == ["50 %", "4.0", "4.0", "1", "1.75", "1.00", "1.00"]
+
+
+def test_own_evidence_is_the_change_of_the_first_label_and_the_divergence():
+    before = {"p": np.array([[0.75, 0.25], [0.5, 0.5]]), "pooled": np.array([[0.0, 1.0], [1.0, 0.0]])}
+    after = {"p": np.array([[0.25, 0.75], [0.5, 0.5]]), "pooled": np.array([[0.0, 3.0], [1.0, 2.0]])}
+    moved, diverged = own_evidence.changes(before, after)
+    assert moved.tolist() == [0.5, 0]
+    assert diverged.tolist() == pytest.approx([0.5 * np.log(3), 0])
+    gray, same = own_evidence.background({"untouched": before, "gray": after, "none": before}).split("\n")[2:]
+    assert gray.split(" | ")[0] == "| gray"
+    assert [cell.split()[0] for cell in gray.split(" | ")[2::2]] == ["1.00"] * 3
+    assert "4.000" in gray
+    assert [cell.split()[0] for cell in same.split(" | ")[2::2]] == ["0.00"] * 3
+
+
+def test_holes_in_the_background_leave_the_object_alone():
+    cases = []
+    for left in (5, 60, 150):
+        hole = torch.zeros(1, 224, 224)
+        hole[:, 40 : 60 + left // 2, left : left + 40] = 1
+        cases.append(Case(torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(left)), hole, hole))
+    for percent in (None, 5):
+        found = list(holes.backgrounds(cases, percent))
+        assert len(found) == 3
+        for case, made in zip(cases, found, strict=True):
+            assert not (case.hole * made.hole).any()
+            assert made.truth is made.image is case.image
+            areas = [other.hole.sum() for other in cases if other is not case]
+            assert made.hole.sum() in areas if percent is None else abs(made.hole.mean() - 0.05) < 0.001
+        for made, again in zip(found, holes.backgrounds(cases, percent), strict=True):
+            assert torch.equal(made.hole, again.hole)
 
 
 def test_overlap_is_intersection_over_union():

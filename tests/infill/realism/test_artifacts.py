@@ -66,12 +66,14 @@ def test_a_flat_picture_has_nothing() -> None:
         assert measure(flat, square()).item() == pytest.approx(1, abs=1e-3)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 0.5))
 def test_a_flat_hole_in_a_flat_picture_has_the_seam_of_its_step(step: float) -> None:
     image = 0.3 + step * square().expand(1, 3, -1, -1)
     assert seam(image, square()).item() == pytest.approx((step + FLOOR) / FLOOR, rel=1e-4)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 0.007))
 def test_a_ramp_that_goes_on_has_no_seam(slope: float) -> None:
     image = (slope * torch.arange(SIDE)).expand(1, 3, SIDE, SIDE)
@@ -102,6 +104,7 @@ def test_the_seam_is_that_of_plain_loops() -> None:
     assert seam(image, hole).item() == pytest.approx(expected, rel=1e-5)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 2))
 def test_texture_says_how_much_detail_is_left(share: float) -> None:
     image = 0.5 + (noise(deviation=0.05) - 0.5) * (1 + (share - 1) * square())

@@ -74,6 +74,7 @@ def test_a_shape_that_fits_nowhere_is_reduced() -> None:
     assert not (hole * taken).any()
 
 
+@settings(deadline=None)
 @given(st.floats(1, 25), st.integers(0, 99))
 def test_the_area_is_the_one_asked_for(percent: float, seed: int) -> None:
     y, x = torch.meshgrid(*[torch.arange(100) - 50.0] * 2, indexing="ij")

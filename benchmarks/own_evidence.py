@@ -1,0 +1,187 @@
+"""`uv run python -m benchmarks.own_evidence`: what a classifier takes for evidence and is the filler's own.
+
+ECSSD photographs, judged by MobileNetV2. First the hole of another photograph's object is put where no object
+is: whatever the classifier then says differently, it says because of the fill. Then the objects are removed:
+are they gone, does what is left look like photographs, and which traces are there? At last, how much of a
+method's heatmap is the filler's own. Figures are kept in `runs/own_evidence`, so that the command can be
+broken off and goes on where it was; delete a filler's files there when it has changed.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from attribution import MaskedScore
+from attribution.engine.precision import prepare
+from attribution.evaluation.own_evidence import own_evidence
+from benchmarks import holes
+from benchmarks.holes import ASSETS, Case
+from benchmarks.inpainting import TRACES, composites, frechet, interval, seen, sheet, traces
+from benchmarks.report import Found, kept, table, write
+from infill import Filler
+from infill.realism.artifacts import SCREEN
+from models.classifiers import ImageClassifier, load_classifier
+from models.inpainters import small
+from studio.registry.build import build_filler, build_method
+from studio.registry.tables import ALL_FILLERS, METHODS
+
+RUNS = Path("runs/own_evidence")
+FILLERS = ("gray", "blur", "telea", "ns", "inpaint", "patchmatch", "exemplar")
+"""Those that there are; the first is what the others are compared with."""
+EXPLAINERS = {
+    "sp": {"patch": "53", "stride": "19"},
+    "lime": {"samples": "200"},
+    "rise": {"masks": "300"},
+}
+"""What explains, with settings that take seconds a photograph."""
+SIZES = (2, 5, 10, 20)
+"""Of holes in the background, in percent."""
+
+
+@torch.inference_mode()
+def measured(filler: Filler | None, cases: Sequence[Case], classifier: ImageClassifier) -> Found:
+    """Probabilities, features and traces of composites; without a filler, of the images as they are."""
+    images = [case.image for case in cases] if filler is None else list(composites(filler, cases))
+    return {**seen(classifier, tqdm(images, mininterval=10)), **traces(cases, images)}
+
+
+def changes(before: Found, after: Found) -> tuple[np.ndarray, np.ndarray]:
+    """By image: how far the probability of the first label moves, and the divergence of the prediction."""
+    top = before["p"].argmax(1)[:, None]
+    moved = np.abs(np.take_along_axis(after["p"] - before["p"], top, 1)[:, 0])
+    p, q = (np.maximum(one["p"].astype(np.float64), 1e-38) for one in (before, after))
+    return moved, (p * np.log(p / q)).sum(1)
+
+
+def apart(one: Found, other: Found) -> float:
+    """Frechet distance of pooled features."""
+    return frechet(torch.from_numpy(one["pooled"]), torch.from_numpy(other["pooled"]))
+
+
+def over(values: Sequence[float]) -> list[str]:
+    """Each value over the first."""
+    return [f"{value / values[0]:.2f}" for value in values]
+
+
+def background(found: Mapping[str, Found]) -> str:
+    """The table of holes where no object is; the first row of ``found`` is that of the images themselves."""
+    before, *_ = found.values()
+    names = list(found)[1:]
+    moved, diverged = zip(*(changes(before, found[name]) for name in names), strict=True)
+    distances = [apart(found[name], before) for name in names]
+    columns = (
+        names,
+        [interval(values, 4) for values in moved], over([values.mean() for values in moved]),
+        [interval(values, 4) for values in diverged], over([values.mean() for values in diverged]),
+        [f"{distance:.3f}" for distance in distances], over(distances),
+    )  # fmt: skip
+    header = ["filler", "mean change of p", "over gray's", "KL, nats", "over gray's",
+              "Frechet to the same", "over gray's"]  # fmt: skip
+    return table(header, list(zip(*columns, strict=True)))
+
+
+def by_size(sizes: Mapping[int, Mapping[str, Found]]) -> str:
+    """Mean change of p, and over gray's, by the size of the hole."""
+    columns = []
+    for found in sizes.values():
+        before, *fills = found.values()
+        means = [float(changes(before, after)[0].mean()) for after in fills]
+        columns.append([f"{mean:.4f} ({ratio})" for mean, ratio in zip(means, over(means), strict=True)])
+    names = list(next(iter(sizes.values())))[1:]
+    header = [f"{size} % ({len(found['untouched']['p'])})" for size, found in sizes.items()]
+    return table(["filler", *header], list(zip(names, *columns, strict=True)))
+
+
+def removal(found: Mapping[str, Found], elsewhere: Found) -> str:
+    """The table of objects removed; the first row of ``found`` is that of the images themselves."""
+    before = found["untouched"]
+    top = before["p"].argmax(1)
+    gray = apart(found["gray"], elsewhere)
+    rows = [
+        [
+            name,
+            f"{100 * (one['p'].argmax(1) == top).mean():.1f} %",
+            f"{apart(one, elsewhere):.3f}",
+            f"{apart(one, elsewhere) / gray:.2f}",
+            f"{(one['periodicity'] > SCREEN).sum()}",
+            *(f"{np.median(one[trace]):.2f}" for trace in TRACES),
+        ]
+        for name, one in found.items()
+    ]
+    header = ["composites", "top-1 kept", "Frechet to other photographs", "over gray's",
+              f"periodicity > {SCREEN:g}", *(f"median {trace}" for trace in TRACES)]  # fmt: skip
+    return table(header, rows)
+
+
+def shares(name: str, cases: Sequence[Case], classifier: ImageClassifier) -> Found:
+    """By method and photograph, the share of the heatmap's variance that is the filler's own."""
+    rows: dict[str, list[float]] = {method: [] for method in EXPLAINERS}
+    fast = prepare(classifier, "auto", cases[0].image[None])
+    for case in tqdm(cases, desc=name, mininterval=10):
+        with torch.inference_mode():
+            target = int(fast(case.image[None]).argmax())
+        score = MaskedScore(case.image, target, fast, build_filler(name, {}, case.image, "auto"))
+        for method, found in rows.items():
+            heatmap = build_method(method, {method: EXPLAINERS[method]})(score)
+            found.append(own_evidence(heatmap, case.hole > 0, METHODS[method].signed).item())
+    return {method: np.array(found) for method, found in rows.items()}
+
+
+def main() -> None:
+    """Measure, and write the tables and a sheet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, help="Photographs; all by default.")
+    parser.add_argument("--heatmaps", type=int, default=24, help="Photographs that are explained; may be 0.")
+    options = parser.parse_args()
+    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    objects = list(holes.silhouettes(options.count))
+    fillers: dict[str, Filler | None] = {"untouched": None}
+    names = [name for name in FILLERS if name in ALL_FILLERS]
+    fillers |= {name: build_filler(name, {}, objects[0].image, "auto") for name in names}
+    folder = RUNS / f"{options.count or 'all'}-{hashlib.sha256(small.FILE.read_bytes()).hexdigest()[:12]}"
+
+    def found(kind: str, cases: Sequence[Case]) -> dict[str, Found]:
+        return {
+            name: kept(folder / f"{kind}-{name}.npz", partial(measured, filler, cases, classifier))
+            for name, filler in fillers.items()
+        }
+
+    holes_in = {None: list(holes.backgrounds(objects))}
+    holes_in |= {size: list(holes.backgrounds(objects, size)) for size in SIZES}  # type: ignore[misc]
+    whole, area = holes_in[None], np.mean([case.hole.mean().item() for case in holes_in[None]])
+    sizes = {size: found(f"background-{size}", holes_in[size]) for size in SIZES}  # type: ignore[index]
+    elsewhere = seen(classifier, holes.photographs(options.count))
+    explained = objects[: options.heatmaps]
+    kept_shares = {
+        name: kept(
+            folder / f"shares-{len(explained)}-{name}.npz", partial(shares, name, explained, classifier)
+        )
+        for name in names
+        if explained
+    }
+    rows = [[name, *(interval(one[each]) for each in EXPLAINERS)] for name, one in kept_shares.items()]
+    parts = {
+        f"Background removed, {len(whole)} images, {100 * area:.1f} % of each": background(
+            found("background", whole)
+        ),
+        "Background removed: change of p (over gray's) by the size of the hole (images with room for it)":
+            by_size(sizes),
+        f"Objects removed, {len(objects)} images": removal(found("objects", objects), elsewhere),
+    }  # fmt: skip
+    if explained:
+        title = f"The filler's own share of a heatmap's variance, {len(explained)} images"
+        parts[title] = table(["filler", *EXPLAINERS], rows)
+    for kind, cases in {"background": whole, "objects": objects}.items():
+        sheet(f"own-evidence-{kind}", {name: fillers[name] for name in names}, cases[:24])  # type: ignore[misc]
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in parts.items())
+    write("own_evidence", "Evidence of the fillers' own", "python -m benchmarks.own_evidence", body)
+
+
+if __name__ == "__main__":
+    main()
