@@ -18,3 +18,5 @@ from infill.realism.similarity import l1_in_hole as l1_in_hole
 from infill.realism.similarity import ms_ssim as ms_ssim
 from infill.realism.similarity import psnr_in_hole as psnr_in_hole
 from infill.realism.similarity import target_probability as target_probability
+from infill.realism.unpaired import frechet_to_others as frechet_to_others
+from infill.realism.unpaired import kernel_to_others as kernel_to_others

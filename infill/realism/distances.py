@@ -35,11 +35,8 @@ def frechet_distance(
 
     def distance(kept: list[int]) -> float:
         rows = [parts[group] for group in kept]
-        (ours, a), (theirs, b) = (_gaussian(source, rows) for source in (features, real))
-        shared = torch.linalg.svdvals(a @ b.T).sum()
-        spread = a.square().sum() + b.square().sum()
-        apart = (ours - theirs).square().sum() + spread - 2 * shared
-        return float(apart) if apart > _ROUNDING * spread else 0.0
+        (ours, a), (theirs, b) = (gaussian(source, rows) for source in (features, real))
+        return between(ours, a, theirs, b)
 
     return jackknife(distance, len(parts))
 
@@ -113,7 +110,17 @@ def _check(features: Tensor, real: Tensor, least: int) -> None:
         require(finite, name, "finite", "NaN or infinity")
 
 
-def _gaussian(
+def between(
+    ours: Float[Tensor, " d"], a: Float[Tensor, "r d"], theirs: Float[Tensor, " d"], b: Float[Tensor, "s d"]
+) -> float:
+    """The Frechet distance of two normal distributions, each of a mean and a factor of the covariance."""
+    shared = torch.linalg.svdvals(a @ b.T).sum()
+    spread = a.square().sum() + b.square().sum()
+    apart = (ours - theirs).square().sum() + spread - 2 * shared
+    return float(apart) if apart > _ROUNDING * spread else 0.0
+
+
+def gaussian(
     source: Float[Tensor, "n d"], parts: Sequence[Integer[Tensor, " _g"]]
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, "r d"]]:
     """The mean, and a factor F of the covariance F'F with at most d rows."""

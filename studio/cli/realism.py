@@ -90,6 +90,11 @@ JUDGES: tuple[Option, ...] = (
         show_default=True,
         help="LPIPS's backbone.",
     ),
+    click.option(
+        "--reference",
+        metavar="DATA",
+        help="Other, untouched images, to which Frechet and kernel distance are. [default: the same images]",
+    ),
     click.option("--limit", type=int, help="Only the first so many images."),
     click.option(
         "--strips",

@@ -108,6 +108,17 @@ class Reader:
             skipped=skipped,
         )
 
+    def untouched(self, data: Dataset, numbers: Sequence[int]) -> Float[Tensor, "n 3 h w"]:
+        """Read images of any data as the classifier sees them; those that cannot be read are passed over."""
+        views = []
+        for number in numbers:
+            try:
+                image = data.read(number).image
+            except ValueError:
+                continue
+            views.append(self.classifier.view(image.to(self.classifier.mean.device)))
+        return _stacked(views, self.classifier)
+
     def _in_view(self, number: int, example: Example) -> tuple[Tensor, Tensor, Tensor | None, int | None]:
         device = self.classifier.mean.device
 

@@ -37,6 +37,7 @@ class RealismRequest(JobRequest):
         hole_area: Of holes in the background, in percent of the view; ``None``: as the shapes come.
         labels: Whose word counts for what an image shows; ``None``: the data's if the classifier knows it.
         limit: Only the first so many images.
+        reference: Other images, as ``data``, which composites should look like; ``None``: the untouched ones.
         judge: The classifier that is asked about the composites; ``None``: the one that is explained.
         segmenter_point: ``X,Y``, in fractions of the view; ``None``: the annotated boxes, else the center.
         lpips: LPIPS's backbone.
@@ -53,6 +54,7 @@ class RealismRequest(JobRequest):
     hole_area: float | None = None
     labels: LabelSource | None = None
     limit: int | None = None
+    reference: str | None = None
     judge: str | None = None
     judge_weights: Path | None = None
     segmenter: str | None = None

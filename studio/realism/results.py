@@ -37,6 +37,19 @@ class Results:
     cache: Cache
     starts: Sequence[int]
     reference: str
+    others: Sequence[int] = ()
+
+    def features_of_others(self) -> Float[Tensor, "m d"]:
+        """The judge's features of the other images that composites are compared with.
+
+        Raises:
+            ValueError: If none of them could be read.
+        """
+        parts = [_load(self.cache, "others", start) for start in self.others]
+        read = [part["features"] for part in parts if "features" in part]
+        if sum(map(len, read)) < 2:
+            raise ValueError("--reference: expected 2 or more images that can be read")
+        return torch.from_numpy(np.concatenate(read))
 
     def features(self, row: str, scratch: Path) -> Float[Tensor, "n d"]:
         """The judge's features of a row, in a file of the folder ``scratch``: all may not fit into memory."""
@@ -57,8 +70,10 @@ class Results:
         return torch.from_numpy(rows)
 
 
-def collect(cache: Cache, starts: Sequence[int], rows: Sequence[str], reference: str) -> Results:
-    """Read the whole cache; ``reference`` is the row that others should look like.
+def collect(
+    cache: Cache, starts: Sequence[int], rows: Sequence[str], reference: str, others: Sequence[int] = ()
+) -> Results:
+    """Read the whole cache; ``reference`` is the row that the rest should look like.
 
     Raises:
         ValueError: If no image could be used.
@@ -83,6 +98,7 @@ def collect(cache: Cache, starts: Sequence[int], rows: Sequence[str], reference:
         cache=cache,
         starts=starts,
         reference=reference,
+        others=others,
     )
 
 

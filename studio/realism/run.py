@@ -15,7 +15,7 @@ from studio.progress import Progress
 from studio.realism.batches import ExampleBatch, generator
 from studio.realism.cache import Cache
 from studio.realism.figure import Strip, draw_strips
-from studio.realism.metrics import BatchMetrics
+from studio.realism.metrics import OF_FEATURES, BatchMetrics
 from studio.realism.request import RealismRequest
 from studio.realism.results import Results, collect
 from studio.realism.setup import Setup, set_up
@@ -24,8 +24,9 @@ from studio.realism.table import save_csv, text_table
 from studio.registry.build import build_filler
 from studio.registry.tables import ALL_FILLERS
 
-REAL, TRUTH, REFERENCE = "real", "truth", "reference"
-"""Rows beside the fillers': the untouched images, those with the truth in the hole, and the truth itself."""
+REAL, TRUTH, REFERENCE, OTHERS = "real", "truth", "reference", "others"
+"""Rows beside the fillers': the untouched images, those with the truth in the hole, the truth itself, and
+other images."""
 
 
 def realism(request: RealismRequest, echo: Callable[[str], object]) -> None:
@@ -63,6 +64,8 @@ class RealismRun:
         cache.add_kind("examples")
         for name in (*self.rows, REFERENCE):
             cache.add_kind(name, setup.fillers.get(name))
+        if setup.reference is not None:
+            cache.add_kind(OTHERS, setup.reference.fingerprint())
         self._fillers: dict[str, Filler] = {}
 
     def measure(self, progress: Progress) -> Results:
@@ -78,7 +81,25 @@ class RealismRun:
                 numbers = range(start, min(start + step, count))
                 self._measure_batch(numbers)
                 progress(numbers.stop * len(self.rows), count * len(self.rows))
-        return collect(self.cache, range(0, count, step), self.rows, self.reference)
+        others = self._measure_others()
+        return collect(self.cache, range(0, count, step), self.rows, self.reference, others)
+
+    def _measure_others(self) -> range:
+        """Keep the judge's features of the other images; return the numbers at which their parts start."""
+        others, metrics = self.setup.reference, self.setup.metrics
+        if others is None or self.setup.missing.keys() >= set(OF_FEATURES):
+            return range(0)
+        starts = range(0, len(others), self.request.batch_size)
+        for start in starts:
+            if self.cache.load(OTHERS, start) is None:
+                numbers = range(start, min(start + starts.step, len(others)))
+                images = self.setup.reader.untouched(others, numbers)
+                with torch.inference_mode():
+                    found = metrics.judged(
+                        images, torch.zeros(len(images), dtype=torch.long).to(images.device)
+                    )
+                self.cache.save(OTHERS, start, {"features": found["features"]} if len(images) else {})
+        return starts
 
     def _measure_batch(self, numbers: range) -> None:
         rows = list(dict.fromkeys([*self.rows, self.reference]))

@@ -40,6 +40,7 @@ class Setup:
         notes: What the user must know.
         identity: All that every figure depends on.
         settings: What the report says of how it was done.
+        reference: Other images that composites are compared with.
     """
 
     data: Dataset
@@ -52,6 +53,7 @@ class Setup:
     notes: Sequence[str]
     identity: Mapping[str, Any]
     settings: Mapping[str, Any]
+    reference: Dataset | None = None
 
     @property
     def title(self) -> str:
@@ -99,6 +101,7 @@ def set_up(request: RealismRequest) -> Setup:
         notes=[*data.notes, *notes, *([_SEVERAL] if judges.multi_label else [])],
         identity={**settings, **_identity(request, data, judges), "missing": sorted(missing)},
         settings=settings,
+        reference=None if request.reference is None else open_dataset(request.reference),
     )
 
 

@@ -25,6 +25,7 @@ from infill.realism.resampling import (
     mean,
     top_share,
 )
+from infill.realism.unpaired import frechet_to_others, kernel_to_others
 from studio import version
 from studio.realism.batches import Reader
 from studio.realism.metrics import METRICS, OF_FEATURES, Metric
@@ -34,13 +35,16 @@ if TYPE_CHECKING:
     from studio.realism.setup import Setup
 
 _FOLDS = 5
+TO_OTHERS = {"frechet": frechet_to_others, "kernel": kernel_to_others}
+"""How a set is compared with images that it has nothing to do with."""
 
 
 def summarize(results: Results, setup: Setup, seed: int) -> dict[str, Any]:
     """Return what ``realism.json`` says."""
     missing = dict(setup.missing)
     figures = _figures(results, seed % 2**64, missing)
-    better = {name: _better(name, setup.reader) for name in METRICS}
+    others = bool(results.others)
+    better = {name: _better(name, setup.reader, others) for name in METRICS}
     return {
         "title": setup.title,
         "images": len(results.numbers),
@@ -52,7 +56,7 @@ def summarize(results: Results, setup: Setup, seed: int) -> dict[str, Any]:
             if name in figures
         },
         "missing": missing,
-        "notes": [*setup.notes, *_caution(setup.reader, figures)],
+        "notes": [*setup.notes, *_caution(better, figures), *_compared_with(setup, others)],
         "labels": {row: _histogram(values, setup.labels) for row, values in results.values.items()},
         "skipped": [{"image": name, "reason": reason} for name, reason in results.skipped],
         "settings": {**setup.settings, "fillers": setup.fillers},
@@ -105,11 +109,17 @@ def _of_features(results: Results, seed: int, missing: dict[str, str]) -> dict[s
     estimates: dict[str, dict[str, Estimate]] = {}
     with TemporaryDirectory() as scratch:
         real = results.features(results.reference, Path(scratch))
+        others = results.features_of_others() if results.others else None
         for row in results.values:
             features = results.features(row, Path(scratch)) if row != results.reference else real
             for name in OF_FEATURES:
-                if name not in missing:
-                    estimates.setdefault(name, {})[row] = _compared(name, features, real, seed)
+                if name in missing:
+                    continue
+                if others is not None and name in TO_OTHERS:
+                    estimate = TO_OTHERS[name](features, others, torch.Generator().manual_seed(seed))
+                else:
+                    estimate = _compared(name, features, real, seed)
+                estimates.setdefault(name, {})[row] = estimate
     return estimates
 
 
@@ -121,19 +131,34 @@ def _compared(name: str, features: torch.Tensor, real: torch.Tensor, seed: int) 
     return (frechet_distance if name == "frechet" else kernel_distance)(features, real, rng)
 
 
-def _better(name: str, reader: Reader) -> str | None:
+def _better(name: str, reader: Reader, others: bool) -> str | None:
     """Return what is better; nothing, where real images differ from composites for more than one reason."""
     if not reader.regions.removes:
         return METRICS[name].kept
-    return None if name in OF_FEATURES and not reader.true_background else METRICS[name].removed
+    known = reader.true_background or (others and name in TO_OTHERS)
+    return None if name in OF_FEATURES and not known else METRICS[name].removed
 
 
-def _caution(reader: Reader, figures: Mapping[str, Any]) -> list[str]:
-    if not any(name in figures and _better(name, reader) is None for name in OF_FEATURES):
+def _caution(better: Mapping[str, str | None], figures: Mapping[str, Any]) -> list[str]:
+    unclear = [name for name in OF_FEATURES if name in figures and better[name] is None]
+    if not unclear:
+        return []
+    titles = (
+        "telling them apart says"
+        if len(unclear) == 1
+        else ("Frechet distance, kernel distance and telling them apart say")
+    )
+    return [
+        f"the real images still have the object: {titles} how much changed, for whatever reason, not what "
+        "is better"
+    ]
+
+
+def _compared_with(setup: Setup, others: bool) -> list[str]:
+    if not others or setup.reference is None:
         return []
     return [
-        "the real images still have the object: Frechet distance, kernel distance and telling them apart say "
-        "how much changed, for whatever reason, not what is better"
+        f"Frechet and kernel distance are those to the images of {setup.reference.title}, not to the same"
     ]
 
 

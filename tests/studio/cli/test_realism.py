@@ -123,6 +123,24 @@ def test_holes_in_the_background_are_the_fillers_own_evidence(run: Run) -> None:
     assert told("four")["settings"]["hole_area"] == 4
 
 
+def test_composites_are_compared_with_other_images(run: Run, tmp_path: Path) -> None:
+    photographs(tmp_path / "data", 12)
+    asked = ("data", "--classifier", "scenes", *FEW)
+    assert run(*asked, "--out", "same").code == 0
+    said = run(*asked, "--reference", "scenes:20", "--out", "others")
+    assert said.code == 0, said.err
+    same, others = told("same"), told("others")
+    for name in ("frechet", "kernel"):
+        assert (same["metrics"][name]["better"], others["metrics"][name]["better"]) == (None, "lower")
+        assert figure(others, name, "gray") != figure(same, name, "gray")
+    assert figure(others, "frechet", "real") > 0
+    assert others["metrics"]["two_sample"] == same["metrics"]["two_sample"]
+    assert "Frechet and kernel distance are those to the images of scenes:20" in said.out
+    assert run(*asked, "--reference", "scenes:20", "--out", "others").code == 0
+    assert told("others") == others
+    refused(run(*asked, "--reference", "nowhere"), "DATA: no such folder: nowhere")
+
+
 def test_the_files(run: Run) -> None:
     assert run("scenes:3", *FEW, "--strips", 2, "--holes", "boxes").code == 0
     with open("infill-out/realism.csv", newline="", encoding="utf-8") as file:
