@@ -221,7 +221,7 @@ def test_batches_that_would_take_too_long_are_left_out(monkeypatch):
     def asked(name, precision, count, device):
         return pretrained.Measurement(seconds=count / 4, longest=count, memory=100, parameters=2_500_000)
 
-    monkeypatch.setattr(pretrained, "asked", asked)
+    monkeypatch.setattr(pretrained, "measure_apart", asked)
     usual = {}
     assert pretrained.row("resnet50", "float32", "cpu", 8.0, usual)[4:] == [
         "4 (100 MiB)", "4 (100 MiB)", "over 8 s", "1"
