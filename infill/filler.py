@@ -88,6 +88,16 @@ def check_shapes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> Non
     require(len(image) in (1, len(hole)), "image", rule, f"{len(image)} images")
 
 
+def check_rgb(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
+    """Check the shapes as `check_shapes` does, and that the image has three channels.
+
+    Raises:
+        ValueError: If the shapes do not fit together, or the image is not RGB.
+    """
+    check_shapes(image, hole)
+    require(image.shape[1] == 3, "image", "RGB (3 channels)", f"{image.shape[1]} channels")
+
+
 def spawn(generator: Chance, count: int) -> list[Generator]:
     """Make one CPU generator per hole, each seeded by one draw of ``generator``, in order.
 

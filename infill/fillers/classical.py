@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from infill.filler import Chance, Fill, Hole, Images, check_shapes
-from infill.fillers.static import IMAGENET_MEAN, Color, check_color
+from infill.filler import Chance, Fill, Hole, Images, check_rgb
+from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
 from infill.validate import require
 
 Pixels: TypeAlias = Float[ndarray, "h w 3"]
@@ -41,7 +41,7 @@ class _OpenCV:
     algorithm: ClassVar[str]
 
     def __post_init__(self) -> None:
-        _check(self.threshold, self.empty)
+        check_threshold_and_empty(self.threshold, self.empty)
         require(1 <= self.radius <= 100, "radius", "between 1 and 100", self.radius)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
@@ -107,7 +107,7 @@ class Biharmonic:
     stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check(self.threshold, self.empty)
+        check_threshold_and_empty(self.threshold, self.empty)
         require(self.side is None or self.side > 0, "side", "positive or None", self.side)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
@@ -128,18 +128,11 @@ class Biharmonic:
         return _to_pixels(F.interpolate(_to_planes(fill), (height, width), mode="bilinear"))
 
 
-def _check(threshold: float, empty: Color) -> None:
-    require(0 < threshold <= 1, "threshold", "in (0, 1]", threshold)
-    check_color("empty", empty)
-    require(len(empty) == 3, "empty", "an RGB color", empty)
-
-
 def _each(
     image: Images, hole: Hole, threshold: float, empty: Color, solve: Callable[[Pixels, Hidden], Pixels]
 ) -> Fill:
     """Give ``solve`` one image and one hole at a time, never a pixel that the hole covers."""
-    check_shapes(image, hole)
-    require(image.shape[1] == 3, "image", "RGB (3 channels)", f"{image.shape[1]} channels")
+    check_rgb(image, hole)
     images = image.detach().to("cpu", torch.float64).clamp(0, 1).permute(0, 2, 3, 1)
     pixels = images.expand(len(hole), -1, -1, -1).numpy()
     hidden = (hole.detach() >= threshold).squeeze(1).cpu().numpy()

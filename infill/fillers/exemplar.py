@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from infill.filler import Chance, Fill, Hole, Images, check_shapes
+from infill.filler import Chance, Fill, Hole, Images, check_rgb
 from infill.fillers.classical import NavierStokes
 from infill.fillers.crops import dilated
 from infill.fillers.patches import Patches, untouched
-from infill.fillers.static import IMAGENET_MEAN, Color, check_color
+from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
 from infill.fillers.synthesis import Synthesis
 from infill.validate import require
 
@@ -69,9 +69,7 @@ class Exemplar:
         require(self.exhaustive >= 1, "exhaustive", "1 or more", self.exhaustive)
         counts = len(self.rounds) == 3 and min(self.rounds) >= 1
         require(counts, "rounds", "3 numbers, each 1 or more", self.rounds)
-        require(0 < self.threshold <= 1, "threshold", "in (0, 1]", self.threshold)
-        check_color("empty", self.empty)
-        require(len(self.empty) == 3, "empty", "an RGB color", self.empty)
+        check_threshold_and_empty(self.threshold, self.empty)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return the fill of each hole, "n 3 h w" in [0, 1].
@@ -79,8 +77,7 @@ class Exemplar:
         Raises:
             ValueError: If shapes do not fit together, or the image is not RGB.
         """
-        check_shapes(image, hole)
-        require(image.shape[1] == 3, "image", "RGB (3 channels)", f"{image.shape[1]} channels")
+        check_rgb(image, hole)
         hidden = hole.detach()[:, 0] >= self.threshold
         fill = image.detach().float().clamp(0, 1).expand(len(hole), -1, -1, -1).clone()
         sizes: list[Patches] = []
@@ -89,7 +86,7 @@ class Exemplar:
                 fill[index] = fill.new_tensor(self.empty).view(3, 1, 1)
             elif gone.any():
                 if not sizes or len(image) > 1:  # several holes of one image share its patches
-                    sizes = self._sizes(image[index if len(image) > 1 else 0].detach().float().clamp(0, 1))
+                    sizes = self._sizes(fill[index])
                 fill[index] = self._filled(fill[index] * ~gone, gone, sizes)
         return fill.to(image.dtype)
 
@@ -132,9 +129,9 @@ class Exemplar:
             exhaustive = len(level.match) <= self.exhaustive
             for turn in range(self.rounds[min(number, 2)]):
                 level.search(turn + 1, exhaustive)
-                level.paint()
+                votes = level.paint()
             coarse = level
-        levels[0].blend()
+        levels[0].blend(*votes)
         height, width = gone.shape
         return levels[0].canvas[:height, :width, :3].permute(2, 0, 1).clamp(0, 1)
 

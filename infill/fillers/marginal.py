@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
+from infill.filler import Chance, Fill, Hole, Images, check_rgb, spawn
 from infill.fillers.kriging import UNKNOWNS, Conditional, conditional
 from infill.validate import require
 
@@ -61,8 +61,7 @@ class Marginal:
         Raises:
             ValueError: If ``generator`` is ``None`` or not on the CPU, or the image is not RGB.
         """
-        check_shapes(image, hole)
-        require(image.shape[1] == 3, "image", "RGB (3 channels)", f"{image.shape[1]} channels")
+        check_rgb(image, hole)
         fill = (
             image.detach().float().expand(len(hole), -1, -1, -1).clone(memory_format=torch.contiguous_format)
         )

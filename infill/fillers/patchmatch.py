@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from threading import Lock
 from typing import ClassVar
 
@@ -12,9 +13,9 @@ from jaxtyping import Bool, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
+from infill.filler import Chance, Fill, Hole, Images, check_rgb, spawn
 from infill.fillers.crops import Windows, windows
-from infill.fillers.static import IMAGENET_MEAN, Color, check_color
+from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
 from infill.validate import require
 
 _SEEDS = 2**32
@@ -60,9 +61,7 @@ class PatchMatch:
         require(0 <= self.seed < _SEEDS, "seed", "between 0 and 2^32 - 1", self.seed)
         require(self.context is None or self.context >= 1, "context", "at least 1 or None", self.context)
         require(self.threads is None or self.threads >= 1, "threads", "at least 1 or None", self.threads)
-        require(0 < self.threshold <= 1, "threshold", "in (0, 1]", self.threshold)
-        check_color("empty", self.empty)
-        require(len(self.empty) == 3, "empty", "an RGB color", self.empty)
+        check_threshold_and_empty(self.threshold, self.empty)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return the fill of each hole, "n 3 h w" in [0, 1].
@@ -71,8 +70,7 @@ class PatchMatch:
             ValueError: If shapes do not fit together, the image is not RGB, a stochastic filler has no
                 generator, or the library is not installed.
         """
-        check_shapes(image, hole)
-        require(image.shape[1] == 3, "image", "RGB (3 channels)", f"{image.shape[1]} channels")
+        check_rgb(image, hole)
         hidden = hole.detach().cpu() >= self.threshold
         seeds = [self.seed] * len(hole)
         if self.stochastic:
@@ -96,16 +94,12 @@ class PatchMatch:
         self, jobs: list[tuple[UInt8[ndarray, "h w 3"], Bool[ndarray, "h w"], int]]
     ) -> list[UInt8[ndarray, "h w 3"]]:
         inpaint, set_seed = _library()
-        threads = 1 if self.stochastic else self.threads or torch.get_num_threads()
-        with _SEEDED, ThreadPoolExecutor(threads) as pool:
-            if not self.stochastic:
-                set_seed(self.seed)
-                return list(pool.map(lambda job: inpaint(job[0], job[1], patch_size=self.radius), jobs))
-            made = []
-            for pixels, hidden, seed in jobs:
+        made: list[UInt8[ndarray, "h w 3"]] = []
+        with _SEEDED, ThreadPoolExecutor(self.threads or torch.get_num_threads()) as pool:
+            for seed, alike in groupby(jobs, key=lambda job: job[2]):
                 set_seed(seed)
-                made.append(inpaint(pixels, hidden, patch_size=self.radius))
-            return made
+                made += pool.map(lambda job: inpaint(job[0], job[1], patch_size=self.radius), alike)
+        return made
 
 
 def _library() -> tuple[Callable[..., ndarray], Callable[[int], None]]:

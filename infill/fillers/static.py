@@ -28,6 +28,18 @@ def check_color(argument: str, color: Color) -> None:
     require(valid, argument, "values in [0, 1], one per channel", color)
 
 
+def check_threshold_and_empty(threshold: float, empty: Color) -> None:
+    """Check what fillers of RGB images have in common that take pixels from the same image.
+
+    Raises:
+        ValueError: If the threshold is not in (0, 1], or the color for images without an observed pixel is
+            not RGB.
+    """
+    require(0 < threshold <= 1, "threshold", "in (0, 1]", threshold)
+    check_color("empty", empty)
+    require(len(empty) == 3, "empty", "an RGB color", empty)
+
+
 def painted(color: Color, image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """A view of the image's shape, dtype and device that shows one color everywhere.
 

@@ -61,7 +61,7 @@ class Synthesis:
             share = torch.where(share < 1, share, 0.0)
             rim = share >= min(0.5, float(share.max()))
             places, weight = self.targets[rim], share[rim].square()
-            shown = Patches(self.canvas * painted[..., None], self.image.side).at(places)
+            shown = Patches(self.canvas, self.image.side).at(places)
             match, cost = self.image.nearest(shown, self.sources, known[rim])
             voted, votes = self._voted(places, match, weight * _trust(cost))
             new = (votes > 0) & ~painted
@@ -107,20 +107,27 @@ class Synthesis:
         for dy, dx in _NEIGHBORS[turn % 2]:
             self._try(targets, self.match[self.targets] + dy * columns + dx)
 
-    def paint(self) -> None:
-        """Give each hidden pixel the mean of the matched patches over it; nearer ones count more."""
+    def paint(self) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"]]:
+        """Give each hidden pixel the mean of the matched patches over it; nearer ones count more.
+
+        Returns:
+            The mean of each pixel that a matched patch covers, observed ones too, and the sum of weights.
+        """
         match = self.match[self.targets]
         voted, votes = self._voted(self.targets, match, _trust(self.cost))
         new = (votes > 0) & self.hidden
         self.canvas = torch.where(new[..., None], voted, self.canvas)
+        return voted, votes
 
-    def blend(self) -> None:
+    def blend(self, voted: Float[Tensor, "h w c"], votes: Float[Tensor, "h w"]) -> None:
         """Take off what would show as a seam: how far votes at observed pixels near the rim are from these.
 
         The difference is continued smoothly into the hole (as in Perez et al. 2003, Poisson image editing).
+
+        Args:
+            voted: What `paint` returned last.
+            votes: The weights that it returned.
         """
-        match = self.match[self.targets]
-        voted, votes = self._voted(self.targets, match, _trust(self.cost))
         rim = (votes > 0) & ~self.hidden
         away = smooth(
             ((self.canvas - voted) * rim[..., None]).permute(2, 0, 1)[None], rim.float()[None, None]
