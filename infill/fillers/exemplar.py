@@ -87,7 +87,7 @@ class Exemplar:
             elif gone.any():
                 if not sizes or len(image) > 1:  # several holes of one image share its patches
                     sizes = self._sizes(fill[index])
-                fill[index] = self._filled(fill[index] * ~gone, gone, sizes)
+                fill[index] = self._filled(torch.where(gone, 0.0, fill[index]), gone, sizes)
         return fill.to(image.dtype)
 
     def _sizes(self, picture: Float[Tensor, "3 h w"]) -> list[Patches]:

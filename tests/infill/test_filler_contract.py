@@ -157,6 +157,17 @@ def test_hidden_pixels_stay_hidden(make, height, width, seed, smooth_image):
 
 
 @every_filler
+def test_not_even_nan_gets_through_from_under_the_hole(make, smooth_image):
+    filler = make(33, 64)
+    if filler.sees_hidden:
+        return
+    image, hole = smooth_image(33, 64, 0).expand(3, -1, -1, -1), random_holes(3, 33, 64, 0)
+    unknown = torch.where(hole.bool(), torch.nan, image)
+    hidden = hole.bool().expand_as(image)
+    assert torch.equal(filler(unknown, hole, seeded())[hidden], filler(image, hole, seeded())[hidden])
+
+
+@every_filler
 @pytest.mark.parametrize("chunk", [1, 3, 7])
 @pytest.mark.parametrize("count", [1, 8], ids=["one image", "one image per hole"])
 def test_batches_do_not_matter(make, chunk, count, smooth_image):
