@@ -15,6 +15,8 @@ from infill.validate import require
 
 _ROUNDING = 1e-12
 """What share of the variances a difference must have, to be more than rounding in float64."""
+AT_ONCE = 1024
+"""So many images are read at a time, where no groups say."""
 PROBED = 2000
 """The probe looks at this many images at most, for it has all of their features in memory at once."""
 
@@ -36,7 +38,7 @@ def frechet_distance(
     def distance(kept: list[int]) -> float:
         rows = [parts[group] for group in kept]
         (ours, a), (theirs, b) = (gaussian(source, rows) for source in (features, real))
-        return between(ours, a, theirs, b)
+        return frechet_between(ours, a, theirs, b)
 
     return jackknife(distance, len(parts))
 
@@ -55,7 +57,9 @@ def kernel_distance(
     """
     parts = _parts(features, real, generator, groups)
     pairs = ((features, features, 1), (real, real, 1), (features, real, -2))
-    sums = torch.stack([sign * _kernel_sums(one, other, parts) for one, other, sign in pairs]).sum(0)
+    sums = torch.stack(
+        [sign * kernel_sums(one, other, parts, parts, different=True) for one, other, sign in pairs]
+    ).sum(0)
 
     def distance(kept: list[int]) -> float:
         count = sum(len(parts[group]) for group in kept)
@@ -104,13 +108,22 @@ def _parts(features: Tensor, real: Tensor, generator: Generator, groups: int) ->
 def _check(features: Tensor, real: Tensor, least: int) -> None:
     shape = tuple(real.shape)
     require(features.shape == real.shape, "features", f"of shape {shape} as real", tuple(features.shape))
-    require(len(real) >= least, "features", f"of at least {least} images", len(real))
-    for name, rows in (("features", features), ("real", real)):
-        finite = all(bool(part.isfinite().all()) for part in torch.split(rows, 1024))
+    check_sets(least, features=features, real=real)
+
+
+def check_sets(least: int, **sets: Float[Tensor, "_n d"]) -> None:
+    """Check sets of features, each by the name of its argument.
+
+    Raises:
+        ValueError: If one has fewer than ``least`` images, or is not finite.
+    """
+    for name, rows in sets.items():
+        require(len(rows) >= least, name, f"of at least {least} images", len(rows))
+        finite = all(bool(part.isfinite().all()) for part in torch.split(rows, AT_ONCE))
         require(finite, name, "finite", "NaN or infinity")
 
 
-def between(
+def frechet_between(
     ours: Float[Tensor, " d"], a: Float[Tensor, "r d"], theirs: Float[Tensor, " d"], b: Float[Tensor, "s d"]
 ) -> float:
     """The Frechet distance of two normal distributions, each of a mean and a factor of the covariance."""
@@ -137,14 +150,21 @@ def gaussian(
     return center, factor / (count - 1) ** 0.5
 
 
-def _kernel_sums(
-    one: Float[Tensor, "n d"], other: Float[Tensor, "n d"], parts: Sequence[Integer[Tensor, " _g"]]
-) -> Float[Tensor, "p p"]:
-    """The kernel's sum over all pairs of different images of any two groups."""
-    sums = torch.zeros(len(parts), len(parts), dtype=torch.float64)
-    for i, rows in enumerate(parts):
-        ours = one[rows].double() / one.shape[1]
-        for j, columns in enumerate(parts):
-            values = (ours @ other[columns].double().T + 1) ** 3
-            sums[i, j] = values.sum() - (values.trace() if i == j else 0)
+def kernel_sums(
+    one: Float[Tensor, "n d"],
+    other: Float[Tensor, "m d"],
+    rows: Sequence[Integer[Tensor, " _g"]],
+    columns: Sequence[Integer[Tensor, " _h"]],
+    different: bool = False,
+) -> Float[Tensor, "r c"]:
+    """The kernel's sum over all pairs of an image of ``one`` and one of ``other``, by their groups.
+
+    With ``different``, over pairs of different images only: then the groups of both are the same.
+    """
+    sums = torch.zeros(len(rows), len(columns), dtype=torch.float64)
+    for i, group in enumerate(rows):
+        ours = one[group].double() / one.shape[1]
+        for j, opposite in enumerate(columns):
+            values = (ours @ other[opposite].double().T + 1) ** 3
+            sums[i, j] = values.sum() - (values.trace() if different and i == j else 0)
     return sums

@@ -4,15 +4,15 @@ Their sizes may differ. Only the composites are resampled, so the intervals say 
 set of other images; fillers are compared with each other on the same images and the same others.
 """
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
-from infill.realism.distances import between, gaussian
+from infill.realism.distances import AT_ONCE, check_sets, frechet_between, gaussian, kernel_sums
 from infill.realism.resampling import GROUPS, Estimate, jackknife, split
 from infill.validate import require
-
-_AT_ONCE = 1024
 
 
 def frechet_to_others(
@@ -27,8 +27,12 @@ def frechet_to_others(
     """
     _check(features, others)
     parts = split(len(features), generator, groups)
-    theirs = gaussian(others, torch.split(torch.arange(len(others)), _AT_ONCE))
-    return jackknife(lambda kept: between(*gaussian(features, [parts[i] for i in kept]), *theirs), len(parts))
+    theirs = gaussian(others, _chunks(others))
+
+    def distance(kept: list[int]) -> float:
+        return frechet_between(*gaussian(features, [parts[group] for group in kept]), *theirs)
+
+    return jackknife(distance, len(parts))
 
 
 def kernel_to_others(
@@ -44,41 +48,26 @@ def kernel_to_others(
     """
     _check(features, others)
     parts = split(len(features), generator, groups)
-    chunks = torch.split(torch.arange(len(others)), _AT_ONCE)
-    within = sum(_sum(others[one], others[two]) for one in chunks for two in chunks)
-    within -= float(_kernel(others.double().square().sum(1) / others.shape[1]).sum())
+    chunks = _chunks(others)
+    own = kernel_sums(features, features, parts, parts, different=True)
+    cross = kernel_sums(features, others, parts, chunks).sum(1)
     count = len(others)
-    cross = torch.tensor(
-        [sum(_sum(features[part], others[one]) for one in chunks) for part in parts], dtype=torch.float64
-    )
-    own = torch.tensor(
-        [[_sum(features[one], features[two]) for two in parts] for one in parts], dtype=torch.float64
-    )
-    same = [_kernel(features[part].double().square().sum(1) / features.shape[1]).sum() for part in parts]
-    own = own - torch.stack(same).diag()
+    within = float(kernel_sums(others, others, chunks, chunks, different=True).sum()) / (count * (count - 1))
 
     def distance(kept: list[int]) -> float:
         left = sum(len(parts[group]) for group in kept)
         ours = float(own[kept][:, kept].sum()) / (left * (left - 1))
-        return ours + within / (count * (count - 1)) - 2 * float(cross[kept].sum()) / (left * count)
+        return ours + within - 2 * float(cross[kept].sum()) / (left * count)
 
     return jackknife(distance, len(parts))
 
 
-def _kernel(products: Tensor) -> Tensor:
-    """The kernel of products that are divided by the number of features."""
-    return (products + 1) ** 3
-
-
-def _sum(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"]) -> float:
-    """The kernel's sum over all pairs, an image with itself among them."""
-    return float(_kernel(one.double() @ other.double().T / one.shape[1]).sum())
+def _chunks(rows: Float[Tensor, "m d"]) -> Sequence[Integer[Tensor, " _g"]]:
+    """The numbers of all rows, so many at a time."""
+    return torch.split(torch.arange(len(rows)), AT_ONCE)
 
 
 def _check(features: Tensor, others: Tensor) -> None:
     width = features.shape[1]
     require(others.shape[1] == width, "others", f"of {width} features as features", others.shape[1])
-    for name, rows in (("features", features), ("others", others)):
-        require(len(rows) >= 2, name, "of at least 2 images", len(rows))
-        finite = all(bool(part.isfinite().all()) for part in torch.split(rows, _AT_ONCE))
-        require(finite, name, "finite", "NaN or infinity")
+    check_sets(2, features=features, others=others)
