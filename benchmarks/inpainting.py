@@ -25,6 +25,7 @@ from benchmarks.holes import ASSETS, Case
 from benchmarks.report import Found, kept, table, write
 from infill import Biharmonic, Blur, Filler, Gray, Mean, NavierStokes, Noise, Telea, composite
 from infill.realism.artifacts import SCREEN, periodicity, seam, texture
+from infill.realism.distances import frechet_between, gaussian
 from infill.realism.similarity import Perceptual
 from models.classifiers import ImageClassifier, load_classifier
 from models.inpainters import small
@@ -61,16 +62,9 @@ def near_truth(filler: Filler, cases: Sequence[Case], distance: nn.Module) -> Fo
 
 
 def frechet(ours: Tensor, theirs: Tensor) -> float:
-    """Frechet distance of two sets of features "n d", as normal distributions (Heusel et al. 2017, eq. 6).
-
-    The trace of the root of the product of the covariances is the sum of the singular values of the product
-    of the centered sets: exact, with no root of a singular matrix to take.
-    """
-    a, b = ours.double(), theirs.double()
-    center = (a.mean(0) - b.mean(0)).square().sum()
-    a, b = ((x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (a, b))
-    shared = torch.linalg.svdvals(a @ b.T).sum()
-    return float(center + a.square().sum() + b.square().sum() - 2 * shared)
+    """Frechet distance of two sets of features "n d", as normal distributions (Heusel et al. 2017, eq. 6)."""
+    one, other = (gaussian(features, [torch.arange(len(features))]) for features in (ours, theirs))
+    return frechet_between(*one, *other)
 
 
 @torch.inference_mode()
