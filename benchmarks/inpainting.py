@@ -24,7 +24,7 @@ from benchmarks import holes, throughput
 from benchmarks.holes import ASSETS, Case
 from benchmarks.report import Found, kept, table, write
 from infill import Biharmonic, Blur, Filler, Gray, Mean, NavierStokes, Noise, Telea, composite
-from infill.realism.artifacts import SCREEN, periodicity, seam, texture
+from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.distances import frechet_between, gaussian
 from infill.realism.similarity import Perceptual
 from models.classifiers import ImageClassifier, load_classifier
@@ -32,7 +32,6 @@ from models.inpainters import small
 from studio.registry.build import build_filler
 
 SHEETS = Path("runs/inpainting")
-TRACES = {"periodicity": periodicity, "seam": seam, "texture": texture}
 CLASSICAL = ("telea", "ns", "biharmonic")
 FILLERS: dict[str, Filler] = {
     "gray": Gray(), "mean": Mean(), "noise": Noise(), "blur": Blur(), "telea": Telea(), "ns": NavierStokes(),

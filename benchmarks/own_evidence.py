@@ -22,10 +22,10 @@ from attribution.engine.precision import prepare
 from attribution.evaluation.own_evidence import own_evidence
 from benchmarks import holes
 from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import TRACES, composites, frechet, interval, seen, sheet, traces
+from benchmarks.inpainting import composites, frechet, interval, seen, sheet, traces
 from benchmarks.report import Found, kept, table, write
 from infill import Filler
-from infill.realism.artifacts import SCREEN
+from infill.realism.artifacts import SCREEN, TRACES
 from models.classifiers import ImageClassifier, load_classifier
 from models.inpainters import small
 from studio.registry.build import build_filler, build_method

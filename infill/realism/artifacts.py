@@ -6,6 +6,7 @@ each, whose values of 0.5 and more count as removed, and return one number an im
 """
 
 import math
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import torch
@@ -105,6 +106,14 @@ def texture(images: Pictures, hole: Hole) -> Float[Tensor, " n"]:
     gray = images.float().mean(1, keepdim=True)
     ours, theirs = (_spread(gray, region.float()) for region in (inside, ~inside))
     return (ours + FLOOR) / (theirs + FLOOR)
+
+
+TRACES: Mapping[str, Callable[[Pictures, Hole], Float[Tensor, " n"]]] = {
+    "periodicity": periodicity,
+    "seam": seam,
+    "texture": texture,
+}
+"""All of them, by the names that tables give them."""
 
 
 def _checked(images: Pictures, hole: Hole) -> Tensor:

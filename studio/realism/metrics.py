@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from infill.realism import artifacts
 from infill.realism import similarity as realism
+from infill.realism.artifacts import TRACES
 from infill.realism.features import Judge
 from infill.realism.similarity import Perceptual
 from studio.realism.batches import ExampleBatch
@@ -64,7 +64,6 @@ METRICS: Mapping[str, Metric] = {
     "top3": Metric("3 most frequent labels, %", None, "lower", 100, ".1f", (0, 1)),
 }
 OF_CLASSES = ("accuracy", "probability", "entropy", "calibration", "top3")
-TRACES = ("periodicity", "seam", "texture")
 OF_FEATURES = ("frechet", "kernel", "two_sample")
 
 
@@ -164,8 +163,8 @@ class BatchMetrics:
             values["l1"] = realism.l1_in_hole(composites, batch.truth, batch.holes)
             values["psnr"] = realism.psnr_in_hole(composites, batch.truth, batch.holes)
         if metrics.partial:
-            for name in TRACES:
-                values[name] = getattr(artifacts, name)(composites, batch.holes)
+            for name, trace in TRACES.items():
+                values[name] = trace(composites, batch.holes)
         if metrics.perceptual is not None and self.originals is not None:
             features = metrics.perceptual.features(composites)
             values["lpips"] = metrics.perceptual.distance(features, self.originals)

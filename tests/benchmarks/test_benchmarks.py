@@ -9,10 +9,11 @@ import torch
 from attribution import MP2
 from benchmarks import holes, literature, lockstep, optimization, own_evidence, pretrained
 from benchmarks.holes import Case
-from benchmarks.inpainting import TRACES, compared, frechet, interval, near_truth, removed
+from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
 from benchmarks.report import kept
 from infill import Gray
+from infill.realism.artifacts import TRACES
 from models.classifiers import load_classifier
 from models.scenes import draw
 

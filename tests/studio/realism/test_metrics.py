@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from infill.realism import artifacts
 from infill.realism import similarity as realism
+from infill.realism.artifacts import TRACES
 from infill.realism.features import judge
 from models import scenes
 from models.classifiers import ImageClassifier, load_classifier
@@ -20,7 +21,7 @@ from models.preprocessing import Preprocessing
 from studio.data.dataset import open_dataset
 from studio.realism.batches import ExampleBatch
 from studio.realism.judges import Judges, load_judges
-from studio.realism.metrics import METRICS, OF_CLASSES, OF_FEATURES, TRACES, ImageMetrics
+from studio.realism.metrics import METRICS, OF_CLASSES, OF_FEATURES, ImageMetrics
 from studio.realism.request import RealismRequest
 
 CPU = torch.device("cpu")
