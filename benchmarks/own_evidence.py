@@ -26,6 +26,7 @@ from benchmarks.inpainting import composites, frechet, interval, seen, sheet, tr
 from benchmarks.report import Found, kept, table, write
 from infill import Filler
 from infill.realism.artifacts import SCREEN, TRACES
+from infill.realism.similarity import divergence
 from models.classifiers import ImageClassifier, load_classifier
 from models.inpainters import small
 from studio.registry.build import build_filler, build_method
@@ -55,8 +56,8 @@ def changes(before: Found, after: Found) -> tuple[np.ndarray, np.ndarray]:
     """By image: how far the probability of the first label moves, and the divergence of the prediction."""
     top = before["p"].argmax(1)[:, None]
     moved = np.abs(np.take_along_axis(after["p"] - before["p"], top, 1)[:, 0])
-    p, q = (np.maximum(one["p"].astype(np.float64), 1e-38) for one in (before, after))
-    return moved, (p * np.log(p / q)).sum(1)
+    p, q = (torch.from_numpy(one["p"]).double().clamp(min=1e-38).log() for one in (before, after))
+    return moved, divergence(q, p).double().numpy()
 
 
 def apart(one: Found, other: Found) -> float:
@@ -102,13 +103,13 @@ def removal(found: Mapping[str, Found], elsewhere: Found) -> str:
     """The table of objects removed; the first row of ``found`` is that of the images themselves."""
     before = found["untouched"]
     top = before["p"].argmax(1)
-    gray = apart(found["gray"], elsewhere)
+    distances = {name: apart(one, elsewhere) for name, one in found.items()}
     rows = [
         [
             name,
             f"{100 * (one['p'].argmax(1) == top).mean():.1f} %",
-            f"{apart(one, elsewhere):.3f}",
-            f"{apart(one, elsewhere) / gray:.2f}",
+            f"{distances[name]:.3f}",
+            f"{distances[name] / distances['gray']:.2f}",
             f"{(one['periodicity'] > SCREEN).sum()}",
             *(f"{np.median(one[trace]):.2f}" for trace in TRACES),
         ]
@@ -141,21 +142,19 @@ def main() -> None:
     options = parser.parse_args()
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
     objects = list(holes.silhouettes(options.count))
-    fillers: dict[str, Filler | None] = {"untouched": None}
     names = [name for name in FILLERS if name in ALL_FILLERS]
-    fillers |= {name: build_filler(name, {}, objects[0].image, "auto") for name in names}
+    fillers = {name: build_filler(name, {}, objects[0].image, "auto") for name in names}
     folder = RUNS / f"{options.count or 'all'}-{hashlib.sha256(small.FILE.read_bytes()).hexdigest()[:12]}"
 
     def found(kind: str, cases: Sequence[Case]) -> dict[str, Found]:
         return {
             name: kept(folder / f"{kind}-{name}.npz", partial(measured, filler, cases, classifier))
-            for name, filler in fillers.items()
+            for name, filler in {"untouched": None, **fillers}.items()
         }
 
-    holes_in = {None: list(holes.backgrounds(objects))}
-    holes_in |= {size: list(holes.backgrounds(objects, size)) for size in SIZES}  # type: ignore[misc]
-    whole, area = holes_in[None], np.mean([case.hole.mean().item() for case in holes_in[None]])
-    sizes = {size: found(f"background-{size}", holes_in[size]) for size in SIZES}  # type: ignore[index]
+    whole = list(holes.backgrounds(objects))
+    area = np.mean([case.hole.mean().item() for case in whole])
+    sizes = {size: found(f"background-{size}", list(holes.backgrounds(objects, size))) for size in SIZES}
     elsewhere = seen(classifier, holes.photographs(options.count))
     explained = objects[: options.heatmaps]
     kept_shares = {
@@ -178,9 +177,12 @@ def main() -> None:
         title = f"The filler's own share of a heatmap's variance, {len(explained)} images"
         parts[title] = table(["filler", *EXPLAINERS], rows)
     for kind, cases in {"background": whole, "objects": objects}.items():
-        sheet(f"own-evidence-{kind}", {name: fillers[name] for name in names}, cases[:24])  # type: ignore[misc]
+        sheet(f"own-evidence-{kind}", fillers, cases[:24])
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in parts.items())
-    write("own_evidence", "Evidence of the fillers' own", "python -m benchmarks.own_evidence", body)
+    asked = vars(options).items()
+    given = [f"--{name} {value}" for name, value in asked if value != parser.get_default(name)]
+    command = " ".join(["python -m benchmarks.own_evidence", *given])
+    write("own_evidence", "Evidence of the fillers' own", command, body)
 
 
 if __name__ == "__main__":
