@@ -69,6 +69,7 @@ def set_up(request: RealismRequest) -> Setup:
     """
     device = parse_device(request.device)
     data = open_dataset(request.data, request.limit)
+    reference = None if request.reference is None else open_dataset(request.reference)
     fillers = request.fillers or default_fillers(data.kind == "scenes")
     selection = parse_selection(fillers, request.settings, rows=ROWS)
     regions = build_regions(request, data, device)
@@ -101,7 +102,7 @@ def set_up(request: RealismRequest) -> Setup:
         notes=[*data.notes, *notes, *([_SEVERAL] if judges.multi_label else [])],
         identity={**settings, **_identity(request, data, judges), "missing": sorted(missing)},
         settings=settings,
-        reference=None if request.reference is None else open_dataset(request.reference),
+        reference=reference,
     )
 
 

@@ -139,7 +139,13 @@ def test_composites_are_compared_with_other_images(run: Run, tmp_path: Path) -> 
     assert "Frechet and kernel distance are those to the images of scenes:20" in said.out
     assert run(*asked, "--reference", "scenes:20", "--out", "others").code == 0
     assert told("others") == others
-    refused(run(*asked, "--reference", "nowhere"), "DATA: no such folder: nowhere")
+
+
+def test_other_images_are_looked_for_before_anything_is_loaded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.realism.setup.load_judges", lambda *_: pytest.fail("loaded"))
+    refused(run("scenes:2", *FEW, "--reference", "nowhere"), "DATA: no such folder: nowhere")
 
 
 def test_the_files(run: Run) -> None:
