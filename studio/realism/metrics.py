@@ -141,6 +141,12 @@ class ImageMetrics:
             values["confidence"] = realism.target_probability(logits, label).clamp(0, 1)
         return _arrays(values)
 
+    @torch.inference_mode()
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, ndarray]:
+        """Return the judge's features of images, if it tells any."""
+        features = None if self.judge is None else self._asked(self.judge, images)[1]
+        return {} if features is None else _arrays({"features": features})
+
 
 @dataclass(frozen=True, eq=False)
 class BatchMetrics:
@@ -176,8 +182,7 @@ class BatchMetrics:
     def features_of_truth(self) -> dict[str, ndarray]:
         """Return the judge's features of the true images: what composites should look like to it."""
         assert self.batch.truth is not None
-        judged = self.metrics.judged(self.batch.truth, self.batch.targets)
-        return {"features": judged["features"]} if "features" in judged else {}
+        return {} if self.batch.targets is None else self.metrics.features(self.batch.truth)
 
 
 def _arrays(values: Mapping[str, Tensor]) -> dict[str, ndarray]:

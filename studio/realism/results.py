@@ -15,6 +15,9 @@ from torch import Tensor
 
 from studio.realism.cache import Cache
 
+OTHERS = "others"
+"""The kind of parts in the cache that are about other images."""
+
 
 @dataclass(frozen=True, eq=False)
 class Results:
@@ -45,7 +48,7 @@ class Results:
         Raises:
             ValueError: If none of them could be read.
         """
-        parts = [_load(self.cache, "others", start) for start in self.others]
+        parts = [_load(self.cache, OTHERS, start) for start in self.others]
         read = [part["features"] for part in parts if "features" in part]
         if sum(map(len, read)) < 2:
             raise ValueError("--reference: expected 2 or more images that can be read")

@@ -17,16 +17,15 @@ from studio.realism.cache import Cache
 from studio.realism.figure import Strip, draw_strips
 from studio.realism.metrics import OF_FEATURES, BatchMetrics
 from studio.realism.request import RealismRequest
-from studio.realism.results import Results, collect
+from studio.realism.results import OTHERS, Results, collect
 from studio.realism.setup import Setup, set_up
 from studio.realism.summary import summarize
 from studio.realism.table import save_csv, text_table
 from studio.registry.build import build_filler
 from studio.registry.tables import ALL_FILLERS
 
-REAL, TRUTH, REFERENCE, OTHERS = "real", "truth", "reference", "others"
-"""Rows beside the fillers': the untouched images, those with the truth in the hole, the truth itself, and
-other images."""
+REAL, TRUTH, REFERENCE = "real", "truth", "reference"
+"""Rows beside the fillers': the untouched images, those with the truth in the hole, and the truth itself."""
 
 
 def realism(request: RealismRequest, echo: Callable[[str], object]) -> None:
@@ -94,11 +93,7 @@ class RealismRun:
             if self.cache.load(OTHERS, start) is None:
                 numbers = range(start, min(start + starts.step, len(others)))
                 images = self.setup.reader.untouched(others, numbers)
-                with torch.inference_mode():
-                    found = metrics.judged(
-                        images, torch.zeros(len(images), dtype=torch.long).to(images.device)
-                    )
-                self.cache.save(OTHERS, start, {"features": found["features"]} if len(images) else {})
+                self.cache.save(OTHERS, start, metrics.features(images) if len(images) else {})
         return starts
 
     def _measure_batch(self, numbers: range) -> None:

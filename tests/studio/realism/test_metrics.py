@@ -179,6 +179,8 @@ def test_the_truth_is_judged_for_its_features() -> None:
     assert found.keys() == {"features"}
     expected = F.adaptive_avg_pool2d(batch.truth, 2).flatten(1)
     torch.testing.assert_close(torch.from_numpy(found["features"]), expected)
+    assert made_measure().features(batch.truth)["features"].tolist() == found["features"].tolist()
+    assert unjudged().features(batch.truth) == {}
     assert unjudged().of_batch(batch).features_of_truth() == {}
     assert made_measure().of_batch(made_batch(targets=False)).features_of_truth() == {}
 
