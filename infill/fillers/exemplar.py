@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_rgb
@@ -13,7 +13,7 @@ from infill.fillers.classical import NavierStokes
 from infill.fillers.crops import dilated
 from infill.fillers.patches import Patches, untouched
 from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
-from infill.fillers.synthesis import Synthesis
+from infill.fillers.synthesis import FRAME, Synthesis
 from infill.validate import require
 
 _SMOOTHED = 5
@@ -54,7 +54,7 @@ class Exemplar:
     texture: float = 5.0
     depth: int = 8
     exhaustive: int = 13000
-    rounds: tuple[int, int, int] = (2, 3, 6)
+    rounds: tuple[int, int, int] = (1, 3, 6)
     threshold: float = 0.5
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
@@ -93,13 +93,16 @@ class Exemplar:
     def _sizes(self, picture: Float[Tensor, "3 h w"]) -> list[Patches]:
         """The image's patches at full size, at half, a quarter, ... of it."""
         level = self._features(picture, torch.ones_like(picture[0], dtype=torch.bool))
-        made = []
+        made: list[Patches] = []
         while min(level.shape[1:]) >= self.patch:
-            made.append(Patches(_odd(level).permute(1, 2, 0), self.patch))
+            made.append(self._patches(level, odd=not made))
             if min(level.shape[1:]) < 2 * self.patch:
                 break
             level = _halved(level)
         return made
+
+    def _patches(self, level: Float[Tensor, "c h w"], odd: bool) -> Patches:
+        return Patches(_framed(level, FRAME, odd).permute(1, 2, 0), self.patch)
 
     def _features(self, picture: Float[Tensor, "3 h w"], seen: Bool[Tensor, "h w"]) -> Float[Tensor, "5 h w"]:
         """Colors, and the mean steepness along both axes, of what is seen alone."""
@@ -110,13 +113,16 @@ class Exemplar:
             [F.pad(gray.diff(dim=1).abs(), (0, 1)), F.pad(gray.diff(dim=0).abs(), (0, 0, 0, 1))]
         )
         counted = torch.stack([across, down]).to(picture.dtype)
-        mean = F.avg_pool2d(torch.cat([steep * counted, counted]), _SMOOTHED, 1, _SMOOTHED // 2)
+        mean = torch.cat([steep * counted, counted])
+        for side in ((_SMOOTHED, 1), (1, _SMOOTHED)):
+            mean = F.avg_pool2d(mean, side, 1, (side[0] // 2, side[1] // 2))
         return torch.cat([picture, self.texture * mean[:2] / mean[2:].clamp(min=1e-6)])
 
     def _filled(
         self, picture: Float[Tensor, "3 h w"], gone: Bool[Tensor, "h w"], sizes: list[Patches]
     ) -> Float[Tensor, "3 h w"]:
-        levels = self._levels(picture, gone, sizes)
+        window = self._window(gone, sizes)
+        levels = self._levels(picture, gone, window, sizes)
         if not levels:
             hole = gone[None, None].to(picture.dtype)
             return NavierStokes(empty=self.empty)(picture[None], hole)[0]
@@ -126,36 +132,78 @@ class Exemplar:
                 level.peel()
             else:
                 level.inherit(coarse)
-            exhaustive = len(level.match) <= self.exhaustive
+            exhaustive = len(level.source) <= self.exhaustive
             for turn in range(self.rounds[min(number, 2)]):
                 level.search(turn + 1, exhaustive)
                 votes = level.paint()
             coarse = level
         levels[0].blend(*votes)
-        height, width = gone.shape
-        return levels[0].canvas[:height, :width, :3].permute(2, 0, 1).clamp(0, 1)
+        painted = levels[0].canvas[FRAME:, FRAME:, :3].permute(2, 0, 1)
+        filled = picture.clone()
+        there = filled[:, *window]
+        there.copy_(painted[:, : there.shape[1], : there.shape[2]].clamp(0, 1))
+        return filled
+
+    def _window(self, gone: Bool[Tensor, "h w"], sizes: list[Patches]) -> tuple[slice, slice]:
+        """Rows and columns in which all patches lie that touch the hole, at every size that it takes."""
+        grain, hidden = 2, gone  # at full size every other place counts
+        for patches in sizes:
+            if not _deep(hidden, self.depth) and patches.grid[0] * patches.grid[1] <= self.exhaustive:
+                break
+            grain, hidden = 2 * grain, _halved(hidden[None])[0]
+        context = (self.patch + 1) * grain
+        rows, columns = (
+            slice(max(first - context, 0) // grain * grain, last + 1 + context)
+            for first, last in _bounds(gone)
+        )
+        return rows, columns
 
     def _levels(
-        self, picture: Float[Tensor, "3 h w"], gone: Bool[Tensor, "h w"], sizes: list[Patches]
-    ) -> list[Synthesis]:
+        self, picture: Float[Tensor, "3 h w"], gone: Bool[Tensor, "h w"], window: tuple[slice, slice],
+        sizes: list[Patches],
+    ) -> list[Synthesis]:  # fmt: skip
         """The hole at full size and at every smaller one that it takes; none without a patch to take."""
-        hidden = gone[None]
+        hidden = gone[window][None]
         # What is averaged at a place that is so near may be made of hidden pixels.
         near = dilated(hidden[None], _SMOOTHED // 2 + 1)[0]
-        canvas = self._features(picture, ~gone)
+        canvas = self._features(picture[:, *window], ~hidden[0])
+        corner = (window[0].start, window[1].start)
         levels: list[Synthesis] = []
         for patches in sizes:
-            sources = untouched(_odd(near)[0], self.patch).nonzero()[:, 0]
+            shown, blank, taboo = (_framed(one, FRAME, odd=not levels) for one in (canvas, hidden, near))
+            sources = _outside(patches, taboo[0], corner)
             if len(sources) < (_LEAST_SOURCES if levels else 1):
                 break
             # At full size patches overlap enough if every other one is matched.
             step = 1 if levels else 2
-            levels.append(Synthesis(patches, _odd(canvas).permute(1, 2, 0), _odd(hidden)[0], sources, step))
-            thick = not dilated(~hidden[None], self.depth).all()
-            if not thick and len(levels[-1].match) <= self.exhaustive:
+            levels.append(Synthesis(patches, shown.permute(1, 2, 0), blank[0], corner, sources, step))
+            if not _deep(hidden[0], self.depth) and len(levels[-1].source) <= self.exhaustive:
                 break
             canvas, hidden, near = _halved(canvas), _halved(hidden), _halved(near)
+            corner = (corner[0] // 2, corner[1] // 2)
         return levels
+
+
+def _outside(patches: Patches, near: Bool[Tensor, "h w"], corner: tuple[int, int]) -> Int[Tensor, " s"]:
+    """Numbers of the places whose patches do not touch what is near the hole."""
+    rows, columns = (length - patches.side + 1 for length in near.shape)
+    free = torch.ones(patches.grid, dtype=torch.bool, device=near.device)
+    inside = free[corner[0] : corner[0] + rows, corner[1] : corner[1] + columns]
+    inside.copy_(untouched(near, patches.side).view(rows, columns))
+    return free.flatten().nonzero()[:, 0]
+
+
+def _deep(hidden: Bool[Tensor, "h w"], depth: int) -> bool:
+    """Whether a hidden pixel is farther than so many from the rim."""
+    (top, bottom), (left, right) = _bounds(hidden)
+    known = ~hidden[max(top - 1, 0) : bottom + 2, max(left - 1, 0) : right + 2]
+    return not bool(dilated(known[None, None], depth).all())
+
+
+def _bounds(hidden: Bool[Tensor, "h w"]) -> list[tuple[int, int]]:
+    """First and last row with a hidden pixel, first and last column."""
+    lines = [hidden.any(across).nonzero()[:, 0] for across in (1, 0)]
+    return [(int(line[0]), int(line[-1])) for line in lines]
 
 
 def _halved(level: Tensor) -> Tensor:
@@ -165,13 +213,12 @@ def _halved(level: Tensor) -> Tensor:
     return F.avg_pool2d(level, 2, ceil_mode=True, count_include_pad=False)
 
 
-def _odd(level: Tensor) -> Tensor:
-    """The map with an odd number of rows and columns, the last one twice if need be.
+def _framed(level: Tensor, width: int, odd: bool) -> Tensor:
+    """The map with its outermost rows and columns repeated, so that patches may reach beyond the image.
 
-    Patches of an odd side at every other row and column then cover all of it.
+    Otherwise few patches would cover what lies at its border. If it must be ``odd``, an even one gets one row
+    or column less at its end: patches at every other row and column then cover all of it.
     """
-    pad = (0, 1 - level.shape[2] % 2, 0, 1 - level.shape[1] % 2)
-    if not any(pad):
-        return level
-    padded = F.pad(level.float(), pad, mode="replicate")
-    return padded > 0 if level.dtype == torch.bool else padded
+    ends = [width - (odd and length % 2 == 0) for length in level.shape[1:]]
+    framed = F.pad(level.float(), (width, ends[1], width, ends[0]), mode="replicate")
+    return framed > 0 if level.dtype == torch.bool else framed

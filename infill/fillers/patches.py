@@ -44,16 +44,20 @@ class Patches:
 
     def at(self, places: Int[Tensor, " t"]) -> Float[Tensor, "t d"]:
         """Return the patches at these places, each as one vector, pixel by pixel."""
-        height, width, channels = self.features.shape
-        # Lines of patches lie in memory as they are wanted, one starting at each pixel.
-        lines = self.features.as_strided(
-            (height * width - self.side + 1, self.side * channels), (channels, 1)
-        )
-        first = places // self.grid[1] * width + places % self.grid[1]
+        width, channels = self.features.shape[1:]
         below = torch.arange(self.side, device=places.device) * width
-        return lines.index_select(0, (first[:, None] + below).flatten()).view(
-            len(places), self.side**2 * channels
-        )
+        lines = self.lines().index_select(0, (self.pixels(places)[:, None] + below).flatten())
+        return lines.view(len(places), self.side**2 * channels)
+
+    def lines(self) -> Float[Tensor, "l e"]:
+        """The lines of patches, one starting at each pixel: so they lie in memory anyway."""
+        height, width, channels = self.features.shape
+        count = height * width - self.side + 1
+        return self.features.as_strided((count, self.side * channels), (channels, 1))
+
+    def pixels(self, places: Int[Tensor, " t"]) -> Int[Tensor, " t"]:
+        """The numbers of the first pixels, row by row, of the patches at these places."""
+        return places // self.grid[1] * self.features.shape[1] + places % self.grid[1]
 
     def distances(self, places: Int[Tensor, " t"], targets: Float[Tensor, "t d"]) -> Float[Tensor, " t"]:
         """Return the squared distance of each target to the patch at its place."""
@@ -98,9 +102,9 @@ class Patches:
 
 def vote(
     shape: tuple[int, int],
-    side: int,
     places: Int[Tensor, " t"],
-    patches: Float[Tensor, "t d"],
+    image: Patches,
+    match: Int[Tensor, " t"],
     weight: Float[Tensor, " t"],
     step: int = 1,
 ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"]]:
@@ -110,30 +114,34 @@ def vote(
 
     Args:
         shape: Rows and columns of the map.
-        side: Rows, and columns, of a patch.
-        places: Numbers of the places where patches lie, whose rows and columns are multiples of ``step``.
-        patches: What lies there.
+        places: Numbers of the map's places where patches lie, whose rows and columns are multiples of
+            ``step``.
+        image: Where the patches are from.
+        match: Numbers of the patches that lie there.
         weight: How much each counts.
         step: Distance of neighboring places.
     """
+    side, channels = image.side, image.features.shape[2]
     columns = shape[1] - side + 1
     y, x = places // columns // step, places % columns // step
     top, left = int(y.min()), int(x.min())
     tall, wide = int(y.max()) - top + 1, int(x.max()) - left + 1
-    content = patches.view(len(places), side * side, -1)
-    channels = content.shape[2]
-    laid = patches.new_zeros(tall * wide, side * side, channels + 1)
-    content = torch.cat([content, torch.ones_like(content[..., :1])], 2)
-    laid[(y - top) * wide + (x - left)] = content.mul_(weight[:, None, None])
-    laid = laid.view(tall, wide, side * side, channels + 1)
-    total = patches.new_zeros(*shape, channels + 1)
+    # A box of places: those where nothing lies get any patch, which counts 0.
+    box = (y - top) * wide + (x - left)
+    first = match.new_zeros(tall * wide).index_copy_(0, box, image.pixels(match))
+    much = weight.new_zeros(tall * wide).index_copy_(0, box, weight)
+    total, weights = weight.new_zeros(*shape, channels), weight.new_zeros(shape)
+    lines = image.lines()
     # One of the patch's pixels at a time, for all patches: sums in a fixed order, on any device.
-    for index in range(side * side):
-        row, column = top * step + index // side, left * step + index % side
-        there = total[row : row + tall * step : step, column : column + wide * step : step]
-        there[:tall, :wide] += laid[:, :, index]
-    weights = total[..., channels]
-    return total[..., :channels] / weights.clamp(min=1e-12)[..., None], weights
+    for row in range(side):
+        laid = lines.index_select(0, first + row * image.features.shape[1]).mul_(much[:, None])
+        laid = laid.view(tall, wide, side, channels)
+        down = slice(top * step + row, top * step + row + (tall - 1) * step + 1, step)
+        for column in range(side):
+            across = slice(left * step + column, left * step + column + (wide - 1) * step + 1, step)
+            total[down, across] += laid[:, :, column]
+            weights[down, across] += much.view(tall, wide)
+    return total.div_(weights.clamp(min=1e-12)[..., None]), weights
 
 
 def untouched(hidden: Bool[Tensor, "h w"], side: int) -> Bool[Tensor, " l"]:

@@ -9,6 +9,8 @@ from infill.fillers.patches import Patches, untouched, vote
 
 LATTICE = 3
 """An exhaustive search looks at every third row and column, at others each time; neighbors are tried, too."""
+FRAME = 1
+"""Maps have their outermost rows and columns so often more: patches may reach beyond the image by so much."""
 _NEIGHBORS = (((0, 1), (1, 0)), ((0, -1), (-1, 0)))
 _LEAST_COST, _LEAST_TRUST = 1e-6, 1e-6
 
@@ -22,8 +24,9 @@ class Synthesis:
 
     Args:
         image: The patches to take from.
-        canvas: The same features with hidden ones blanked; the hole is painted in here.
-        hidden: Where the hole is.
+        canvas: The same features of a window, with hidden ones blanked; the hole is painted in here.
+        hidden: Where the hole is in the window. Patches that touch it lie within the window.
+        corner: Row and column of the image where the window begins, multiples of ``step``.
         sources: Numbers of the places that are outside the hole, at least one, rising.
         step: Only every so many rows and columns have a patch that is matched.
     """
@@ -33,20 +36,24 @@ class Synthesis:
         image: Patches,
         canvas: Float[Tensor, "h w c"],
         hidden: Bool[Tensor, "h w"],
+        corner: tuple[int, int],
         sources: Int[Tensor, " s"],
         step: int,
     ) -> None:
         self.image, self.canvas, self.hidden, self.sources, self.step = image, canvas, hidden, sources, step
-        rows, columns = image.grid
+        self.corner = corner
+        self.grid = (hidden.shape[0] - image.side + 1, hidden.shape[1] - image.side + 1)
         wanted = ~untouched(hidden, image.side)
-        every = torch.arange(rows * columns, device=canvas.device)
+        every = torch.arange(len(wanted), device=canvas.device)
+        y, x = every // self.grid[1], every % self.grid[1]
         if step > 1:
-            wanted &= (every // columns % step == 0) & (every % columns % step == 0)
+            wanted &= (y % step == 0) & (x % step == 0)
         self.targets = every[wanted]
         self.wanted = wanted
-        self.source = torch.zeros_like(wanted)
+        self.source = torch.zeros(image.grid, dtype=torch.bool, device=canvas.device).flatten()
         self.source[sources] = True
-        self.match = every.clone()  # of a place that is not matched: itself
+        # of a place that is not matched: itself
+        self.match = (y + corner[0]) * image.grid[1] + x + corner[1]
         self.cost = torch.full_like(self.targets, torch.inf, dtype=canvas.dtype)
 
     def peel(self) -> None:
@@ -71,19 +78,22 @@ class Synthesis:
 
     def inherit(self, coarse: "Synthesis") -> None:
         """Paint the hole with the matches that were found at half the size."""
-        (rows, columns), half = self.image.grid, self.image.side // 2
-        y, x = self.targets // columns, self.targets % columns
-        height, width = coarse.image.grid
-        # the patch whose middle lies on the middle of this one, and how far away its match is
-        above = ((y + half) // 2 - half).clamp(0, height - 1) // coarse.step * coarse.step
-        beside = ((x + half) // 2 - half).clamp(0, width - 1) // coarse.step * coarse.step
-        place = above * width + beside
-        match = coarse.match[place]
-        down, right = y + 2 * (match // width - above), x + 2 * (match % width - beside)
+        rows, columns = self.image.grid
+        y, x = self.targets // self.grid[1], self.targets % self.grid[1]
+        # the patch at half the size whose middle is this one's, and how far away its match is
+        # from a patch's first pixel, without the frame, to its middle
+        off = self.image.side // 2 - FRAME
+        above = ((y + off) // 2 - off).clamp(0, coarse.grid[0] - 1) // coarse.step * coarse.step
+        beside = ((x + off) // 2 - off).clamp(0, coarse.grid[1] - 1) // coarse.step * coarse.step
+        place = above * coarse.grid[1] + beside
+        match, wide = coarse.match[place], coarse.image.grid[1]
+        down = y + self.corner[0] + 2 * (match // wide - above - coarse.corner[0])
+        right = x + self.corner[1] + 2 * (match % wide - beside - coarse.corner[1])
         found = down.clamp(0, rows - 1) * columns + right.clamp(0, columns - 1)
         usable = coarse.wanted[place] & self.source[found]
-        next_source = torch.searchsorted(self.sources, self.targets).clamp(max=len(self.sources) - 1)
-        self.match[self.targets] = torch.where(usable, found, self.sources[next_source])
+        next_source = torch.searchsorted(self.sources, self.match[self.targets])
+        otherwise = self.sources[next_source.clamp(max=len(self.sources) - 1)]
+        self.match[self.targets] = torch.where(usable, found, otherwise)
         self.cost = torch.ones_like(self.cost)
         self.paint()
 
@@ -102,8 +112,8 @@ class Synthesis:
             self.match[self.targets[better]], self.cost[better] = places[better], cost[better]
         last = len(self.match) - 1
         for dy, dx in _NEIGHBORS[turn % 2]:
-            neighbor = (self.targets - self.step * (dy * columns + dx)).clamp(0, last)
-            self._try(targets, self.targets + self.match[neighbor] - neighbor)
+            neighbor = (self.targets - self.step * (dy * self.grid[1] + dx)).clamp(0, last)
+            self._try(targets, self.match[neighbor] + self.step * (dy * columns + dx))
         for dy, dx in _NEIGHBORS[turn % 2]:
             self._try(targets, self.match[self.targets] + dy * columns + dx)
 
@@ -136,8 +146,9 @@ class Synthesis:
 
     def _try(self, targets: Float[Tensor, "t d"], places: Int[Tensor, " t"]) -> None:
         """Take these places as matches where they are sources, and nearer than the matches so far."""
-        fits = (places >= 0) & (places < len(self.match)) & (places != self.match[self.targets])
-        fits &= self.source[places.clamp(0, len(self.match) - 1)]
+        last = len(self.source) - 1
+        fits = (places >= 0) & (places <= last) & (places != self.match[self.targets])
+        fits &= self.source[places.clamp(0, last)]
         index = fits.nonzero()[:, 0]
         cost = self.image.distances(places[index], targets.index_select(0, index))
         better = cost < self.cost[index]
@@ -149,7 +160,7 @@ class Synthesis:
         self, places: Int[Tensor, " t"], match: Int[Tensor, " t"], weight: Float[Tensor, " t"]
     ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"]]:
         height, width, _ = self.canvas.shape
-        return vote((height, width), self.image.side, places, self.image.at(match), weight, self.step)
+        return vote((height, width), places, self.image, match, weight, self.step)
 
 
 def _trust(cost: Float[Tensor, " t"]) -> Float[Tensor, " t"]:

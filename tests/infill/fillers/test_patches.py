@@ -66,9 +66,11 @@ def test_votes_are_weighted_means(size, seed, step) -> None:
     places = [y * columns + x for y in range(0, rows, step) for x in range(0, columns, step)]
     chosen = torch.tensor(places)[torch.rand(len(places), generator=generator) < 0.6]
     chosen = chosen if len(chosen) else torch.tensor(places[:1])
-    content = torch.rand(len(chosen), side * side * channels, generator=generator)
+    image = Patches(features(side + 2, side + 4, channels, seed), side)
+    match = torch.randint(3 * 5, (len(chosen),), generator=generator)
+    content = image.at(match)
     weight = torch.rand(len(chosen), generator=generator) + 0.1
-    voted, votes = vote((height, width), side, chosen, content, weight, step)
+    voted, votes = vote((height, width), chosen, image, match, weight, step)
     total, expected = torch.zeros(height, width), torch.zeros(height, width, channels)
     for place, patch, much in zip(chosen.tolist(), content, weight, strict=True):
         y, x = divmod(place, columns)

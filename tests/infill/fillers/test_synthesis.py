@@ -14,7 +14,7 @@ def made(step: int = 1) -> tuple[Synthesis, torch.Tensor]:
     hidden[8:14, 5:12] = True
     sources = untouched(hidden, 3).nonzero()[:, 0]
     canvas = features * ~hidden[..., None]
-    return Synthesis(Patches(features, 3), canvas, hidden, sources, step), features
+    return Synthesis(Patches(features, 3), canvas, hidden, (0, 0), sources, step), features
 
 
 def test_peeling_fills_the_hole_and_nothing_else() -> None:
