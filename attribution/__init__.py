@@ -21,6 +21,7 @@ from attribution.methods.prediction_difference import PredictionDifference as Pr
 from attribution.methods.rise import Rise as Rise
 from attribution.methods.sliding_patch import SlidingPatch as SlidingPatch
 from attribution.optimize.result import Outcome as Outcome
+from attribution.optimize.result import refilled as refilled
 from attribution.score import MaskedScore as MaskedScore
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "log_odds",
     "logit",
     "probability",
+    "refilled",
     "sigmoid",
 ]

@@ -2,6 +2,7 @@
 
 from infill.filler import Filler as Filler
 from infill.filler import composite as composite
+from infill.fillers.adaptive import Adaptive as Adaptive
 from infill.fillers.classical import Biharmonic as Biharmonic
 from infill.fillers.classical import NavierStokes as NavierStokes
 from infill.fillers.classical import Telea as Telea
@@ -15,6 +16,7 @@ from infill.fillers.static import Mean as Mean
 from infill.fillers.static import Noise as Noise
 
 __all__ = [
+    "Adaptive",
     "Biharmonic",
     "Blur",
     "Exemplar",

@@ -11,6 +11,8 @@ from torch import Generator, Tensor
 from attribution.explainer import Heatmap
 from attribution.score import MaskedScore
 from infill.filler import Hole, composite
+from infill.fillers.crops import dilated
+from infill.validate import require
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,43 @@ class Outcome:
     def removable(self) -> Bool[Tensor, " b"]:
         """Whether at least filling everything brings the score to chance."""
         return self.floor <= self.chance
+
+
+def refilled(outcome: Outcome, score: MaskedScore, growth: Sequence[int] = ()) -> Outcome:
+    """Return the outcome with its hole filled and judged anew by a score of another filler.
+
+    A search needs hundreds of fills, a result three: whoever has a slow filler may look for the hole with a
+    fast one. A search also finds holes whose fills happen to fool the classifier; where another filler brings
+    the class back, the hole is made wider, step by step, until the class is gone for this filler, too. If it
+    never is, the hole stays as it was found.
+
+    ``left``, ``kept``, ``floor``, the hole and the counterfactual are then those of ``score``, the curves
+    those of the search; ``looks`` and ``fills`` count both.
+
+    Args:
+        outcome: The result of a search.
+        score: Of the same images and targets.
+        growth: By so many pixels on every side the hole is made wider, in turn; rising.
+
+    Raises:
+        ValueError: If there are not as many images, or they are not of the outcome's size.
+    """
+    rule = f"of images of shape {tuple(outcome.counterfactual.shape)} as the outcome's"
+    fits = score.image.shape == outcome.counterfactual.shape
+    require(fits, "score", rule, tuple(score.image.shape))
+    hole, tried = outcome.hole.clone(), torch.zeros_like(outcome.looks)
+    rows = torch.arange(len(score), device=hole.device)
+    for pixels in (0, *growth) if growth else ():
+        wider = dilated(outcome.hole[rows] > 0, pixels).to(hole.dtype)
+        left = score(wider, rows, [score.sampling.generator() for _ in rows])
+        tried[rows] += score.fills_per_hole
+        gone = left <= score.chance[rows]
+        hole[rows[gone]] = wider[gone]
+        rows = rows[~gone]
+        if not len(rows):
+            break
+    looks, fills = outcome.looks + tried, outcome.fills + tried * score.filler.per_hole
+    return evaluated(score, outcome.heatmap, hole, outcome.curves, outcome.steps, looks, fills)
 
 
 def evaluated(

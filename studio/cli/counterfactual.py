@@ -9,6 +9,7 @@ import click
 
 from studio.cli.options import (
     FILES,
+    FINAL,
     IMAGE,
     RUN,
     SAMPLES,
@@ -38,12 +39,16 @@ from studio.explain.request import ExplainRequest
     batch_size(ExplainRequest),
     SAMPLES,
     SET,
+    FINAL,
 )
 def counterfactual(image: Path | None, method: str, filler: str, **options: Any) -> None:
     """Find the smallest removal that takes the class of IMAGE (or a drawn scene) away.
 
     Writes counterfactual.png, and by itself the image without the class as counterfactual-image.png and what
     was removed (white) as hole.png, both as the classifier sees them; counterfactual.json holds the numbers.
+
+    In a photograph, what inpaint has found is filled and judged by exemplar at the end, unless --final says
+    otherwise: a search needs hundreds of fills, for which exemplar is slow.
     """
     images = (image,) if image else ()
     require_one_source(images, options["scene"])

@@ -8,6 +8,7 @@ import click
 
 from studio.cli.options import (
     FILES,
+    FINAL,
     IMAGE,
     RUN,
     SAMPLES,
@@ -46,6 +47,7 @@ _METHODS, _FILLERS = (", ".join(default(ExplainRequest, name)) for name in ("met
     batch_size(ExplainRequest),
     SAMPLES,
     SET,
+    FINAL,
     click.option("--paper", is_flag=True, help="The papers' settings; else quicker ones (it says which)."),
     click.option("--trace", is_flag=True, help="Also write the steps of optimizing methods as GIFs."),
 )

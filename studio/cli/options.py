@@ -107,6 +107,13 @@ SAMPLES: Option = click.option(
     help="Fills of each hole to average over, for fillers that draw (marginal, noise).",
 )
 
+FINAL: Option = click.option(
+    "--final",
+    metavar="FILLER",
+    help="What fills and judges the hole that an optimizing method found, and widens it where the class "
+    "comes back; none: what filled it during the search.",
+)
+
 SET: Option = click.option(
     "--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41."
 )

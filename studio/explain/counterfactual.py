@@ -22,6 +22,8 @@ from studio.registry.parse import parse_selection
 from studio.registry.tables import OPTIMIZING
 
 ROWS = 7
+FINAL = "exemplar"
+"""What fills the hole of a photograph at the end, where the shipped network looked for it."""
 
 
 def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> None:
@@ -34,6 +36,7 @@ def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> No
     for name in selection.methods:
         if name not in OPTIMIZING:
             raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
+    request = replace(request, final=_final(request))
     with opened(request, selection, "smallest") as (session, images, folder):
         for image in images:
             result = Counterfactual(session.explain(image))
@@ -47,6 +50,11 @@ def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> No
             )
             echo(result.line())
             echo("  " + " ".join(str(path) for path in paths))
+
+
+def _final(request: ExplainRequest) -> str | None:
+    by_itself = request.images and tuple(request.fillers) == ("inpaint",)
+    return FINAL if request.final is None and by_itself else request.final
 
 
 class Counterfactual:
@@ -98,6 +106,7 @@ class Counterfactual:
             },
             "method": {"name": self.method, **full["methods"][self.method]},
             "filler": {"name": self.filler, **full["fillers"][self.filler]},
+            **{key: full[key] for key in ("final",) if key in full},
             **numbers(self.search),
             **{key: full[key] for key in ("settings", "seconds", "versions")},
         }
@@ -141,7 +150,16 @@ class Counterfactual:
             f"all but the hole filled: p {outcome.kept.item():.3f}",
             f"everything filled: p {outcome.floor.item():.3f}",
             f"chance: p {outcome.chance.item():.3f}",
+            *self._as_found(),
         ]
+
+    def _as_found(self) -> list[str]:
+        """Return what the search had come to, if another filler took its place at the end."""
+        final, found = self.explanation.final, self.search.found
+        if not final:
+            return []
+        left, area = found.left.item(), percent(found.hole.mean().item())
+        return [f"filled at the end by {final[0]}", f"as {self.filler} had it: p {left:.3f}, {area} removed"]
 
     def _first(self, probabilities: Tensor) -> int:
         return int(probabilities.argmax())

@@ -26,9 +26,10 @@ def explain(request: ExplainRequest, echo: Callable[[str], object]) -> None:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     selection = parse_selection(request.fillers, request.settings, request.methods)
-    if request.trace and not OPTIMIZING.keys() & set(selection.methods):
-        names, got = ", ".join(OPTIMIZING), ", ".join(selection.methods)
-        raise ValueError(f"--trace: expected one of {names} among the methods, got {got}")
+    for option, given in {"trace": request.trace, "final": request.final}.items():
+        if given and not OPTIMIZING.keys() & set(selection.methods):
+            names, got = ", ".join(OPTIMIZING), ", ".join(selection.methods)
+            raise ValueError(f"--{option}: expected one of {names} among the methods, got {got}")
     with opened(request, selection, "paper" if request.paper else "quick") as (session, images, folder):
         several = len(images) > 1
         for image in images:

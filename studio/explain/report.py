@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attribution import Outcome
+from infill import Adaptive, Filler
 from studio import version
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.output import save_json
@@ -37,6 +40,7 @@ def report(explanation: Explanation) -> dict[str, Any]:
         "top": [named(explanation, index, probabilities) for index in explanation.best(probabilities)],
         "methods": {name: described(method) for name, method in explanation.methods.items()},
         "fillers": {name: _filler(explanation, name) for name in explanation.fillers},
+        **({"final": _final(*explanation.final)} if explanation.final else {}),
         "runs": [_run(*names, run) for names, run in explanation.results.items()],
         "settings": dict(explanation.settings),
         "seconds": round(explanation.seconds, 3),
@@ -77,7 +81,13 @@ def described(thing: object) -> dict[str, Any]:
 
 def _filler(explanation: Explanation, name: str) -> dict[str, Any]:
     loaded = {"loaded": dict(explanation.loaded[name])} if name in explanation.loaded else {}
-    return {**described(explanation.fillers[name]), **loaded}
+    filler = explanation.fillers[name]
+    filled = {"filled": filler.filled} if isinstance(filler, Adaptive) else {}
+    return {**described(filler), **loaded, **filled}
+
+
+def _final(name: str, filler: Filler) -> dict[str, Any]:
+    return {"name": name, **described(filler)}
 
 
 def named(explanation: Explanation, index: int, probabilities: Tensor) -> dict[str, Any]:
@@ -90,13 +100,21 @@ def numbers(search: SearchResult) -> dict[str, Any]:
     outcome = search.outcome
     steps = int(outcome.steps)
     values = ("reached", "removable", "clean", "left", "left_error", "kept", "floor", "chance")
-    counts = ("steps", "looks", "fills")
+    counts, judged = ("steps", "looks", "fills"), ("reached", "left", "kept", "floor")
+    found = search.found if search.found is not outcome else None
     return {
         **{name: getattr(outcome, name).item() for name in values},
         "area": search.area,
+        **({"as_found": _found(found, judged)} if found else {}),
         **{name: int(getattr(outcome, name)) for name in counts},
         "curves": {name: _rounded(curve[0, :steps]) for name, curve in outcome.curves.items()},
     }
+
+
+def _found(found: Outcome, judged: Sequence[str]) -> dict[str, Any]:
+    """What the search had come to, before its hole was filled and judged anew."""
+    values = {name: getattr(found, name).item() for name in judged}
+    return {**values, "area": found.hole.mean().item()}
 
 
 def _rounded(curve: Tensor) -> list[float]:

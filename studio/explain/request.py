@@ -20,6 +20,8 @@ class ExplainRequest(JobRequest):
         target: The class to explain: its index, its name, or ``top1``.
         samples: How many fills each hole gets from a filler that draws.
         paper: Whether methods run with their papers' settings.
+        final: What fills and judges the hole that an optimizing method found; by itself, and ``none``: what
+            filled it during the search.
         trace: Whether the steps of optimizing methods are kept.
     """
 
@@ -30,4 +32,5 @@ class ExplainRequest(JobRequest):
     target: str = "top1"
     samples: int = 1
     paper: bool = False
+    final: str | None = None
     trace: bool = False

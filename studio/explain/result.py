@@ -24,12 +24,15 @@ class SearchResult:
     """The result of an optimizing method.
 
     Attributes:
+        outcome: The result; its hole is filled by the final filler, if there is one.
         probabilities: What the classifier sees in the counterfactual (the first, if there are several fills).
+        found: The result as the search left it.
         trace: Its steps, if they were to be kept.
     """
 
     outcome: Outcome
     probabilities: Float[Tensor, " k"]
+    found: Outcome
     trace: Trace | None = None
 
     @property
@@ -67,6 +70,7 @@ class Explanation:
     """The explanation of one image; ``results`` are by (filler, method).
 
     Attributes:
+        final: Name and filler that filled the holes which were found, if not the one of the search.
         loaded: For each filler whose network is loaded, its checkpoint and how it was loaded.
     """
 
@@ -81,6 +85,7 @@ class Explanation:
     results: Mapping[tuple[str, str], MethodResult]
     settings: Mapping[str, Any]
     seconds: float
+    final: tuple[str, Filler] | None = None
 
     def label(self, index: int) -> str:
         """Return the name of a class."""

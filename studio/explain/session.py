@@ -12,11 +12,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
+from attribution import Execution, Explainer, MaskedScore, Sampling, probability, refilled, sigmoid
 from attribution.engine.precision import PreparedClassifier, prepare
 from attribution.explainer import SamplingExplainer
 from attribution.holes import Holes
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
+from infill import Filler
 from models.classifiers import ImageClassifier
 from studio.explain.inputs import InputImage, InputImages, target_index
 from studio.explain.panel import Composite
@@ -26,12 +27,14 @@ from studio.explain.trace import Trace
 from studio.output import OutputFolder, output_folder
 from studio.progress import Progress
 from studio.registry.build import build_classifier, build_filler, build_method
-from studio.registry.parse import Selection, parse_device
+from studio.registry.parse import Selection, parse_device, parse_filler
 from studio.registry.pretrained import loading_options
-from studio.registry.tables import PRETRAINED, Preset
+from studio.registry.tables import PRETRAINED, Preset, SettingTexts
 
 SHOWN = 4
 """How many composites of each run are kept to be shown."""
+GROWTH = (2, 4, 8, 12, 16, 24)
+"""By so many pixels a hole is widened, in turn, for which the final filler brings the class back."""
 
 
 @contextmanager
@@ -44,6 +47,8 @@ def opened(
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     settings = selection.settings
+    wanted = request.final if request.final != "none" else None
+    final = parse_filler(wanted) if wanted else None
     methods = {name: build_method(name, settings, request.seed, preset) for name in selection.methods}
     device = parse_device(request.device)
     with output_folder(request.out) as folder, Progress() as progress:
@@ -51,7 +56,7 @@ def opened(
         name = request.classifier or (None if request.weights else "scenes")
         classifier = build_classifier(name, request.weights, request.multi_label).to(device)
         target_index(request.target, classifier.labels, top=0)
-        yield Session(request, selection, classifier, methods, progress), images, folder
+        yield Session(request, selection, classifier, methods, progress, final), images, folder
 
 
 @dataclass(eq=False)
@@ -59,6 +64,8 @@ class Session:
     """Explains one image after another; holds what stays the same from image to image.
 
     Attributes:
+        final: The name and the settings of what fills the holes that were found, if not what filled them
+            during the search.
         prepared: The classifier as it is run, once the first image is known.
     """
 
@@ -67,6 +74,7 @@ class Session:
     classifier: ImageClassifier
     methods: Mapping[str, Explainer]
     progress: Progress
+    final: tuple[str, SettingTexts] | None = None
     prepared: PreparedClassifier | None = None
 
     def explain(self, image: InputImage, images: int = 1) -> Explanation:
@@ -82,11 +90,12 @@ class Session:
         self.progress.plan(images * len(names) * planned)
         precision = self.request.precision
         fillers = {name: build_filler(name, settings, score.image[0], precision) for name in names}
+        final = build_filler(*self.final, score.image[0], precision) if self.final else None
         results: dict[tuple[str, str], MethodResult] = {}
         for filler in fillers:
             filled = replace(score, filler=fillers[filler]).with_sampling(samples=self.request.samples)
             for method in self.methods:
-                results[filler, method] = self.run(method, filler, filled)
+                results[filler, method] = self.run(method, filler, filled, final)
         return Explanation(
             image=image,
             classifier=self.classifier,
@@ -99,12 +108,15 @@ class Session:
                 name: loading_options(name, settings, precision) for name in fillers if name in PRETRAINED
             },
             results=results,
+            final=(self.final[0], final) if self.final and final else None,
             settings=self._settings(score),
             seconds=time.perf_counter() - begun,
         )
 
-    def run(self, name: str, filler: str, score: MaskedScore) -> MethodResult:
+    def run(self, name: str, filler: str, score: MaskedScore, final: Filler | None = None) -> MethodResult:
         """Run the method of this name on the one image of a score, which has the filler of that name.
+
+        The hole that an optimizing method finds is filled and judged anew by ``final``, if given.
 
         Raises:
             ValueError: If the method cannot work with this image and filler.
@@ -112,7 +124,7 @@ class Session:
         method, title = self.methods[name], f"{name} {filler}"
         with _naming(name):
             if isinstance(method, OptimizingExplainer):
-                return self._optimize(method, title, score)
+                return self._optimize(method, title, score, final)
             holes = cast(SamplingExplainer, method).holes(score)
             begun = time.perf_counter()
             with self.progress.run(title):
@@ -120,18 +132,21 @@ class Session:
             seconds = time.perf_counter() - begun
             return MethodResult(heatmap, self._some_composites(score, holes), len(holes), seconds)
 
-    def _optimize(self, method: OptimizingExplainer, title: str, score: MaskedScore) -> MethodResult:
+    def _optimize(
+        self, method: OptimizingExplainer, title: str, score: MaskedScore, final: Filler | None
+    ) -> MethodResult:
         trace = Trace(score) if self.request.trace else None
         begun = time.perf_counter()
         with self.progress.run(title) as count:
-            outcome = method.optimize(score, trace)
+            found = method.optimize(score, trace)
+            outcome = refilled(found, replace(score, filler=final), GROWTH) if final else found
             count(int(outcome.looks))
         seconds = time.perf_counter() - begun
         image, hole = outcome.counterfactual, outcome.hole
         probabilities = self.classifier.probabilities(replace(score, image=image).clean_logits)
         (shown,) = self._shown(score, image, hole, probabilities)
         shown = replace(shown, probability=outcome.left.item())  # the mean, where fills differ
-        search = SearchResult(outcome, probabilities[0].cpu(), trace)
+        search = SearchResult(outcome, probabilities[0].cpu(), found, trace)
         return MethodResult(outcome.heatmap[0].float().cpu(), [shown], int(outcome.looks), seconds, search)
 
     def _score(self, image: InputImage) -> MaskedScore:

@@ -48,6 +48,16 @@ def parse_selection(
     return Selection(tuple(methods), names, parse_settings((*own_settings, *settings), [*methods, *names]))
 
 
+def parse_filler(text: str) -> tuple[str, SettingTexts]:
+    """Return the name and the settings of one filler, written like ``lama:FILE@dilation=2``.
+
+    Raises:
+        ValueError: As for `parse_selection`.
+    """
+    selection = parse_selection((text,), ())
+    return selection.fillers[0], selection.settings
+
+
 def parse_settings(texts: Sequence[str], used: Sequence[str]) -> SettingTexts:
     """Sort texts like ``sp.patch=41`` by the methods and fillers that are ``used``, and check them all.
 

@@ -156,8 +156,8 @@ FILLERS: Mapping[str, Entry] = {
         "infill:PatchMatch", "patches from elsewhere in the image, by the library", "Barnes et al. 2009"
     ),
     "inpaint": Entry(
-        "infill:Learned",
-        "the learned inpainter that ships with infill",
+        "infill:Adaptive",
+        "the learned inpainter that ships with infill; by=auto leaves thick holes to exemplar",
         "Agarwal & Nguyen 2020",
         _SHIPPED_INPAINTER,
     ),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import infill
 from infill import (
+    Adaptive,
     Biharmonic,
     Blur,
     Exemplar,
@@ -79,6 +80,8 @@ FILLERS: dict[str, Callable[[int, int], Filler]] = {
     "learned context": lambda h, w: Learned(TinyInpainter(), context=3, multiple=4),
     "learned dilation": lambda h, w: Learned(TinyInpainter(), dilation=2, batch_size=2),
     "learned bfloat16": lambda h, w: Learned(TinyInpainter(), precision="bfloat16"),
+    "adaptive": lambda h, w: Adaptive(TinyInpainter(), by="auto", thick=2),
+    "adaptive context": lambda h, w: Adaptive(TinyInpainter(), by="auto", thick=3, context=3, multiple=4),
     "learned stochastic": lambda h, w: Learned(noisy_inpainter, stochastic=True),
     "learned everything": lambda h, w: Learned(
         TinyInpainter(), size=16, context=2, dilation=1, value_range=(-1.0, 1.0), batch_size=2

@@ -142,3 +142,35 @@ def test_interruption_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert said.code == 130
     assert said.err == "infill: stopped; nothing is left half-written\n"
     assert list(Path().iterdir()) == []
+
+
+def test_a_photograph_is_filled_at_the_end_by_exemplar(run: Run, tmp_path: Path) -> None:
+    path = saved_photograph(tmp_path)
+    assert run(path, "--out", "infill-out", "--set", "mp2.cells=8").code == 0
+    ours = told()
+    assert ours["final"]["name"] == "exemplar"
+    assert ours["final"]["class"] == "Exemplar"
+    assert run(path, "--out", "infill-out", "--set", "mp2.cells=8", "--final", "none").code == 0
+    found = told()
+    assert "final" not in found
+    assert "as_found" not in found
+    assert {key: found[key] for key in ours["as_found"]} == pytest.approx(ours["as_found"])
+    assert ours["area"] >= found["area"]
+    assert ours["looks"] >= found["looks"] + 3
+
+
+def test_another_final_filler_judges_what_was_found(run: Run) -> None:
+    said = run("--scene", 3, *GRAY, "--final", "inpaint@by=exemplar")
+    assert said.code == 0, said.err
+    found = told()
+    assert found["filler"]["name"] == "gray"
+    assert found["final"]["by"] == "exemplar"
+    assert found["as_found"]["left"] <= found["chance"]
+
+
+@pytest.mark.parametrize(
+    ("final", "message"),
+    [("nothing", "unknown filler 'nothing'"), ("exemplar@patch=4", "patch must be odd")],
+)
+def test_a_final_filler_that_cannot_be_is_refused(run: Run, final: str, message: str) -> None:
+    refused(run("--scene", 3, *GRAY, "--final", final), message)

@@ -397,3 +397,23 @@ def test_list_names_the_models_of_the_hub_that_are_here(run: Run, monkeypatch: p
     Path("hub/models--c--empty/snapshots").mkdir(parents=True)
     Path("hub/datasets--d/snapshots/03").mkdir(parents=True)
     assert "here now: a, b/some-vit\n" in run(command="list").out
+
+
+def test_thick_holes_of_the_inpainter_are_told(run: Run) -> None:
+    said = run("--method", "lime", "--filler", "inpaint@by=auto", "--set", "lime.samples=12")
+    assert said.code == 0, said.err
+    filler = json.loads(Path("infill-out/explain.json").read_text("utf-8"))["fillers"]["inpaint"]
+    assert filler["class"] == "Adaptive"
+    assert filler["by"] == "auto"
+    assert min(filler["filled"].values()) >= 0
+    assert filler["filled"]["exemplar"] > 0
+
+
+def test_a_final_filler_needs_a_method_that_finds_a_hole(run: Run) -> None:
+    refused(run("--method", "sp", "--final", "exemplar"), "--final: expected one of mp, mp-code, mp2")
+    said = run("--method", "sp", "--method", "mp2", "--filler", "gray", "--set", "mp2.cells=8",
+               "--final", "exemplar")  # fmt: skip
+    assert said.code == 0, said.err
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    assert told["final"]["name"] == "exemplar"
+    assert ["as_found" in one for one in told["runs"]] == [False, True]

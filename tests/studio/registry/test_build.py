@@ -11,6 +11,7 @@ from attribution import MP2, DSSRPlus, Fido, Lime, Rise, SlidingPatch
 from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import (
+    Adaptive,
     Biharmonic,
     Blur,
     Exemplar,
@@ -44,7 +45,7 @@ CLASSES = {
     "biharmonic": Biharmonic,
     "exemplar": Exemplar,
     "patchmatch": PatchMatch,
-    "inpaint": Learned,
+    "inpaint": Adaptive,
 }
 
 
