@@ -8,7 +8,6 @@ broken off and goes on where it was; delete a filler's files there when it has c
 """
 
 import argparse
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from attribution import MaskedScore
 from attribution.engine.precision import prepare
 from attribution.evaluation.own_evidence import own_evidence
 from benchmarks import holes
+from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, Case
 from benchmarks.inpainting import composites, frechet, interval, seen, sheet, traces
 from benchmarks.report import Found, kept, table, write
@@ -28,13 +28,11 @@ from infill import Filler
 from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.similarity import divergence
 from models.classifiers import ImageClassifier, load_classifier
-from models.inpainters import small
-from studio.registry.build import build_filler, build_method
-from studio.registry.tables import ALL_FILLERS, METHODS
+from studio.registry.build import build_method
+from studio.registry.tables import METHODS
 
 RUNS = Path("runs/own_evidence")
-FILLERS = ("gray", "blur", "telea", "ns", "inpaint", "patchmatch", "exemplar")
-"""Those that there are; the first is what the others are compared with."""
+FILLERS = [name for name in HERE if name not in ("mean", "noise", "biharmonic")]
 EXPLAINERS = {
     "sp": {"patch": "53", "stride": "19"},
     "lime": {"samples": "200"},
@@ -127,7 +125,7 @@ def shares(name: str, cases: Sequence[Case], classifier: ImageClassifier) -> Fou
     for case in tqdm(cases, desc=name, mininterval=10):
         with torch.inference_mode():
             target = int(fast(case.image[None]).argmax())
-        score = MaskedScore(case.image, target, fast, build_filler(name, {}, case.image, "auto"))
+        score = MaskedScore(case.image, target, fast, built([name], case.image)[name])
         for method, found in rows.items():
             heatmap = build_method(method, {method: EXPLAINERS[method]})(score)
             found.append(own_evidence(heatmap, case.hole > 0, METHODS[method].signed).item())
@@ -139,16 +137,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, help="Photographs; all by default.")
     parser.add_argument("--heatmaps", type=int, default=24, help="Photographs that are explained; may be 0.")
+    add_option(parser)
     options = parser.parse_args()
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
     objects = list(holes.silhouettes(options.count))
-    names = [name for name in FILLERS if name in ALL_FILLERS]
-    fillers = {name: build_filler(name, {}, objects[0].image, "auto") for name in names}
-    folder = RUNS / f"{options.count or 'all'}-{hashlib.sha256(small.FILE.read_bytes()).hexdigest()[:12]}"
+    names = [*FILLERS, *options.filler]
+    fillers = built(names, objects[0].image)
+    root = RUNS / f"{options.count or 'all'}"
+    folders = {"untouched": root / "untouched", **{name: folder(root, name) for name in names}}
 
     def found(kind: str, cases: Sequence[Case]) -> dict[str, Found]:
         return {
-            name: kept(folder / f"{kind}-{name}.npz", partial(measured, filler, cases, classifier))
+            name: kept(folders[name] / f"{kind}.npz", partial(measured, filler, cases, classifier))
             for name, filler in {"untouched": None, **fillers}.items()
         }
 
@@ -159,7 +159,7 @@ def main() -> None:
     explained = objects[: options.heatmaps]
     kept_shares = {
         name: kept(
-            folder / f"shares-{len(explained)}-{name}.npz", partial(shares, name, explained, classifier)
+            folders[name] / f"shares-{len(explained)}.npz", partial(shares, name, explained, classifier)
         )
         for name in names
         if explained
@@ -180,7 +180,12 @@ def main() -> None:
         sheet(f"own-evidence-{kind}", fillers, cases[:24])
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in parts.items())
     asked = vars(options).items()
-    given = [f"--{name} {value}" for name, value in asked if value != parser.get_default(name)]
+    given = [
+        f"--{name} {value}"
+        for name, values in asked
+        if values != parser.get_default(name)
+        for value in (values if isinstance(values, list) else [values])
+    ]
     command = " ".join(["python -m benchmarks.own_evidence", *given])
     write("own_evidence", "Evidence of the fillers' own", command, body)
 

@@ -9,6 +9,7 @@ import torch
 from attribution import MP2
 from benchmarks import holes, literature, lockstep, optimization, own_evidence, pretrained
 from benchmarks.holes import Case
+from benchmarks.fillers import built, folder
 from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
 from benchmarks.report import kept
@@ -89,11 +90,31 @@ def test_goals_name_the_best_classical_filler():
         name: {"lpips": np.array([value, value]), "mae": np.array([2 * value, 2 * value])}
         for name, value in zip(names, (0.4, 0.2, 0.3, 0.1), strict=True)
     }
-    rows = compared("some holes", found)
+    rows = compared("Squares of 53 px", found)
     assert [row[1:3] for row in rows] == [
         ["LPIPS / that of ns", "0.500"],
         ["mean absolute error / that of ns", "0.500"],
     ]
+    assert [row[3] for row in rows] == ["at most 0.72", "at most 1"]
+
+
+def test_figures_are_kept_by_filler_and_those_of_the_shipped_network_by_its_weights(tmp_path):
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"one")
+    texts = ("gray", "inpaint", "inpaint@by=auto", "lama:some/where.pt@dilation=2")
+    places = {folder(tmp_path, text, weights) for text in texts}
+    assert len(places) == 4
+    assert all(place.parent == tmp_path for place in places)
+    assert folder(tmp_path, "gray", weights) == tmp_path / "gray"
+    weights.write_bytes(b"other")
+    assert folder(tmp_path, "inpaint@by=auto", weights) not in places
+    assert folder(tmp_path, "gray", weights) in places
+
+
+def test_fillers_are_built_by_their_names_with_settings():
+    found = built(("gray", "inpaint@by=auto,thick=3"), torch.rand(3, 16, 16))
+    assert list(found) == ["gray", "inpaint@by=auto,thick=3"]
+    assert found["inpaint@by=auto,thick=3"].thick == 3
 
 
 def test_thresholds_come_from_the_other_fold():

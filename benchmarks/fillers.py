@@ -1,0 +1,46 @@
+"""The fillers that benchmarks compare: their names, what they are, and where what was found is kept."""
+
+import argparse
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch import Tensor
+
+from infill import Filler
+from models.inpainters import small
+from studio.registry.build import build_filler
+from studio.registry.parse import parse_filler
+
+HERE = ("gray", "mean", "noise", "blur", "telea", "ns", "biharmonic", "inpaint", "inpaint@by=auto",
+        "patchmatch", "exemplar")  # fmt: skip
+"""Those that need no download; the first is what the others are compared with."""
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Let whoever has weights of other inpainters compare these, too."""
+    parser.add_argument(
+        "--filler",
+        action="append",
+        default=[],
+        metavar="NAME[:CHECKPOINT][@FIELD=VALUE,...]",
+        help="Another filler to compare, as lama or deepfill-v2:FILE; may be given more than once.",
+    )
+
+
+def built(texts: Iterable[str], image: Tensor) -> dict[str, Filler]:
+    """Return the fillers by what they are called.
+
+    Raises:
+        ValueError: If a text names none, or its weights are not here.
+    """
+    return {text: build_filler(*parse_filler(text), image, "auto") for text in texts}
+
+
+def folder(root: Path, text: str, weights: Path = small.FILE) -> Path:
+    """Return where figures of a filler are kept: those of the shipped network by its weights."""
+    name = re.sub(r"[^\w.=-]+", "-", text)
+    if parse_filler(text)[0] != "inpaint":
+        return root / name
+    return root / f"{name}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
