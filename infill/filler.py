@@ -64,6 +64,10 @@ class Filler(Protocol):
         ...
 
 
+_ROUNDING = 1e-3
+"""So far beyond [0, 1] a pixel may be: resizing overshoots, and bfloat16 is coarse."""
+
+
 def composite(image: Images, hole: Hole, fill: Fill) -> Float[Tensor, "n c h w"]:
     """Remove what the hole covers: ``(1 - hole) * image + hole * fill``.
 
@@ -89,13 +93,20 @@ def check_shapes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> Non
 
 
 def check_rgb(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
-    """Check the shapes as `check_shapes` does, and that the image has three channels.
+    """Check the shapes as `check_shapes` does, and that the image is RGB in [0, 1] where nothing is removed.
 
     Raises:
-        ValueError: If the shapes do not fit together, or the image is not RGB.
+        ValueError: If the shapes do not fit together, or the image is not RGB in [0, 1].
     """
     check_shapes(image, hole)
     require(image.shape[1] == 3, "image", "RGB (3 channels)", f"{image.shape[1]} channels")
+    if not hole.numel():
+        return
+    observed = image.detach().where(hole.detach() == 0, 0.5)
+    low, high = (float(each) for each in torch.aminmax(observed))
+    # NaN fails every comparison; rounding may lead a little beyond the range
+    inside = low >= -_ROUNDING and high <= 1 + _ROUNDING
+    require(inside, "image", "RGB in [0, 1], without NaN, where it is observed", f"{low:g} to {high:g}")
 
 
 def spawn(generator: Chance, count: int) -> list[Generator]:

@@ -1,5 +1,6 @@
 """Exemplars by randomized search: the PyPatchMatch library as a filler."""
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,10 +58,12 @@ class PatchMatch:
     sees_hidden: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(1 <= self.radius <= 50, "radius", "between 1 and 50", self.radius)
-        require(0 <= self.seed < _SEEDS, "seed", "between 0 and 2^32 - 1", self.seed)
-        require(self.context is None or self.context >= 1, "context", "at least 1 or None", self.context)
-        require(self.threads is None or self.threads >= 1, "threads", "at least 1 or None", self.threads)
+        require(_whole(self.radius, 1, 50), "radius", "a whole number between 1 and 50", self.radius)
+        seeds = "a whole number between 0 and 2^32 - 1"
+        require(_whole(self.seed, 0, _SEEDS - 1), "seed", seeds, self.seed)
+        for name in ("context", "threads"):
+            value = getattr(self, name)
+            require(value is None or _whole(value, 1), name, "a whole number from 1, or None", value)
         check_threshold_and_empty(self.threshold, self.empty)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
@@ -100,6 +103,10 @@ class PatchMatch:
                 set_seed(seed)
                 made += pool.map(lambda job: inpaint(job[0], job[1], patch_size=self.radius), alike)
         return made
+
+
+def _whole(value: int, least: int, most: int = sys.maxsize) -> bool:
+    return least <= value <= most and value == int(value)
 
 
 def _library() -> tuple[Callable[..., ndarray], Callable[[int], None]]:

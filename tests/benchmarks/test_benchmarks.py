@@ -8,8 +8,8 @@ import torch
 
 from attribution import MP2
 from benchmarks import holes, literature, lockstep, optimization, own_evidence, pretrained
-from benchmarks.holes import Case
 from benchmarks.fillers import built, folder
+from benchmarks.holes import Case
 from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
 from benchmarks.report import kept

@@ -290,3 +290,15 @@ def test_composite_is_equation_1(images, holes):
     assert torch.allclose(composite(images, soft, fill), (1 - soft) * images + soft * fill, atol=1e-6)
     assert torch.equal(composite(images, torch.ones_like(holes), fill), fill)
     assert torch.equal(composite(images, torch.zeros_like(holes), fill), images)
+
+
+@pytest.mark.parametrize(
+    "filler", [Telea(), NavierStokes(), Biharmonic(), Exemplar(), PatchMatch(), Marginal()]
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 255.0, -1.0])
+def test_observed_pixels_that_are_no_colors_are_refused(filler, value) -> None:
+    image, hole = torch.full((1, 3, 20, 24), 0.5), torch.zeros(1, 1, 20, 24)
+    hole[..., 5:9, 6:12] = 1
+    image[0, 1, 15, 3] = value
+    with pytest.raises(ValueError, match=r"image must be RGB in \[0, 1\], without NaN, where it is observed"):
+        filler(image, hole, seeded())

@@ -108,11 +108,11 @@ def test_a_missing_library_is_told_in_one_line(monkeypatch, absent) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"radius": 0}, "radius must be between 1 and 50, got 0"),
-        ({"radius": 51}, "radius must be between 1 and 50, got 51"),
-        ({"seed": -1}, "seed must be between 0 and"),
-        ({"context": 0}, "context must be at least 1 or None, got 0"),
-        ({"threads": 0}, "threads must be at least 1 or None, got 0"),
+        ({"radius": 0}, "radius must be a whole number between 1 and 50, got 0"),
+        ({"radius": 51}, "radius must be a whole number between 1 and 50, got 51"),
+        ({"seed": -1}, "seed must be a whole number between 0 and"),
+        ({"context": 0}, "context must be a whole number from 1, or None, got 0"),
+        ({"threads": 0}, "threads must be a whole number from 1, or None, got 0"),
         ({"threshold": 0.0}, "threshold must be in"),
         ({"empty": (0.5,)}, "empty must be an RGB color"),
     ],
