@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
@@ -43,6 +44,8 @@ class Learned:
         batch_size: How many holes the network gets at once; ``None``: all that are asked about.
         context: Show the network only a window: the hole's bounding box and at least this many
             pixels on every side, see ``infill.fillers.crops``. ``None``: the whole image.
+        feather: So many pixels inside the hole's rim take on some of the colors beside it: half of them
+            at the rim, and less further in. No network meets every pixel of the rim.
         blank: What hidden pixels are replaced with, in the network's range.
         precision: The dtype a module is cast to and is fed with; "auto": bfloat16 where the device
             computes in it natively, else float32. A plain callable is fed with it ("auto": float32).
@@ -63,6 +66,7 @@ class Learned:
     dilation: int = 0
     batch_size: int | None = None
     context: int | None = None
+    feather: int = 0
     blank: float = 0.0
     precision: Precision = "float32"
     sees_hidden: bool = False
@@ -80,7 +84,7 @@ class Learned:
         require(fits, "size", f"positive and a multiple of {self.multiple}", self.size)
         low, high = self.value_range
         require(-float("inf") < low < high < float("inf"), "value_range", "(low, high)", self.value_range)
-        require_numbers(self, "at least 0", "dilation")
+        require_numbers(self, "at least 0", "dilation", "feather")
         require(self.batch_size is None or self.batch_size > 0, "batch_size", "positive", self.batch_size)
         require(self.context is None or self.context >= 0, "context", "at least 0", self.context)
         require(abs(self.blank) < float("inf"), "blank", "finite", self.blank)
@@ -116,9 +120,9 @@ class Learned:
     ) -> Float[Tensor, "k c y x"]:
         """What the network puts in the windows, in [0, 1] and float32."""
         device = home(self._ready) or image.device
-        visible = part.cut(image).to(device, torch.float32)
-        gone = part.cut(hidden).to(device)
-        visible, gone = to_frame(visible, gone, self._native(), self.multiple)
+        shown = part.cut(image).to(device, torch.float32)
+        hole = part.cut(hidden).to(device)
+        visible, gone = to_frame(shown, hole, self._native(), self.multiple)
         low, high = self.value_range
         network_input = self._network_input((visible * (high - low) + low).to(self._dtype), gone)
         options = {} if chance is None else {"generator": chance}
@@ -126,7 +130,8 @@ class Learned:
         _check_output(content, network_input.shape, part.index)
         content = (content.float() - low).div_(high - low).clamp_(0, 1)
         # Once more, for resizing rounds: of nothing but ones it may make a little more.
-        return from_frame(content, part.size, self._native()).clamp_(0, 1)
+        content = from_frame(content, part.size, self._native()).clamp_(0, 1)
+        return feathered(content, shown, hole, self.feather)
 
     def _network_input(
         self, visible: Float[Tensor, "#k c y x"], gone: Bool[Tensor, "k 1 y x"]
@@ -139,6 +144,24 @@ class Learned:
         if self.sees_hidden:
             return network_input.copy_(visible)
         return torch.where(gone, visible.new_tensor(self.blank), visible, out=network_input)
+
+
+def feathered(
+    content: Float[Tensor, "k c y x"],
+    image: Float[Tensor, "#k c y x"],
+    hidden: Bool[Tensor, "k 1 y x"],
+    width: int,
+) -> Float[Tensor, "k c y x"]:
+    """Mix the content with the colors beside it, pixel by pixel from the rim inwards, ever less."""
+    shown, known = torch.where(hidden, 0.0, image), (~hidden).float()
+    for step in range(width):
+        near = F.avg_pool2d(known, 3, 1, 1)
+        rim = (near > 0) & (known == 0)
+        beside = F.avg_pool2d(shown, 3, 1, 1) / near.clamp(min=1e-6)
+        mixed = torch.lerp(content, beside, 0.5 * (1 - step / width))
+        content, shown = (torch.where(rim, mixed, one) for one in (content, shown))
+        known = known.maximum(rim.float())
+    return content
 
 
 def _one_per_hole(image: Images, count: int) -> Fill:

@@ -12,6 +12,9 @@ from studio.registry.entry import Entry
 from studio.registry.fields import parse_fields
 from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, Preset, SettingTexts
 
+FEATHER = 2
+"""How many pixels inside a hole's rim the shipped network's fill takes on colors from outside."""
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -61,7 +64,7 @@ def build_filler(name: str, settings: SettingTexts, image: Tensor, precision: st
         from models.inpainters import small
 
         network = small.load().to(image.device)
-        computed.update(network=network, precision=precision, context=small.CONTEXT)
+        computed.update(network=network, precision=precision, context=small.CONTEXT, feather=FEATHER)
     filler: Filler = _build(name, entry, computed, settings)
     return filler
 

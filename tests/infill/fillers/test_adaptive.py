@@ -60,11 +60,12 @@ def test_images_of_their_own_and_soft_holes() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"by": "chance"}, "by must be one of"),
         ({"thick": 0}, "thick must be positive, got 0"),
         ({"by": "auto", "stochastic": True}, "by must be for a stochastic network \"network\", got 'auto'"),
         ({"threshold": 0.0}, "threshold must be in"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, message) -> None:
+def test_settings_out_of_range_are_refused(settings, message, unchecked_shapes) -> None:
     with pytest.raises(ValueError, match=message):
         Adaptive(gray_network, **settings)

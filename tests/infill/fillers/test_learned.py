@@ -391,6 +391,7 @@ def test_an_answer_that_is_not_finite_names_the_hole(value, image, holes):
         ("dilation", -1),
         ("batch_size", 0),
         ("context", -1),
+        ("feather", -1),
         ("blank", float("nan")),
         ("precision", "float16"),
         ("network", "lama"),
@@ -405,3 +406,21 @@ def test_parameters_out_of_range_are_named(parameter, value, unchecked_shapes):
 def test_a_size_must_suit_the_multiple():
     with pytest.raises(ValueError, match=r"size must be positive and a multiple of 8, got \(64, 60\)"):
         Learned(neighbors, size=(64, 60), multiple=8)
+
+
+def test_the_first_pixels_inside_the_rim_take_on_colors_from_beside_it():
+    image, hole = torch.ones(1, 3, 12, 12), torch.zeros(1, 1, 12, 12)
+    hole[..., 4:] = 1
+    black = Learned(lambda image, hole: torch.zeros_like(image), feather=2)
+    fill = black(image, hole)
+    # at the rim half of what is beside it, 1; then a quarter of what that has become, 0.5
+    torch.testing.assert_close(fill[0, 1, 5, 4:], torch.tensor([0.5, 0.125, 0, 0, 0, 0, 0, 0]))
+    everything = torch.ones_like(hole)
+    assert black(image, everything).eq(0).all()
+
+
+def test_a_feather_meets_an_even_color_without_a_seam():
+    image, hole = torch.full((1, 3, 16, 16), 0.3), torch.zeros(1, 1, 16, 16)
+    hole[..., 3:9, 4:13] = 1
+    same = Learned(lambda image, hole: torch.full_like(image, 0.3), feather=3)
+    torch.testing.assert_close(same(image, hole), image)

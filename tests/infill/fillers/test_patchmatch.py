@@ -109,6 +109,8 @@ def test_a_missing_library_is_told_in_one_line(monkeypatch, absent) -> None:
     ("settings", "message"),
     [
         ({"radius": 0}, "radius must be a whole number between 1 and 50, got 0"),
+        ({"radius": 2.5}, "radius must be a whole number between 1 and 50, got 2.5"),
+        ({"seed": 1.5}, "seed must be a whole number between 0 and"),
         ({"radius": 51}, "radius must be a whole number between 1 and 50, got 51"),
         ({"seed": -1}, "seed must be a whole number between 0 and"),
         ({"context": 0}, "context must be a whole number from 1, or None, got 0"),
@@ -117,7 +119,7 @@ def test_a_missing_library_is_told_in_one_line(monkeypatch, absent) -> None:
         ({"empty": (0.5,)}, "empty must be an RGB color"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, message) -> None:
+def test_settings_out_of_range_are_refused(settings, message, unchecked_shapes) -> None:
     with pytest.raises(ValueError, match=message):
         PatchMatch(**settings)
 
