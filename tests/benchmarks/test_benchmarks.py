@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attribution import MP2
-from benchmarks import holes, literature, lockstep, optimization, own_evidence, pretrained
+from benchmarks import holes, literature, lockstep, optimization, own_evidence, pretrained, sheet
 from benchmarks.fillers import built, folder
 from benchmarks.holes import Case
 from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
@@ -109,6 +109,14 @@ def test_figures_are_kept_by_filler_and_those_of_the_shipped_network_by_its_weig
     weights.write_bytes(b"other")
     assert folder(tmp_path, "inpaint@by=auto", weights) not in places
     assert folder(tmp_path, "gray", weights) in places
+
+
+def test_the_sheet_has_24_holes_in_photographs_that_are_here():
+    cases = [sheet.case(*place) for place in sheet.PLACES]
+    assert len(cases) == 24
+    for one in cases:
+        assert one.image.shape == (3, 224, 224)
+        assert 0.01 < one.hole.mean() < 0.2
 
 
 def test_fillers_are_built_by_their_names_with_settings():
