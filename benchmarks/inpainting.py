@@ -22,7 +22,7 @@ from tqdm import tqdm
 from benchmarks import holes, throughput
 from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, Case
-from benchmarks.report import Found, kept, table, write
+from benchmarks.report import Found, command, kept, table, write
 from infill import Adaptive, Filler, composite
 from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.distances import frechet_between, gaussian
@@ -241,7 +241,8 @@ def main() -> None:
         parts.append(speed)
         goals += more
     body = f"## Goals\n\n{table(['holes', 'figure', 'measured', 'goal'], goals)}\n\n" + "\n\n".join(parts)
-    write("inpainting", "Fillers: quality and speed", "python -m benchmarks.inpainting", body,
+    made = command("benchmarks.inpainting", parser, options)
+    write("inpainting", "Fillers: quality and speed", made, body,
           ("torch", "torchvision", "lpips", "scikit-image", "opencv-python-headless"))  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, Case
 from benchmarks.inpainting import composites, frechet, interval, seen, sheet, traces
-from benchmarks.report import Found, kept, table, write
+from benchmarks.report import Found, command, kept, table, write
 from infill import Filler
 from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.similarity import divergence
@@ -179,15 +179,8 @@ def main() -> None:
     for kind, cases in {"background": whole, "objects": objects}.items():
         sheet(f"own-evidence-{kind}", fillers, cases[:24])
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in parts.items())
-    asked = vars(options).items()
-    given = [
-        f"--{name} {value}"
-        for name, values in asked
-        if values != parser.get_default(name)
-        for value in (values if isinstance(values, list) else [values])
-    ]
-    command = " ".join(["python -m benchmarks.own_evidence", *given])
-    write("own_evidence", "Evidence of the fillers' own", command, body)
+    made = command("benchmarks.own_evidence", parser, options)
+    write("own_evidence", "Evidence of the fillers' own", made, body)
 
 
 if __name__ == "__main__":

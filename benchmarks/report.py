@@ -1,5 +1,6 @@
 """What is found is kept as it comes; in the end it is a Markdown table with machine, versions and command."""
 
+import argparse
 import os
 import platform
 import subprocess
@@ -31,6 +32,17 @@ def commit() -> str:
         ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, cwd=RESULTS.parent
     )
     return described.stdout.strip() or "unknown"
+
+
+def command(module: str, parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """Return the command that was given, without what it need not say."""
+    words = ["python -m", module]
+    for name, value in vars(options).items():
+        if value != parser.get_default(name):
+            option = "--" + name.replace("_", "-")
+            values = value if isinstance(value, list) else [value]
+            words += [option if each is True else f"{option} {each}" for each in values]
+    return " ".join(words)
 
 
 def kept(path: Path, job: Callable[[], Found]) -> Found:

@@ -1,5 +1,6 @@
 """What the benchmarks measure with: holes, distances, folds."""
 
+import argparse
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from benchmarks.fillers import built, folder
 from benchmarks.holes import Case
 from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
-from benchmarks.report import kept
+from benchmarks.report import command, kept
 from infill import Gray
 from infill.realism.artifacts import TRACES
 from models.classifiers import load_classifier
@@ -109,6 +110,16 @@ def test_figures_are_kept_by_filler_and_those_of_the_shipped_network_by_its_weig
     weights.write_bytes(b"other")
     assert folder(tmp_path, "inpaint@by=auto", weights) not in places
     assert folder(tmp_path, "gray", weights) in places
+
+
+def test_a_table_says_with_which_options_it_was_made():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--no-speed", action="store_true")
+    parser.add_argument("--filler", action="append", default=[])
+    for words in ([], ["--count", "3", "--no-speed", "--filler", "lama", "--filler", "sd:X"]):
+        said = command("benchmarks.some", parser, parser.parse_args(words))
+        assert said == " ".join(["python -m benchmarks.some", *words])
 
 
 def test_the_sheet_has_24_holes_in_photographs_that_are_here():
