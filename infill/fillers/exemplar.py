@@ -12,6 +12,7 @@ from infill.filler import Chance, Fill, Hole, Images, check_rgb
 from infill.fillers.classical import NavierStokes
 from infill.fillers.crops import dilated
 from infill.fillers.patches import Patches, untouched
+from infill.fillers.seam import feathered
 from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
 from infill.fillers.synthesis import FRAME, Synthesis
 from infill.validate import require
@@ -43,6 +44,7 @@ class Exemplar:
         exhaustive: Where patches have at most so many places, all of them are looked at by turns; where there
             are more, only the matches of neighbors. The image is also made smaller until this is so.
         rounds: How often patches are matched and vote: at full size, at half of it, at all smaller ones.
+        feather: So many pixels inside the hole's rim take on some of the colors beside it.
         threshold: Pixels with ``hole >= threshold`` are hidden and filled.
         empty: The fill's color where an image has no observed pixel.
 
@@ -55,6 +57,7 @@ class Exemplar:
     depth: int = 8
     exhaustive: int = 13000
     rounds: tuple[int, int, int] = (1, 3, 6)
+    feather: int = 2
     threshold: float = 0.5
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
@@ -69,6 +72,7 @@ class Exemplar:
         require(self.exhaustive >= 1, "exhaustive", "1 or more", self.exhaustive)
         counts = len(self.rounds) == 3 and min(self.rounds) >= 1
         require(counts, "rounds", "3 numbers, each 1 or more", self.rounds)
+        require(self.feather >= 0, "feather", "0 or more", self.feather)
         check_threshold_and_empty(self.threshold, self.empty)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
@@ -141,7 +145,8 @@ class Exemplar:
         painted = levels[0].canvas[FRAME:, FRAME:, :3].permute(2, 0, 1)
         filled = picture.clone()
         there = filled[:, *window]
-        there.copy_(painted[:, : there.shape[1], : there.shape[2]].clamp(0, 1))
+        painted = painted[:, : there.shape[1], : there.shape[2]].clamp(0, 1)
+        there.copy_(feathered(painted[None], there[None], gone[window][None, None], self.feather)[0])
         return filled
 
     def _window(self, gone: Bool[Tensor, "h w"], sizes: list[Patches]) -> tuple[slice, slice]:

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
 from infill.fillers.crops import Windows, dilated, from_frame, to_frame, windows
+from infill.fillers.seam import feathered
 from infill.network import Network, Precision, compute_dtype, home, ready
 from infill.validate import require, require_choices, require_numbers
 
@@ -144,24 +144,6 @@ class Learned:
         if self.sees_hidden:
             return network_input.copy_(visible)
         return torch.where(gone, visible.new_tensor(self.blank), visible, out=network_input)
-
-
-def feathered(
-    content: Float[Tensor, "k c y x"],
-    image: Float[Tensor, "#k c y x"],
-    hidden: Bool[Tensor, "k 1 y x"],
-    width: int,
-) -> Float[Tensor, "k c y x"]:
-    """Mix the content with the colors beside it, pixel by pixel from the rim inwards, ever less."""
-    shown, known = torch.where(hidden, 0.0, image), (~hidden).float()
-    for step in range(width):
-        near = F.avg_pool2d(known, 3, 1, 1)
-        rim = (near > 0) & (known == 0)
-        beside = F.avg_pool2d(shown, 3, 1, 1) / near.clamp(min=1e-6)
-        mixed = torch.lerp(content, beside, 0.5 * (1 - step / width))
-        content, shown = (torch.where(rim, mixed, one) for one in (content, shown))
-        known = known.maximum(rim.float())
-    return content
 
 
 def _one_per_hole(image: Images, count: int) -> Fill:

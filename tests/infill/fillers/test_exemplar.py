@@ -119,6 +119,7 @@ def test_real_photographs_keep_their_sharpness(assets) -> None:
         ({"texture": float("nan")}, "texture must be 0 or more"),
         ({"depth": 0}, "depth must be 1 or more"),
         ({"exhaustive": 0}, "exhaustive must be 1 or more"),
+        ({"feather": -1}, "feather must be 0 or more"),
         ({"rounds": (1, 0, 2)}, "rounds must be 3 numbers"),
         ({"threshold": 0.0}, "threshold must be in"),
         ({"empty": (0.5,)}, "empty must be an RGB color"),
