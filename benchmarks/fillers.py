@@ -10,11 +10,12 @@ from torch import Tensor
 
 from infill import Filler
 from models.inpainters import small
-from studio.registry.build import build_filler
+from studio.registry.build import build_filler, weights_of
 from studio.registry.parse import parse_filler
+from studio.registry.tables import FILLERS
 
-HERE = ("gray", "mean", "noise", "blur", "telea", "ns", "biharmonic", "inpaint", "inpaint@by=auto",
-        "patchmatch", "exemplar")  # fmt: skip
+HERE = ("gray", "mean", "noise", "blur", "telea", "ns", "biharmonic", "inpaint", "inpaint-even",
+        "inpaint@by=auto", "patchmatch", "exemplar")  # fmt: skip
 """Those that need no download; the first is what the others are compared with."""
 
 
@@ -40,7 +41,6 @@ def built(texts: Iterable[str], image: Tensor) -> dict[str, Filler]:
 
 def folder(root: Path, text: str, weights: Path = small.FILE) -> Path:
     """Return where figures of a filler are kept: those of the shipped network by its weights."""
-    name = re.sub(r"[^\w.=-]+", "-", text)
-    if parse_filler(text)[0] != "inpaint":
-        return root / name
-    return root / f"{name}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
+    filler, name = parse_filler(text)[0], re.sub(r"[^\w.=-]+", "-", text)
+    shipped = weights if filler == "inpaint" else weights_of(filler, {}) if filler in FILLERS else None
+    return root / (f"{name}-{hashlib.sha256(shipped.read_bytes()).hexdigest()[:12]}" if shipped else name)

@@ -226,7 +226,7 @@ def main() -> None:
     kinds = cases_of(photographs, options.scenes)
     fillers = built([*HERE, *options.filler], photographs[0])
     for name, filler in fillers.items():
-        if isinstance(filler, Adaptive):
+        if isinstance(filler, Adaptive) and name.split("@")[0] == "inpaint":
             fillers[name] = replace(filler, network=small.load(weights))
     root = SHEETS / f"{options.count or 'all'}-{options.scenes}"
     folders = {name: folder(root, name, weights) for name in fillers}

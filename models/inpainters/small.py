@@ -6,6 +6,11 @@ features. The stem folds 2 x 2 pixels into channels, so nothing runs at full res
 first filled with a smooth surface through what is observed (push-pull, Gortler et al. 1996), and the network
 adds to it: even where it knows no better, the colors fit. Noise, the same each time, is laid over that
 surface: without it all places far from the rim would look alike to the layers, and so would their texture.
+
+The decoder that ships gives each of the pixels of a cell weights of its own, and fills the middle of a large
+hole, where nothing tells one cell from the next, with a screen of 4 or 8 pixels. An *even* network has none:
+it enlarges, then convolves (Odena et al. 2016, Deconvolution and checkerboard artifacts), and looks up what
+observed places hold.
 """
 
 from pathlib import Path
@@ -15,9 +20,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.weights.checkpoint import SHIPPED, load_safetensors
+from models.weights.checkpoint import SHIPPED, load_state, read_checkpoint
 
 FILE: Path = SHIPPED / "small_inpainter.safetensors"
+EVEN: Path = SHIPPED / "small_inpainter_even.safetensors"
+"""An even network, trained for a fifth of the time."""
 MULTIPLE = 8
 """Sides must be multiples of this many pixels."""
 NOISE, TILE = 0.3, 64
@@ -46,18 +53,51 @@ class GatedConv(nn.Module):
 
 
 class Up(nn.Module):
-    """Double the side, join what the encoder saw at that size, and mix."""
+    """Double the side, join what the encoder saw at that size, and mix.
 
-    def __init__(self, inward: int, skip: int, outward: int) -> None:
+    Either bilinearly (``even``), or with weights for each of the four pixels that one becomes.
+    """
+
+    def __init__(self, inward: int, skip: int, outward: int, even: bool = False) -> None:
         super().__init__()
-        self.lift = nn.Conv2d(inward, 4 * outward, 1)
+        self.even = even
+        self.lift = nn.Conv2d(inward, outward if even else 4 * outward, 1)
         self.mix = GatedConv(outward + skip, outward)
 
     def forward(
         self, x: Float[Tensor, "n i h w"], skip: Float[Tensor, "n s h2 w2"]
     ) -> Float[Tensor, "n o h2 w2"]:
         """Upsample `x` by a factor of two and merge it with `skip`."""
-        return self.mix(torch.cat([F.pixel_shuffle(self.lift(x), 2), skip], 1))
+        lifted = self.lift(x)
+        if self.even:
+            larger = F.interpolate(lifted, scale_factor=2, mode="bilinear")
+        else:
+            larger = F.pixel_shuffle(lifted, 2)
+        return self.mix(torch.cat([larger, skip], 1))
+
+
+class Recall(nn.Module):
+    """Adds to every place what observed places like it hold (after Yu et al. 2018, section 4.1)."""
+
+    def __init__(self, channels: int, inner: int = 64) -> None:
+        super().__init__()
+        self.asked = nn.Conv2d(channels, inner, 1)
+        self.known = nn.Conv2d(channels, inner, 1)
+        self.held = nn.Conv2d(channels, channels, 1)
+        self.added = nn.Conv2d(channels, channels, 1)
+        for parameter in self.added.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(
+        self, x: Float[Tensor, "n i h w"], observed: Float[Tensor, "n 1 h w"]
+    ) -> Float[Tensor, "n i h w"]:
+        """Look up, by similarity, among places by the share of each that is observed."""
+        asked, known, held = (
+            layer(x).flatten(2).transpose(1, 2) for layer in (self.asked, self.known, self.held)
+        )
+        preference = observed.flatten(2).clamp(min=1e-6).log().to(x.dtype)
+        found = F.scaled_dot_product_attention(asked, known, held, preference.expand(-1, x[0, 0].numel(), -1))
+        return x + self.added(found.transpose(1, 2).reshape(x.shape))
 
 
 def smooth(image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h2 w2"]:
@@ -100,12 +140,14 @@ class SmallInpainter(nn.Module):
     Args:
         width: Channels at half, quarter and eighth resolution.
         dilations: One gated residual layer each, at eighth resolution; their sum sets how far it sees.
+        even: Whether it enlarges before it convolves, and recalls what observed places hold.
     """
 
     def __init__(
         self,
         width: tuple[int, int, int] = (32, 64, 128),
         dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8),
+        even: bool = False,
     ) -> None:
         super().__init__()
         half, quarter, eighth = width
@@ -116,8 +158,9 @@ class SmallInpainter(nn.Module):
         self.middle = nn.Sequential(
             *[GatedConv(eighth, eighth, dilation=d, residual=True) for d in dilations]
         )
-        self.up4 = Up(eighth, quarter, quarter)
-        self.up2 = Up(quarter, half, half)
+        self.recall = Recall(eighth) if even else None
+        self.up4 = Up(eighth, quarter, quarter, even)
+        self.up2 = Up(quarter, half, half, even)
         self.head = nn.Conv2d(half, 12, 3, padding=1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)  # an untrained network returns the smooth surface
@@ -160,17 +203,37 @@ class SmallInpainter(nn.Module):
         shown = torch.lerp(image, surface + noise[..., :height, :width], hole) - 0.5
         half = self.stem(F.pixel_unshuffle(torch.cat([shown, hole], 1), 2))
         quarter = self.mix4(self.down4(half))
-        x = self.middle(self.down8(quarter))
+        x = self.down8(quarter)
+        for number, layer in enumerate(self.middle):
+            x = layer(x)
+            if self.recall and number == len(self.middle) // 2 - 1:
+                x = self.recall(x, F.avg_pool2d(1 - hole, MULTIPLE))
         x = self.up2(self.up4(x, quarter), half)
         return _softened(F.pixel_shuffle(self.head(x), 2), soften) + surface
 
 
 def load(path: Path = FILE) -> SmallInpainter:
-    """The trained network, in evaluation mode.
+    """The trained network, in evaluation mode; the file says whether it is even.
 
     Raises:
         ValueError: If the file is missing or holds another network.
     """
-    network = SmallInpainter()
-    load_safetensors(path, network)
+    checkpoint = read_checkpoint(path)
+    network = SmallInpainter(even=any(name.startswith("recall.") for name in checkpoint.state))
+    load_state(network, checkpoint, "SmallInpainter")
     return network.eval()
+
+
+def evened(network: SmallInpainter) -> SmallInpainter:
+    """An even network that begins where one that is not has come to; one that is even itself.
+
+    Of the weights for each pixel of a cell it gets the mean; nothing is recalled yet.
+    """
+    if network.recall:
+        return network
+    even = SmallInpainter(even=True)
+    state = even.state_dict()
+    for name, tensor in network.state_dict().items():
+        state[name] = tensor.unflatten(0, (-1, 4)).mean(1) if ".lift." in name else tensor
+    even.load_state_dict(state)
+    return even

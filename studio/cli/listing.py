@@ -12,7 +12,7 @@ import click
 from models.weights import environment, store
 from models.weights import hub as hub_cache
 from studio.registry.entry import Entry
-from studio.registry.tables import FILLERS, OPTIMIZING, PRETRAINED, SAMPLING
+from studio.registry.tables import FILLERS, OPTIMIZING, PRETRAINED, SAMPLING, SHIPPED_WEIGHTS
 
 
 @click.command("list")
@@ -34,8 +34,8 @@ def lines(every: bool) -> Iterator[str]:
     yield "fillers"
     for name, entry in FILLERS.items():
         yield _entry(name, entry)
-        if name == "inpaint":
-            yield f"  {'':15} weights {_shipped('small_inpainter.safetensors')}"
+        if name in SHIPPED_WEIGHTS:
+            yield f"  {'':15} weights {_shipped(SHIPPED_WEIGHTS[name])}"
     yield ""
     yield "fillers whose weights are fetched (NAME, or NAME:CHECKPOINT with a file, a folder or a hub id)"
     for name, entry in PRETRAINED.items():

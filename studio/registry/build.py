@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from studio.registry import pretrained
 from studio.registry.entry import Entry
 from studio.registry.fields import parse_fields
-from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, Preset, SettingTexts
+from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, SHIPPED_WEIGHTS, Preset, SettingTexts
 
 FEATHER = 2
 """How many pixels inside a hole's rim the shipped network's fill takes on colors from outside."""
@@ -60,10 +60,10 @@ def build_filler(name: str, settings: SettingTexts, image: Tensor, precision: st
         computed, settings = pretrained.load_network(name, settings, image.device, precision)
     if name == "mean-segment":
         computed["segments"] = _segments(image, settings)
-    if name == "inpaint":
+    if name in SHIPPED_WEIGHTS:
         from models.inpainters import small
 
-        network = small.load().to(image.device)
+        network = small.load(small.FILE.with_name(SHIPPED_WEIGHTS[name])).to(image.device)
         computed.update(network=network, precision=precision, context=small.CONTEXT, feather=FEATHER)
     filler: Filler = _build(name, entry, computed, settings)
     return filler
@@ -73,11 +73,11 @@ def weights_of(name: str, settings: SettingTexts) -> Path | None:
     """Return the file or folder of weights that a filler runs on; ``None`` if there is none here."""
     if name in PRETRAINED:
         return pretrained.weights_of(name, settings)
-    if name != "inpaint":
+    if name not in SHIPPED_WEIGHTS:
         return None
     from models.inpainters import small
 
-    return small.FILE
+    return small.FILE.with_name(SHIPPED_WEIGHTS[name])
 
 
 def build_classifier(name: str | None, weights: Path | None, multi_label: bool = False) -> ImageClassifier:

@@ -161,7 +161,19 @@ FILLERS: Mapping[str, Entry] = {
         "Agarwal & Nguyen 2020",
         _SHIPPED_INPAINTER,
     ),
+    "inpaint-even": Entry(
+        "infill:Adaptive",
+        "the same, trained less, with a decoder that leaves no screen in large holes",
+        "Odena et al. 2016",
+        _SHIPPED_INPAINTER,
+    ),
 }
+
+SHIPPED_WEIGHTS: Mapping[str, str] = {
+    "inpaint": "small_inpainter.safetensors",
+    "inpaint-even": "small_inpainter_even.safetensors",
+}
+"""Fillers whose networks ship, with their files in `models/checkpoints`."""
 
 _DIFFUSION_BATCH = 4
 

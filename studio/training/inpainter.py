@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from infill.network import fast_dtype
 from infill.realism.similarity import Perceptual
-from models.inpainters.small import FILE, SOFTEN_IN_TRAINING, TILE, SmallInpainter
-from models.weights.checkpoint import load_safetensors, save_safetensors
+from models.inpainters.small import FILE, SOFTEN_IN_TRAINING, TILE, SmallInpainter, evened, load
+from models.weights.checkpoint import save_safetensors
 from studio.training.adversary import Critic, critic_loss, fooling_loss, perceptual
 from studio.training.samples import Sample, Samples
 
@@ -55,10 +56,9 @@ class Training:
         self.recipe = recipe
         with torch.random.fork_rng():  # layers draw from the global generator, which is given back as it was
             torch.default_generator.manual_seed(recipe.seed)
-            self.network = SmallInpainter().to(device).to(memory_format=torch.channels_last).train()
+            network = evened(load(start)) if start else SmallInpainter(even=True)
+            self.network = network.to(device).to(memory_format=torch.channels_last).train()
             self.critic = Critic().to(device)
-        if start:
-            load_safetensors(start, self.network)
         self.average = deepcopy(self.network)
         self.lpips = None
         if recipe.perceptual or recipe.adversarial:
@@ -103,13 +103,18 @@ class Training:
         share = min(1, self.seconds / (60 * self.recipe.minutes))
         return float(self.recipe.lr * min(1, (self.step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * share)))
 
+    @staticmethod
+    def _autocast(device: torch.device) -> torch.autocast:
+        """bfloat16 where it is native; elsewhere it is slower than float32."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=fast_dtype(device) is torch.bfloat16)
+
     def advance(self, sample: list[Tensor]) -> np.ndarray:
         """One step; returns the mean absolute error, LPIPS, and the losses of critic and inpainter."""
         picture, truth = (part.permute(0, 3, 1, 2).float() / 255 for part in sample[:2])
         hole = sample[2][:, None].float()
         self.optimizer.param_groups[0]["lr"] = self.rate()
         shift: list[int] = torch.randint(0, TILE, (2,), generator=self.chance).tolist()
-        with torch.autocast(picture.device.type, torch.bfloat16):
+        with self._autocast(picture.device):
             proposal = self.network.proposal(picture, hole, (shift[0], shift[1]), SOFTEN_IN_TRAINING)
         away = (proposal.float() - truth).abs()
         # every sample weighs the square root of its hole: a large hole says more, but not in proportion
@@ -135,7 +140,7 @@ class Training:
         # leaves no pattern in what is learned.
         y, x = torch.randint(0, 8, (2,), generator=self.chance).tolist()
         fused, truth, hole = (part[..., y:, x:] for part in (fused, truth, hole))
-        with torch.autocast(fused.device.type, torch.bfloat16):
+        with self._autocast(fused.device):
             with torch.no_grad():
                 theirs = lpips.features(truth)
             ours = lpips.features(fused)

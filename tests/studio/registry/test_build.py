@@ -46,6 +46,7 @@ CLASSES = {
     "exemplar": Exemplar,
     "patchmatch": PatchMatch,
     "inpaint": Adaptive,
+    "inpaint-even": Adaptive,
 }
 
 
