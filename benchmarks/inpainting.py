@@ -31,6 +31,8 @@ from models.classifiers import ImageClassifier, load_classifier
 from models.inpainters import small
 
 SHEETS = Path("runs/inpainting")
+FILLERS = [name for name in HERE if name != "patchmatch"]
+"""That one takes hours; ``--filler patchmatch`` adds it."""
 CLASSICAL = ("telea", "ns", "biharmonic")
 LPIPS_GOALS = {"Squares of 29 px": 0.65, "Squares of 53 px": 0.72, "Half of 50 superpixels": 0.75}
 
@@ -224,7 +226,7 @@ def main() -> None:
     weights = options.weights or small.FILE
     photographs = holes.photographs(options.count)
     kinds = cases_of(photographs, options.scenes)
-    fillers = built([*HERE, *options.filler], photographs[0])
+    fillers = built([*FILLERS, *options.filler], photographs[0])
     for name, filler in fillers.items():
         if isinstance(filler, Adaptive) and name.split("@")[0] == "inpaint":
             fillers[name] = replace(filler, network=small.load(weights))
