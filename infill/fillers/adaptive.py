@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from infill.filler import Chance, Fill, Hole, Images
-from infill.fillers.crops import dilated
+from infill.fillers.crops import deep
 from infill.fillers.exemplar import Exemplar
 from infill.fillers.learned import Learned
 from infill.validate import require, require_choices, require_numbers
@@ -75,8 +75,7 @@ class Adaptive(Learned):
         """Which holes patches shall fill."""
         if self.by != "auto":
             return torch.full((len(hole),), self.by == "exemplar", device=hole.device)
-        observed = hole.detach() < self.threshold
-        return ~dilated(observed, self.thick).flatten(1).all(1)
+        return deep(hole.detach() >= self.threshold, self.thick)
 
 
 def _of(image: Images, chosen: Bool[Tensor, " n"]) -> Float[Tensor, "#m c h w"]:

@@ -62,7 +62,7 @@ def windows(hidden: Bool[Tensor, "n 1 h w"], context: int | None, multiple: int)
     height, width = hidden.shape[2:]
     step = math.lcm(GRAIN, multiple)
     groups: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
-    for index, (some, first, last, start, end) in enumerate(_bounds(hidden)):
+    for index, (some, first, last, start, end) in enumerate(bounds(hidden)):
         if not some:
             continue
         if context is None:
@@ -88,15 +88,20 @@ def dilated(hidden: Bool[Tensor, "n 1 h w"], pixels: int) -> Bool[Tensor, "n 1 h
     return F.max_pool2d(rows, (side, 1), stride=1, padding=(pixels, 0)) > 0
 
 
-def _bounds(hidden: Bool[Tensor, "n 1 h w"]) -> list[list[int]]:
+def deep(hidden: Bool[Tensor, "n 1 h w"], pixels: int) -> Bool[Tensor, " n"]:
+    """Which holes hide a pixel that is farther than ``pixels``, in rows or columns, from what is observed."""
+    return ~dilated(~hidden, pixels).flatten(1).all(1)
+
+
+def bounds(hidden: Bool[Tensor, "n 1 h w"]) -> list[list[int]]:
     """Of each hole: whether it hides anything, its first and last row, first and last column."""
     gone = hidden.byte()  # the maximum of bytes is found much faster than whether any is true
     rows, columns = (gone.amax(across).flatten(1) for across in (3, 2))
     parts = [rows.amax(1)]
     for line in (rows, columns):
         parts += [line.argmax(1), line.shape[1] - 1 - line.flip(1).argmax(1)]
-    bounds: list[list[int]] = torch.stack([part.long() for part in parts], 1).tolist()
-    return bounds
+    found: list[list[int]] = torch.stack([part.long() for part in parts], 1).tolist()
+    return found
 
 
 def _span(first: int, last: int, context: int, step: int, limit: int) -> tuple[int, int]:

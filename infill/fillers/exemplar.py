@@ -10,7 +10,7 @@ from torch import Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_rgb
 from infill.fillers.classical import NavierStokes
-from infill.fillers.crops import dilated
+from infill.fillers.crops import bounds, deep, dilated
 from infill.fillers.patches import Patches, untouched
 from infill.fillers.seam import feathered
 from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
@@ -157,9 +157,10 @@ class Exemplar:
                 break
             grain, hidden = 2 * grain, _halved(hidden[None])[0]
         context = (self.patch + 1) * grain
+        (_, *ends), *_ = bounds(gone[None, None])
         rows, columns = (
             slice(max(first - context, 0) // grain * grain, last + 1 + context)
-            for first, last in _bounds(gone)
+            for first, last in (ends[:2], ends[2:])
         )
         return rows, columns
 
@@ -199,16 +200,10 @@ def _outside(patches: Patches, near: Bool[Tensor, "h w"], corner: tuple[int, int
 
 
 def _deep(hidden: Bool[Tensor, "h w"], depth: int) -> bool:
-    """Whether a hidden pixel is farther than so many from the rim."""
-    (top, bottom), (left, right) = _bounds(hidden)
-    known = ~hidden[max(top - 1, 0) : bottom + 2, max(left - 1, 0) : right + 2]
-    return not bool(dilated(known[None, None], depth).all())
-
-
-def _bounds(hidden: Bool[Tensor, "h w"]) -> list[tuple[int, int]]:
-    """First and last row with a hidden pixel, first and last column."""
-    lines = [hidden.any(across).nonzero()[:, 0] for across in (1, 0)]
-    return [(int(line[0]), int(line[-1])) for line in lines]
+    """Whether a hidden pixel is farther than so many from the rim; looks at the hole's box alone."""
+    (_, top, bottom, left, right), *_ = bounds(hidden[None, None])
+    box = hidden[max(top - 1, 0) : bottom + 2, max(left - 1, 0) : right + 2]
+    return bool(deep(box[None, None], depth))
 
 
 def _halved(level: Tensor) -> Tensor:

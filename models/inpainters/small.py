@@ -33,6 +33,8 @@ SOFTEN_IN_TRAINING, SOFTEN = (1, 2, 1), (1, 6, 10, 6, 1)
 """Weights of the filter over the detail: the wider one takes off what LPIPS makes the network overdo."""
 CONTEXT = 32
 """How many pixels round a hole are enough for it: with them a window is as large as its training crops."""
+FEATHER = 2
+"""How many pixels inside a hole's rim its fill takes on colors from outside; by itself it has a seam."""
 
 
 class GatedConv(nn.Module):

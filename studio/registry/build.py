@@ -12,9 +12,6 @@ from studio.registry.entry import Entry
 from studio.registry.fields import parse_fields
 from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, SHIPPED_WEIGHTS, Preset, SettingTexts
 
-FEATHER = 2
-"""How many pixels inside a hole's rim the shipped network's fill takes on colors from outside."""
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -64,7 +61,7 @@ def build_filler(name: str, settings: SettingTexts, image: Tensor, precision: st
         from models.inpainters import small
 
         network = small.load(small.FILE.with_name(SHIPPED_WEIGHTS[name])).to(image.device)
-        computed.update(network=network, precision=precision, context=small.CONTEXT, feather=FEATHER)
+        computed.update(network=network, precision=precision, context=small.CONTEXT, feather=small.FEATHER)
     filler: Filler = _build(name, entry, computed, settings)
     return filler
 
