@@ -1,4 +1,4 @@
-"""`uv run python -m benchmarks.inpainting`: quality and speed of every filler on the same pictures and holes.
+"""`uv run python -m benchmarks.inpainting`: quality of every filler on the same pictures and holes.
 
 On photographs what was there is the reference; on scenes it is the true background behind the object. Where
 an object is removed from a photograph nobody knows the truth: there a classifier is asked whether the object
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid, save_image
 from tqdm import tqdm
 
-from benchmarks import holes, throughput
+from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, Case
 from benchmarks.report import Found, command, kept, table, write
@@ -220,7 +220,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, help="Photographs of each kind; all by default.")
     parser.add_argument("--scenes", type=int, default=150)
     parser.add_argument("--weights", type=Path, help="Another inpainter's weights than those that ship.")
-    parser.add_argument("--no-speed", action="store_true")
     add_option(parser)
     options = parser.parse_args()
     weights = options.weights or small.FILE
@@ -238,13 +237,9 @@ def main() -> None:
     print(parts[-1], flush=True)
     for name, cases in {**kinds, "ECSSD": objects}.items():
         sheet(slug(name), fillers, cases[:24])
-    if not options.no_speed:
-        speed, more = throughput.measure(fillers)
-        parts.append(speed)
-        goals += more
     body = f"## Goals\n\n{table(['holes', 'figure', 'measured', 'goal'], goals)}\n\n" + "\n\n".join(parts)
     made = command("benchmarks.inpainting", parser, options)
-    write("inpainting", "Fillers: quality and speed", made, body,
+    write("inpainting", "Fillers: quality", made, body,
           ("torch", "torchvision", "lpips", "scikit-image", "opencv-python-headless"))  # fmt: skip
 
 

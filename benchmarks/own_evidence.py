@@ -2,9 +2,9 @@
 
 ECSSD photographs, judged by MobileNetV2. First the hole of another photograph's object is put where no object
 is: whatever the classifier then says differently, it says because of the fill. Then the objects are removed:
-are they gone, does what is left look like photographs, and which traces are there? At last, how much of a
-method's heatmap is the filler's own. Figures are kept in `runs/own_evidence`, so that the command can be
-broken off and goes on where it was; delete a filler's files there when it has changed.
+are they gone, does what is left look like photographs, and which traces are there? Figures are kept in
+`runs/own_evidence`, so that the command can be broken off and goes on where it was; delete a filler's files
+there when it has changed.
 """
 
 import argparse
@@ -16,9 +16,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from attribution import MaskedScore
-from attribution.engine.precision import prepare
-from attribution.evaluation.own_evidence import own_evidence
 from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, Case
@@ -28,17 +25,9 @@ from infill import Filler
 from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.similarity import divergence
 from models.classifiers import ImageClassifier, load_classifier
-from studio.registry.build import build_method
-from studio.registry.tables import METHODS
 
 RUNS = Path("runs/own_evidence")
 FILLERS = [name for name in HERE if name not in ("mean", "noise", "biharmonic")]
-EXPLAINERS = {
-    "sp": {"patch": "53", "stride": "19"},
-    "lime": {"samples": "200"},
-    "rise": {"masks": "300"},
-}
-"""What explains, with settings that take seconds a photograph."""
 SIZES = (2, 5, 10, 20)
 """Of holes in the background, in percent."""
 
@@ -120,25 +109,10 @@ def removal(found: Mapping[str, Found], elsewhere: Found) -> str:
     return table(header, rows)
 
 
-def shares(name: str, cases: Sequence[Case], classifier: ImageClassifier) -> Found:
-    """By method and photograph, the share of the heatmap's variance that is the filler's own."""
-    rows: dict[str, list[float]] = {method: [] for method in EXPLAINERS}
-    fast = prepare(classifier, "auto", cases[0].image[None])
-    for case in tqdm(cases, desc=name, mininterval=10):
-        with torch.inference_mode():
-            target = int(fast(case.image[None]).argmax())
-        score = MaskedScore(case.image, target, fast, built([name], case.image)[name])
-        for method, found in rows.items():
-            heatmap = build_method(method, {method: EXPLAINERS[method]})(score)
-            found.append(own_evidence(heatmap, case.hole > 0, METHODS[method].signed).item())
-    return {method: np.array(found) for method, found in rows.items()}
-
-
 def main() -> None:
     """Measure, and write the tables and a sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, help="Photographs; all by default.")
-    parser.add_argument("--heatmaps", type=int, default=24, help="Photographs that are explained; may be 0.")
     add_option(parser)
     options = parser.parse_args()
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
@@ -158,15 +132,6 @@ def main() -> None:
     area = np.mean([case.hole.mean().item() for case in whole])
     sizes = {size: found(f"background-{size}", list(holes.backgrounds(objects, size))) for size in SIZES}
     elsewhere = seen(classifier, holes.photographs(options.count))
-    explained = objects[: options.heatmaps]
-    kept_shares = {
-        name: kept(
-            folders[name] / f"shares-{len(explained)}.npz", partial(shares, name, explained, classifier)
-        )
-        for name in names
-        if explained
-    }
-    rows = [[name, *(interval(one[each]) for each in EXPLAINERS)] for name, one in kept_shares.items()]
     parts = {
         f"Background removed, {len(whole)} images, {100 * area:.1f} % of each": background(
             found("background", whole)
@@ -175,9 +140,6 @@ def main() -> None:
             by_size(sizes),
         f"Objects removed, {len(objects)} images": removal(found("objects", objects), elsewhere),
     }  # fmt: skip
-    if explained:
-        title = f"The filler's own share of a heatmap's variance, {len(explained)} images"
-        parts[title] = table(["filler", *EXPLAINERS], rows)
     for kind, cases in {"background": whole, "objects": objects}.items():
         sheet(f"own-evidence-{kind}", fillers, cases[:24])
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in parts.items())

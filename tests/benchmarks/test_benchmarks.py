@@ -115,9 +115,9 @@ def test_figures_are_kept_by_filler_and_those_of_the_shipped_network_by_its_weig
 def test_a_table_says_with_which_options_it_was_made():
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int)
-    parser.add_argument("--no-speed", action="store_true")
+    parser.add_argument("--dry", action="store_true")
     parser.add_argument("--filler", action="append", default=[])
-    for words in ([], ["--count", "3", "--no-speed", "--filler", "lama", "--filler", "sd:X"]):
+    for words in ([], ["--count", "3", "--dry", "--filler", "lama", "--filler", "sd:X"]):
         said = command("benchmarks.some", parser, parser.parse_args(words))
         assert said == " ".join(["python -m benchmarks.some", *words])
 
