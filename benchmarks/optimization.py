@@ -43,7 +43,7 @@ LOT = 8
 """Images that are explained together and kept in one file."""
 Rows: TypeAlias = dict[str, tuple[OptimizingExplainer, str]]
 """Name by name a method and its filler."""
-PLACED = MP2(slope="logit", blend=0.25, graded=True)
+PLACED = MP2(rank="descent", slope="logit", blend=0.25, graded=True)
 """MP2 whose derivative is that of the logit, a quarter of the way towards the fill."""
 
 
@@ -53,9 +53,9 @@ def methods(options: argparse.Namespace) -> Rows:
     fido = Fido(steps=options.fido_steps, samples=options.fido_samples, lr=0.05 * 300 / options.fido_steps)
     return {
         "MP / blur": (MeaningfulPerturbation(steps=steps), "blur"),
-        "MP2 / blur": (MP2(graded=True), "blur"),
-        "MP2-G": (MP2(graded=True), "inpaint"),
-        "MP2-G, logit, blend 0.25": (PLACED, "inpaint"),
+        "MP2 descent / blur": (MP2(rank="descent", graded=True), "blur"),
+        "MP2-G descent": (MP2(rank="descent", graded=True), "inpaint"),
+        "MP2-G descent, logit, blend 0.25": (PLACED, "inpaint"),
         "FIDO SSR / inpaint": (fido, "inpaint"),
         "DSSR+ / blur": (DSSRPlus(steps=options.dssr_steps), "blur"),
     }
@@ -116,7 +116,7 @@ def costs(one: Found) -> list[object]:
     ]  # fmt: skip
 
 
-SCENES_ONLY, PHOTOGRAPHS_ONLY = "MP2-G, logit, blend 0.25", "FIDO SSR / inpaint"
+SCENES_ONLY, PHOTOGRAPHS_ONLY = "MP2-G descent, logit, blend 0.25", "FIDO SSR / inpaint"
 """Rows that would take long on the others."""
 COSTS = ("at chance", "area", "steps", "composites", "fills", "seconds")
 

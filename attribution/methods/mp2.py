@@ -19,7 +19,7 @@ from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import require, require_choices, require_numbers
 
-Rank = Literal["descent", "norm"]
+Rank = Literal["norm", "descent"]
 Slope = Literal["score", "logit"]
 
 
@@ -34,8 +34,9 @@ class MP2:
     Attributes:
         cells: Cells of the hole along each side.
         added: How many cells each step removes.
-        rank: ``"descent"``: cells whose removal lowers the score most come first. ``"norm"``, the paper's
-            words: those with the largest absolute derivative, even if the score rises.
+        rank: ``"norm"``, the paper's words: cells with the largest absolute derivative come first, even if
+            the score rises. ``"descent"``: those whose removal lowers the score most, as JSMA
+            (Papernot et al. 2016) orders pixels, to which the paper refers.
         slope: Of what the derivative is taken: of the ``"score"`` (a probability as log-odds, which order the
             cells alike and are never rounded to 0), or of the target's ``"logit"``, which cannot be lowered
             by feeding another class. When to stop is up to the score in both cases.
@@ -47,7 +48,8 @@ class MP2:
         prune: If set, cells are given back in the end, the last removed first, wherever the score stays at
             chance without them: a smaller hole, for one more composite a cell.
         upsampling: How the cells become pixels; what is removed is binary in both cases.
-        chance: At which score to stop; by default 1 / classes, see `MaskedScore.chance`.
+        chance: At which score to stop and to count the class as gone; by default 1 / classes, see
+            `MaskedScore.chance`. The paper's 0.003 for Places365 is a little more than that.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation, though no
             image stops before a new fill has been scored.
 
@@ -57,7 +59,7 @@ class MP2:
 
     cells: int = 28
     added: int = 2
-    rank: Rank = "descent"
+    rank: Rank = "norm"
     slope: Slope = "score"
     blend: float = 0.0
     graded: bool = False
@@ -126,6 +128,7 @@ class MP2:
             refine=partial(_pruned, hole, inverse_link, stop) if self.prune else None,
             score=odds,
             inverse_link=inverse_link,
+            chance=stop,
         )
 
     def _loss(

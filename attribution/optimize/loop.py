@@ -6,7 +6,7 @@ Nothing that happens to one image depends on its neighbors.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -186,7 +186,7 @@ class _Loop:
             if problem.refine is not None:
                 self.parameters = problem.refine(self.parameters, self.cached_score)
             longest = int(self.steps.max())
-            return evaluated(
+            outcome = evaluated(
                 self.score,
                 problem.heatmap(self.parameters),
                 problem.evidence(self.parameters),
@@ -195,6 +195,7 @@ class _Loop:
                 self.cached_score.composites.to(self.steps.device),
                 self.cached_score.fills.to(self.steps.device),
             )
+        return outcome if problem.chance is None else replace(outcome, chance=problem.chance)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class Problem:
         refine: Maps the final parameters of all images and their cached score to better ones.
         score: The score that is cached, if not the images' own: of larger images, with another link.
         inverse_link: Maps its values back to the units of the images' own score.
+        chance: At which of the images' own scores "n" the class counts as gone, if not at the score's chance.
     """
 
     start: Tensor
@@ -48,6 +49,7 @@ class Problem:
     refine: Callable[[Tensor, CachedScore], Tensor] | None = None
     score: MaskedScore | None = None
     inverse_link: Callable[[Tensor], Tensor] = torch.clone
+    chance: Tensor | None = None
 
 
 def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, Callable[[Tensor], Tensor]]:

@@ -1,7 +1,7 @@
 """The results of an optimizing method."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,7 +29,8 @@ class Outcome:
         kept: The score when all but the hole is filled.
         floor: The score when everything is filled. Where it is above chance, no hole need ever take the
             class away with this filler (Agarwal & Nguyen 2020, fig. 4).
-        chance: The score of a classifier that cannot tell its classes apart.
+        chance: The score at which the class counts as gone: that of a classifier that cannot tell its classes
+            apart, unless the method was told another.
         curves: The score of each composite that a step scores, step by step, by name: ``removed``
             (without the evidence), ``kept`` (the evidence alone) or ``blended`` (see `MP2.blend`); NaN after
             an image's last step.
@@ -91,13 +92,14 @@ def refilled(outcome: Outcome, score: MaskedScore, growth: Sequence[int] = ()) -
         wider = dilated(outcome.hole[rows] > 0, pixels).to(hole.dtype)
         left = score(wider, rows, [score.sampling.generator() for _ in rows])
         tried[rows] += score.fills_per_hole
-        gone = left <= score.chance[rows]
+        gone = left <= outcome.chance[rows]
         hole[rows[gone]] = wider[gone]
         rows = rows[~gone]
         if not len(rows):
             break
     looks, fills = outcome.looks + tried, outcome.fills + tried * score.filler.per_hole
-    return evaluated(score, outcome.heatmap, hole, outcome.curves, outcome.steps, looks, fills)
+    again = evaluated(score, outcome.heatmap, hole, outcome.curves, outcome.steps, looks, fills)
+    return replace(again, chance=outcome.chance)
 
 
 def evaluated(

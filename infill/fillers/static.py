@@ -132,7 +132,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Noise:
-    """Fresh noise for every hole, drawn on the CPU: equal on every device.
+    """Fresh noise for every hole, or one noise image for all; drawn on the CPU: equal on every device.
 
     Args:
         kind: ``"uniform"``: U(0, 1) per pixel and channel (Gu 2020). ``"gaussian"``:
@@ -140,28 +140,44 @@ class Noise:
             ``"color"``: one random color U(0, 1) plus N(0, ``std``) per pixel and channel, clamped
             (Chang et al. 2019).
         std: Standard deviation of the normal draws, in pixel values.
+        seed: Without one every hole gets noise of its own. With one, all holes of all images get the same,
+            which is drawn from it: the one r of Gu (2020).
 
     Raises:
-        ValueError: If ``kind`` is unknown or ``std`` is not positive and finite.
+        ValueError: If ``kind`` is unknown, ``std`` is not positive and finite, or ``seed`` is negative.
     """
 
     kind: NoiseKind = "uniform"
     std: float = 0.2
-    per_hole: ClassVar[bool] = True
+    seed: int | None = None
     sees_hidden: ClassVar[bool] = False
-    stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_choices(self, kind=NoiseKind)
         require(0 < self.std < float("inf"), "std", "positive and finite", self.std)
+        require(self.seed is None or 0 <= self.seed < 2**63, "seed", "at least 0, below 2 ** 63", self.seed)
+
+    @property
+    def per_hole(self) -> bool:
+        """Whether each hole gets noise of its own."""
+        return self.seed is None
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the noise is drawn from the caller's generator."""
+        return self.seed is None
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
-        """Draw one noise image per hole.
+        """Draw one noise image per hole; with a seed, one for all.
 
         Raises:
-            ValueError: If ``generator`` is ``None`` or not on the CPU.
+            ValueError: If there is no seed and ``generator`` is ``None`` or not on the CPU.
         """
         check_shapes(image, hole)
+        if self.seed is not None:
+            canvas = torch.empty(image.shape[1:], dtype=torch.float32)
+            self._draw(canvas, Generator().manual_seed(self.seed))
+            return canvas.to(image.device, image.dtype).expand_as(image)
         noise = torch.empty(len(hole), *image.shape[1:], dtype=torch.float32)
         for canvas, chance in zip(noise, spawn(generator, len(hole)), strict=True):
             self._draw(canvas, chance)

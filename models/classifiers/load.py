@@ -29,9 +29,10 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
 
     ``scenes`` is the network that ships with the package; names in one of `FORMS` are explained where they
     are loaded; all others are torchvision's. Their weights are torchvision's own (with its transforms and
-    class names), or those in the file ``weights``. A safetensors file may say in its metadata what it is:
-    ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``), ``crop``, ``resize``, ``mean``, ``std``,
-    ``interpolation``, ``labels`` (a JSON list), ``multi_label`` (``true`` or ``false``).
+    class names; ``NAME@v1`` takes their first version), or those in the file ``weights``. A safetensors file
+    may say in its metadata what it is: ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``),
+    ``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels`` (a JSON list), ``multi_label``
+    (``true`` or ``false``).
 
     Raises:
         ValueError: If the name is unknown, or the weights cannot be had or do not fit.
@@ -39,7 +40,7 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     loader = None if name is None else _loader(name)
     if name is not None and loader is not None:
         return loader(name.partition(":")[2], weights).eval()
-    if name not in (None, "scenes") and name not in (known := architectures.names()):
+    if name not in (None, "scenes") and name.partition("@")[0] not in (known := architectures.names()):
         hint = suggestion(name, ["scenes", *known]) or ";"
         expected = f"expected 'scenes', a torchvision network or one of the forms {', '.join(FORMS)}"
         raise ValueError(f"unknown classifier {name!r}{hint} see `infill list --all`; {expected}")
@@ -62,6 +63,8 @@ def _loader(name: str) -> Callable[[str, Path | None], ImageClassifier] | None:
 def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:
     """Return the one architecture that the name and the file's metadata agree on."""
     arch = checkpoint.metadata.get("arch", "").removeprefix("torchvision.") if checkpoint else ""
+    if name and checkpoint and "@" in name:
+        raise ValueError(f"classifier: {name} names weights, and --weights gives others; give one")
     if not name and not arch:
         raise ValueError("classifier: expected a name, for the weights do not say what they are")
     if name and arch and name != arch and checkpoint:

@@ -29,6 +29,7 @@ def names() -> tuple[str, ...]:
 def load(name: str, checkpoint: Checkpoint | None = None) -> ImageClassifier:
     """Return the network of this name with torchvision's own weights, or with those of a file.
 
+    ``NAME@v1`` is the network with a certain version of torchvision's weights, see `catalog.known`.
     Torchvision's own files are known by their name. For any other file that does not say, the preprocessing
     is that of the first weights that torchvision published for this network; a file that gives its crop
     alone is resized to 256/224 of it.
@@ -37,6 +38,7 @@ def load(name: str, checkpoint: Checkpoint | None = None) -> ImageClassifier:
         ValueError: If the weights cannot be had or do not fit, or their metadata cannot be understood.
     """
     checkpoint = checkpoint or published_checkpoint(name, _WAYS)
+    name = name.partition("@")[0]
     entry, published = nearest_entry(name, checkpoint.path)
     stated = metadata.from_texts(checkpoint.metadata, checkpoint.path)
     preprocessing = stated.preprocessing(preprocessing_of(entry))

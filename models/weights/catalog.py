@@ -5,7 +5,7 @@ Torchvision is asked only for names that are not in the table: it takes seconds 
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from models.spelling import suggestion
 
@@ -127,6 +127,18 @@ CATALOG: dict[str, CatalogEntry] = {
             purpose="classifier: torchvision's, ImageNet",
         ),
         CatalogEntry(
+            name="resnet50@v1",
+            file="resnet50-0676ba61.pth",
+            kept="torch",
+            size=None,
+            sha256="0676ba61",
+            license="BSD-3-Clause",
+            urls=(f"{_TORCHVISION}resnet50-0676ba61.pth",),
+            paper="https://arxiv.org/abs/1512.03385",
+            purpose="classifier: torchvision's first weights, those of papers until 2021, ImageNet",
+            roughly=102_530_333,
+        ),
+        CatalogEntry(
             name="squeezenet1_1",
             file="squeezenet1_1-b8a52dc0.pth",
             kept="torch",
@@ -155,14 +167,17 @@ CATALOG: dict[str, CatalogEntry] = {
 def known(name: str) -> CatalogEntry:
     """Return the row of this name: of the table, or of a classifier or segmenter of torchvision.
 
+    ``NAME@v1`` and so on are a certain version of torchvision's weights; the name alone is its best.
+
     Raises:
         ValueError: If there is none.
     """
     if name in CATALOG:
         return CATALOG[name]
     theirs = _torchvision()
-    if name in theirs:
-        return _published(name, theirs[name])
+    network, _, version = name.partition("@")
+    if network in theirs:
+        return _published(network, theirs[network], version)
     hint = suggestion(name, [*CATALOG, *theirs]) or ";"
     listed = f"{', '.join(CATALOG)}, and torchvision's classifiers and segmenters"
     raise ValueError(f"weights: unknown name {name!r}{hint} known: {listed}")
@@ -184,11 +199,22 @@ def _torchvision() -> dict[str, str]:
     return {name: kind for kind, module in modules.items() for name in models.list_models(module=module)}
 
 
-def _published(name: str, kind: str) -> CatalogEntry:
-    """Return the row of torchvision's best weights for one of its networks."""
+def _published(name: str, kind: str, version: str) -> CatalogEntry:
+    """Return the row of torchvision's best weights for one of its networks, or of the first of a version."""
     from torchvision import models
 
-    best = models.get_model_weights(name).DEFAULT
-    license = best.meta.get("license", "BSD-3-Clause")
-    row = at_torch_hub(name, best.url, license, f"{kind}: torchvision's")
-    return replace(row, roughly=round(best.meta["_file_size"] * 2**20))
+    entries = models.get_model_weights(name)
+    entry = _of_version(entries, name, version.lower()) if version else entries.DEFAULT
+    license = entry.meta.get("license", "BSD-3-Clause")
+    title = f"{name}@{version.lower()}" if version else name
+    row = at_torch_hub(title, entry.url, license, f"{kind}: torchvision's")
+    return replace(row, roughly=round(entry.meta["_file_size"] * 2**20))
+
+
+def _of_version(entries: Any, name: str, version: str) -> Any:
+    """Return the first of torchvision's entries whose name ends with this version."""
+    versions = {entry.name.rsplit("_", 1)[-1].lower(): entry for entry in reversed(entries)}
+    if version not in versions:
+        ways = ", ".join(f"{name}@{each}" for each in sorted(versions))
+        raise ValueError(f"weights: torchvision has no {name}@{version}; known: {ways}")
+    return versions[version]

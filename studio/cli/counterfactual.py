@@ -29,7 +29,7 @@ from studio.explain.request import ExplainRequest
 @with_options(
     *IMAGE,
     click.option(
-        "--method", default="mp2", show_default=True, help="An optimizing method; see `infill list`."
+        "--method", default="mp2-descent", show_default=True, help="An optimizing method; see `infill list`."
     ),
     click.option(
         "--filler", default="inpaint", show_default=True, help="What fills the hole; see `infill list`."

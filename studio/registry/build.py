@@ -105,7 +105,9 @@ def _segments(image: Tensor, settings: SettingTexts) -> Tensor:
 def _build(name: str, entry: Entry, computed: Mapping[str, Any], settings: SettingTexts) -> Any:
     cls = entry.load()
     fields = {field.name for field in dataclasses.fields(cls)}
-    values = {key: value for key, value in {**computed, **entry.fixed}.items() if key in fields}
+    values = {
+        key: value for key, value in {**computed, **entry.given, **entry.fixed}.items() if key in fields
+    }
     try:
         return cls(**{**values, **parse_fields(name, entry.fields(), settings.get(name, {}))})
     except ValueError as error:

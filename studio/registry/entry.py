@@ -21,6 +21,7 @@ class Entry:
         summary: What it does, in a line.
         source: Author and year.
         fixed: Settings that the name implies; the user cannot change them.
+        given: Settings that the name starts from; the user may change them.
         quick: Settings that make it affordable on a small machine; the class's own are the paper's.
         smallest: Further settings where the smallest removal is asked for.
         of_image: Whether a filler fits only the images that it was built for (`Filler`).
@@ -33,6 +34,7 @@ class Entry:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     smallest: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
     of_image: bool = False
     signed: bool = False
 

@@ -74,18 +74,18 @@ OPTIMIZING: Mapping[str, Entry] = {
     ),
     "mp2": Entry(
         "attribution:MP2",
-        "remove the cells that lower the score most, two by two, until the class is gone",
+        "remove the cells that the score depends on most, two by two, until the class is gone",
         "Agarwal & Nguyen 2020",
-        quick={"graded": True},
-        smallest={"prune": True, "slope": "logit", "blend": 0.25},
-    ),
-    "mp2-norm": Entry(
-        "attribution:MP2",
-        "mp2 in the paper's words: by the size of the derivative, whatever its sign",
-        "Agarwal & Nguyen 2020",
-        {"rank": "norm"},
         quick={"graded": True},
         smallest={"prune": True},
+    ),
+    "mp2-descent": Entry(
+        "attribution:MP2",
+        "mp2 by the sign of the derivative, too: the cells that lower the score most",
+        "Papernot et al. 2016",
+        {"rank": "descent"},
+        quick={"graded": True},
+        smallest={"prune": True, "slope": "logit", "blend": 0.25},
     ),
     "fido": Entry(
         "attribution:Fido",
@@ -138,6 +138,13 @@ FILLERS: Mapping[str, Entry] = {
         "infill:Mean", "mean color around each pixel", "Chang et al. 2019", {"kind": "local"}
     ),
     "noise": Entry("infill:Noise", "uniform noise", "Agarwal & Nguyen 2020", {"kind": "uniform"}),
+    "noise-once": Entry(
+        "infill:Noise",
+        "one uniform noise image for all holes",
+        "Gu 2020",
+        {"kind": "uniform"},
+        given={"seed": 0},
+    ),
     "noise-gaussian": Entry(
         "infill:Noise", "white noise around gray", "Du et al. 2018", {"kind": "gaussian"}
     ),

@@ -62,6 +62,7 @@ FILLERS: dict[str, Callable[[int, int], Filler]] = {
     "noise uniform": lambda h, w: Noise(),
     "noise gaussian": lambda h, w: Noise("gaussian"),
     "noise color": lambda h, w: Noise("color", std=0.1),
+    "noise once": lambda h, w: Noise(seed=0),
     "blur": lambda h, w: Blur(sigma=3.0),
     "telea": lambda h, w: Telea(),
     "navier-stokes": lambda h, w: NavierStokes(),
@@ -276,7 +277,8 @@ def test_shapes_that_do_not_fit_are_refused(make, image, images, holes, unchecke
         filler(images[:2], holes, seeded())
 
 
-STOCHASTIC = [name for name in FILLERS if name.startswith(("noise", "marginal")) or "stochastic" in name]
+DRAWING = ("noise uniform", "noise gaussian", "noise color", "marginal")
+STOCHASTIC = [name for name in FILLERS if name.startswith(DRAWING) or "stochastic" in name]
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)

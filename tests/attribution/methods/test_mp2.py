@@ -1,6 +1,7 @@
 """MP2: the exact order on linear classifiers, when it stops, and what it gives back."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -13,6 +14,8 @@ from attribution.methods.mp2 import Greedy
 from infill import Gray, Noise, Telea
 
 COLOR = (0.3, 0.6, 0.1)
+
+descent = partial(MP2, rank="descent")
 
 
 def contributions(weight: Tensor, image: Tensor, cells: int = 8) -> Tensor:
@@ -46,7 +49,7 @@ def test_cells_go_in_the_order_of_their_contributions(smooth_image, added, seed)
     difference = network.weight[target] - network.weight[1 - target]
     gain = contributions(difference, image)
     score = MaskedScore(image, target, network, Gray(COLOR))
-    outcome = MP2(8, added, graded=True).optimize(score)
+    outcome = descent(8, added, graded=True).optimize(score)
     order = removed(outcome.heatmap)
     expected = gain.argsort(descending=True)
     assert order == expected[: len(order)].tolist()
@@ -69,7 +72,7 @@ def test_a_logit_falls_in_the_order_of_its_own_contributions(smooth_image, seed)
     gain = contributions(network.weight[target], image)
     network.bias.data[target] += gain.clamp_min(0).sum() / 2 - network(image)[0, target].detach()
     score = MaskedScore(image, target, network, Gray(COLOR), link=logit)
-    outcome = MP2(8, added=1, graded=True).optimize(score)
+    outcome = descent(8, added=1, graded=True).optimize(score)
     order = removed(outcome.heatmap)
     assert len(order) > 3
     assert order == gain.argsort(descending=True)[: len(order)].tolist()
@@ -80,11 +83,11 @@ def test_the_slope_of_a_logit_does_not_see_other_classes(smooth_image):
     image = smooth_image(24, 24)
     network, target = above_chance(image, 3, 0)
     score = MaskedScore(image, target, network, Gray(COLOR))
-    outcome = MP2(8, added=1, slope="logit", graded=True).optimize(score)
+    outcome = descent(8, added=1, slope="logit", graded=True).optimize(score)
     order = removed(outcome.heatmap)
     own = contributions(network.weight[target], image).argsort(descending=True)
     assert order == own[: len(order)].tolist()
-    assert order != removed(MP2(8, added=1, graded=True)(score))[: len(order)]
+    assert order != removed(descent(8, added=1, graded=True)(score))[: len(order)]
     torch.testing.assert_close(outcome.curves["removed"][:, 0], score.clean)
     assert (outcome.curves["removed"][0, :-1] > score.chance).all(), "when to stop is still up to the score"
 
@@ -93,9 +96,7 @@ def test_the_norm_takes_what_would_raise_the_score_too(smooth_image):
     image = smooth_image(24, 24)
     network, target = above_chance(image, 2, 0)
     gain = contributions(network.weight[target] - network.weight[1 - target], image)
-    order = removed(
-        MP2(8, added=1, rank="norm", graded=True)(MaskedScore(image, target, network, Gray(COLOR)))
-    )
+    order = removed(MP2(8, added=1, graded=True)(MaskedScore(image, target, network, Gray(COLOR))))
     assert order == gain.abs().argsort(descending=True)[: len(order)].tolist()
     assert (gain[order] < 0).any()
 
@@ -105,10 +106,10 @@ def test_a_blended_slope_of_a_linear_score_orders_the_cells_alike(smooth_image, 
     image = smooth_image(24, 24)
     network, target = above_chance(image, 2, 0)
     score = MaskedScore(image, target, network, Gray(COLOR))
-    plain = MP2(8, graded=True).optimize(score)
-    blended = MP2(8, graded=True, blend=blend).optimize(score)
+    plain = descent(8, graded=True).optimize(score)
+    blended = descent(8, graded=True, blend=blend).optimize(score)
     torch.testing.assert_close(blended.heatmap, plain.heatmap)
-    assert MP2(8, blend=blend).composites == 2 * MP2(8).composites
+    assert descent(8, blend=blend).composites == 2 * descent(8).composites
     torch.testing.assert_close(blended.curves["removed"], plain.curves["removed"])
     everything = score(torch.full((1, 1, 24, 24), blend))
     torch.testing.assert_close(blended.curves["blended"][:, 0], everything)
@@ -125,7 +126,7 @@ def test_what_is_blended_is_what_would_take_its_place(blend):
             return super().__call__(image, hole, generator)
 
     score = MaskedScore(square_image(), 1, BrightSquare(), Asked())
-    outcome = MP2(10, blend=blend).optimize(score)
+    outcome = descent(10, blend=blend).optimize(score)
     assert outcome.reached.all()
     steps = areas[2 : 2 + 2 * int(outcome.steps)]
     assert steps[::2] == steps[1::2]
@@ -135,7 +136,7 @@ def test_what_is_blended_is_what_would_take_its_place(blend):
 @pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
 def test_what_is_looked_at_is_binary(upsampling):
     steps, score = [], MaskedScore(square_image(), 1, BrightSquare(), Gray((0.0, 0.0, 0.0)))
-    outcome = MP2(7, upsampling=upsampling).optimize(score, steps.append)
+    outcome = descent(7, upsampling=upsampling).optimize(score, steps.append)
     assert all(((step.hole == 0) | (step.hole == 1)).all() for step in steps)
     assert torch.equal(steps[-1].hole, outcome.hole)
     torch.testing.assert_close(outcome.curves["removed"][:, -1], outcome.left)
@@ -145,7 +146,7 @@ def test_what_is_looked_at_is_binary(upsampling):
 
 def test_nothing_is_removed_at_first_and_two_cells_a_step():
     steps, score = [], MaskedScore(square_image(), 1, BrightSquare(), Gray((0.0, 0.0, 0.0)))
-    MP2(8).optimize(score, steps.append)
+    descent(8).optimize(score, steps.append)
     cells = [round(float(step.hole.mean()) * 64) for step in steps]
     assert cells == [2 * n for n in range(len(steps))]
     assert all((later.hole >= step.hole).all() for step, later in pairwise(steps))
@@ -154,10 +155,11 @@ def test_nothing_is_removed_at_first_and_two_cells_a_step():
 
 def test_chance_may_be_another_score():
     score = MaskedScore(square_image(), 1, BrightSquare(), Gray((0.0, 0.0, 0.0)))
-    early, late = (MP2(20, 1, chance=chance).optimize(score) for chance in (0.8, 0.1))
+    early, late = (descent(20, 1, chance=chance).optimize(score) for chance in (0.8, 0.1))
     assert float(early.left) <= 0.8
     assert float(early.curves["removed"][0, -2]) > 0.8
-    assert not early.reached.any(), "what is reached is told of chance itself"
+    assert early.reached.all(), "the class is gone where the method was told that it is"
+    assert early.chance.tolist() == pytest.approx([0.8])
     assert float(late.left) <= 0.1
     assert late.steps > early.steps
 
@@ -172,7 +174,7 @@ def test_a_probability_of_one_has_an_order_nevertheless(smooth_image):
     assert float(score.clean) == 1
     target = int(network(image).argmax())
     gain = contributions(network.weight[target] - network.weight[1 - target], image)
-    order = removed(MP2(8, added=1, graded=True)(score))
+    order = removed(descent(8, added=1, graded=True)(score))
     assert order == gain.argsort(descending=True)[: len(order)].tolist()
 
 
@@ -180,7 +182,7 @@ def test_a_probability_of_one_has_an_order_nevertheless(smooth_image):
 def test_with_a_fill_that_keeps_the_class_everything_goes(refresh):
     bright = Telea(empty=(0.9, 0.9, 0.9)) if refresh > 1 else Gray((0.9, 0.9, 0.9))
     score = MaskedScore(0.5 + square_image() / 2, 1, BrightSquare(), bright)
-    method = MP2(4, added=3, refresh=refresh)
+    method = descent(4, added=3, refresh=refresh)
     outcome = method.optimize(score)
     assert not outcome.removable.any()
     assert not outcome.reached.any()
@@ -194,8 +196,8 @@ def test_with_a_fill_that_keeps_the_class_everything_goes(refresh):
 @pytest.mark.parametrize("filler", [Gray((0.0, 0.0, 0.0)), Telea()], ids=["gray", "telea"])
 def test_pruning_gives_back_what_is_not_needed(filler):
     score = MaskedScore(square_image(), 1, BrightSquare(), filler)
-    full = MP2(8, added=7).optimize(score)
-    pruned = MP2(8, added=7, prune=True).optimize(score)
+    full = descent(8, added=7).optimize(score)
+    pruned = descent(8, added=7, prune=True).optimize(score)
     assert (pruned.hole <= full.hole).all()
     assert pruned.hole.sum() < full.hole.sum()
     assert pruned.reached.all()
@@ -212,7 +214,7 @@ def test_pruning_gives_back_what_is_not_needed(filler):
 
 def test_pruning_keeps_everything_where_the_class_stays():
     score = MaskedScore(square_image(), 1, BrightSquare(), Gray((0.9, 0.9, 0.9)))
-    outcome = MP2(4, prune=True).optimize(score)
+    outcome = descent(4, prune=True).optimize(score)
     assert outcome.hole.all()
 
 
@@ -220,10 +222,10 @@ def test_pruning_keeps_everything_where_the_class_stays():
 def test_each_image_stops_on_its_own(filler):
     images = torch.cat([square_image(), square_image() * 0.75, square_image(top=4, left=4)])
     score = MaskedScore(images, 1, BrightSquare(), filler)
-    outcome = MP2(12, added=1).optimize(score)
+    outcome = descent(12, added=1).optimize(score)
     assert len(set(outcome.steps.tolist())) > 1
     for i in range(3):
-        alone = MP2(12, added=1).optimize(score[i])
+        alone = descent(12, added=1).optimize(score[i])
         assert alone.steps == outcome.steps[i]
         assert torch.equal(alone.hole[0], outcome.hole[i])
         curve = outcome.curves["removed"][i]
@@ -257,8 +259,8 @@ def test_a_probability_and_its_log_odds_are_removed_alike(image, link):
     network = Network()
     target = int(network.eval()(image).argmax())
     score = MaskedScore(image, target, network, Gray(), link=link)
-    outcome = MP2(8).optimize(score)
-    assert torch.equal(outcome.hole, MP2(8)(replace(score, link=probability))[:, None])
+    outcome = descent(8).optimize(score)
+    assert torch.equal(outcome.hole, descent(8)(replace(score, link=probability))[:, None])
     torch.testing.assert_close(outcome.curves["removed"][:, 0], score.clean)
 
 

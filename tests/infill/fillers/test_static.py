@@ -213,3 +213,15 @@ def test_noise_leaves_the_global_generator_alone(image, holes):
 def correlation_of_neighbors(noise: Tensor) -> float:
     left, right = noise[..., :-1].flatten(), noise[..., 1:].flatten()
     return float(torch.corrcoef(torch.stack([left, right]))[0, 1].abs())
+
+
+def test_noise_with_a_seed_is_one_image_for_all_holes_and_images(image, holes):
+    once = Noise(seed=3)
+    assert (once.per_hole, once.stochastic) == (False, False)
+    fill = once(image, holes)
+    assert fill.shape == image.shape
+    assert torch.equal(fill, once(torch.zeros_like(image), 1 - holes))
+    assert not torch.equal(fill, Noise(seed=4)(image, holes))
+    assert scipy.stats.kstest(fill.flatten().numpy(), "uniform").pvalue > 1e-3
+    with pytest.raises(ValueError, match="seed must be at least 0, below 2 \\*\\* 63, got -1"):
+        Noise(seed=-1)

@@ -164,7 +164,7 @@ def test_classes_that_exclude_each_other_share_one(run: Run) -> None:
     assert sum(each["probability"] for each in found["top"]) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("method", ["mp2", "mp2-norm"])
+@pytest.mark.parametrize("method", ["mp2", "mp2-descent"])
 def test_the_counterfactual_takes_one_class_and_leaves_the_other(method: str, run: Run) -> None:
     name = module(f"sides_{method.replace('-', '_')}")
     said = run("bright.png", "--classifier", name, "--method", method, "--filler", "gray",

@@ -171,6 +171,21 @@ def test_published_weights_come_with_torchvisions_transforms(
     assert own.resize == 232
 
 
+def test_a_version_of_the_weights_is_loaded_with_its_preprocessing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision
+
+    path, asked = tmp_path / "mobilenet_v2-b0353104.pth", []
+    torch.save(torchvision.models.mobilenet_v2().state_dict(), path)
+    monkeypatch.setattr("models.weights.store.fetch", lambda name: asked.append(name) or path)
+    classifier = load_classifier("mobilenet_v2@v1")
+    assert asked == ["mobilenet_v2@v1"]
+    assert (classifier.crop, classifier.resize, classifier.labels[0]) == (224, 256, "tench")
+    with pytest.raises(ValueError, match="mobilenet_v2@v1 names weights, and --weights gives others"):
+        load_classifier("mobilenet_v2@v1", path)
+
+
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Torchvision's weights of a network, published on this machine."""

@@ -500,6 +500,20 @@ def test_every_classifier_and_segmenter_of_torchvision_is_known() -> None:
         catalog.known("deeplabv3_resnet5")
 
 
+def test_a_version_of_torchvisions_weights_has_a_name() -> None:
+    from torchvision import models
+
+    for name in ("resnet50", "resnet18", "vit_b_16"):
+        entry = models.get_model_weights(name).IMAGENET1K_V1
+        row = catalog.known(f"{name}@v1")
+        assert (row.name, row.kept, row.urls) == (f"{name}@v1", "torch", (entry.url,))
+        assert f"-{row.sha256}" in row.file
+        assert row.roughly / 2**20 == pytest.approx(entry.meta["_file_size"], abs=0.01)
+    assert catalog.known("resnet50@V2").file == catalog.known("resnet50").file
+    with pytest.raises(ValueError, match="torchvision has no resnet50@v7; known: resnet50@v1, resnet50@v2"):
+        catalog.known("resnet50@v7")
+
+
 def test_a_name_of_torchvision_is_fetched_like_any_other(
     behavior: Behavior, row: CatalogEntry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from attribution import MP2
 from models import scenes
 
 FILES = {"counterfactual.png", "counterfactual-image.png", "hole.png", "counterfactual.json"}
-GRAY = ["--filler", "gray", "--set", "mp2.cells=8"]
+GRAY = ["--filler", "gray", "--set", "mp2-descent.cells=8"]
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def pixels(name: str) -> np.ndarray:
 
 
 def test_a_scene_loses_its_class(run: Run) -> None:
-    said = run("--scene", 3, "--set", "mp2.cells=14")
+    said = run("--scene", 3, "--set", "mp2-descent.cells=14")
     assert said.code == 0, said.err
     assert {path.name for path in Path("infill-out").iterdir()} == FILES
     found = told()
-    assert found["method"]["name"] == "mp2"
+    assert found["method"]["name"] == "mp2-descent"
     assert {"prune": True, "slope": "logit", "blend": 0.25}.items() <= found["method"].items()
     assert found["filler"]["network"] == "SmallInpainter"
     assert found["reached"] is True
@@ -80,7 +80,7 @@ def test_another_class_than_the_first_choice(run: Run) -> None:
 
 
 def test_a_class_that_cannot_be_removed_is_told_plainly(run: Run) -> None:
-    said = run("--scene", 6, "--filler", "blur", "--set", "mp2.cells=4")
+    said = run("--scene", 6, "--filler", "blur", "--set", "mp2-descent.cells=4")
     assert said.code == 0, said.err
     found = told()
     assert found["reached"] is found["removable"] is False
@@ -102,7 +102,7 @@ def test_a_class_that_is_not_removed_though_it_could_be(run: Run) -> None:
 
 
 def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path) -> None:
-    said = run(saved_photograph(tmp_path), *GRAY, "--out", "infill-out", "--set", "mp2.prune=no")
+    said = run(saved_photograph(tmp_path), *GRAY, "--out", "infill-out", "--set", "mp2-descent.prune=no")
     assert said.code == 0, said.err
     assert pixels("hole.png").shape == (224, 224)
     assert pixels("counterfactual-image.png").shape == (224, 224, 3)
@@ -114,15 +114,18 @@ def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--target", "ball"], "mp2: target must be a class above chance (0.0833), got 0.0"),
+        (["--target", "ball"], "mp2-descent: target must be a class above chance (0.0833), got 0.0"),
         (
             ["--method", "sp"],
-            "--method: expected one of mp, mp-code, mp2, mp2-norm, fido, ",
+            "--method: expected one of mp, mp-code, mp2, mp2-descent, fido, ",
         ),
         (["--method", "mp22"], "unknown method 'mp22'; did you mean 'mp2'?"),
         (["--filler", "inpant"], "unknown filler 'inpant'; did you mean 'inpaint'?"),
-        (["--set", "mp.steps=3"], "--set mp.steps=3: mp is not used here; used: mp2, inpaint"),
-        (["--set", "mp2.cells=225"], "mp2: cells must be 1 to 224 in a 224 x 224 image, got 225"),
+        (["--set", "mp.steps=3"], "mp.steps=3: mp is not used here; used: mp2-descent, inpaint"),
+        (
+            ["--set", "mp2-descent.cells=225"],
+            "cells must be 1 to 224 in a 224 x 224 image, got 225",
+        ),
         (["photo.png", "--scene", "3"], "give images or --scene, not both"),
         (["photo.png", "photo.png"], "unexpected extra argument"),
         (["nothing.png"], "image: no such file: nothing.png"),
@@ -146,11 +149,11 @@ def test_interruption_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_photograph_is_filled_at_the_end_by_exemplar(run: Run, tmp_path: Path) -> None:
     path = saved_photograph(tmp_path)
-    assert run(path, "--out", "infill-out", "--set", "mp2.cells=8").code == 0
+    assert run(path, "--out", "infill-out", "--set", "mp2-descent.cells=8").code == 0
     ours = told()
     assert ours["final"]["name"] == "exemplar"
     assert ours["final"]["class"] == "Exemplar"
-    assert run(path, "--out", "infill-out", "--set", "mp2.cells=8", "--final", "none").code == 0
+    assert run(path, "--out", "infill-out", "--set", "mp2-descent.cells=8", "--final", "none").code == 0
     found = told()
     assert "final" not in found
     assert "as_found" not in found

@@ -194,7 +194,7 @@ def test_notes_on_reading_the_file_are_told(run: Run, photograph: Path) -> None:
         (["--method", "mp3", "--trace"], "unknown method 'mp3'; did you mean 'mp'?"),
         (
             ["--trace"],
-            "--trace: expected one of mp, mp-code, mp2, mp2-norm, fido, ",
+            "--trace: expected one of mp, mp-code, mp2, mp2-descent, fido, ",
         ),
         (["--method", "mp2", "--target", "5"], "mp2: target must be a class above chance (0.0833), got 0.0"),
         (["--method", "sp", "--method", "mp", "--set", "mp.cells=0"], "mp: cells must be at least 1, got 0"),
