@@ -11,6 +11,7 @@ from studio.cli.options import (
     FILES,
     FINAL,
     IMAGE,
+    PAPER,
     RUN,
     SAMPLES,
     SET,
@@ -21,7 +22,7 @@ from studio.cli.options import (
     stoppable,
     with_options,
 )
-from studio.explain.request import ExplainRequest
+from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 
 
 @click.command()
@@ -29,10 +30,12 @@ from studio.explain.request import ExplainRequest
 @with_options(
     *IMAGE,
     click.option(
-        "--method", default="mp2-descent", show_default=True, help="An optimizing method; see `infill list`."
+        "--method",
+        help=f"An optimizing method; see `infill list`. [default: {METHOD}; with --paper {PAPERS}]",
     ),
     click.option(
-        "--filler", default="inpaint", show_default=True, help="What fills the hole; see `infill list`."
+        "--filler",
+        help=f"What fills the hole; see `infill list`. [default: {FILLER}; with --paper the paper's]",
     ),
     TARGET,
     *RUN,
@@ -40,8 +43,9 @@ from studio.explain.request import ExplainRequest
     SAMPLES,
     SET,
     FINAL,
+    PAPER,
 )
-def counterfactual(image: Path | None, method: str, filler: str, **options: Any) -> None:
+def counterfactual(image: Path | None, method: str | None, filler: str | None, **options: Any) -> None:
     """Find the smallest removal that takes the class of IMAGE (or a drawn scene) away.
 
     Writes counterfactual.png, and by itself the image without the class as counterfactual-image.png and what
@@ -55,7 +59,5 @@ def counterfactual(image: Path | None, method: str, filler: str, **options: Any)
     with stoppable():
         from studio.explain.counterfactual import counterfactual as run
 
-        run(
-            ExplainRequest(images=images, methods=(method,), fillers=(filler,), **chosen(options)),
-            click.echo,
-        )
+        methods, fillers = ((text,) if text is not None else () for text in (method, filler))
+        run(ExplainRequest(images=images, methods=methods, fillers=fillers, **chosen(options)), click.echo)

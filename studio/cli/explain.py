@@ -10,6 +10,7 @@ from studio.cli.options import (
     FILES,
     FINAL,
     IMAGE,
+    PAPER,
     RUN,
     SAMPLES,
     SET,
@@ -21,9 +22,9 @@ from studio.cli.options import (
     stoppable,
     with_options,
 )
-from studio.explain.request import ExplainRequest
+from studio.explain.request import FILLERS, ExplainRequest
 
-_METHODS, _FILLERS = (", ".join(default(ExplainRequest, name)) for name in ("methods", "fillers"))
+_METHODS = ", ".join(default(ExplainRequest, "methods"))
 
 
 @click.command()
@@ -40,7 +41,7 @@ _METHODS, _FILLERS = (", ".join(default(ExplainRequest, name)) for name in ("met
         "--filler",
         "fillers",
         multiple=True,
-        help=f"What fills the holes; see `infill list`. [default: {_FILLERS}]",
+        help=f"What fills the holes; see `infill list`. [default: {', '.join(FILLERS)}]",
     ),
     TARGET,
     *RUN,
@@ -48,7 +49,7 @@ _METHODS, _FILLERS = (", ".join(default(ExplainRequest, name)) for name in ("met
     SAMPLES,
     SET,
     FINAL,
-    click.option("--paper", is_flag=True, help="The papers' settings; else quicker ones (it says which)."),
+    PAPER,
     click.option("--trace", is_flag=True, help="Also write the steps of optimizing methods as GIFs."),
 )
 def explain(**options: Any) -> None:

@@ -114,6 +114,13 @@ FINAL: Option = click.option(
     "comes back; none: what filled it during the search.",
 )
 
+PAPER: Option = click.option(
+    "--paper",
+    is_flag=True,
+    help="The papers' settings, and their fillers, classifier, view and precision, where you name none; "
+    "it says what still departs from them. Else quicker settings (it says which).",
+)
+
 SET: Option = click.option(
     "--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41."
 )

@@ -13,8 +13,9 @@ from torch import Tensor
 from studio.drawing.captions import percent, settings_line
 from studio.explain.counterfactual_figure import Change, draw
 from studio.explain.page import course, filler_brief
+from studio.explain.paper import as_published
 from studio.explain.report import named, numbers, report
-from studio.explain.request import ExplainRequest
+from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.session import opened
 from studio.output import save_json
@@ -32,12 +33,12 @@ def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> No
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
+    request = _completed(request)
     selection = parse_selection(request.fillers, request.settings, request.methods)
     for name in selection.methods:
         if name not in OPTIMIZING:
             raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
-    request = replace(request, final=_final(request))
-    with opened(request, selection, "smallest") as (session, images, folder):
+    with opened(request, selection, "paper" if request.paper else "smallest") as (session, images, folder):
         for image in images:
             result = Counterfactual(session.explain(image))
             paths = folder.publish(
@@ -50,11 +51,20 @@ def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> No
             )
             echo(result.line())
             echo("  " + " ".join(str(path) for path in paths))
+        for line in session.departures_in_words():
+            echo(line)
 
 
-def _final(request: ExplainRequest) -> str | None:
-    by_itself = request.images and tuple(request.fillers) == ("inpaint",)
-    return FINAL if request.final is None and by_itself else request.final
+def _completed(request: ExplainRequest) -> ExplainRequest:
+    """Return the request with the method, the filler and the final one that are not asked for."""
+    request = replace(request, methods=request.methods or (PAPERS if request.paper else METHOD,))
+    if request.paper:
+        # Of a paper's fillers the last one is its best; what was found is judged by what found it.
+        published = as_published(request)
+        return replace(published, fillers=published.fillers[-1:])
+    by_itself = request.images and not request.fillers and request.final is None
+    fillers = request.fillers or (FILLER,)
+    return replace(request, fillers=fillers, final=FINAL if by_itself else request.final)
 
 
 class Counterfactual:
@@ -106,7 +116,7 @@ class Counterfactual:
             },
             "method": {"name": self.method, **full["methods"][self.method]},
             "filler": {"name": self.filler, **full["fillers"][self.filler]},
-            **{key: full[key] for key in ("final",) if key in full},
+            **{key: full[key] for key in ("final", "departures") if key in full},
             **numbers(self.search),
             **{key: full[key] for key in ("settings", "seconds", "versions")},
         }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from studio.explain.figure import draw
 from studio.explain.page import page
+from studio.explain.paper import as_published, fillers_of
 from studio.explain.report import save_heatmaps, save_report
-from studio.explain.request import ExplainRequest
+from studio.explain.request import FILLERS, ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.session import opened
 from studio.explain.trace import save_trace
 from studio.registry.parse import parse_selection, quick_settings
-from studio.registry.tables import OPTIMIZING
+from studio.registry.tables import OPTIMIZING, Preset
 
 
 def explain(request: ExplainRequest, echo: Callable[[str], object]) -> None:
@@ -25,12 +27,15 @@ def explain(request: ExplainRequest, echo: Callable[[str], object]) -> None:
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
+    fillers = fillers_of(request)
+    request = as_published(request) if request.paper else replace(request, fillers=request.fillers or FILLERS)
     selection = parse_selection(request.fillers, request.settings, request.methods)
     for option, given in {"trace": request.trace, "final": request.final}.items():
         if given and not OPTIMIZING.keys() & set(selection.methods):
             names, got = ", ".join(OPTIMIZING), ", ".join(selection.methods)
             raise ValueError(f"--{option}: expected one of {names} among the methods, got {got}")
-    with opened(request, selection, "paper" if request.paper else "quick") as (session, images, folder):
+    preset: Preset = "paper" if request.paper else "quick"
+    with opened(request, selection, preset, fillers) as (session, images, folder):
         several = len(images) > 1
         for image in images:
             try:
@@ -42,6 +47,8 @@ def explain(request: ExplainRequest, echo: Callable[[str], object]) -> None:
             label, p = result.label(result.target), float(result.probabilities[result.target])
             echo(f"{image.title}: {label}, p = {p:.3f} ({result.seconds:.1f} s)")
             echo("  " + " ".join(str(path) for path in paths))
+        for line in session.departures_in_words():
+            echo(line)
     quick = quick_settings(selection.methods, selection.settings)
     if quick and not request.paper:
         echo(f"quick settings: {quick}; --paper for the papers'")

@@ -80,7 +80,8 @@ def _laid_out(page: Page) -> Sheet:
         sheet.text(x, top + 0.12, method, 13, cell, weight="bold")
         sheet.text(x, top + 0.36, settings, 7.5, cell, color=FAINT)
         for i, (filler, _) in enumerate(page.fillers):
-            _cell(sheet, page, page.cells[filler, method], (x, top + COLUMN_HEAD + i * row), heat)
+            if (filler, method) in page.cells:  # papers have fillers of their own
+                _cell(sheet, page, page.cells[filler, method], (x, top + COLUMN_HEAD + i * row), heat)
     for i, (filler, settings) in enumerate(page.fillers):
         middle = top + COLUMN_HEAD + i * row + TITLE + HEAT / 2
         side: dict[str, Any] = {"rotation": 90, "va": "center", "ha": "center"}

@@ -43,6 +43,7 @@ def report(explanation: Explanation) -> dict[str, Any]:
         **({"final": _final(*explanation.final)} if explanation.final else {}),
         "runs": [_run(*names, run) for names, run in explanation.results.items()],
         "settings": dict(explanation.settings),
+        **({"departures": dict(explanation.departures)} if explanation.settings["paper"] else {}),
         "seconds": round(explanation.seconds, 3),
         "versions": {"infill": version(), "torch": torch.__version__, "python": platform.python_version()},
     }

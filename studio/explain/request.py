@@ -8,6 +8,13 @@ from pathlib import Path
 
 from studio.registry.request import JobRequest
 
+FILLERS = ("gray", "blur", "inpaint")
+"""What fills the holes unless others are asked for."""
+METHOD, FILLER = "mp2-descent", "inpaint"
+"""What looks for a counterfactual, and what fills it meanwhile, unless others are asked for."""
+PAPERS = "mp2"
+"""What looks for a counterfactual as the papers do."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainRequest(JobRequest):
@@ -19,7 +26,9 @@ class ExplainRequest(JobRequest):
         methods: Names.
         target: The class to explain: its index, its name, or ``top1``.
         samples: How many fills each hole gets from a filler that draws.
-        paper: Whether methods run with their papers' settings.
+        fillers: Names, each with its settings if need be; without any, `FILLERS`, or the papers' own.
+        paper: Whether methods run as their papers have it, in whatever the user leaves open
+            (`studio.explain.paper`).
         final: What fills and judges the hole that an optimizing method found; by itself, and ``none``: what
             filled it during the search.
         trace: Whether the steps of optimizing methods are kept.
@@ -28,7 +37,7 @@ class ExplainRequest(JobRequest):
     images: Sequence[Path] = ()
     scene: int = 1
     methods: Sequence[str] = ("sp", "lime", "rise")
-    fillers: Sequence[str] = ("gray", "blur", "inpaint")
+    fillers: Sequence[str] = ()
     target: str = "top1"
     samples: int = 1
     paper: bool = False

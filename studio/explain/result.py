@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtyping import Float
@@ -71,6 +71,7 @@ class Explanation:
 
     Attributes:
         final: Name and filler that filled the holes which were found, if not the one of the search.
+        departures: By method what departs from its paper, if papers were asked for.
         loaded: For each filler whose network is loaded, its checkpoint and how it was loaded.
     """
 
@@ -86,6 +87,7 @@ class Explanation:
     settings: Mapping[str, Any]
     seconds: float
     final: tuple[str, Filler] | None = None
+    departures: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def label(self, index: int) -> str:
         """Return the name of a class."""

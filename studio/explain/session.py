@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,12 +21,14 @@ from infill import Filler
 from models.classifiers import ImageClassifier
 from studio.explain.inputs import InputImage, InputImages, target_index
 from studio.explain.panel import Composite
+from studio.explain.paper import departures, squash
 from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.trace import Trace
 from studio.output import OutputFolder, output_folder
 from studio.progress import Progress
 from studio.registry.build import build_classifier, build_filler, build_method
+from studio.registry.papers import PUBLISHED
 from studio.registry.parse import Selection, parse_device, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.tables import PRETRAINED, Preset, SettingTexts
@@ -39,9 +41,18 @@ GROWTH = (2, 4, 8, 12, 16, 24)
 
 @contextmanager
 def opened(
-    request: ExplainRequest, selection: Selection, preset: Preset
+    request: ExplainRequest,
+    selection: Selection,
+    preset: Preset,
+    fillers: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[tuple[Session, InputImages, OutputFolder]]:
     """Load everything; what can be wrong with settings and files is found here, before any work is done.
+
+    Args:
+        request: What is asked for.
+        selection: Its methods and fillers.
+        preset: The settings to start from.
+        fillers: By method the names of those that it runs with, if not with all.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
@@ -55,8 +66,14 @@ def opened(
         images = InputImages(request.images, request.scene)
         name = request.classifier or (None if request.weights else "scenes")
         classifier = build_classifier(name, request.weights, request.multi_label).to(device)
+        if request.paper:
+            squash(classifier, selection.methods)
         target_index(request.target, classifier.labels, top=0)
-        yield Session(request, selection, classifier, methods, progress, final), images, folder
+        with_all = dict.fromkeys(methods, selection.fillers)
+        session = Session(
+            request, selection, classifier, methods, progress, {**with_all, **(fillers or {})}, final
+        )
+        yield session, images, folder
 
 
 @dataclass(eq=False)
@@ -64,6 +81,7 @@ class Session:
     """Explains one image after another; holds what stays the same from image to image.
 
     Attributes:
+        fillers: By method the names of those that it runs with.
         final: The name and the settings of what fills the holes that were found, if not what filled them
             during the search.
         prepared: The classifier as it is run, once the first image is known.
@@ -74,6 +92,7 @@ class Session:
     classifier: ImageClassifier
     methods: Mapping[str, Explainer]
     progress: Progress
+    fillers: Mapping[str, Sequence[str]]
     final: tuple[str, SettingTexts] | None = None
     prepared: PreparedClassifier | None = None
 
@@ -86,15 +105,15 @@ class Session:
         begun = time.perf_counter()
         score = self._score(image)
         names, settings = self.selection.fillers, self.selection.settings
-        planned = sum(_composites(name, method, score) for name, method in self.methods.items())
-        self.progress.plan(images * len(names) * planned)
+        planned = {name: _composites(name, method, score) for name, method in self.methods.items()}
+        self.progress.plan(images * sum(each * len(self.fillers[name]) for name, each in planned.items()))
         precision = self.request.precision
         fillers = {name: build_filler(name, settings, score.image[0], precision) for name in names}
         final = build_filler(*self.final, score.image[0], precision) if self.final else None
         results: dict[tuple[str, str], MethodResult] = {}
         for filler in fillers:
             filled = replace(score, filler=fillers[filler]).with_sampling(samples=self.request.samples)
-            for method in self.methods:
+            for method in (each for each in self.methods if filler in self.fillers[each]):
                 results[filler, method] = self.run(method, filler, filled, final)
         return Explanation(
             image=image,
@@ -110,6 +129,7 @@ class Session:
             results=results,
             final=(self.final[0], final) if self.final and final else None,
             settings=self._settings(score),
+            departures=self.departures(),
             seconds=time.perf_counter() - begun,
         )
 
@@ -148,6 +168,20 @@ class Session:
         shown = replace(shown, probability=outcome.left.item())  # the mean, where fills differ
         search = SearchResult(outcome, probabilities[0].cpu(), found, trace)
         return MethodResult(outcome.heatmap[0].float().cpu(), [shown], int(outcome.looks), seconds, search)
+
+    def departures(self) -> dict[str, list[str]]:
+        """Return by method what departs from its paper; nothing if the papers were not asked for."""
+        if not self.request.paper or self.prepared is None:
+            return {}
+        settings, mode = self.selection.settings, self.prepared.mode
+        return departures(self.request, self.methods, self.fillers, settings, self.classifier, mode)
+
+    def departures_in_words(self) -> Iterator[str]:
+        """Yield what departs from the papers: for each method a line, and a line for each departure."""
+        for name, texts in self.departures().items():
+            paper = f" ({PUBLISHED[name].paper})" if name in PUBLISHED else ""
+            yield f"{name}{paper}: " + ("departs from the paper:" if texts else "as published")
+            yield from (f"  - {text}" for text in texts)
 
     def _score(self, image: InputImage) -> MaskedScore:
         """Score the classifier's view of the image; the classifier is prepared once for all images."""

@@ -1,0 +1,90 @@
+"""What the papers say of how their methods were run, beyond the methods' own settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+INPAINTER = "deepfill-v1"
+"""The learned inpainter of Agarwal & Nguyen (2020) and of Chang et al. (2019)."""
+STAND_IN = "inpaint"
+"""What fills where the inpainter's weights are not here."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """How a paper runs a method.
+
+    Attributes:
+        paper: Author and year.
+        fillers: What fills the holes.
+        classifiers: Whose decisions are explained; the first where none is asked for.
+        squashed: Whether images are squashed to a square before their center is cropped.
+        departures: What is done otherwise, or what the paper leaves open and is chosen here; each with the
+            settings of the method that it holds for.
+    """
+
+    paper: str
+    fillers: Sequence[str]
+    classifiers: Sequence[str]
+    squashed: bool = False
+    departures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _core(*fillers: str, departures: Mapping[str, Mapping[str, Any]] | None = None) -> Published:
+    paper = "Agarwal & Nguyen 2020"
+    return Published(paper, fillers, ("resnet50@v1", "places365"), squashed=True, departures=departures or {})
+
+
+def _regions(*departures: str) -> Published:
+    return Published(
+        "Gu 2020", ("noise-once",), ("resnet34@v1",), departures={text: {} for text in departures}
+    )
+
+
+_STAGES = "the first stage's weight and the threshold after it are ours (the paper gives no number)"
+_ORDER = "the two score terms stand as in eq. 4 (as eq. 5 is printed, its optimum removes nothing)"
+_PREVIEW: Mapping[str, Mapping[str, Any]] = {
+    "where nothing is removed yet, slopes with an inpainter come from fills of a chessboard "
+    "(the composite's own slope is 0 there)": {},
+}
+
+PUBLISHED: Mapping[str, Published] = {
+    "sp": _core("gray", INPAINTER),
+    "lime": _core(
+        "gray",
+        INPAINTER,
+        departures={
+            "distances are cosines, as in the code (the text: L2 distances of the images)": {
+                "distance": "cosine"
+            },
+            "the regression is a ridge, as in the code (the text: LASSO)": {},
+        },
+    ),
+    "mp": _core("blur"),
+    "mp-code": _core("blur"),
+    "mp2": _core("blur", INPAINTER, departures=_PREVIEW),
+    "mp2-descent": _core(
+        "blur",
+        INPAINTER,
+        departures={"cells are ordered by the signed derivative (the text: by its size)": {}, **_PREVIEW},
+    ),
+    "fido": _core(INPAINTER, departures=_PREVIEW),
+    "rise": Published(
+        "Petsiuk et al. 2018",
+        ("gray",),
+        ("resnet50@v1", "vgg16@v1"),
+        departures={
+            "4000 masks (the paper: 8000 with ResNet-50)": {"masks": 4000},
+            "the view is cropped from the center (the code: all of the image, squashed)": {},
+        },
+    ),
+    "pda": Published("Zintgraf et al. 2017", ("marginal",), ("vgg16@v1", "alexnet@v1", "googlenet@v1")),
+    "extremal": Published("Fong et al. 2019", ("blur",), ("vgg16@v1", "resnet50@v1")),
+    "ssr": _regions(),
+    "sdr": _regions(),
+    "dssr": _regions(_STAGES),
+    "dssr-plus": _regions(_STAGES, _ORDER),
+}
+"""By the name of the method."""
