@@ -76,7 +76,9 @@ class MaskedScore:
             target = checked_target(self.target, image)
             height, width = (side - self.margin for side in image.shape[2:])
             example = image[:1, :, :height, :width]
-            classifier = prepare(self.classifier, self.execution.precision, example)
+            classifier = prepare(
+                self.classifier, self.execution.precision, example, self.execution.deterministic
+            )
         clean = CleanImages(image, classifier, self.margin, self.execution.batch_size)
         evaluator = Evaluator(target, self.link, clean, SharedFill(image, self.filler))
         if self.evaluator is not None:
@@ -131,8 +133,8 @@ class MaskedScore:
                 the margin; the middle by default.
 
         Raises:
-            ValueError: If shapes do not fit, a shift leaves the margin, the filler changes the image in
-                place, the target is no class of the classifier, or a score is not finite.
+            ValueError: If shapes do not fit, a shift leaves the margin, the target is no class of the
+                classifier, or a score is not finite.
         """
         return self.sampling.pool(self._scores_of_fills(hole, index, generator, fill, shift))
 
@@ -227,7 +229,7 @@ class MaskedScore:
     @cached_property
     def clean(self) -> Scores:
         """The scores of the untouched images."""
-        return self.evaluator.score(self.evaluator.clean.logits)
+        return self.evaluator.score(self.evaluator.clean.logits.clone())  # a link may change what it gets
 
     @cached_property
     def chance(self) -> Scores:

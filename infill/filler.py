@@ -99,7 +99,8 @@ def check_rgb(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
         ValueError: If the shapes do not fit together, or the image is not RGB in [0, 1].
     """
     check_shapes(image, hole)
-    require(image.shape[1] == 3, "image", "RGB (3 channels)", f"{image.shape[1]} channels")
+    rule = "RGB (3 channels) for this filler (Gray, Mean, Noise and Blur take any)"
+    require(image.shape[1] == 3, "image", rule, f"{image.shape[1]} channels")
     if not hole.numel():
         return
     observed = image.detach().where(hole.detach() == 0, 0.5)

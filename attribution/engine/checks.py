@@ -8,6 +8,9 @@ from torch import Tensor
 
 from infill.validate import require
 
+_CHANNELS = 4
+"""An image whose last axis alone is this short has its channels last."""
+
 ROUNDING = 1e-5
 """How far an image may leave [0, 1] by rounding alone."""
 
@@ -18,14 +21,17 @@ def checked_image(image: Tensor) -> Float[Tensor, "b c h w"]:
     Raises:
         ValueError: Unless it is a floating-point tensor "c h w" or "b c h w" of finite values in [0, 1].
     """
-    require(isinstance(image, Tensor), "image", "a tensor", type(image).__name__)
+    require(isinstance(image, Tensor), "image", "a tensor (torch.from_numpy)", type(image).__name__)
     require(image.ndim in (3, 4), "image", "of shape c h w or b c h w", tuple(image.shape))
-    require(image.is_floating_point(), "image", "floating point in [0, 1]", image.dtype)
+    channels_last = image.shape[-1] <= _CHANNELS < min(image.shape[-3:-1])
+    rule = "of shape c h w or b c h w (image.movedim(-1, -3) puts the channels first)"
+    require(not channels_last, "image", rule, tuple(image.shape))
+    require(image.is_floating_point(), "image", "floating point in [0, 1] (image / 255)", image.dtype)
     require(image.numel() > 0, "image", "at least one pixel", tuple(image.shape))
     image = _storable(image).float()
     require(bool(image.isfinite().all()), "image", "finite", "NaN or infinity")
     low, high = (float(end) for end in image.aminmax())
-    rule = "in [0, 1] (normalization belongs to the classifier)"
+    rule = "in [0, 1] (normalization belongs to the classifier: nn.Sequential(Normalize(mean, std), model))"
     require(low >= -ROUNDING and high <= 1 + ROUNDING, "image", rule, f"values in [{low:.4g}, {high:.4g}]")
     if low < 0 or high > 1:
         image = image.clamp(0, 1)
@@ -44,7 +50,16 @@ def checked_target(target: int | Sequence[int] | Tensor, images: Tensor) -> Int[
         ValueError: Unless it is one class for all images, or one per image, none of them negative.
     """
     number = len(images)
-    classes = _storable(torch.as_tensor(target, device=images.device))
+    rule = "the index of a class, or one per image (names and None mean nothing here)"
+    try:
+        classes = _storable(torch.as_tensor(target, device=images.device))
+    except (TypeError, RuntimeError, ValueError):
+        raise ValueError(f"target must be {rule}, got {target!r}") from None
+    one_hot = classes.ndim == 2 and classes.shape[1] > 1 and bool(((classes == 0) | (classes == 1)).all())
+    rule = "the indices of the classes (target.argmax(1) takes them out of rows with one 1)"
+    require(not one_hot, "target", rule, f"shape {tuple(classes.shape)}")
+    if tuple(classes.shape) == (number, 1):
+        classes = classes[:, 0]
     whole = not (classes.is_floating_point() or classes.is_complex() or classes.dtype is torch.bool)
     require(whole, "target", "whole numbers", classes.dtype)
     fits = classes.ndim == 0 or tuple(classes.shape) in ((1,), (number,))

@@ -11,7 +11,7 @@ from torch import Tensor
 from attribution.engine.batch import HoleBatch
 from attribution.engine.clean import CleanImages, constant
 from attribution.engine.fill import SharedFill, proposed
-from attribution.engine.link import Link, Logits, Scores
+from attribution.engine.link import Link, Logits, Scores, log_odds, probability
 from infill.filler import Fill, composite
 from infill.validate import require
 
@@ -90,6 +90,9 @@ class Evaluator:
             ValueError: If a target is no class of the classifier, or a score is not finite.
         """
         classes = logits.shape[1]
+        alone = classes == 1 and self.link in (probability, log_odds)
+        rule = "sigmoid for one logit, whose softmax is always 1 (--multi-label on the command line)"
+        require(not alone, "link", rule, self.link.__name__ if alone else "")
         rule = f"below the classifier's {classes} classes"
         require(self._largest_target < classes, "target", rule, self._largest_target)
         target = self.target.expand(len(logits)) if rows is None else self.target[rows]

@@ -22,6 +22,8 @@ class Execution:
     Attributes:
         batch_size: The most images that the classifier is given at once.
         precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the hardware has it.
+        deterministic: Whether the same image should have the same logits when asked about again: if it has
+            not, a warning says so.
         progress: Called after every batch of a stream with how many of how many holes are done. While one
             iterates over the score of several images, the holes of all of them are counted.
 
@@ -32,6 +34,7 @@ class Execution:
     batch_size: int = 64
     precision: Precision = "float32"
     progress: ProgressCallback = silent
+    deterministic: bool = True
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)

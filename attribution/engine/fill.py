@@ -50,12 +50,15 @@ class SharedFill:
 def proposed(filler: Filler, image: Tensor, hole: Tensor, generator: Chance) -> Tensor:
     """Return the fills that a filler proposes for holes.
 
+    It gets an image and a hole of its own, which it may change.
+
     Raises:
-        ValueError: If it changes the image in place or returns fills of another shape.
+        ValueError: If it fails or returns fills of another shape.
     """
-    version = image._version
-    fill = filler(image, hole, generator)
-    require(image._version == version, "filler", "one that leaves the image as it is", filler)
+    try:
+        fill = filler(image.clone(), hole.clone(), generator)
+    except ValueError as error:
+        raise ValueError(f"filler {type(filler).__name__}: {error}") from error
     shapes = [(n, *image.shape[1:]) for n in (1, len(hole))]
     rule = f"one whose fill is of shape {shapes[-1]}"
     require(tuple(fill.shape) in shapes, "filler", rule, tuple(fill.shape))

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, get_args
@@ -10,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attribution.engine.answers import logits_of, warn_unless_same
 from attribution.engine.folding import fold_batch_norm
 from infill.network import Precision, fast_dtype, last_layer
 
 Classifier: TypeAlias = Callable[..., Any]
-"""Maps [0, 1] images "n c h w" to logits "n k", or to an object that has them as ``.logits``."""
+"""Maps [0, 1] images "n c h w" to logits "n k", or to what `answers.logits_of` finds them in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class PreparedClassifier:
     """A classifier ready to be run many times; made by `prepare`.
 
     Attributes:
-        source: What the caller gave, never run and never changed.
+        source: What the caller gave, never changed; nor run, but where it cannot be copied.
         network: What is run instead: a private copy of a module, or the plain callable itself.
         precision: The precision that `prepare` was called with.
         dtype: The dtype in which images are best handed over.
@@ -58,20 +60,18 @@ class PreparedClassifier:
         Raises:
             ValueError: If the classifier's output is not one row of logits per image.
         """
-        images = images.to(self.dtype, memory_format=self.memory_format)
+        # Copied in any case: it may change what it is given in place.
+        own = images.to(self.dtype, memory_format=self.memory_format, copy=True)
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.autocast):
-            answer = self.network(images)
-        logits = getattr(answer, "logits", answer)
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
-            came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(
-                f"classifier must return logits of shape (images, classes), got {came} for {len(images)}"
-            )
-        return logits.float()
+            answer = self.network(own)
+        return logits_of(answer, len(images))
 
 
 def prepare(
-    classifier: Classifier, precision: Precision, example: Float[Tensor, "1 c h w"]
+    classifier: Classifier,
+    precision: Precision,
+    example: Float[Tensor, "1 c h w"],
+    deterministic: bool = True,
 ) -> PreparedClassifier:
     """Return the classifier ready to be run in the given precision.
 
@@ -84,11 +84,14 @@ def prepare(
 
     ``auto`` takes no bfloat16 that rounds the logits. A plain callable is called as it is, under
     ``torch.autocast`` if the precision is bfloat16; as that would round its logits, ``auto`` means
-    float32 for it.
+    float32 for it. So is a module that cannot be copied, in evaluation mode for as long as it runs.
+
+    Warns where ``example`` has other logits when asked about twice, unless told that it is not
+    ``deterministic``.
 
     Raises:
         ValueError: If ``precision`` is unknown, the module lives on another device than the
-            image or cannot be copied, or its logits for ``example`` are not a number.
+            image, it fails for ``example``, or its logits for it are not a number.
     """
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
@@ -96,18 +99,38 @@ def prepare(
         if classifier.precision == precision:
             return classifier
         classifier = classifier.source
-    if not isinstance(classifier, nn.Module):
-        return PreparedClassifier(classifier, classifier, precision, autocast=precision == "bfloat16")
     with torch.no_grad():
-        return _prepare_module(classifier, precision, example)
+        network = _private(classifier, example.device)
+        reference = PreparedClassifier(classifier, network, precision)
+        truth = _asked(reference, example)
+        if deterministic:
+            warn_unless_same(truth, reference(example))
+        if not isinstance(network, nn.Module):
+            return replace(reference, autocast=precision == "bfloat16")
+        return _fastest(reference, network, example, truth)
 
 
-def _prepare_module(source: nn.Module, precision: Precision, example: Tensor) -> PreparedClassifier:
-    network = _private_copy(source, example.device)
-    reference = PreparedClassifier(source, network, precision)
-    truth = reference(example)
-    if truth.isnan().any():
+def _asked(classifier: PreparedClassifier, example: Tensor) -> Tensor:
+    """Return the logits of the first image; whatever is wrong with the classifier is told here."""
+    try:
+        logits = classifier(example)
+    except RuntimeError as error:
+        given = f"{tuple(example.shape)}, {example.dtype} on {example.device}"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"classifier must take images of shape {given}; it fails for the first: {reason}. If it wants "
+            "another dtype or device, give lambda x: model(x.half().to(device))"
+        ) from error
+    if logits.isnan().any():
         raise ValueError("classifier must return numbers, got NaN logits for the first image")
+    return logits
+
+
+def _fastest(
+    reference: PreparedClassifier, network: nn.Module, example: Tensor, truth: Tensor
+) -> PreparedClassifier:
+    """Return the first of the recipes with which a network gives the same logits."""
+    precision = reference.precision
     for recipe in _recipes(precision, example.device):
         try:
             candidate = replace(reference, **_cook(copy.deepcopy(network), example, *recipe))
@@ -138,19 +161,42 @@ def _native_bfloat16(device: torch.device) -> bool:
     return fast_dtype(device) is torch.bfloat16
 
 
-def _private_copy(source: nn.Module, device: torch.device) -> nn.Module:
+@dataclass(frozen=True, eq=False)
+class Lent:
+    """A module that cannot be copied, in evaluation mode for as long as it runs."""
+
+    module: nn.Module
+
+    def __call__(self, images: Tensor) -> Any:
+        """Run the module, and leave its parts in the modes in which they were."""
+        modes = [(part, part.training) for part in self.module.modules()]
+        try:
+            for part, _ in modes:
+                part.training = False
+            return self.module(images)
+        finally:
+            for part, training in modes:
+                part.training = training
+
+
+def _private(source: Classifier, device: torch.device) -> Classifier:
+    """Return a private copy of a module; a plain callable, and what cannot be copied, is run as it is."""
+    if not isinstance(source, nn.Module):
+        return source
     elsewhere = {str(tensor.device) for tensor in source.parameters() if tensor.device != device}
     if elsewhere:
         raise ValueError(
             f"classifier must be on the image's device {device}, got {', '.join(sorted(elsewhere))}"
         )
+    # A compiled module would be compiled anew for each batch size; what it was made of gives the same logits.
+    original: nn.Module = getattr(source, "_orig_mod", source)
     try:
-        network = copy.deepcopy(source)
-    except Exception as reason:  # whatever the module holds may refuse to be copied
-        raise ValueError(
-            f"classifier cannot be copied ({reason}): give a function that calls it instead"
-        ) from reason
-    return network.eval().requires_grad_(False).float()
+        network = copy.deepcopy(original)
+        with suppress(NotImplementedError):  # exported programs keep the mode in which they were exported
+            network.eval()
+        return network.requires_grad_(False).float()
+    except Exception:  # whatever the module holds may refuse to be copied
+        return Lent(original)
 
 
 def _cook(
@@ -158,7 +204,7 @@ def _cook(
 ) -> dict[str, Any]:
     """Fold, cast and lay out the network in place, and return the fields of its `PreparedClassifier`."""
     folded = fold_batch_norm(network)
-    head = last_layer(network, partial(network, example))
+    head = last_layer(network, partial(network, example.clone()))
     network.to(dtype=dtype, memory_format=layout)  # type: ignore[call-overload]
     if head is not None and (autocast or dtype is not torch.float32):
         # Replaced on the instance, so that whoever calls the layer by any name gets float32.

@@ -28,6 +28,7 @@ class ScoreOptions(TypedDict, total=False):
     link: Link
     batch_size: int
     precision: Precision
+    deterministic: bool
     seed: int
     progress: ProgressCallback
 

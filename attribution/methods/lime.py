@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
@@ -13,7 +14,10 @@ from attribution.holes import SegmentHoles, batches
 from attribution.score import MaskedScore
 from infill.validate import require, require_numbers
 
-Segmentation: TypeAlias = Callable[[Tensor], Tensor]
+Labels: TypeAlias = Integer[Tensor, "h w"] | Integer[np.ndarray, "h w"]
+"""Integer labels, as a tensor or as an array."""
+
+Segmentation: TypeAlias = Callable[[Tensor], Labels]
 """Maps an image "c h w" in [0, 1] to integer labels "h w"."""
 
 Distance = Literal["cosine", "l2"]
@@ -42,7 +46,8 @@ class Lime:
             of the number of their values, hence in pixel-value units, 0 to 1 (the paper leaves the scale
             open; undivided, the kernel would be 0 for every sample but the first).
         alpha: Strength of the ridge.
-        segmentation: Replaces SLIC: labels for every image, or a function from an image to its labels.
+        segmentation: Replaces SLIC: labels for every image, or a function from an image "c h w" to its
+            labels; as tensors or as arrays.
         seed: Seed of the samples, which do not depend on the other images of a batch.
 
     Raises:
@@ -57,7 +62,7 @@ class Lime:
     kernel_width: float = 0.25
     distance: Distance = "cosine"
     alpha: float = 1.0
-    segmentation: Segmentation | Integer[Tensor, "h w"] | None = None
+    segmentation: Segmentation | Labels | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -94,12 +99,12 @@ class Lime:
         """Return the superpixels of an image, numbered from 0 without gaps.
 
         Raises:
-            ValueError: If given segments do not have the image's size.
+            ValueError: If given segments do not have the image's size, or are no whole numbers.
         """
         if self.segmentation is None:
             labels = self._slic(image)
         else:
-            labels = self.segmentation if isinstance(self.segmentation, Tensor) else self.segmentation(image)
+            labels = _labels(self.segmentation(image) if callable(self.segmentation) else self.segmentation)
         size = tuple(image.shape[1:])
         require(
             tuple(labels.shape) == size, "segmentation", f"of shape {size} as the image", tuple(labels.shape)
@@ -147,3 +152,16 @@ def ridge(
     penalty = alpha * torch.eye(inputs.shape[1], dtype=inputs.dtype)
     solution: Tensor = torch.linalg.solve(weighted @ inputs + penalty, weighted @ outputs)
     return solution
+
+
+def _labels(given: object) -> Tensor:
+    """Return labels as a tensor."""
+    if not isinstance(given, Tensor | np.ndarray):
+        raise ValueError(f"segmentation must be labels, or a function that returns them, got {given!r}")
+    whole = np.issubdtype(given.dtype, np.integer) if isinstance(given, np.ndarray) else _whole(given)
+    require(whole, "segmentation", "whole numbers", given.dtype)
+    return torch.from_numpy(given.astype(np.int64)) if isinstance(given, np.ndarray) else given
+
+
+def _whole(labels: Tensor) -> bool:
+    return not (labels.is_floating_point() or labels.is_complex() or labels.dtype is torch.bool)

@@ -47,7 +47,8 @@ def painted(color: Color, image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c
         ValueError: If the image has another number of channels than the color.
     """
     channels = image.shape[1]
-    require(len(color) == channels, "color", f"of {channels} channels as the image", color)
+    rule = f"of {channels} channels as the image, as in {(0.5,) * channels}"
+    require(len(color) == channels, "color", rule, color)
     return image.new_tensor(color).view(1, channels, 1, 1).expand_as(image)
 
 

@@ -32,6 +32,10 @@ def test_a_single_image_may_come_without_batch_axis(image, holes):
     assert torch.equal(MaskedScore(image[0], 1, Network())(holes), MaskedScore(image, 1, Network())(holes))
 
 
+ASKED_FIRST = [1, 1]
+"""Any classifier is asked about the first image twice, when it is prepared."""
+
+
 def test_the_classifier_never_sees_more_than_a_batch(image):
     sizes = []
 
@@ -41,7 +45,7 @@ def test_the_classifier_never_sees_more_than_a_batch(image):
 
     score = MaskedScore(image, 0, classifier, execution=Execution(batch_size=4))
     assert score(torch.zeros(10, 1, 24, 32)).shape == (10,)
-    assert sizes == [4, 4, 2]
+    assert sizes == [*ASKED_FIRST, 4, 4, 2]
 
 
 def test_index_tells_the_image_of_each_hole(images, holes):
@@ -82,7 +86,7 @@ def test_clean_logits_are_computed_once(images):
     score = MaskedScore(images, 0, classifier)
     assert torch.equal(score.clean, probability(score.clean_logits, torch.zeros(3, dtype=torch.long)))
     assert torch.equal(torch.cat([one.clean for one in score]), score.clean)
-    assert calls == [3]
+    assert calls == [*ASKED_FIRST, 3]
 
 
 def test_clean_logits_are_computed_again_only_where_they_may_differ(images):
@@ -102,7 +106,7 @@ def test_clean_logits_are_computed_again_only_where_they_may_differ(images):
     ):
         assert torch.equal(other.clean_logits, logits if len(other) == 3 else logits[1:2])
         assert torch.equal(other.clean, other.link(other.clean_logits, other.target))
-    assert calls == [3]
+    assert calls == [*ASKED_FIRST, 3]
     for other in (
         replace(score, image=images.clone()),
         score.with_execution(batch_size=3),
@@ -110,7 +114,7 @@ def test_clean_logits_are_computed_again_only_where_they_may_differ(images):
         score.enlarged(2),
     ):
         _ = other.clean_logits
-    assert calls == [3] * 5
+    assert calls == [*ASKED_FIRST, 3, *ASKED_FIRST, 3, 3, 3, 3]
 
 
 def test_replacing_does_not_copy_the_classifier_again(image):
@@ -255,10 +259,19 @@ def test_whoever_makes_nan_is_named(image, holes):
         MaskedScore(image, 0, Network(), NanFill())(holes)
     with pytest.raises(ValueError, match="hole must be finite"):
         MaskedScore(image, 0, Network())(holes * torch.nan)
+    with pytest.raises(
+        ValueError, match="classifier must return numbers, got NaN logits for the first image"
+    ):
+        MaskedScore(image, 0, lambda images: images.mean(dim=(2, 3)) * torch.nan)
+
+    def late(images: Tensor) -> Tensor:
+        """NaN for all but the first image alone."""
+        return images.mean(dim=(2, 3)) * (torch.nan if len(images) > 1 else 1)
+
     with pytest.raises(ValueError, match="classifier must return numbers, got NaN logits for perturbed"):
-        MaskedScore(image, 0, lambda images: images.mean(dim=(2, 3)) * torch.nan)(holes)
+        MaskedScore(image, 0, late)(holes)
     with pytest.raises(ValueError, match="classifier must be one that returns numbers"):
-        _ = MaskedScore(image, 0, lambda images: images.mean(dim=(2, 3)) * torch.nan).clean
+        _ = MaskedScore(image.repeat(2, 1, 1, 1), 0, late).clean
     with pytest.raises(ValueError, match="classifier must be one whose logits give finite scores"):
         MaskedScore(image, 0, lambda images: images.mean(dim=(2, 3)) * torch.inf, link=logit)(holes)
 
@@ -351,7 +364,7 @@ def test_a_part_shares_what_is_known(images, holes):
     assert part.target.tolist() == [1, 2]
     assert torch.equal(part.clean, score.clean[1:])
     assert torch.equal(part.chance, score.chance[1:])
-    assert calls == [3]
+    assert calls == [*ASKED_FIRST, 3]
     torch.testing.assert_close(part(holes[1:]), score(holes)[1:])
     assert filler.asked == [(3, 3)]
     assert part.sampling.seed == 4

@@ -31,6 +31,9 @@ def normalized(images: Tensor) -> Tensor:
     return (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
+BLACK = Gray((0.0, 0.0, 0.0))
+
+
 def test_captums_users_can_swap_the_class(images):
     network, target = Network().eval(), torch.tensor([0, 1, 2])
     theirs = captum.attr.Occlusion(network).attribute(
@@ -113,7 +116,7 @@ def test_perturbations_per_eval_is_the_batch_size(image):
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_what_the_captum_front_cannot_do_is_refused(image):
     front = Attributor(Network(), SP)
-    with pytest.raises(ValueError, match="target must be given, got None"):
+    with pytest.raises(ValueError, match=r"target must be given unless there is one number for each of 1 .*"):
         front.attribute(image)
     with pytest.raises(ValueError, match="inputs must be one tensor, got '2 tensors'"):
         front.attribute((image, image), target=0)
@@ -179,3 +182,57 @@ def test_quantus_max_sensitivity_adds_noise(quantus, images):
     assert all(0 < score < 1 for score in scores)
     with pytest.raises(ValueError, match=r"image must be in \[0, 1\]"):
         quantus_explain(Rise(masks=20))(Network(), images.numpy() + 0.5, np.array([0, 1, 2]))
+
+
+class Conditioned(nn.Module):
+    """A model with arguments beside the images: a number for each, a factor, a word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Network()
+
+    def forward(self, images, strength, factor=1.0, word="plus"):
+        logits = self.network(images) * (factor if word == "plus" else -factor)
+        return logits * strength[:, None]
+
+
+@pytest.mark.parametrize("as_module", [True, False])
+def test_additional_forward_args_are_handed_on_as_captum_does(images, as_module):
+    model = Conditioned().eval()
+    forward = model if as_module else lambda *given: model(*given)
+    further = (torch.tensor([0.5, 1.0, 2.0]), 0.7, "minus")
+    ours = Attributor(forward, SlidingPatch(8, 8, average=True), filler=BLACK, link=logit).attribute(
+        images, target=[0, 1, 2], additional_forward_args=further
+    )
+    theirs = captum.attr.Occlusion(forward).attribute(
+        images, (3, 8, 8), (3, 8, 8), 0, target=[0, 1, 2], additional_forward_args=further
+    )
+    torch.testing.assert_close(ours[:, 0], theirs.detach().mean(1), rtol=0, atol=1e-4)
+    alone = Attributor(forward, SlidingPatch(8, 8), filler=BLACK)
+    one = alone.attribute(images[:1], 1, additional_forward_args=torch.tensor([2.0]))
+    assert one.shape == (1, 1, *images.shape[2:])
+
+
+@pytest.mark.parametrize("shape", ["(n,)", "(n, 1)"])
+@pytest.mark.parametrize("as_module", [True, False])
+def test_a_single_output_needs_no_target(images, shape, as_module):
+    network = Network(classes=1).eval()
+    module = nn.Sequential(network, nn.Flatten(0)) if shape == "(n,)" else network
+    forward = module if as_module else lambda some: module(some)
+    ours = Attributor(forward, SlidingPatch(8, 8, average=True), filler=BLACK).attribute(images)
+    theirs = captum.attr.Occlusion(module).attribute(images, (3, 8, 8), (3, 8, 8), 0)
+    torch.testing.assert_close(ours[:, 0], theirs.detach().mean(1), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("baselines", "baselines must be left out \\(the filler is what takes the pixels' place\\), got 0"),
+        ("feature_mask", "give Lime\\(segmentation=feature_mask\\)"),
+        ("strides", "give SlidingPatch\\(patch, stride\\) as the explainer"),
+        ("bogus", "captum has no such argument"),
+    ],
+)
+def test_what_is_not_taken_is_refused_with_the_remedy(image, name, said):
+    with pytest.raises(ValueError, match=said):
+        Attributor(Network(), SlidingPatch()).attribute(image, 0, **{name: 0})

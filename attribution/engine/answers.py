@@ -1,0 +1,66 @@
+"""What classifiers answer, read as logits; and whether they answer the same twice."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_SAME = 1e-3
+"""By which share of the largest logit two answers may differ by rounding alone."""
+
+
+def logits_of(answer: object, images: int) -> Float[Tensor, "n k"]:
+    """Return the logits in what a classifier answers for so many images, in float32.
+
+    They are the answer itself, its ``logits`` (an attribute or a key), or the one tensor in a dict, a tuple
+    or a list.
+
+    Raises:
+        ValueError: If that is not one row of logits for each image.
+    """
+    logits = _tensor(answer)
+    if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == images:
+        return logits.to(torch.float32, copy=True)  # its memory may be used for the next answer
+    came = tuple(logits.shape) if isinstance(logits, Tensor) else _described(logits)
+    remedy = "; give lambda x: model(x)[0], or whatever takes them out" if _several(logits) else ""
+    raise ValueError(
+        f"classifier must return logits of shape (images, classes), got {came} for {images}{remedy}"
+    )
+
+
+def _tensor(answer: object) -> object:
+    if isinstance(answer, Tensor):
+        return answer
+    logits = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
+    if logits is not None:
+        return logits
+    values = list(answer.values()) if isinstance(answer, Mapping) else answer
+    alone = isinstance(values, Sequence) and len(values) == 1 and isinstance(values[0], Tensor)
+    return values[0] if isinstance(values, Sequence) and alone else answer
+
+
+def _several(answer: object) -> bool:
+    return isinstance(answer, Mapping | tuple | list)
+
+
+def _described(answer: object) -> str:
+    name = type(answer).__name__
+    if isinstance(answer, Mapping):
+        return f"{name} with the keys {', '.join(map(str, answer))}"
+    return f"{name} of {len(answer)}" if isinstance(answer, tuple | list) else name
+
+
+def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) -> None:
+    """Warn if a classifier gave different logits when it was asked twice about the same images."""
+    finite = first.isfinite() & second.isfinite()
+    gap = float((first - second).where(finite, 0).abs().max())
+    scale = float(first.where(finite, 0).abs().max())
+    if gap > _SAME * scale:
+        warnings.warn(
+            "classifier answers differently when asked twice about the same image: logits by up to "
+            f"{gap:.3g}, of at most {scale:.3g}; heatmaps will show it. Call .eval() where dropout is on, "
+            "or say Execution(deterministic=False)",
+            stacklevel=2,
+        )
