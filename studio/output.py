@@ -7,9 +7,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+_UNFINISHED = ".unfinished-"
+
+
+class IncompleteError(Exception):
+    """Part of a job could not be done; the rest is."""
 
 
 class OutputFolder:
@@ -24,9 +30,12 @@ class OutputFolder:
         Raises:
             OSError: If a file cannot be written; then none is moved.
         """
-        for name, write in files.items():
-            write(self._draft / name)
         place = self.path / within
+        for name, write in files.items():
+            try:
+                write(self._draft / name)
+            except OSError as error:  # a full disk does not say which file
+                raise OSError(error.errno, error.strerror or str(error), str(place / name)) from error
         place.mkdir(exist_ok=True)
         for name in files:
             os.replace(self._draft / name, place / name)
@@ -37,21 +46,45 @@ class OutputFolder:
 def output_folder(path: Path) -> Iterator[OutputFolder]:
     """Make the folder, before any work is done for it; remove it again if nothing came into it.
 
+    Meanwhile it is this job's alone. What jobs that were killed have left unfinished is removed.
+
     Raises:
-        ValueError: If the folder cannot be made or written to.
+        ValueError: If the folder cannot be made or written to, or another job is writing to it.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out: cannot write to {path}, which is a file; give a folder")
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=path))
-    except OSError as error:
-        _remove_empty(made)
-        raise ValueError(f"--out: cannot write to {path} ({error.strerror})") from error
-    try:
-        yield OutputFolder(path, draft)
+        with ExitStack() as stack:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_alone(path))
+                for left in path.glob(f"{_UNFINISHED}*"):
+                    shutil.rmtree(left, ignore_errors=True)
+                draft = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=path))
+            except OSError as error:
+                raise ValueError(f"--out: cannot write to {path} ({error.strerror})") from error
+            stack.callback(shutil.rmtree, draft, ignore_errors=True)
+            yield OutputFolder(path, draft)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
         _remove_empty(made)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other jobs out of a folder."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path / ".infill.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"--out: another command is writing to {path}; give another folder") from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _remove_empty(folders: list[Path]) -> None:

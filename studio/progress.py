@@ -8,18 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+EVERY = 30.0
+"""Seconds between lines that tell the time left."""
+
 
 class Progress:
     """Counts composites over all runs of a job, on stderr.
 
     On a terminal one bar shows the run, the rate and the time left of the whole job. Elsewhere each run ends
-    with a line of its own.
+    with a line of its own, and every half minute a line says how long the job will still take.
     """
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty()
         self._bar: Any = None
         self._total = self._done = self._before = 0
+        self._name, self._begun = "", time.monotonic()
+        self._told = self._begun
 
     def __enter__(self) -> Progress:
         return self
@@ -45,6 +50,7 @@ class Progress:
         A run that ends early may tell what this yields how many composites there were.
         """
         self._bar.set_description(name)
+        self._name = name
         self._before, begun = self._done, time.perf_counter()
         counts: list[int] = []
         yield counts.append
@@ -59,3 +65,13 @@ class Progress:
         step = self._before + done - self._done
         self._done += step
         self._bar.update(step)
+        if not self.live and time.monotonic() - self._told >= EVERY:
+            self._tell_time_left()
+
+    def _tell_time_left(self) -> None:
+        from tqdm import tqdm
+
+        self._told = time.monotonic()
+        left = (self._told - self._begun) * max(self._total - self._done, 0) / max(self._done, 1)
+        share = f"{100 * self._done // max(self._total, 1)} %"
+        print(f"{share:>5}  {self._name}: {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)

@@ -12,11 +12,11 @@ from models.classifiers import ImageClassifier
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = tuple(str(ROOT / package) for package in ("infill", "attribution", "models", "studio"))
-MOST = 9
+MOST = 10
 
 
 @pytest.mark.parametrize("method", ["sp", "rise"])
-def test_nine_calls_lead_to_the_classifier(
+def test_ten_calls_lead_to_the_classifier(
     method: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward, ways = ImageClassifier.forward, set()
@@ -31,7 +31,9 @@ def test_nine_calls_lead_to_the_classifier(
     monkeypatch.chdir(tmp_path)
     photograph = saved_photograph(tmp_path)
     quick = ["--set", {"sp": "sp.stride=112", "rise": "rise.masks=4"}[method]]
-    result = runner(capsys)(photograph, "--method", method, "--filler", "gray", *quick)
+    result = runner(capsys)(
+        photograph, "--classifier", "scenes", "--method", method, "--filler", "gray", *quick
+    )
     assert result.code == 0, result.err
     through = [way for way in ways if any(method in call or "sliding" in call for call in way)]
     assert through, "the method was not on the way to the classifier"

@@ -64,7 +64,16 @@ class ImageClassifier(nn.Module):
         return logits
 
     def probabilities(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-        """Return how probable each class is: sigmoids where an image may be of several, else the softmax."""
+        """Return how probable each class is: sigmoids where an image may be of several, else the softmax.
+
+        Raises:
+            ValueError: If the softmax is asked of one logit, of which it is always 1.
+        """
+        if logits.shape[1] == 1 and not self.multi_label:
+            raise ValueError(
+                "classifier: expected several classes for a softmax, got 1 logit: take multi_label=True, "
+                "or --multi-label"
+            )
         return logits.float().sigmoid() if self.multi_label else logits.float().softmax(1)
 
     def view(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c crop crop"]:

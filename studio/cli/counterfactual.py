@@ -15,6 +15,7 @@ from studio.cli.options import (
     RUN,
     SAMPLES,
     SET,
+    SEVERAL,
     TARGET,
     batch_size,
     chosen,
@@ -26,7 +27,7 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 
 
 @click.command()
-@click.argument("image", required=False, type=FILES)
+@click.argument("images", nargs=-1, type=FILES, metavar="[IMAGE]...")
 @with_options(
     *IMAGE,
     click.option(
@@ -44,9 +45,10 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
     SET,
     FINAL,
     PAPER,
+    *SEVERAL,
 )
-def counterfactual(image: Path | None, method: str | None, filler: str | None, **options: Any) -> None:
-    """Find the smallest removal that takes the class of IMAGE (or a drawn scene) away.
+def counterfactual(images: tuple[Path, ...], method: str | None, filler: str | None, **options: Any) -> None:
+    """Find the smallest removal that takes the class of each IMAGE (or of a drawn scene) away.
 
     Writes counterfactual.png, and by itself the image without the class as counterfactual-image.png and what
     was removed (white) as hole.png, both as the classifier sees them; counterfactual.json holds the numbers.
@@ -54,7 +56,6 @@ def counterfactual(image: Path | None, method: str | None, filler: str | None, *
     In a photograph, what inpaint has found is filled and judged by exemplar at the end, unless --final says
     otherwise: a search needs hundreds of fills, for which exemplar is slow.
     """
-    images = (image,) if image else ()
     require_one_source(images, options["scene"])
     with stoppable():
         from studio.explain.counterfactual import counterfactual as run

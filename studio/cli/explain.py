@@ -14,6 +14,7 @@ from studio.cli.options import (
     RUN,
     SAMPLES,
     SET,
+    SEVERAL,
     TARGET,
     batch_size,
     chosen,
@@ -50,12 +51,14 @@ _METHODS = ", ".join(default(ExplainRequest, "methods"))
     SET,
     FINAL,
     PAPER,
+    *SEVERAL,
     click.option("--trace", is_flag=True, help="Also write the steps of optimizing methods as GIFs."),
 )
 def explain(**options: Any) -> None:
     """Explain IMAGEs (or a drawn scene) with every method and every filler.
 
-    Writes explain.png, heatmaps.npz and explain.json; with several images, into a folder for each.
+    Writes explain.png, heatmaps.npz and explain.json; with several images, into a folder for each, when it is
+    done. Can be broken off: the same command goes on where it was.
     """
     require_one_source(options["images"], options["scene"])
     with stoppable():

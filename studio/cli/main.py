@@ -17,6 +17,7 @@ from studio.cli.options import Terminated
 from studio.cli.realism import realism
 from studio.cli.train import train
 from studio.cli.weights import weights
+from studio.output import IncompleteError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         infill.main(arguments, prog_name="infill", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt) as stop:
         _end("stopped; nothing is left half-written", 143 if isinstance(stop, Terminated) else 130)
+    except IncompleteError as error:
+        _end(str(error), 1)
     except click.ClickException as error:
         _end(error.format_message(), 2)
     except (ValueError, OSError) as error:

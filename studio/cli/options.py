@@ -52,7 +52,8 @@ IMAGE: tuple[Option, ...] = (
     click.option(
         "--classifier",
         help="scenes, a torchvision network such as resnet50, or timm:NAME, hf:FOLDER, file:PATH, ...: "
-        "see `infill list`. [default: scenes]",
+        "see `infill list`. [default: scenes for a scene; for photographs resnet50 or mobilenet_v2, if their "
+        "weights are here]",
     ),
     click.option(
         "--weights", type=FILES, help="The classifier's weights: safetensors, or a saved state dict."
@@ -78,7 +79,7 @@ RUN: tuple[Option, ...] = (
     ),
     click.option(
         "--seed",
-        type=int,
+        type=click.IntRange(0, 2**63 - 1),
         default=default(JobRequest, "seed"),
         show_default=True,
         help="For all that is drawn by chance.",
@@ -120,6 +121,12 @@ PAPER: Option = click.option(
     help="The papers' settings, and their fillers, classifier, view and precision, where you name none; "
     "it says what still departs from them. Else quicker settings (it says which).",
 )
+
+SEVERAL: tuple[Option, ...] = (
+    click.option("--again", is_flag=True, help="Do images again that are done with the same settings."),
+    click.option("--strict", is_flag=True, help="Stop at the first of several images that is bad."),
+)
+"""What to do about several images."""
 
 SET: Option = click.option(
     "--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE", help="As in --set sp.patch=41."

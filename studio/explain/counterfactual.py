@@ -12,12 +12,14 @@ from torch import Tensor
 
 from studio.drawing.captions import percent, settings_line
 from studio.explain.counterfactual_figure import Change, draw
+from studio.explain.default_classifier import with_classifier
 from studio.explain.page import course, filler_brief
 from studio.explain.paper import as_published
 from studio.explain.report import named, numbers, report
 from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.session import opened
+from studio.explain.several import Files, explain_each
 from studio.output import save_json
 from studio.registry.parse import parse_selection
 from studio.registry.tables import OPTIMIZING
@@ -28,31 +30,29 @@ FINAL = "exemplar"
 
 
 def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> None:
-    """Take the class away from one image, with the request's one method and filler, and write the files.
+    """Take the class away from each image, with the request's one method and filler, and write the files.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
-    request = _completed(request)
+    request = with_classifier(_completed(request), echo)
     selection = parse_selection(request.fillers, request.settings, request.methods)
     for name in selection.methods:
         if name not in OPTIMIZING:
             raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
     with opened(request, selection, "paper" if request.paper else "smallest") as (session, images, folder):
-        for image in images:
-            result = Counterfactual(session.explain(image))
-            paths = folder.publish(
-                {
-                    "counterfactual.png": partial(draw, result.change()),
-                    "counterfactual-image.png": partial(_save_image, result.run.samples[0].image),
-                    "hole.png": partial(_save_image, result.run.samples[0].hole),
-                    "counterfactual.json": partial(save_json, result.report()),
-                }
-            )
-            echo(result.line())
-            echo("  " + " ".join(str(path) for path in paths))
-        for line in session.departures_in_words():
-            echo(line)
+        explain_each(session, images, folder, _files, lambda result: Counterfactual(result).line(), echo)
+
+
+def _files(explanation: Explanation) -> Files:
+    """Return what writes each file."""
+    result = Counterfactual(explanation)
+    return {
+        "counterfactual.png": partial(draw, result.change()),
+        "counterfactual-image.png": partial(_save_image, result.run.samples[0].image),
+        "hole.png": partial(_save_image, result.run.samples[0].hole),
+        "counterfactual.json": partial(save_json, result.report()),
+    }
 
 
 def _completed(request: ExplainRequest) -> ExplainRequest:
@@ -116,7 +116,7 @@ class Counterfactual:
             },
             "method": {"name": self.method, **full["methods"][self.method]},
             "filler": {"name": self.filler, **full["fillers"][self.filler]},
-            **{key: full[key] for key in ("final", "departures") if key in full},
+            **{key: full[key] for key in ("final", "departures", "identity") if key in full},
             **numbers(self.search),
             **{key: full[key] for key in ("settings", "seconds", "versions")},
         }

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from studio.explain.default_classifier import with_classifier
 from studio.explain.figure import draw
 from studio.explain.page import page
 from studio.explain.paper import as_published, fillers_of
@@ -14,6 +15,7 @@ from studio.explain.report import save_heatmaps, save_report
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.session import opened
+from studio.explain.several import Files, explain_each
 from studio.explain.trace import save_trace
 from studio.registry.parse import parse_selection, quick_settings
 from studio.registry.tables import OPTIMIZING, Preset
@@ -29,6 +31,7 @@ def explain(request: ExplainRequest, echo: Callable[[str], object]) -> None:
     """
     fillers = fillers_of(request)
     request = as_published(request) if request.paper else replace(request, fillers=request.fillers or FILLERS)
+    request = with_classifier(request, echo)
     selection = parse_selection(request.fillers, request.settings, request.methods)
     for option, given in {"trace": request.trace, "final": request.final}.items():
         if given and not OPTIMIZING.keys() & set(selection.methods):
@@ -36,32 +39,24 @@ def explain(request: ExplainRequest, echo: Callable[[str], object]) -> None:
             raise ValueError(f"--{option}: expected one of {names} among the methods, got {got}")
     preset: Preset = "paper" if request.paper else "quick"
     with opened(request, selection, preset, fillers) as (session, images, folder):
-        several = len(images) > 1
-        for image in images:
-            try:
-                result = session.explain(image, len(images))
-            except ValueError as error:
-                # With several images it must be said which.
-                raise ValueError(f"{image.title}: {error}" if several else str(error)) from error
-            paths = folder.publish(_files(result), within=image.folder if several else "")
-            label, p = result.label(result.target), float(result.probabilities[result.target])
-            echo(f"{image.title}: {label}, p = {p:.3f} ({result.seconds:.1f} s)")
-            echo("  " + " ".join(str(path) for path in paths))
-        for line in session.departures_in_words():
-            echo(line)
+        explain_each(session, images, folder, _files, _line, echo)
     quick = quick_settings(selection.methods, selection.settings)
     if quick and not request.paper:
         echo(f"quick settings: {quick}; --paper for the papers'")
 
 
-def _files(result: Explanation) -> dict[str, Callable[[Path], object]]:
+def _line(result: Explanation) -> str:
+    label, p = result.label(result.target), float(result.probabilities[result.target])
+    return f"{result.image.title}: {label}, p = {p:.3f} ({result.seconds:.1f} s)"
+
+
+def _files(result: Explanation) -> Files:
     """Return what writes each file."""
     files: dict[str, Callable[[Path], object]] = {
         "explain.png": partial(draw, page(result)),
         "heatmaps.npz": partial(save_heatmaps, result),
-        "explain.json": partial(save_report, result),
     }
     for (filler, method), run in result.results.items():
         if run.search and run.search.trace:
             files[f"trace-{method}-{filler}.gif"] = partial(save_trace, run.search.trace, run.search.outcome)
-    return files
+    return {**files, "explain.json": partial(save_report, result)}

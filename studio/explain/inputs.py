@@ -41,28 +41,38 @@ class InputImage:
 class InputImages:
     """The images of a job, read one at a time; without any, the scene of this number.
 
-    Several files are all read once at the start, so that the last one's fault is found before the first is
-    explained.
+    Attributes:
+        paths: The files.
+        names: What messages call the images.
+        folders: The name of each one's own folder, different from all others'.
 
     Raises:
-        ValueError: If a file cannot be read as an image, or the scene's number is negative.
+        ValueError: If the scene's number is negative; or, if ``strict``, if one of several files cannot be
+            read as an image, so that the last one's fault is found before the first is explained.
     """
 
-    def __init__(self, paths: Sequence[Path], scene: int) -> None:
+    def __init__(self, paths: Sequence[Path], scene: int, strict: bool = False) -> None:
         if scene < 0:
             raise ValueError(f"--scene: expected 0 or more, got {scene}")
-        self._paths, self._scene = paths, scene
-        for path in paths if len(paths) > 1 else ():
+        self.paths, self._scene = tuple(paths), scene
+        self.names = [" ".join(path.name.split()) for path in paths] or [f"scene {scene}"]
+        self.folders = _folders(paths) or [f"scene-{scene}"]
+        for path in paths if strict and len(paths) > 1 else ():
             read_picture(path)
 
     def __len__(self) -> int:
-        return len(self._paths) or 1
+        return len(self.names)
 
     def __iter__(self) -> Iterator[InputImage]:
-        if not self._paths:
-            yield _scene(self._scene)
-        for path, folder in zip(self._paths, _folders(self._paths), strict=True):
-            yield _file(path, folder)
+        return map(self.read, range(len(self)))
+
+    def read(self, index: int) -> InputImage:
+        """Read one image.
+
+        Raises:
+            ValueError: If its file cannot be read as one.
+        """
+        return _file(self.paths[index], self.folders[index]) if self.paths else _scene(self._scene)
 
 
 def target_index(target: str, labels: Sequence[str], top: int) -> int:
@@ -96,7 +106,8 @@ def _file(path: Path, folder: str) -> InputImage:
     picture = read_picture(path)
     height, width = picture.image.shape[1:]
     origin = {"file": str(path), "height": height, "width": width, "notes": list(picture.notes)}
-    title = ", ".join([f"{path.name}, {width} x {height}", *picture.notes])
+    name = " ".join(path.name.split())  # a name may have line breaks
+    title = ", ".join([f"{name}, {width} x {height}", *picture.notes])
     return InputImage(folder, title, picture.image, origin, picture.notes)
 
 

@@ -44,6 +44,7 @@ def report(explanation: Explanation) -> dict[str, Any]:
         "runs": [_run(*names, run) for names, run in explanation.results.items()],
         "settings": dict(explanation.settings),
         **({"departures": dict(explanation.departures)} if explanation.settings["paper"] else {}),
+        **({"identity": explanation.identity} if explanation.identity else {}),
         "seconds": round(explanation.seconds, 3),
         "versions": {"infill": version(), "torch": torch.__version__, "python": platform.python_version()},
     }

@@ -32,6 +32,8 @@ class ExplainRequest(JobRequest):
         final: What fills and judges the hole that an optimizing method found; by itself, and ``none``: what
             filled it during the search.
         trace: Whether the steps of optimizing methods are kept.
+        again: Whether images that are done already, with the same settings, are done again.
+        strict: Whether the first of several images that cannot be explained stops the job.
     """
 
     images: Sequence[Path] = ()
@@ -43,3 +45,5 @@ class ExplainRequest(JobRequest):
     paper: bool = False
     final: str | None = None
     trace: bool = False
+    again: bool = False
+    strict: bool = False

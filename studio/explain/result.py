@@ -72,6 +72,7 @@ class Explanation:
     Attributes:
         final: Name and filler that filled the holes which were found, if not the one of the search.
         departures: By method what departs from its paper, if papers were asked for.
+        identity: A digest of all that the result depends on.
         loaded: For each filler whose network is loaded, its checkpoint and how it was loaded.
     """
 
@@ -88,6 +89,7 @@ class Explanation:
     seconds: float
     final: tuple[str, Filler] | None = None
     departures: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    identity: str = ""
 
     def label(self, index: int) -> str:
         """Return the name of a class."""

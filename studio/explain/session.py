@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -63,9 +64,8 @@ def opened(
     methods = {name: build_method(name, settings, request.seed, preset) for name in selection.methods}
     device = parse_device(request.device)
     with output_folder(request.out) as folder, Progress() as progress:
-        images = InputImages(request.images, request.scene)
-        name = request.classifier or (None if request.weights else "scenes")
-        classifier = build_classifier(name, request.weights, request.multi_label).to(device)
+        images = InputImages(request.images, request.scene, request.strict)
+        classifier = build_classifier(request.classifier, request.weights, request.multi_label).to(device)
         if request.paper:
             squash(classifier, selection.methods)
         target_index(request.target, classifier.labels, top=0)
@@ -118,7 +118,7 @@ class Session:
         return Explanation(
             image=image,
             classifier=self.classifier,
-            name=self.request.classifier or (self.request.weights.stem if self.request.weights else "scenes"),
+            name=self.request.classifier or cast(Path, self.request.weights).stem,
             target=int(cast(Tensor, score.target)),
             probabilities=self.classifier.probabilities(score.clean_logits)[0].cpu(),
             methods=self.methods,

@@ -133,3 +133,11 @@ def test_images_are_resized_to_a_height_and_width(
     torch.testing.assert_close(classifier.view(image), expected, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="expected 1 <= crop <= resize"):
         Preprocessing(crop=26, resize=resize)
+
+
+def test_the_softmax_of_one_logit_is_refused() -> None:
+    one = torch.tensor([[2.0]])
+    with pytest.raises(ValueError, match=r"expected several classes .* got 1 logit.*--multi-label"):
+        ImageClassifier(nn.Identity(), Preprocessing(crop=8)).probabilities(one)
+    several = ImageClassifier(nn.Identity(), Preprocessing(crop=8), multi_label=True)
+    assert torch.equal(several.probabilities(one), one.sigmoid())

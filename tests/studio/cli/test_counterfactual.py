@@ -14,6 +14,7 @@ from attribution import MP2
 from models import scenes
 
 FILES = {"counterfactual.png", "counterfactual-image.png", "hole.png", "counterfactual.json"}
+SCENES = ["--classifier", "scenes"]
 GRAY = ["--filler", "gray", "--set", "mp2-descent.cells=8"]
 
 
@@ -102,7 +103,8 @@ def test_a_class_that_is_not_removed_though_it_could_be(run: Run) -> None:
 
 
 def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path) -> None:
-    said = run(saved_photograph(tmp_path), *GRAY, "--out", "infill-out", "--set", "mp2-descent.prune=no")
+    given = (*SCENES, *GRAY, "--out", "infill-out", "--set", "mp2-descent.prune=no")
+    said = run(saved_photograph(tmp_path), *given)
     assert said.code == 0, said.err
     assert pixels("hole.png").shape == (224, 224)
     assert pixels("counterfactual-image.png").shape == (224, 224, 3)
@@ -127,8 +129,8 @@ def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path
             "cells must be 1 to 224 in a 224 x 224 image, got 225",
         ),
         (["photo.png", "--scene", "3"], "give images or --scene, not both"),
-        (["photo.png", "photo.png"], "unexpected extra argument"),
-        (["nothing.png"], "image: no such file: nothing.png"),
+        (["nothing.png", "--classifier", "scenes"], "image: no such file: nothing.png"),
+        (["nothing.png"], "--classifier: a photograph needs one, as in: infill explain nothing.png --class"),
     ],
 )
 def test_bad_input_ends_in_one_line(arguments: list[str], message: str, run: Run) -> None:
@@ -149,11 +151,12 @@ def test_interruption_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_photograph_is_filled_at_the_end_by_exemplar(run: Run, tmp_path: Path) -> None:
     path = saved_photograph(tmp_path)
-    assert run(path, "--out", "infill-out", "--set", "mp2-descent.cells=8").code == 0
+    small = ("--out", "infill-out", "--set", "mp2-descent.cells=8")
+    assert run(path, *SCENES, *small).code == 0
     ours = told()
     assert ours["final"]["name"] == "exemplar"
     assert ours["final"]["class"] == "Exemplar"
-    assert run(path, "--out", "infill-out", "--set", "mp2-descent.cells=8", "--final", "none").code == 0
+    assert run(path, *SCENES, *small, "--final", "none").code == 0
     found = told()
     assert "final" not in found
     assert "as_found" not in found

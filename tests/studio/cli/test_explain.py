@@ -31,6 +31,7 @@ BLUR = ["--method", "sp", "--filler", "blur"]
 FILES = {"explain.json", "explain.png", "heatmaps.npz"}
 MAIN = "from studio.cli.main import main; main()"
 SP = ["--method", "sp", "--set", "sp.stride=64", "--filler", "gray"]
+SCENES = ["--classifier", "scenes"]
 
 
 @pytest.fixture
@@ -78,8 +79,9 @@ def test_a_scene_with_its_truth(run: Run) -> None:
 
 def test_heatmaps_are_the_librarys_in_the_inputs_coordinates(run: Run, photograph: Path) -> None:
     said = run(
-        photograph, "--method", "sp", "--filler", "blur", "--set", "blur.sigma=6", "--set", "sp.stride=32",
-        "--set", "sp.patch=64", "--target", "lifebuoy", "--precision", "float32", "--out", "there",
+        photograph, *SCENES, "--method", "sp", "--filler", "blur", "--set", "blur.sigma=6",
+        "--set", "sp.stride=32", "--set", "sp.patch=64", "--target", "lifebuoy", "--precision", "float32",
+        "--out", "there",
     )  # fmt: skip
     assert said.code == 0, said.err
     with np.load("there/heatmaps.npz") as maps:
@@ -120,7 +122,7 @@ def test_several_images_get_a_folder_each(run: Run, photograph: Path) -> None:
     other.mkdir()
     (other / "Photo.png").write_bytes(photograph.read_bytes())
     (other / "wide.jpg").write_bytes(photograph.read_bytes())
-    said = run(photograph, other / "Photo.png", other / "wide.jpg", *SP)
+    said = run(photograph, other / "Photo.png", other / "wide.jpg", *SP, *SCENES)
     assert said.code == 0, said.err
     assert sorted(path.name for path in Path("infill-out").iterdir()) == ["Photo-2", "photo", "wide"]
     for folder in Path("infill-out").iterdir():
@@ -170,7 +172,7 @@ def test_notes_on_reading_the_file_are_told(run: Run, photograph: Path) -> None:
         image.convert("RGBA").resize((90, 80)).save(
             "a.png", save_all=True, append_images=[image.resize((90, 80))]
         )
-    said = run("a.png", *SP)
+    said = run("a.png", *SP, *SCENES)
     assert said.code == 0, said.err
     assert "first of 2 frames" in said.out
 
@@ -184,7 +186,10 @@ def test_notes_on_reading_the_file_are_told(run: Run, photograph: Path) -> None:
         (["text.png"], "image: text.png is not an image that Pillow can read"),
         (["cut.png"], "image: cut.png is damaged or cut short"),
         (["dot.png"], "image: dot.png is 1 x 1 pixels; expected at least 8 x 8"),
-        (["photo.png", "nothing.png"], "image: no such file: nothing.png"),
+        (["photo.png", "nothing.png", "--strict"], "image: no such file: nothing.png"),
+        (["nothing.png", "empty.png"], "nothing.png: image: no such file: nothing.png; empty.png: image: "),
+        (["--classifier", ""], "--classifier: expected a name, as in `infill list`, got ''"),
+        (["--seed", "-1"], "-1 is not in the range 0<=x<="),
         (["photo.png", "--scene", "3"], "give images or --scene, not both"),
         (["--scene", "-1"], "--scene: expected 0 or more, got -1"),
         (["--scene", "x"], "'x' is not a valid integer"),
@@ -219,7 +224,7 @@ def test_notes_on_reading_the_file_are_told(run: Run, photograph: Path) -> None:
         (["--device", "gpu9"], "--device: 'gpu9' cannot be used here; try cpu"),
         (["--weights", "nothing.pth"], "weights: no such file: nothing.pth"),
         (["--weights", "text.png", "--classifier", "resnet18"], "weights: text.png is no weight file"),
-        (["--out", "text.png"], "--out: cannot write to text.png"),
+        (["--out", "text.png"], "--out: cannot write to text.png, which is a file; give a folder"),
         (["--out", "text.png/below"], "--out: cannot write to text.png/below (Not a directory)"),
         (["--methd", "sp"], "No such option"),
     ],
@@ -232,7 +237,8 @@ def test_bad_input_ends_in_one_line(arguments: list[str], message: str, run: Run
     Image.new("RGB", (1, 1)).save("dot.png")
     before = sorted(Path().iterdir())
     fillers = [] if "--filler" in arguments else ["--filler", "gray", "--filler", "blur"]
-    refused(run(*arguments, *fillers), message)
+    classifier = SCENES if arguments[0][0] != "-" and "--classifier" not in arguments else []
+    refused(run(*arguments, *fillers, *classifier), message)
     assert sorted(Path().iterdir()) == before
 
 

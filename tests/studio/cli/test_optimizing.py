@@ -94,7 +94,8 @@ def test_every_method_on_a_scene(run: Run) -> None:
 
 
 def test_holes_are_in_the_photographs_own_pixels(run: Run, tmp_path: Path) -> None:
-    said = run(saved_photograph(tmp_path), "--filler", "gray", *tiny("mp2"), "--precision", "float32")
+    small = ("--classifier", "scenes", "--filler", "gray", *tiny("mp2"))
+    said = run(saved_photograph(tmp_path), *small, "--precision", "float32")
     assert said.code == 0, said.err
     assert not list(Path("infill-out").glob("*.gif"))
     with np.load("infill-out/heatmaps.npz") as maps:
@@ -125,9 +126,10 @@ def test_it_is_said_which_of_several_images_has_no_such_class(run: Run, tmp_path
     other = Path("other.png")
     pixels = (scenes.draw(3).image.permute(1, 2, 0) * 255).byte().numpy()
     Image.fromarray(pixels).save(other)
-    said = run(other, photograph, "--filler", "gray", *tiny("mp2"), "--target", "heart")
-    assert said.code == 2
+    small = ("--classifier", "scenes", "--filler", "gray", *tiny("mp2"))
+    said = run(other, photograph, *small, "--target", "heart")
+    assert said.code == 1
     assert said.err.splitlines()[-1].startswith(
-        "infill: photo.png, 400 x 280: mp2: target must be a class above"
+        "infill: 1 of 2 images could not be explained: photo.png: mp2: target must be a class above"
     )
     assert [path.name for path in Path("infill-out").iterdir()] == ["other"]

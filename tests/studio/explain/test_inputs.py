@@ -63,4 +63,4 @@ def test_files_get_folders_of_their_own(tmp_path: Path) -> None:
 def test_the_last_files_fault_is_found_at_once(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"no such file: .*b\.png"):
-        InputImages([tmp_path / "a.png", tmp_path / "b.png"], 0)
+        InputImages([tmp_path / "a.png", tmp_path / "b.png"], 0, strict=True)

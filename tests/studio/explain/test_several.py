@@ -1,0 +1,173 @@
+"""Several images: what is done stays done, what is bad is told at the end, and two jobs do not mix."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import Run, refused, runner, saved_photograph
+from filelock import FileLock
+
+from studio.explain.default_classifier import with_classifier
+from studio.explain.request import ExplainRequest
+from studio.output import output_folder
+
+SMALL = ("--classifier", "scenes", "--method", "sp", "--set", "sp.stride=64", "--filler", "gray")
+QUICK = ("--classifier", "scenes", "--filler", "gray", "--set", "mp2-descent.cells=4")
+NAMES = ("a.png", "b.png", "c.png")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("INFILL_HOME", str(tmp_path / "infill"))
+    return runner(capsys)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> list[Path]:
+    pixels = saved_photograph(tmp_path).read_bytes()
+    for name in NAMES:
+        (tmp_path / name).write_bytes(pixels)
+    return [Path(name) for name in NAMES]
+
+
+def times() -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in Path("infill-out").glob("*/explain.json")}
+
+
+def test_what_is_done_is_not_done_again_unless_something_changed(run: Run, photographs: list[Path]) -> None:
+    assert run(*photographs[:2], *SMALL).code == 0
+    before = times()
+    said = run(*photographs, *SMALL)
+    assert said.code == 0, said.err
+    assert said.out.count("done before with the same settings (--again does it again)") == 2
+    assert {name: time_ for name, time_ in times().items() if name != "c"} == before
+    assert set(times()) == {"a", "b", "c"}
+    assert "done before" not in run(*photographs, *SMALL, "--again").out
+    assert "done before" not in run(*photographs, *SMALL, "--seed", 3).out
+    os.utime("b.png", (1, 1))
+    said = run(*photographs, *SMALL, "--seed", 3)
+    assert said.out.count("done before") == 2
+    (Path("infill-out") / "a" / "explain.json").write_text("{")
+    assert run(*photographs, *SMALL, "--seed", 3).out.count("done before") == 2
+
+
+def test_one_alone_is_always_done(run: Run, photographs: list[Path]) -> None:
+    for _ in range(2):
+        assert "done before" not in run(photographs[0], *SMALL).out
+
+
+@pytest.mark.parametrize("command", ["explain", "counterfactual"])
+def test_a_bad_image_is_told_at_the_end(command: str, run: Run, photographs: list[Path]) -> None:
+    Path("b.png").write_text("no image")
+    quick = SMALL if command == "explain" else QUICK
+    said = run(*photographs, *quick, command=command)
+    assert said.code == 1
+    last = said.err.splitlines()[-1]
+    assert last.startswith(
+        "infill: 1 of 3 images could not be explained: b.png: image: b.png is not an image"
+    )
+    assert {path.parent.name for path in Path("infill-out").glob(f"*/{command}.json")} == {"a", "c"}
+    again = run(*photographs, *quick, command=command)
+    assert again.out.count("done before") == 2
+    assert again.code == 1
+
+
+def test_strict_stops_before_any_work(run: Run, photographs: list[Path]) -> None:
+    Path("c.png").write_text("no image")
+    refused(run(*photographs, *SMALL, "--strict"), "image: c.png is not an image")
+
+
+def test_killed_in_the_middle_it_goes_on(run: Run, photographs: list[Path], tmp_path: Path) -> None:
+    slow = """
+import time
+from infill import Gray
+real = Gray.__call__
+def fill(self, image, hole, generator=None):
+    from pathlib import Path
+    if Path("infill-out/a/explain.json").exists():
+        Path("filling").touch()
+        time.sleep(60)
+    return real(self, image, hole, generator)
+Gray.__call__ = fill
+from studio.cli.main import main
+main()
+"""
+    command = [sys.executable, "-c", slow, "explain", *map(str, photographs), *SMALL]
+    root = Path(__file__).resolve().parents[3]
+    job = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)})
+    try:
+        deadline = time.monotonic() + 120
+        while not Path("filling").exists():
+            assert time.monotonic() < deadline
+            assert job.poll() is None
+            time.sleep(0.1)
+        said = run(*photographs, *SMALL)
+        refused_line = "infill: --out: another command is writing to infill-out; give another folder\n"
+        assert (said.code, said.err) == (2, refused_line)
+    finally:
+        job.send_signal(signal.SIGKILL)
+        job.wait()
+    assert list(Path("infill-out").glob(".unfinished-*")), "nobody could clean up"
+    said = run(*photographs, *SMALL)
+    assert said.code == 0, said.err
+    assert said.out.count("done before") == 1
+    assert sorted(path.name for path in Path("infill-out").iterdir()) == ["a", "b", "c"]
+
+
+def test_a_folder_belongs_to_one_job(tmp_path: Path) -> None:
+    out, refusal = tmp_path / "out", "another command is writing to"
+    with output_folder(out):
+        with pytest.raises(ValueError, match=refusal), output_folder(out):
+            pass
+        with output_folder(tmp_path / "other"):
+            pass
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    FileLock(tmp_path / "out" / ".infill.lock").acquire().lock.release()
+    with output_folder(tmp_path / "out") as folder:
+        folder.publish({"x.txt": lambda path: path.write_text("x")})
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["x.txt"]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*x\.txt'"),
+        output_folder(tmp_path) as folder,
+    ):
+        folder.publish({"x.txt": full})
+
+
+def test_a_photograph_needs_a_classifier(run: Run, photographs: list[Path]) -> None:
+    refused(
+        run(photographs[0]),
+        "a photograph needs one, as in: infill explain a.png --classifier mobilenet_v2 (fetches 14 MB",
+    )
+    place = Path("torch/hub/checkpoints/mobilenet_v2-7ebf99e0.pth")
+    place.parent.mkdir(parents=True)
+    place.touch()
+    lines: list[str] = []
+    asked = ExplainRequest(images=photographs)
+    assert with_classifier(asked, lines.append).classifier == "mobilenet_v2"
+    assert lines == ["classifier: mobilenet_v2, whose weights are here (--classifier names another)"]
+    assert with_classifier(ExplainRequest(), lines.append).classifier == "scenes"
+    weights = ExplainRequest(images=photographs, weights=Path("w.pt"))
+    assert with_classifier(weights, lines.append) == weights
+
+
+def test_a_name_with_a_line_break_stays_on_its_line(run: Run, photographs: list[Path]) -> None:
+    odd = photographs[0].rename("a\nb.png")
+    said = run(odd, *SMALL)
+    assert said.code == 0, said.err
+    assert len(said.out.splitlines()) == 2
+    assert said.out.startswith("a b.png, 400 x 280: ")
+    assert json.loads(Path("infill-out/explain.json").read_text("utf-8"))["image"]["file"] == "a\nb.png"
