@@ -163,7 +163,7 @@ class Session:
             count(int(outcome.looks))
         seconds = time.perf_counter() - begun
         image, hole = outcome.counterfactual, outcome.hole
-        probabilities = self.classifier.probabilities(replace(score, image=image).clean_logits)
+        probabilities = self.classifier.probabilities(replace(score, image=image, around=None).clean_logits)
         (shown,) = self._shown(score, image, hole, probabilities)
         shown = replace(shown, probability=outcome.left.item())  # the mean, where fills differ
         search = SearchResult(outcome, probabilities[0].cpu(), found, trace)
@@ -186,12 +186,15 @@ class Session:
     def _score(self, image: InputImage) -> MaskedScore:
         """Score the classifier's view of the image; the classifier is prepared once for all images."""
         request = self.request
-        view = self.classifier.view(image.pixels.to(self.classifier.mean.device))
+        pixels = image.pixels.to(self.classifier.mean.device)
+        room = self.classifier.room((pixels.shape[1], pixels.shape[2]))
+        view, around = self.classifier.view(pixels), self.classifier.view(pixels, room)
         self.prepared = self.prepared or prepare(self.classifier, request.precision, view[None])
         score = MaskedScore(
             view,
             target=0,
             classifier=self.prepared,
+            around=around,
             link=sigmoid if self.classifier.multi_label else probability,
             execution=Execution(request.batch_size, request.precision, self.progress),
             sampling=Sampling(seed=request.seed),
@@ -232,6 +235,7 @@ class Session:
             "computed_in": cast(PreparedClassifier, self.prepared).mode,
             "batch_size": request.batch_size,
             "samples": request.samples,
+            "room": score.room,
             "paper": request.paper,
             "weights": str(request.weights) if request.weights else None,
         }
