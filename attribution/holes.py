@@ -13,6 +13,8 @@ from torch import Tensor
 from infill.filler import Hole
 from infill.validate import require
 
+Border = Literal["mirrored", "constant"]
+
 
 @runtime_checkable
 class Holes(Protocol):
@@ -112,7 +114,6 @@ class RandomGridHoles:
 
     Each grid of ``cells x cells`` keeps a cell with probability ``keep``. Upsampled, it is one cell
     larger than the image, and the image is cut out of it at a random offset of up to one cell.
-    Beyond the centers of its outermost cells the upsampled grid is constant.
 
     Attributes:
         count: Number of holes.
@@ -122,6 +123,8 @@ class RandomGridHoles:
             at every pixel.
         seed: Seed of the grids and shifts.
         device: Where the holes are made.
+        border: What the upsampled grid is beyond the centers of its outermost cells: ``"mirrored"`` there, as
+            in the published code (the paper leaves it open), or ``"constant"``.
     """
 
     count: int
@@ -130,6 +133,7 @@ class RandomGridHoles:
     keep: float = 0.5
     seed: int = 0
     device: torch.device | str = "cpu"
+    border: Border = "mirrored"
     kept: Float[Tensor, "n cells cells"] = field(init=False, repr=False)
     offset: Int[Tensor, "n 2"] = field(init=False, repr=False)
 
@@ -162,10 +166,14 @@ class RandomGridHoles:
 
     def _weights(self, axis: int) -> Float[Tensor, "offsets side cells"]:
         """Bilinear upsampling along one axis as a matrix, for each offset: it is separable."""
-        long = (self.cells + 1) * self.cell[axis]
-        unit = torch.eye(self.cells, device=self.device)[None]
-        matrix = F.interpolate(unit, size=long, mode="linear", align_corners=False)[0]
-        return matrix.unfold(1, self.size[axis], 1).permute(1, 2, 0)
+        long, last = (self.cells + 1) * self.cell[axis], self.cells - 1
+        place = (torch.arange(long, device=self.device) + 0.5) * self.cells / long - 0.5
+        before = place.floor()
+        matrix = torch.zeros(long, self.cells, device=self.device)
+        for cell, weight in ((before, 1 - place + before), (before + 1, place - before)):
+            inside = last - (last - cell.abs()).abs() if self.border == "mirrored" else cell
+            matrix.scatter_add_(1, inside.clamp(0, last).long()[:, None], weight[:, None])
+        return matrix.unfold(0, self.size[axis], 1).mT
 
 
 Upsampling = Literal["nearest", "bilinear"]

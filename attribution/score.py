@@ -12,7 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attribution.engine.batch import HoleBatch, StreamedScores
-from attribution.engine.checks import checked_hole, checked_image, checked_rows, checked_target
+from attribution.engine.checks import (
+    checked_around,
+    checked_hole,
+    checked_image,
+    checked_rows,
+    checked_target,
+)
 from attribution.engine.clean import CleanImages, constant
 from attribution.engine.evaluator import Evaluator
 from attribution.engine.execution import Execution, ProgressCallback, silent
@@ -51,11 +57,14 @@ class MaskedScore:
         sampling: How often a stochastic filler is run for each hole, the seed, and how fills are pooled.
         margin: How many pixels the image is larger, along each side's length, than what the classifier
             is shown of it; see `enlarged`.
+        around: A larger view of the same images, if there is one: both sides longer by as many pixels, of
+            which half (rounded down) lie above and left of ``image``. `enlarged` takes what is beyond the
+            images' borders from there.
         evaluator: What fills holes and runs the classifier. It is made from the other fields; ``replace``
             hands the former one on, whose results are reused as far as the same would come out.
 
     Raises:
-        ValueError: If the image, target, classifier or margin is unusable.
+        ValueError: If the image, target, classifier, margin or the larger view is unusable.
     """
 
     image: Float[Tensor, "c h w"] | Float[Tensor, "b c h w"]
@@ -66,6 +75,7 @@ class MaskedScore:
     execution: Execution = field(default_factory=Execution)
     sampling: Sampling = field(default_factory=Sampling)
     margin: int = 0
+    around: Float[Tensor, "c y x"] | Float[Tensor, "b c y x"] | None = None
     evaluator: Evaluator = field(default=cast(Evaluator, None), repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -73,6 +83,7 @@ class MaskedScore:
             image = checked_image(self.image)
             inside = 0 <= self.margin < min(image.shape[2:])
             require(inside, "margin", f"0 to {min(image.shape[2:]) - 1} for this image", self.margin)
+            around = None if self.around is None else checked_around(self.around, image)
             target = checked_target(self.target, image)
             height, width = (side - self.margin for side in image.shape[2:])
             example = image[:1, :, :height, :width]
@@ -84,6 +95,7 @@ class MaskedScore:
         if self.evaluator is not None:
             evaluator = evaluator.reusing(self.evaluator)
         object.__setattr__(self, "image", image)
+        object.__setattr__(self, "around", around)
         object.__setattr__(self, "target", target)
         object.__setattr__(self, "classifier", classifier)
         object.__setattr__(self, "evaluator", evaluator)
@@ -243,6 +255,11 @@ class MaskedScore:
         return height, width
 
     @property
+    def room(self) -> int:
+        """By how many pixels the images can be `enlarged` with pixels of their own."""
+        return 0 if self.around is None else self.around.shape[2] - self.image.shape[2]
+
+    @property
     def fills_per_hole(self) -> int:
         """How many fills each hole gets: one, unless the filler draws them by chance."""
         return self.sampling.samples if self.filler.stochastic else 1
@@ -265,25 +282,35 @@ class MaskedScore:
         return replace(
             self,
             image=evaluator.clean.image,
+            around=None if self.around is None else self.around[rows],
             target=evaluator.target,
             execution=replace(self.execution, progress=progress),
             evaluator=evaluator,
         )
 
     def enlarged(self, margin: int) -> "MaskedScore":
-        """Return the score of the images made ``margin`` pixels higher and wider (bilinearly).
+        """Return the score of images that are ``margin`` pixels higher and wider.
 
-        The classifier is still shown images of the size that it was shown before: a part of each
-        composite, which can be shifted by 0 to ``margin`` pixels.
+        They show so much more of the view ``around`` them; where there is none, or its `room` is too small,
+        they show the same, resized (bilinearly). The classifier is still shown images of the size that it was
+        shown before: a part of each composite, which can be shifted by 0 to ``margin`` pixels.
         """
-        size = [side + margin for side in self.image.shape[2:]]
-        evaluator = self.evaluator
+        evaluator, cut = self.evaluator, margin <= self.room
         with constant():
-            image = F.interpolate(self.image, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
+            image = self._cut(margin) if cut else _resized(self.image, margin)
             if getattr(self.filler, "of_image", False):  # then it cannot fill a larger one
-                fill = F.interpolate(evaluator.shared.pixels, size=size, mode="bilinear", align_corners=False)
-                evaluator = replace(evaluator, shared=SharedFill(image, self.filler, fill.clamp(0, 1)))
-        return replace(self, image=image, margin=self.margin + margin, evaluator=evaluator)
+                widened = _continued if cut else _resized
+                shared = SharedFill(image, self.filler, widened(evaluator.shared.pixels, margin))
+                evaluator = replace(evaluator, shared=shared)
+        return replace(self, image=image, margin=self.margin + margin, around=None, evaluator=evaluator)
+
+    def _cut(self, margin: int) -> Float[Tensor, "b c h w"]:
+        """Return the part of the view around the images that is so much larger than they are."""
+        if self.around is None:
+            return self.image
+        start = self.room // 2 - margin // 2
+        height, width = (side + margin for side in self.size)
+        return self.around[:, :, start : start + height, start : start + width]
 
     def _scores_of_fills(
         self,
@@ -318,3 +345,13 @@ class MaskedScore:
         batch = HoleBatch(hole, rows, generator, fill, None if shift is None else shift.to(hole.device))
         batch.check(self.fills_per_hole, self.image, self.margin)
         return batch.split(self.execution.batch_size, self.fills_per_hole)
+
+
+def _resized(image: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c y x"]:
+    size = [side + margin for side in image.shape[2:]]
+    return F.interpolate(image, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
+
+
+def _continued(image: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c y x"]:
+    before, behind = margin // 2, margin - margin // 2
+    return F.pad(image, (before, behind, before, behind), mode="replicate")

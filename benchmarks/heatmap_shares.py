@@ -28,7 +28,7 @@ from studio.registry.build import build_method
 from studio.registry.tables import METHODS
 
 RUNS = Path("runs/heatmap_shares")
-FILLERS = ("gray", "blur", "telea", "ns", "inpaint", "inpaint-even")
+FILLERS = ("gray", "blur", "telea", "inpaint", "inpaint-even")
 """Those that fill some hundred holes in seconds."""
 EXPLAINERS = {
     "sp": {"patch": "53", "stride": "19"},

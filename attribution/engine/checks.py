@@ -15,27 +15,49 @@ ROUNDING = 1e-5
 """How far an image may leave [0, 1] by rounding alone."""
 
 
-def checked_image(image: Tensor) -> Float[Tensor, "b c h w"]:
+def checked_image(image: Tensor, name: str = "image") -> Float[Tensor, "b c h w"]:
     """Return the image, or the batch of images, as "b c h w" in float32, without gradient.
+
+    ``name`` is what errors call it.
 
     Raises:
         ValueError: Unless it is a floating-point tensor "c h w" or "b c h w" of finite values in [0, 1].
     """
-    require(isinstance(image, Tensor), "image", "a tensor (torch.from_numpy)", type(image).__name__)
-    require(image.ndim in (3, 4), "image", "of shape c h w or b c h w", tuple(image.shape))
+    require(isinstance(image, Tensor), name, "a tensor (torch.from_numpy)", type(image).__name__)
+    require(image.ndim in (3, 4), name, "of shape c h w or b c h w", tuple(image.shape))
     channels_last = image.shape[-1] <= _CHANNELS < min(image.shape[-3:-1])
     rule = "of shape c h w or b c h w (image.movedim(-1, -3) puts the channels first)"
-    require(not channels_last, "image", rule, tuple(image.shape))
-    require(image.is_floating_point(), "image", "floating point in [0, 1] (image / 255)", image.dtype)
-    require(image.numel() > 0, "image", "at least one pixel", tuple(image.shape))
+    require(not channels_last, name, rule, tuple(image.shape))
+    require(image.is_floating_point(), name, "floating point in [0, 1] (image / 255)", image.dtype)
+    require(image.numel() > 0, name, "at least one pixel", tuple(image.shape))
     image = _storable(image).float()
-    require(bool(image.isfinite().all()), "image", "finite", "NaN or infinity")
+    require(bool(image.isfinite().all()), name, "finite", "NaN or infinity")
     low, high = (float(end) for end in image.aminmax())
     rule = "in [0, 1] (normalization belongs to the classifier: nn.Sequential(Normalize(mean, std), model))"
-    require(low >= -ROUNDING and high <= 1 + ROUNDING, "image", rule, f"values in [{low:.4g}, {high:.4g}]")
+    require(low >= -ROUNDING and high <= 1 + ROUNDING, name, rule, f"values in [{low:.4g}, {high:.4g}]")
     if low < 0 or high > 1:
         image = image.clamp(0, 1)
     return image if image.ndim == 4 else image[None]
+
+
+def checked_around(around: Tensor, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
+    """Return a larger view of the images, as "b c y x" in float32.
+
+    Raises:
+        ValueError: Unless it is an image for each image, as much higher as it is wider, that shows it in its
+            middle, or as for `checked_image`.
+    """
+    around = checked_image(around, "around")
+    room = around.shape[2] - image.shape[2]
+    rule = f"a larger view of the images of shape {tuple(image.shape)}, as much higher as it is wider"
+    size = (*image.shape[:2], *(side + room for side in image.shape[2:]))
+    require(room >= 0 and tuple(around.shape) == size, "around", rule, tuple(around.shape))
+    top, (height, width) = room // 2, image.shape[2:]
+    middle = around[:, :, top : top + height, top : top + width]
+    difference = float((middle - image).abs().max())
+    rule = f"a view with the images in its middle, to within {ROUNDING}"
+    require(difference <= ROUNDING, "around", rule, f"a difference of {difference:.3g}")
+    return around
 
 
 def _storable(tensor: Tensor) -> Tensor:

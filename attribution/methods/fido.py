@@ -1,5 +1,6 @@
 """FIDO: the odds with which each pixel may be removed, learned from random holes (Chang et al. 2019)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -40,6 +41,8 @@ class Fido:
         samples: Holes a step.
         temperature: Of the Concrete relaxation; towards 0 a hole becomes a draw of coins.
         penalty: Weight of the sum of what is kept (ssr) or dropped (sdr).
+        warmup: Over how many steps that weight rises, linearly from 0 (the published code: 30); 0: it has
+            its full value from the start.
         penalized: Where that sum is taken: on the ``"full"`` image's pixels (the published code) or on the
             ``"coarse"`` cells.
         drawn: Where coins are thrown: for each pixel, on the ``"full"`` grid of the upsampled
@@ -59,6 +62,7 @@ class Fido:
     samples: int = 8
     temperature: float = 0.1
     penalty: float = 1e-3
+    warmup: int = 30
     penalized: Grid = "full"
     drawn: Grid = "full"
     upsampling: Upsampling = "bilinear"
@@ -68,7 +72,7 @@ class Fido:
     def __post_init__(self) -> None:
         require_numbers(self, "at least 1", "cells", "steps", "samples")
         require_numbers(self, "positive", "lr", "temperature")
-        require_numbers(self, "at least 0", "penalty")
+        require_numbers(self, "at least 0", "penalty", "warmup")
         require_choices(self, region=Region, penalized=Grid, drawn=Grid, upsampling=Upsampling)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
@@ -100,7 +104,7 @@ class Fido:
 
         return Problem(
             start=score.image.new_zeros(len(score), 1, self.cells, self.cells),
-            loss=partial(self._loss, size, generator),
+            loss=partial(self._loss, size, generator, self._penalties()),
             evidence=lambda logits: (evidence(logits) >= 0.5).float(),
             heatmap=lambda logits: evidence(logits)[:, 0],
             optimizer=lambda logits: torch.optim.Adam([logits], lr=self.lr),
@@ -112,10 +116,16 @@ class Fido:
             inverse_link=inverse_link,
         )
 
+    def _penalties(self) -> Iterator[float]:
+        """Yield the weight of what is paid for in every step."""
+        for step in range(self.steps):
+            yield self.penalty * min(1.0, step / self.warmup) if self.warmup else self.penalty
+
     def _loss(
         self,
         size: tuple[int, int],
         generator: Generator,
+        penalties: Iterator[float],
         logits: Float[Tensor, "n 1 y x"],
         score: CachedScore,
     ) -> Float[Tensor, " n"]:
@@ -126,7 +136,7 @@ class Fido:
         dropped = logits.sigmoid()
         if self.penalized == "full":
             dropped = upsampled(dropped, size, self.upsampling)
-        return scores + self.penalty * area(1 - dropped if self.region == "ssr" else dropped)
+        return scores + next(penalties) * area(1 - dropped if self.region == "ssr" else dropped)
 
     def _holes(self, logits: Tensor, size: tuple[int, int], generator: Generator) -> Float[Tensor, "m 1 h w"]:
         """Return random holes: all of the first image, then of the second, ..., from the same draws."""

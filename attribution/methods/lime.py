@@ -46,6 +46,9 @@ class Lime:
             of the number of their values, hence in pixel-value units, 0 to 1 (the paper leaves the scale
             open; undivided, the kernel would be 0 for every sample but the first).
         alpha: Strength of the ridge.
+        features: If given, the path of the LASSO first chooses at most so many superpixels, and the ridge is
+            fitted to these alone; the others get 0 (K-LASSO, Ribeiro et al. 2016, alg. 1; the package's
+            ``lasso_path``). By default all superpixels have coefficients.
         segmentation: Replaces SLIC: labels for every image, or a function from an image "c h w" to its
             labels; as tensors or as arrays.
         seed: Seed of the samples, which do not depend on the other images of a batch.
@@ -62,6 +65,7 @@ class Lime:
     kernel_width: float = 0.25
     distance: Distance = "cosine"
     alpha: float = 1.0
+    features: int | None = None
     segmentation: Segmentation | Labels | None = None
     seed: int = 0
 
@@ -71,6 +75,8 @@ class Lime:
         require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
         require_numbers(self, "positive", "compactness", "kernel_width", "alpha")
         require_numbers(self, "at least 0", "sigma")
+        if self.features is not None:
+            require_numbers(self, "at least 1", "features")
         names = get_args(Distance)
         require(self.distance in names, "distance", f"one of {', '.join(names)}", self.distance)
 
@@ -131,7 +137,12 @@ class Lime:
                 distances.append((images.float() - score.image).square().flatten(1).mean(dim=1).sqrt())
         distance = torch.cat(distances) if distances else cosine_distance(holes.on)
         weights = (-(distance.double().cpu() ** 2) / self.kernel_width**2).exp().sqrt()
-        fitted = ridge(holes.on.double().cpu(), torch.cat(scores).double().cpu(), weights, self.alpha)
+        on, outputs = holes.on.double().cpu(), torch.cat(scores).double().cpu()
+        chosen = torch.arange(on.shape[1])
+        if self.features is not None:
+            chosen = lasso_choice(on, outputs, weights, self.features)
+        fitted = on.new_zeros(on.shape[1])
+        fitted[chosen] = ridge(on[:, chosen], outputs, weights, self.alpha)
         return fitted.to(score.image)
 
 
@@ -152,6 +163,21 @@ def ridge(
     penalty = alpha * torch.eye(inputs.shape[1], dtype=inputs.dtype)
     solution: Tensor = torch.linalg.solve(weighted @ inputs + penalty, weighted @ outputs)
     return solution
+
+
+def lasso_choice(
+    inputs: Float[Tensor, "n s"], outputs: Float[Tensor, " n"], weights: Float[Tensor, " n"], count: int
+) -> Int[Tensor, " k"]:
+    """Return the inputs that the path of the LASSO has at its end, or where it last had at most so many."""
+    from sklearn.linear_model import lars_path
+
+    total = weights.sum()
+    centered = (inputs - weights @ inputs / total) * weights.sqrt()[:, None]
+    path = lars_path(
+        centered.numpy(), ((outputs - weights @ outputs / total) * weights.sqrt()).numpy(), method="lasso"
+    )[2]
+    chosen = [column.nonzero()[0] for column in path.T]
+    return torch.from_numpy(next(places for places in reversed(chosen) if len(places) <= count))
 
 
 def _labels(given: object) -> Tensor:

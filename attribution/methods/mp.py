@@ -37,7 +37,8 @@ class MeaningfulPerturbation:
         smoothness: Weight of its total variation.
         power: Exponent of the total variation, at least 1 (below, neighbors that are alike have no gradient).
         jitter: The classifier's view is shifted by 0 to ``jitter - 1`` pixels in both directions, over an
-            image that is that much larger; 0 leaves the image as it is.
+            image that shows so much more of the photograph (`MaskedScore.around`). Without such a larger view
+            the image is resized to that size, which by itself changes the score. 0 leaves the image as it is.
         jitters: How many shifts each step averages over.
         jittered: What is shifted: the ``"composite"`` (the paper), or the ``"image"`` under a hole that stays
             where it is (its published code).
@@ -93,7 +94,8 @@ class MeaningfulPerturbation:
         require_cells(self.cells, size)
         generator = torch.Generator().manual_seed(self.seed)
         start = torch.rand(1, 1, self.cells, self.cells, generator=generator).to(score.image)
-        to_pixels = partial(upsampled, size=size, how=self.upsampling)
+        wider = self.jitter if self.jittered == "composite" and self.jitter <= score.room else 0
+        to_pixels = partial(_middle, size=size, margin=wider, how=self.upsampling)
         return Problem(
             start=start.expand(len(score), -1, -1, -1),
             loss=partial(self._loss, size, generator),
@@ -134,3 +136,12 @@ class MeaningfulPerturbation:
             for top, left in shift.tolist()
         ]
         return torch.stack(moved, dim=1).flatten(0, 1)
+
+
+def _middle(
+    cells: Float[Tensor, "n 1 y x"], size: tuple[int, int], margin: int, how: Upsampling
+) -> Float[Tensor, "n 1 h w"]:
+    """Return what lies over the image of cells that are upsampled to one that is so much larger."""
+    height, width = size
+    hole, start = upsampled(cells, (height + margin, width + margin), how), margin // 2
+    return hole[:, :, start : start + height, start : start + width]

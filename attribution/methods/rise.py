@@ -1,14 +1,14 @@
 """RISE: the mean of random masks, weighted by the score of what they keep."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
 from attribution.explainer import Heatmap
-from attribution.holes import RandomGridHoles, batches
+from attribution.holes import Border, RandomGridHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import require, require_numbers
+from infill.validate import require, require_choices, require_numbers
 
 Normalize = Literal["probability", "mass"]
 
@@ -26,24 +26,26 @@ class Rise:
         keep: Probability that a cell is kept.
         normalize: What the weighted sum of the masks is divided by: ``"probability"``, the paper's, by
             ``masks * keep``; ``"mass"``, as in xplique, by the sum of the masks at each pixel.
+        border: What a mask is within half a cell of the upsampled grid's border: ``"mirrored"`` (the
+            published code), or ``"constant"``.
         seed: Seed of the masks, which are the same for every image of a batch.
 
     Raises:
         ValueError: If ``masks`` or ``cells`` is below 1, ``keep`` is not between 0 and 1, or
-            ``normalize`` is unknown.
+            ``normalize`` or ``border`` is unknown.
     """
 
     masks: int = 4000
     cells: int = 7
     keep: float = 0.5
     normalize: Normalize = "probability"
+    border: Border = "mirrored"
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_numbers(self, "at least 1", "masks", "cells")
         require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
-        names = get_args(Normalize)
-        require(self.normalize in names, "normalize", f"one of {', '.join(names)}", self.normalize)
+        require_choices(self, normalize=Normalize, border=Border)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the expected score given that a pixel is kept."""
@@ -62,4 +64,4 @@ class Rise:
     def holes(self, score: MaskedScore) -> RandomGridHoles:
         """Return the random holes, soft and in [0, 1]."""
         device = score.image.device
-        return RandomGridHoles(self.masks, score.size, self.cells, self.keep, self.seed, device)
+        return RandomGridHoles(self.masks, score.size, self.cells, self.keep, self.seed, device, self.border)

@@ -76,9 +76,22 @@ class ImageClassifier(nn.Module):
             )
         return logits.float().sigmoid() if self.multi_label else logits.float().softmax(1)
 
-    def view(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c crop crop"]:
-        """Return what the network sees of an image, still in [0, 1]."""
-        return self._shown(image[None])[0]
+    def view(self, image: Float[Tensor, "c h w"], room: int = 0) -> Float[Tensor, "c side side"]:
+        """Return what the network sees of an image, still in [0, 1].
+
+        ``room`` makes it so many pixels larger than the crop, with the crop in its middle (half of them,
+        rounded down, come before it); see `room`.
+
+        Raises:
+            ValueError: If the resized image has no such room around its crop.
+        """
+        return self._shown(image[None], room)[0]
+
+    def room(self, size: tuple[int, int]) -> int:
+        """Return by how many pixels the view of an input of this (height, width) can be made larger."""
+        (tall, wide), (top, left) = self._geometry(size)
+        before, behind = min(top, left), min(tall - top, wide - left) - self.crop
+        return max(0, min(2 * before + 1, 2 * behind))
 
     def view_box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
         """Return (left, top, right, bottom) of the view in an input of this (height, width)."""
@@ -110,15 +123,18 @@ class ImageClassifier(nn.Module):
         rows, columns = (y >= y0) & (y < y1), (x >= x0) & (x < x1)
         return (rows[:, None] & columns).to(heatmap.dtype)
 
-    def _shown(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c crop crop"]:
-        size = (images.shape[-2], images.shape[-1])
+    def _shown(self, images: Float[Tensor, "n c h w"], room: int = 0) -> Float[Tensor, "n c side side"]:
+        size, side = (images.shape[-2], images.shape[-1]), self.crop + room
+        if not 0 <= room <= self.room(size):
+            raise ValueError(f"room: expected 0 to {self.room(size)} px in an image of {size}, got {room}")
         if size == (self.crop, self.crop):
             return images
         resized, (top, left) = self._geometry(size)
         if resized != size:
             images = F.interpolate(images, size=resized, mode=self.interpolation, antialias=True)
             images = images.clamp(0, 1)  # bicubic overshoots
-        return images[..., top : top + self.crop, left : left + self.crop]
+        top, left = top - room // 2, left - room // 2
+        return images[..., top : top + side, left : left + side]
 
     def _geometry(self, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the resized (height, width) and the crop's (top, left), rounded as torchvision does."""

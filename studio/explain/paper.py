@@ -65,6 +65,7 @@ def departures(
     settings: SettingTexts,
     classifier: ImageClassifier,
     mode: str,
+    room: int = 0,
 ) -> dict[str, list[str]]:
     """Return by method what departs from its paper, a line each.
 
@@ -75,6 +76,7 @@ def departures(
         settings: What was set for them.
         classifier: What is explained.
         mode: In which precision it was computed.
+        room: By how many pixels the classifier's views can be enlarged with pixels of the photographs' own.
     """
     return {
         name: [
@@ -82,6 +84,7 @@ def departures(
             *_changed(name, method),
             *_other_fillers(name, fillers[name], settings),
             *_other_classifier(name, request, classifier),
+            *_enlarged(method, room),
             *([f"{request.samples} fills a hole (paper: 1)"] if request.samples > 1 else []),
             *([] if mode.startswith("float32") else [f"computed in {mode} (paper: float32)"]),
         ]
@@ -107,6 +110,12 @@ def _changed(name: str, method: Explainer) -> list[str]:
         for key, value, theirs in pairs
         if isinstance(value, _SIMPLE) and value != theirs
     ]
+
+
+def _enlarged(method: Explainer, room: int) -> list[str]:
+    jitter = getattr(method, "jitter", 0)
+    without = f"the photograph has no margin of {jitter} pixels for the jitter: its view is enlarged instead"
+    return [without] if jitter > room else []
 
 
 def _fillers(published: Published) -> list[str]:

@@ -85,6 +85,7 @@ class Session:
         final: The name and the settings of what fills the holes that were found, if not what filled them
             during the search.
         prepared: The classifier as it is run, once the first image is known.
+        room: By how many pixels the views of all images so far could be enlarged, see `MaskedScore.room`.
     """
 
     request: ExplainRequest
@@ -95,6 +96,7 @@ class Session:
     fillers: Mapping[str, Sequence[str]]
     final: tuple[str, SettingTexts] | None = None
     prepared: PreparedClassifier | None = None
+    room: int | None = None
 
     def explain(self, image: InputImage, images: int = 1) -> Explanation:
         """Run every method with every filler on one of so many images.
@@ -163,7 +165,7 @@ class Session:
             count(int(outcome.looks))
         seconds = time.perf_counter() - begun
         image, hole = outcome.counterfactual, outcome.hole
-        probabilities = self.classifier.probabilities(replace(score, image=image).clean_logits)
+        probabilities = self.classifier.probabilities(replace(score, image=image, around=None).clean_logits)
         (shown,) = self._shown(score, image, hole, probabilities)
         shown = replace(shown, probability=outcome.left.item())  # the mean, where fills differ
         search = SearchResult(outcome, probabilities[0].cpu(), found, trace)
@@ -174,7 +176,8 @@ class Session:
         if not self.request.paper or self.prepared is None:
             return {}
         settings, mode = self.selection.settings, self.prepared.mode
-        return departures(self.request, self.methods, self.fillers, settings, self.classifier, mode)
+        more = (settings, self.classifier, mode, self.room or 0)
+        return departures(self.request, self.methods, self.fillers, *more)
 
     def departures_in_words(self) -> Iterator[str]:
         """Yield what departs from the papers: for each method a line, and a line for each departure."""
@@ -186,12 +189,16 @@ class Session:
     def _score(self, image: InputImage) -> MaskedScore:
         """Score the classifier's view of the image; the classifier is prepared once for all images."""
         request = self.request
-        view = self.classifier.view(image.pixels.to(self.classifier.mean.device))
+        pixels = image.pixels.to(self.classifier.mean.device)
+        room = self.classifier.room((pixels.shape[1], pixels.shape[2]))
+        self.room = room if self.room is None else min(room, self.room)
+        view, around = self.classifier.view(pixels), self.classifier.view(pixels, room)
         self.prepared = self.prepared or prepare(self.classifier, request.precision, view[None])
         score = MaskedScore(
             view,
             target=0,
             classifier=self.prepared,
+            around=around,
             link=sigmoid if self.classifier.multi_label else probability,
             execution=Execution(request.batch_size, request.precision, self.progress),
             sampling=Sampling(seed=request.seed),
@@ -232,6 +239,7 @@ class Session:
             "computed_in": cast(PreparedClassifier, self.prepared).mode,
             "batch_size": request.batch_size,
             "samples": request.samples,
+            "room": score.room,
             "paper": request.paper,
             "weights": str(request.weights) if request.weights else None,
         }

@@ -59,7 +59,7 @@ PUBLISHED: Mapping[str, Published] = {
             "distances are cosines, as in the code (the text: L2 distances of the images)": {
                 "distance": "cosine"
             },
-            "the regression is a ridge, as in the code (the text: LASSO)": {},
+            "the regression is a ridge on all segments, as in the code (the text: LASSO)": {"features": None},
         },
     ),
     "mp": _core("blur"),

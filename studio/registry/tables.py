@@ -58,6 +58,9 @@ SAMPLING: Mapping[str, Entry] = {
 """Methods that score holes which are known beforehand."""
 
 
+# A fifth of the paper's steps at five times its rate: logits can go as far.
+_QUICK_FIDO = {"steps": 60, "samples": 4, "lr": 0.25}
+
 OPTIMIZING: Mapping[str, Entry] = {
     "mp": Entry(
         "attribution:MeaningfulPerturbation",
@@ -91,7 +94,7 @@ OPTIMIZING: Mapping[str, Entry] = {
         "attribution:Fido",
         "learn from random holes what may be dropped",
         "Chang et al. 2019",
-        quick={"steps": 60, "samples": 4},
+        quick=_QUICK_FIDO,
         smallest={"region": "sdr"},
     ),
     "fido-cells": Entry(
@@ -99,7 +102,7 @@ OPTIMIZING: Mapping[str, Entry] = {
         "fido with coins and penalty on the coarse cells, as a probability",
         "Chang et al. 2019",
         {"drawn": "coarse", "penalized": "coarse", "odds": False},
-        quick={"steps": 60, "samples": 4},
+        quick=_QUICK_FIDO,
         smallest={"region": "sdr"},
     ),
     "extremal": Entry(

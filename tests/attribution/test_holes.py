@@ -70,13 +70,15 @@ def test_what_is_off_is_one_hole():
     assert hole[2].all()
 
 
-@pytest.mark.parametrize(("size", "cells"), [((20, 26), 3), ((21, 21), 7), ((8, 64), 5)])
-def test_random_grids_are_upsampled_and_shifted(size, cells):
-    holes = RandomGridHoles(40, size, cells=cells, keep=0.4, seed=2)
+@pytest.mark.parametrize(("border", "mode"), [("mirrored", "reflect"), ("constant", "edge")])
+@pytest.mark.parametrize(("size", "cells"), [((20, 26), 3), ((21, 21), 7), ((8, 64), 5), ((9, 9), 2)])
+def test_random_grids_are_upsampled_and_shifted(size, cells, border, mode):
+    """The published code resizes by scikit-image, mirrored."""
+    holes = RandomGridHoles(40, size, cells=cells, keep=0.4, seed=2, border=border)
     (high, wide), (height, width) = holes.cell, size
     shape = ((cells + 1) * high, (cells + 1) * wide)
     for hole, kept, (down, across) in zip(holes[0:40], holes.kept, holes.offset.tolist(), strict=True):
-        large = skimage.transform.resize(kept.numpy(), shape, order=1, mode="edge", anti_aliasing=False)
+        large = skimage.transform.resize(kept.numpy(), shape, order=1, mode=mode, anti_aliasing=False)
         expected = 1 - torch.from_numpy(large)[down : down + height, across : across + width]
         torch.testing.assert_close(hole[0], expected, rtol=0, atol=1e-5)
 

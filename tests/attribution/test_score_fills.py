@@ -8,7 +8,7 @@ from planted import Network, Recorder
 from torch import Tensor
 
 from attribution import Execution, MaskedScore, Sampling
-from infill import Gray, Noise, composite
+from infill import Blur, Gray, Mean, Noise, composite
 
 
 def test_the_fill_outside_the_hole_is_ignored(image, holes):
@@ -214,6 +214,55 @@ def test_a_larger_image_is_shown_in_parts_of_the_former_size(images):
     assert score.enlarged(2).margin == 6
     score.enlarged(2)(torch.zeros(3, 1, 30, 38))
     assert views[-1].shape == (3, 3, 24, 32)
+
+
+def test_a_larger_image_is_cut_out_of_the_view_around(images, smooth_image):
+    around = torch.cat([smooth_image(33, 41), smooth_image(33, 41).flip(-1)])
+    image = around[..., 4:28, 4:36]
+    score = MaskedScore(image, 0, Network(), Blur(3.0), around=around)
+    assert score.room == 9
+    assert MaskedScore(image, 0, Network()).room == 0
+    for margin in (0, 3, 4, 9):
+        larger = score.enlarged(margin)
+        before = 4 - margin // 2
+        expected = around[..., before : before + 24 + margin, before : before + 32 + margin]
+        assert torch.equal(larger.image, expected)
+        torch.testing.assert_close(larger.clean, score.clean)
+        hole = torch.ones(2, 1, 24 + margin, 32 + margin)
+        torch.testing.assert_close(larger.fills(hole, torch.arange(2)), Blur(3.0)(expected, hole))
+        torch.testing.assert_close(score[1].enlarged(margin).image, expected[1:])
+    resized = torch.nn.functional.interpolate(image, (34, 42), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(score.enlarged(10).image, resized.clamp(0, 1))
+
+
+def test_what_knows_its_segments_goes_on_beyond_them(smooth_image):
+    around = smooth_image(28, 36)
+    image, segments = around[..., 2:26, 2:34], (torch.arange(32) // 8).expand(24, 32)
+    filler = Mean("segment", segments)
+    larger = MaskedScore(image, 0, Network(), filler, around=around).enlarged(4)
+    fill = larger.fills(torch.ones(1, 1, 28, 36))
+    torch.testing.assert_close(fill[..., 2:26, 2:34], filler(image, torch.ones(1, 1, 24, 32)))
+    torch.testing.assert_close(fill[..., :2, :], fill[..., 2:3, :].expand(-1, -1, 2, -1))
+    torch.testing.assert_close(fill[..., 34:], fill[..., 33:34].expand(-1, -1, -1, 2))
+
+
+@pytest.mark.parametrize(
+    ("around", "message"),
+    [
+        (torch.zeros(1, 3, 28, 35), r"around must be a larger view .* got \(1, 3, 28, 35\)"),
+        (torch.zeros(1, 3, 22, 30), r"around must be a larger view .* got \(1, 3, 22, 30\)"),
+        (torch.zeros(2, 3, 28, 36), r"around must be a larger view .* got \(2, 3, 28, 36\)"),
+        (
+            torch.zeros(1, 3, 28, 36),
+            "around must be a view with the images in its middle, .* got 'a difference of",
+        ),
+        (torch.full((1, 3, 28, 36), 2.0), r"around must be in \[0, 1\]"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_view_around_that_does_not_fit_is_refused(image, around, message):
+    with pytest.raises(ValueError, match=message):
+        MaskedScore(image, 0, Network(), around=around)
 
 
 def test_shifts_go_with_their_holes_through_samples_and_batches(images):

@@ -46,7 +46,7 @@ def test_extreme_draws_stay_finite():
     assert logits.grad.isfinite().all()
 
 
-def plainly(image: Tensor, chances, region: str, steps: int, penalty: float) -> Tensor:
+def plainly(image: Tensor, chances, region: str, steps: int, penalty: float, warmup: int = 0) -> Tensor:
     """The evidence of one 24 x 32 image in 8 x 8 cells, filled with black; coins for every pixel."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.zeros(1, 1, 8, 8, requires_grad=True)
@@ -54,7 +54,8 @@ def plainly(image: Tensor, chances, region: str, steps: int, penalty: float) -> 
     for step in range(steps):
         adam.param_groups[0]["lr"] = 0.05 * (1 - step / steps)
         dropped = F.interpolate(logits.sigmoid(), (24, 32), mode="bilinear", align_corners=False)
-        loss = penalty * (1 - dropped if region == "ssr" else dropped).sum()
+        weight = penalty if step >= warmup else penalty * step / warmup
+        loss = weight * (1 - dropped if region == "ssr" else dropped).sum()
         noise = torch.rand(4, 1, 24, 32, generator=generator)
         holes = ((dropped / (1 - dropped)).log() + (noise / (1 - noise)).log()).div(0.1).sigmoid()
         odds = log_odds(chances((1 - holes) * image), torch.full((4,), 2)).mean()
@@ -66,12 +67,13 @@ def plainly(image: Tensor, chances, region: str, steps: int, penalty: float) -> 
     return 1 - dropped if region == "ssr" else dropped
 
 
+@pytest.mark.parametrize("warmup", [0, 10, 40])
 @pytest.mark.parametrize("region", ["ssr", "sdr"])
-def test_a_plain_loop_finds_the_same(image, region):
+def test_a_plain_loop_finds_the_same(image, region, warmup):
     network = Linear().requires_grad_(False)
     network.weight.mul_(4)
-    expected = plainly(image, network, region, 25, 1e-2)
-    method = Fido(region, cells=8, steps=25, samples=4, penalty=1e-2)
+    expected = plainly(image, network, region, 25, 1e-2, warmup)
+    method = Fido(region, cells=8, steps=25, samples=4, penalty=1e-2, warmup=warmup)
     heatmap = method(MaskedScore(image, 2, network, BLACK))
     torch.testing.assert_close(heatmap, expected, rtol=0, atol=1e-3)
     assert heatmap.std() > 0.05, "it must have gone somewhere"
@@ -95,9 +97,21 @@ def test_both_regions_find_a_planted_square(filler):
 @pytest.mark.parametrize("penalized", ["coarse", "full"])
 @pytest.mark.parametrize("region", ["ssr", "sdr"])
 def test_evidence_is_paid_for(image, region, penalized):
-    method = Fido(region, cells=6, steps=30, samples=1, lr=0.5, penalized=penalized)
+    method = Fido(region, cells=6, steps=30, samples=1, lr=0.5, warmup=5, penalized=penalized)
     heatmap = method(MaskedScore(image, 1, flat))
     assert float(heatmap.max()) < 0.05
+
+
+def test_the_penalty_is_warmed_up(image):
+    """The classifier is blind: only the penalty moves anything, and in the first step it is 0."""
+    score = MaskedScore(image, 1, flat)
+    first, second, cold = (
+        Fido(cells=6, steps=steps, samples=1, warmup=warmup)(score).mean()
+        for steps, warmup in ((1, 30), (2, 30), (1, 0))
+    )
+    assert float(first) == pytest.approx(0.5)
+    assert float(second) < 0.5
+    assert float(cold) < 0.5
 
 
 @pytest.mark.parametrize("drawn", ["coarse", "full"])
@@ -157,6 +171,7 @@ def test_composites_are_counted(images):
         ({"lr": 0.0}, "lr must be positive, got 0"),
         ({"temperature": 0.0}, "temperature must be positive, got 0"),
         ({"penalty": -1.0}, "penalty must be at least 0, got -1"),
+        ({"warmup": -1}, "warmup must be at least 0, got -1"),
         ({"penalized": "fine"}, "penalized must be one of .*, got 'fine'"),
         ({"drawn": "fine"}, "drawn must be one of .*, got 'fine'"),
         ({"upsampling": "bicubic"}, "upsampling must be one of .*, got 'bicubic'"),

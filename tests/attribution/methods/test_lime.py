@@ -1,17 +1,18 @@
 """LIME: the numbers of scikit-learn and of the lime package, closed forms, segmentations."""
 
+import lime.lime_base
 import lime.lime_image
 import numpy as np
 import pytest
 import scipy.stats
 import sklearn.linear_model
 import torch
-from planted import Linear, Network
+from planted import Linear, Network, flat
 from skimage.segmentation import slic
 
 from attribution import Execution, Lime, MaskedScore, Sampling, logit
 from attribution.holes import SegmentHoles
-from attribution.methods.lime import cosine_distance, ridge
+from attribution.methods.lime import cosine_distance, lasso_choice, ridge
 from infill import Gray, Mean, Noise
 
 COLOR = (0.2, 0.5, 0.7)
@@ -72,6 +73,45 @@ def test_coefficients_equal_the_lime_package(image, filler, capsys):
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-7)
     assert scipy.stats.spearmanr(ours, expected).statistic >= 0.99
     assert np.abs(expected).max() > 1e-4, "there must be something to agree on"
+
+
+@pytest.mark.parametrize("features", [1, 3, 7, 40])
+def test_the_lassos_path_chooses_as_the_lime_package_does(features):
+    """Correlated inputs, so that the path drops some again; the package's own selection is the oracle."""
+    generator = torch.Generator().manual_seed(features)
+    on = torch.rand(150, 12, generator=generator) < 0.5
+    on[:, 6:] = on[:, :6] ^ (torch.rand(150, 6, generator=generator) < 0.2)
+    outputs = on.double() @ torch.randn(12, generator=generator).double()
+    outputs += 0.5 * torch.randn(150, generator=generator).double()
+    weights = torch.rand(150, generator=generator).double()
+    expected = lime.lime_base.LimeBase(None).feature_selection(
+        on.double().numpy(), outputs.numpy(), weights.numpy(), features, "lasso_path"
+    )
+    assert lasso_choice(on.double(), outputs, weights, features).tolist() == list(expected)
+    assert 1 <= len(expected) <= min(features, 12)
+
+
+def test_the_ridge_is_fitted_to_what_the_lasso_chose(image):
+    score = MaskedScore(image, 2, Network(), Gray(COLOR))
+    few = Lime(samples=200, segmentation=BLOCKS, features=3)
+    holes = few.holes(score)
+    found = few.coefficients(score, holes)
+    chosen = found.nonzero()[:, 0]
+    assert 1 <= len(chosen) <= 3
+    on = holes.on[:, chosen].double()
+    model = sklearn.linear_model.Ridge(alpha=1.0)
+    weights = torch.exp(-(cosine_distance(holes.on) ** 2) / 0.25**2).sqrt()
+    model.fit(on.numpy(), score(holes[0:200]).numpy(), sample_weight=weights.numpy())
+    np.testing.assert_allclose(found[chosen].numpy(), model.coef_, rtol=1e-3, atol=1e-6)
+    everything = Lime(samples=200, segmentation=BLOCKS)
+    torch.testing.assert_close(
+        Lime(samples=200, segmentation=BLOCKS, features=12)(score), everything(score), rtol=0, atol=1e-6
+    )
+
+
+def test_of_a_constant_score_nothing_is_chosen(image):
+    heatmap = Lime(samples=20, segmentation=BLOCKS, features=3)(MaskedScore(image, 1, flat))
+    assert torch.equal(heatmap, torch.zeros(1, 24, 32))
 
 
 def test_a_linear_classifier_has_its_own_coefficients(image):
@@ -153,6 +193,7 @@ def test_one_segment_is_enough(image):
         ({"compactness": 0.0}, "compactness must be positive, got 0"),
         ({"kernel_width": 0.0}, "kernel_width must be positive, got 0"),
         ({"alpha": 0.0}, "alpha must be positive, got 0"),
+        ({"features": 0}, "features must be at least 1, got 0"),
         ({"sigma": -1.0}, "sigma must be at least 0, got -1"),
         ({"distance": "l1"}, "distance must be one of cosine, l2, got 'l1'"),
     ],

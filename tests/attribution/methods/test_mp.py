@@ -10,12 +10,11 @@ from attribution import MaskedScore, MeaningfulPerturbation
 from infill import Blur, Gray, Telea, composite
 
 
-def plainly(image: Tensor, chances, fill: Tensor, steps: int, seed: int = 0) -> Tensor:
-    """The paper's loop: the hole of one image, at the image's size; ``fill`` is 4 px larger than it."""
-    height, width = image.shape[2:]
+def plainly(larger: Tensor, chances, fill: Tensor, steps: int, seed: int = 0) -> Tensor:
+    """The paper's loop: the hole over a photograph's view that is 4 px larger than what is shown of it."""
+    height, width = (side - 4 for side in larger.shape[2:])
     generator = torch.Generator().manual_seed(seed)
     hole = torch.rand(1, 1, 28, 28, generator=generator).requires_grad_()
-    larger = F.interpolate(image, (height + 4, width + 4), mode="bilinear", align_corners=False)
     adam = torch.optim.Adam([hole], lr=0.1)
     for _ in range(steps):
         top, left = torch.randint(0, 4, (1, 2), generator=generator)[0].tolist()
@@ -28,7 +27,7 @@ def plainly(image: Tensor, chances, fill: Tensor, steps: int, seed: int = 0) -> 
         (loss + 1e-2 * (down + across)).backward()
         adam.step()
         hole.data.clamp_(0, 1)
-    return F.interpolate(hole.detach(), (height, width), mode="nearest")[:, 0]
+    return hole.detach()
 
 
 def curved(images: Tensor) -> Tensor:
@@ -38,14 +37,43 @@ def curved(images: Tensor) -> Tensor:
 
 
 def test_the_papers_parameters_follow_a_plain_loop(smooth_image):
+    """The view is cropped, at 16 places, from a larger view of the same photograph."""
+    photograph = smooth_image(36, 44)
+    fill = Blur(10.0)(photograph, torch.ones(1, 1, 36, 44))
+    expected, start = (
+        F.interpolate(plainly(photograph, lambda some: curved(some).softmax(1)[:, 1], fill, steps), (36, 44))[
+            :, 0, 2:-2, 2:-2
+        ]
+        for steps in (300, 0)
+    )
+    score = MaskedScore(photograph[..., 2:-2, 2:-2], 1, curved, Blur(10.0), around=photograph)
+    heatmap = MeaningfulPerturbation()(score)
+    torch.testing.assert_close(heatmap, expected, rtol=0, atol=1e-4)
+    assert (expected - start).abs().mean() > 0.1, "it must have gone somewhere"
+
+
+def test_without_a_larger_view_the_image_is_resized(smooth_image):
     image = smooth_image(32, 40)
     larger = F.interpolate(image, (36, 44), mode="bilinear", align_corners=False)
     fill = Blur(10.0)(larger, torch.ones(1, 1, 36, 44))
-    expected = plainly(image, lambda some: curved(some).softmax(1)[:, 1], fill, 300)
-    heatmap = MeaningfulPerturbation()(MaskedScore(image, 1, curved, Blur(10.0)))
-    torch.testing.assert_close(heatmap, expected, rtol=0, atol=1e-4)
-    start = plainly(image, lambda some: curved(some).softmax(1)[:, 1], fill, 0)
-    assert (expected - start).abs().mean() > 0.1, "it must have gone somewhere"
+    hole = plainly(larger, lambda some: curved(some).softmax(1)[:, 1], fill, 20)
+    heatmap = MeaningfulPerturbation(steps=20)(MaskedScore(image, 1, curved, Blur(10.0)))
+    torch.testing.assert_close(heatmap, F.interpolate(hole, (32, 40))[:, 0], rtol=0, atol=1e-4)
+
+
+def test_the_larger_view_costs_the_score_nothing(smooth_image):
+    """The first composite of a hole of nothing is a crop of the photograph itself."""
+    photograph, seen = smooth_image(36, 44), []
+
+    def classifier(images: Tensor) -> Tensor:
+        seen.append(images.detach().clone())
+        return curved(images)
+
+    score = MaskedScore(photograph[..., 2:-2, 2:-2], 1, classifier, Gray(), around=photograph)
+    MeaningfulPerturbation(steps=3, area=1e3, lr=1.0).optimize(score)
+    crops = [photograph[..., top : top + 32, left : left + 40] for top in range(4) for left in range(4)]
+    # The second step's hole is empty: the area costs that much.
+    assert any(torch.allclose(seen[2], crop, atol=1e-6) for crop in crops)
 
 
 @pytest.mark.parametrize("regularized", ["coarse", "full"])

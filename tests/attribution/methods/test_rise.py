@@ -1,11 +1,13 @@
 """RISE: its closed form on a linear classifier, its normalizations, its streaming."""
 
+import numpy as np
 import pytest
+import skimage.transform
 import torch
-import torch.nn.functional as F
 from planted import Linear, Network
 
 from attribution import Execution, MaskedScore, Rise, logit
+from attribution.holes import RandomGridHoles
 from infill import Blur, Gray
 
 BLACK = Gray((0.0, 0.0, 0.0))
@@ -23,7 +25,7 @@ def test_heatmap_is_the_weighted_mean_of_the_masks(image, normalize):
     torch.testing.assert_close(explainer(score)[0], expected, rtol=1e-5, atol=1e-6)
 
 
-def closed_form(network: Linear, image: torch.Tensor, cells: int, keep: float) -> torch.Tensor:
+def closed_form(network: Linear, image: torch.Tensor, cells: int, keep: float, mode: str) -> torch.Tensor:
     """E[score * kept] / keep when black is filled in and the score is linear in the pixels.
 
     A mask is ``kept_q = sum_c B_qc g_c`` with independent cells g and bilinear weights B that sum to 1, so
@@ -31,25 +33,29 @@ def closed_form(network: Linear, image: torch.Tensor, cells: int, keep: float) -
     """
     height, width = image.shape[2:]
     high, wide = -(-height // cells), -(-width // cells)
-    unit = torch.eye(cells * cells).view(-1, 1, cells, cells)
+    unit = torch.eye(cells * cells).view(-1, cells, cells).numpy()
     size = ((cells + 1) * high, (cells + 1) * wide)
-    large = F.interpolate(unit, size=size, mode="bilinear", align_corners=False)
+    resized = [skimage.transform.resize(one, size, order=1, mode=mode, anti_aliasing=False) for one in unit]
+    large = torch.from_numpy(np.stack(resized))
     offsets = [(down, across) for down in range(high) for across in range(wide)]
     overlap = torch.zeros(height * width, height * width)
     for down, across in offsets:
-        weights = large[:, 0, down : down + height, across : across + width].flatten(1)
+        weights = large[:, down : down + height, across : across + width].flatten(1)
         overlap += weights.T @ weights / len(offsets)
     evidence = (network.weight[1].detach() * image[0]).sum(dim=0).flatten()
     moments = keep**2 + keep * (1 - keep) * overlap
     return (network.bias[1].detach() + moments @ evidence / keep).view(height, width)
 
 
+@pytest.mark.parametrize(("border", "mode"), [("mirrored", "reflect"), ("constant", "edge")])
 @pytest.mark.parametrize(("height", "width", "cells", "keep"), [(8, 10, 2, 0.5), (9, 7, 3, 0.3)])
-def test_expectation_on_a_linear_classifier_is_the_closed_form(smooth_image, height, width, cells, keep):
+def test_expectation_on_a_linear_classifier_is_the_closed_form(
+    smooth_image, height, width, cells, keep, border, mode
+):
     image, network = smooth_image(height, width), Linear(height=height, width=width)
     score = MaskedScore(image, 1, network, BLACK, link=logit, execution=Execution(batch_size=2000))
-    expected = closed_form(network, image, cells, keep)
-    repeats = torch.stack([Rise(8000, cells, keep, seed=seed)(score)[0] for seed in range(20)])
+    expected = closed_form(network, image, cells, keep, mode)
+    repeats = torch.stack([Rise(8000, cells, keep, border=border, seed=seed)(score)[0] for seed in range(30)])
     error = (repeats.mean(dim=0) - expected).abs()
     spread = repeats.std(dim=0) / len(repeats) ** 0.5
     assert (error < 5 * spread).all()
@@ -70,6 +76,13 @@ def test_a_pixel_that_is_never_kept_has_no_evidence(image):
     assert torch.equal(explainer(score), torch.zeros(1, 24, 32))
 
 
+@pytest.mark.parametrize("border", ["mirrored", "constant"])
+def test_masks_end_at_the_border_as_asked(image, border):
+    explainer = Rise(masks=20, cells=5, border=border)
+    holes = explainer.holes(MaskedScore(image, 1, Network()))
+    assert torch.equal(holes[0:20], RandomGridHoles(20, (24, 32), 5, border=border)[0:20])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -77,7 +90,8 @@ def test_a_pixel_that_is_never_kept_has_no_evidence(image):
         ({"cells": 0}, "cells must be at least 1, got 0"),
         ({"keep": 0.0}, "keep must be between 0 and 1, got 0"),
         ({"keep": 1.0}, "keep must be between 0 and 1, got 1"),
-        ({"normalize": "sum"}, "normalize must be one of probability, mass, got 'sum'"),
+        ({"normalize": "sum"}, "normalize must be one of .*mass.*, got 'sum'"),
+        ({"border": "black"}, "border must be one of .*mirrored.*, got 'black'"),
     ],
 )
 @pytest.mark.usefixtures("unchecked_shapes")

@@ -29,6 +29,21 @@ def test_the_view_is_torchvisions_preset(
     torch.testing.assert_close(classifier(image[None]), preset(image)[None].mean((2, 3)), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_larger_view_shows_more_of_the_same_photograph(
+    size: tuple[int, int], smooth_image: Callable[..., Tensor]
+) -> None:
+    image, classifier = smooth_image(*size)[0], average()
+    view, most = classifier.view(image), classifier.room(size)
+    assert most == (0 if size == (24, 24) else 4)
+    for room in range(most + 1):
+        larger, before = classifier.view(image, room), room // 2
+        assert larger.shape == (3, 24 + room, 24 + room)
+        assert torch.equal(larger[:, before : before + 24, before : before + 24], view)
+    with pytest.raises(ValueError, match=f"room: expected 0 to {most} px in an image of .*, got {most + 1}"):
+        classifier.view(image, most + 1)
+
+
 def test_a_bicubic_view_stays_in_range() -> None:
     image = (torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0)) > 0.5).float()
     view = average(interpolation="bicubic").view(image)

@@ -1,13 +1,17 @@
 """The command line with optimizing methods: what it adds to the files, and the animations."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command import Run, runner, saved_photograph
 from PIL import Image
+from tiny_classifiers import small
 
+from attribution import MaskedScore, MeaningfulPerturbation
 from models import scenes
 from models.classifiers import load_classifier
 
@@ -52,6 +56,36 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     """Runs ``infill explain`` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return runner(capsys)
+
+
+def test_mp_moves_its_view_over_the_photograph(run: Run, tmp_path: Path) -> None:
+    """The classifier crops 32 of 40 pixels: around its view there is more of the photograph."""
+    photograph = saved_photograph(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(small(), torch.zeros(1, 3, 32, 32)), "net.pt")
+    Path("net.json").write_text(json.dumps({"crop": 32, "resize": 40, "labels": list("abcde")}))
+    said = run(
+        photograph, "--classifier", "file:net.pt", "--method", "mp", "--filler", "gray",
+        "--set", "mp.steps=5", "--set", "mp.cells=8", "--precision", "float32",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    assert told["settings"]["room"] == 8
+    classifier = load_classifier("file:net.pt")
+    pixels = torch.from_numpy(np.array(Image.open(photograph))).permute(2, 0, 1) / 255
+    view, around = classifier.view(pixels), classifier.view(pixels, 8)
+    heatmaps = [
+        MeaningfulPerturbation(8, steps=5)(
+            MaskedScore(view, told["target"]["index"], classifier, around=some)
+        )
+        for some in (around, None)
+    ]
+    cut, resized = (classifier.to_input(heatmap[0], pixels.shape[1:]) for heatmap in heatmaps)
+    with np.load("infill-out/heatmaps.npz") as maps:
+        got = torch.from_numpy(maps["mp/gray"])
+    torch.testing.assert_close(got, cut, rtol=0, atol=1e-4)
+    assert not torch.allclose(got, resized, rtol=0, atol=1e-2)
 
 
 def test_every_method_on_a_scene(run: Run) -> None:

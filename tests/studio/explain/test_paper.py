@@ -39,11 +39,13 @@ def asked(*methods: str, **changes: object) -> ExplainRequest:
     return ExplainRequest(images=PHOTO, methods=methods, paper=True, **changes)  # type: ignore[arg-type]
 
 
-def told(request: ExplainRequest, classifier: ImageClassifier, mode: str = "float32") -> dict[str, list[str]]:
+def told(
+    request: ExplainRequest, classifier: ImageClassifier, mode: str = "float32", room: int = 32
+) -> dict[str, list[str]]:
     selection = parse_selection(request.fillers, request.settings, request.methods)
     methods = {name: build_method(name, selection.settings) for name in request.methods}
     fillers = dict.fromkeys(methods, selection.fillers)
-    return departures(request, methods, fillers, selection.settings, classifier, mode)
+    return departures(request, methods, fillers, selection.settings, classifier, mode, room)
 
 
 def squashing(*methods: str) -> ImageClassifier:
@@ -182,3 +184,10 @@ def test_a_counterfactual_as_published(run: Run) -> None:
     )
     assert report["filler"]["name"] == "inpaint"
     assert "cells 7 (paper: 28)" in report["departures"]["mp2"]
+
+
+def test_a_photograph_without_a_margin_for_the_jitter_is_told() -> None:
+    request = as_published(asked("mp"))
+    text = "the photograph has no margin of 4 pixels for the jitter: its view is enlarged instead"
+    assert told(request, squashing("mp"), room=3) == {"mp": [text]}
+    assert told(as_published(asked("sdr")), squashing("sdr"), room=0) == {"sdr": []}

@@ -66,8 +66,18 @@ def test_methods_are_the_papers_unless_quick() -> None:
     assert made["dssr-plus"] == DSSRPlus()
     assert build_method("sp", {}, preset="quick") == SlidingPatch(stride=8)
     assert build_method("rise", {}, 5, "quick") == Rise(masks=1000, seed=5)
-    assert build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, seed=5)
+    assert build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, lr=0.25, seed=5)
     assert build_method("mp2", {}, preset="quick") == MP2(graded=True)
+
+
+@pytest.mark.parametrize("name", ["fido", "fido-cells"])
+def test_quick_logits_go_as_far_as_the_papers(name: str) -> None:
+    """Adam moves a logit by its learning rate a step, whatever the gradient: the sum is how far it gets."""
+    paper, quick = (build_method(name, {}, preset=preset) for preset in ("paper", "quick"))
+    assert isinstance(paper, Fido)
+    assert isinstance(quick, Fido)
+    assert quick.steps * quick.lr == pytest.approx(paper.steps * paper.lr)
+    assert quick.warmup < quick.steps
 
 
 def test_methods_are_of_the_kind_that_they_are_listed_as() -> None:
