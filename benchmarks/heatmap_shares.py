@@ -28,7 +28,7 @@ from studio.registry.build import build_method
 from studio.registry.tables import METHODS
 
 RUNS = Path("runs/heatmap_shares")
-FILLERS = ("gray", "blur", "telea", "inpaint", "inpaint-even")
+FILLERS = ("gray", "blur", "telea", "inpaint")
 """Those that fill some hundred holes in seconds."""
 EXPLAINERS = {
     "sp": {"patch": "53", "stride": "19"},
@@ -60,7 +60,7 @@ def paired(found: Found, base: Found) -> list[str]:
 def main() -> None:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=24, help="Photographs.")
+    parser.add_argument("--count", type=int, default=12, help="Photographs.")
     add_option(parser)
     options = parser.parse_args()
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")

@@ -52,6 +52,9 @@ def painted(color: Color, image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c
     return image.new_tensor(color).view(1, channels, 1, 1).expand_as(image)
 
 
+_WIDEST = 1000.0
+"""The largest blur, in pixels: the work grows with it, and a photograph is one color long before."""
+
 MeanKind = Literal["image", "segment", "local"]
 NoiseKind = Literal["uniform", "gaussian", "color"]
 
@@ -205,7 +208,7 @@ class Blur:
         sigma: Standard deviation in pixels.
 
     Raises:
-        ValueError: If ``sigma`` is not positive and finite.
+        ValueError: If ``sigma`` is not positive, or above 1000.
     """
 
     sigma: float = 10.0
@@ -214,7 +217,7 @@ class Blur:
     stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(0 < self.sigma < float("inf"), "sigma", "positive and finite", self.sigma)
+        require(0 < self.sigma <= _WIDEST, "sigma", f"positive and at most {_WIDEST:g}", self.sigma)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Blur rows and columns, once per image."""

@@ -53,6 +53,7 @@ class FileStorage:
             ValueError: If it cannot be fetched or written, or what came is not what was published.
         """
         target = self.location(entry)
+        made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with _alone(target):
@@ -61,6 +62,10 @@ class FileStorage:
         except OSError as error:
             reason = f"{error.strerror or error} ({error.filename or target.parent})"
             raise ValueError(f"weights: cannot write {target}: {reason}{_kept(entry, target)}") from error
+        finally:
+            for folder in made:
+                with suppress(OSError):  # what came is in it: it stays
+                    folder.rmdir()
         return target
 
     def verify(self, entry: CatalogEntry) -> str:
@@ -148,12 +153,25 @@ def _sha256(file: Path) -> str:
 def _alone(target: Path) -> Iterator[None]:
     """Wait until no other process or thread is fetching this file, and keep them waiting."""
     lock = _beside(target, ".lock")
-    with lock.open("ab") as file:
-        _wait(file.fileno())
-        yield
-    # Whoever still waits on this one finds the file when it is his turn; before that it has to stay.
-    with suppress(OSError):
-        lock.unlink()
+    while True:
+        with lock.open("ab") as file:
+            _wait(file.fileno())
+            if not _same(lock, file.fileno()):
+                continue  # who had it before has removed it, and somebody else may have made another
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    lock.unlink()
+            return
+
+
+def _same(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one that has this name now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _wait(descriptor: int) -> None:

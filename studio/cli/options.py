@@ -30,7 +30,7 @@ def batch_size(request: type[JobRequest]) -> Option:
     """Return the option of how many images are run at once."""
     return click.option(
         "--batch-size",
-        type=click.IntRange(1),
+        type=click.IntRange(1, 4096),
         default=default(request, "batch_size"),
         show_default=True,
         help="Sets the memory needed.",

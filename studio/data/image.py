@@ -27,6 +27,16 @@ class Picture:
     notes: tuple[str, ...]
 
 
+_OTHER_KINDS = {
+    **dict.fromkeys((".heic", ".heif"), "; save it as JPEG, as the phone or its album can export it"),
+    **dict.fromkeys((".svg", ".svgz", ".eps", ".ai"), "; save the drawing as PNG"),
+    ".pdf": "; save the page as PNG",
+    **dict.fromkeys((".cr2", ".nef", ".arw", ".dng"), "; develop the raw photograph, and save it as JPEG"),
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".webm"), "; save a frame of the film as PNG"),
+}
+"""What to do about files that are pictures of another kind, by their names."""
+
+
 def read_picture(path: Path) -> Picture:
     """Read one image file with Pillow.
 
@@ -68,7 +78,8 @@ def _opened(path: Path) -> tuple[Image, list[str]]:
                     notes.append("turned upright as its EXIF tag says")
                 return ImageOps.exif_transpose(picture), notes
     except UnidentifiedImageError as error:
-        raise ValueError(f"image: {path} is not an image that Pillow can read") from error
+        kind = _OTHER_KINDS.get(path.suffix.lower(), "")
+        raise ValueError(f"image: {path} is not an image that Pillow can read{kind}") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise ValueError(f"image: {path} has more than {limit} megapixels; make it smaller") from error

@@ -67,7 +67,7 @@ def put(monkeypatch: pytest.MonkeyPatch, *rows: CatalogEntry) -> None:
 
 
 def left(home: Path) -> set[str]:
-    return {path.name for path in home.iterdir()}
+    return {path.name for path in home.iterdir()} if home.exists() else set()
 
 
 @pytest.fixture
@@ -575,3 +575,13 @@ def test_the_table_is_in_order() -> None:
         assert not digits or row.sha256.startswith(digits[1])
         if row.kept == "hub":
             assert row.urls == (f"https://huggingface.co/{row.file}",)
+
+
+def test_a_fetch_that_fails_leaves_nothing_behind(
+    row: CatalogEntry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("INFILL_HOME", str(tmp_path / "deep" / "home"))
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    with pytest.raises(ValueError, match="INFILL_OFFLINE forbids to fetch it"):
+        store.obtain(row)
+    assert list(tmp_path.iterdir()) == []

@@ -233,3 +233,19 @@ def test_photographs_are_read_without_a_word(assets: Path) -> None:
             picture = read_picture(path)
             truth = np.asarray(Image.open(path).convert("RGB")) / 255
             assert same(picture, truth) or picture.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("a.heic", "save it as JPEG, as the phone or its album can export it"),
+        ("a.SVG", "save the drawing as PNG"),
+        ("a.pdf", "save the page as PNG"),
+        ("a.dng", "develop the raw photograph, and save it as JPEG"),
+        ("a.mp4", "save a frame of the film as PNG"),
+    ],
+)
+def test_pictures_of_other_kinds_are_known_by_their_names(name: str, remedy: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"%PDF or whatever it is")
+    with pytest.raises(ValueError, match=f"{name} is not an image that Pillow can read; {remedy}"):
+        read_picture(tmp_path / name)
