@@ -6,7 +6,7 @@ here penalties are weights of the mean, the same for every size.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -19,7 +19,9 @@ from attribution.optimize.objectives import area, dssr, dssr_plus, pooled_area, 
 from attribution.optimize.problem import Problem
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import require, require_numbers
+from infill.validate import require, require_choices, require_numbers
+
+Start = Literal["everything", "nothing"]
 
 
 class _PixelEvidence(ABC):
@@ -60,7 +62,7 @@ class _PixelEvidence(ABC):
 
     def _problem(self, score: MaskedScore) -> Problem:
         return Problem(
-            start=torch.full_like(score.image[:, :1], self._start),
+            start=torch.full_like(score.image[:, :1], self._first),
             loss=self._loss,
             evidence=lambda evidence: (self._shown(evidence) >= 0.5).float(),
             heatmap=lambda evidence: self._shown(evidence)[:, 0],
@@ -68,6 +70,11 @@ class _PixelEvidence(ABC):
             steps=self.steps,
             curves=self._curves,
         )
+
+    @property
+    def _first(self) -> float:
+        """What the evidence is everywhere before the first step."""
+        return self._start
 
     def _loss(self, evidence: Tensor, score: CachedScore) -> Float[Tensor, " n"]:
         value = self._objective(score, evidence)
@@ -109,23 +116,34 @@ class _TwoStages(_PixelEvidence):
 class SSR(_PixelEvidence):
     """Smallest sufficient region (Dabkowski & Gal 2017; Gu 2020, eq. 2).
 
-    Minimizes ``penalty * mean(evidence) - s(evidence alone)`` over evidence that starts at 1 everywhere.
+    Minimizes ``penalty * mean(evidence) - s(evidence alone)``.
 
     Attributes:
+        start: What is evidence at first: ``"everything"`` is ours; the paper's words are ``"nothing"``, from
+            where a score that is 0 when all is filled has hardly a slope to follow.
         penalty: Weight of the mean of the evidence.
         steps: Steps of Adam.
         lr: Its learning rate.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation.
 
     Raises:
-        ValueError: If a number is out of its range.
+        ValueError: If a number is out of its range or the start is unknown.
     """
 
+    start: Start = "everything"
     penalty: float = 1.0
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
     _curves = ("kept",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_choices(self, start=Start)
+
+    @property
+    def _first(self) -> float:
+        return 1.0 if self.start == "everything" else 0.0
 
     def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
         return ssr(score, evidence)
@@ -138,7 +156,7 @@ class SDR(_PixelEvidence):
     Minimizes ``s(all but the evidence) + penalty * mean(evidence)`` over evidence that starts at 0
     everywhere.
 
-    Attributes and errors: as for `SSR`.
+    Attributes (but for the start) and errors: as for `SSR`.
     """
 
     penalty: float = 1.0

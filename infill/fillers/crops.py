@@ -124,16 +124,24 @@ def to_frame(
     hidden: Bool[Tensor, "n 1 h w"],
     size: tuple[int, int] | None,
     multiple: int,
+    coverage: float = 0.0,
 ) -> tuple[Float[Tensor, "#n c y x"], Bool[Tensor, "n 1 y x"]]:
     """Resize to ``size``, or else extend both sides to a multiple of ``multiple``.
 
-    Resizing is bilinear and hides every pixel to which a hidden one contributes. Extending
+    Resizing is bilinear and hides every pixel of which more than the share ``coverage`` comes from hidden
+    ones: by itself, every pixel to which a hidden one contributes. The others show what observed pixels
+    contribute to them, and nothing else. Extending
     repeats the last row and column of the image and of the hole alike. So neither lets hidden
     pixels through.
     """
     height, width = image.shape[2:]
     if size is not None:
-        return _resized(image, size), _resized(hidden.to(image.dtype), size) > 0
+        covered = _resized(hidden.to(image.dtype), size)
+        visible, gone = _resized(image, size), covered > coverage
+        if coverage:
+            observed = _resized(torch.where(hidden, 0.0, image), size) / (1 - covered).clamp_min(1 - coverage)
+            visible = torch.where(gone, visible, observed)
+        return visible, gone
     pad = (0, -width % multiple, 0, -height % multiple)
     if not any(pad):
         return image, hidden

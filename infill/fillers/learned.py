@@ -35,8 +35,10 @@ class Learned:
         network: The inpainter, a module or any callable.
         threshold: From which value on a soft hole is one for the network, in (0, 1].
         size: Height and width (or both in one number) that the network works at. Image and hole
-            are resized bilinearly, every pixel that the hole touches is hidden, and the result is
-            resized back. ``None``: any size.
+            are resized bilinearly, every pixel that the hole touches is hidden (see ``coverage``), and the
+            result is resized back. ``None``: any size.
+        coverage: When resizing, hide only pixels of which more than this share, in [0, 1), comes from hidden
+            ones; the others show what observed pixels contribute to them.
         multiple: What the sides of the network's input must be multiples of. Image and hole are
             extended to it by repeating their last rows and columns.
         value_range: What 0 and 1 of an image become in the network's input and output.
@@ -61,6 +63,7 @@ class Learned:
     network: Network = field(repr=False)
     threshold: float = 0.5
     size: int | tuple[int, int] | None = None
+    coverage: float = 0.0
     multiple: int = 1
     value_range: tuple[float, float] = (0.0, 1.0)
     dilation: int = 0
@@ -82,6 +85,7 @@ class Learned:
         require_numbers(self, "positive", "multiple")
         fits = all(side > 0 and side % self.multiple == 0 for side in self._native() or ())
         require(fits, "size", f"positive and a multiple of {self.multiple}", self.size)
+        require(0 <= self.coverage < 1, "coverage", "in [0, 1)", self.coverage)
         low, high = self.value_range
         require(-float("inf") < low < high < float("inf"), "value_range", "(low, high)", self.value_range)
         require_numbers(self, "at least 0", "dilation", "feather")
@@ -122,7 +126,7 @@ class Learned:
         device = home(self._ready) or image.device
         shown = part.cut(image).to(device, torch.float32)
         hole = part.cut(hidden).to(device)
-        visible, gone = to_frame(shown, hole, self._native(), self.multiple)
+        visible, gone = to_frame(shown, hole, self._native(), self.multiple, self.coverage)
         low, high = self.value_range
         network_input = self._network_input((visible * (high - low) + low).to(self._dtype), gone)
         options = {} if chance is None else {"generator": chance}

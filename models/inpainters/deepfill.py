@@ -21,6 +21,8 @@ from models.weights.checkpoint import load_state
 
 Version = Literal["v1", "v2"]
 SIZE, MULTIPLE = 256, 8
+COVERAGE = 0.5
+"""The published code of Agarwal & Nguyen (2020) resizes a hole and takes what is hidden by more than half."""
 WIDTHS: dict[str, int] = {"v1": 32, "v2": 24}
 """Features of the first layer. A gated layer has as many gates, so published configurations say 48 for v2."""
 _QUARTER = 4
@@ -189,4 +191,5 @@ def load(checkpoint: Path | str, version: Version = "v1") -> Inpainter:
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
         network = DeepFill(version, tensorflow=tensorflow)
     load_state(network, saved, f"DeepFill {version}")
-    return Inpainter(network.eval().requires_grad_(False), size=SIZE, value_range=(-1.0, 1.0))
+    network.eval().requires_grad_(False)
+    return Inpainter(network, size=SIZE, coverage=COVERAGE, value_range=(-1.0, 1.0))

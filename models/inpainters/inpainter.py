@@ -16,6 +16,7 @@ class Inpainter:
     Attributes:
         network: The inpainter. If ``stochastic`` it takes ``generator=``, a list with one for each image.
         size: The height and width it works at; ``None``: any.
+        coverage: Of which share of a resized pixel more than this must be hidden for it to be hidden.
         multiple: What the sides of its input must be multiples of.
         value_range: What 0 and 1 of an image are to it, in its input and its output.
         blank: What hidden pixels are, in its range.
@@ -23,6 +24,7 @@ class Inpainter:
 
     network: Callable[..., Tensor]
     size: int | None = None
+    coverage: float = 0.0
     multiple: int = 1
     value_range: tuple[float, float] = (0.0, 1.0)
     blank: float = 0.0

@@ -82,7 +82,16 @@ PUBLISHED: Mapping[str, Published] = {
     ),
     "pda": Published("Zintgraf et al. 2017", ("marginal",), ("vgg16@v1", "alexnet@v1", "googlenet@v1")),
     "extremal": Published("Fong et al. 2019", ("blur",), ("vgg16@v1", "resnet50@v1")),
-    "ssr": _regions(),
+    "ssr": Published(
+        "Gu 2020",
+        ("noise-once",),
+        ("resnet34@v1",),
+        departures={
+            "the evidence starts with everything kept (eq. 2: with nothing, ssr.start=nothing)": {
+                "start": "everything"
+            }
+        },
+    ),
     "sdr": _regions(),
     "dssr": _regions(_STAGES),
     "dssr-plus": _regions(_STAGES, _ORDER),

@@ -78,6 +78,7 @@ FILLERS: dict[str, Callable[[int, int], Filler]] = {
     "learned": lambda h, w: Learned(TinyInpainter()),
     "learned multiple": lambda h, w: Learned(TinyInpainter(), multiple=8, value_range=(-1.0, 1.0)),
     "learned size": lambda h, w: Learned(TinyInpainter(), size=(20, 36), blank=0.5),
+    "learned coverage": lambda h, w: Learned(TinyInpainter(), size=(20, 36), coverage=0.5),
     "learned context": lambda h, w: Learned(TinyInpainter(), context=3, multiple=4),
     "learned feather": lambda h, w: Learned(TinyInpainter(), feather=2, context=4),
     "learned dilation": lambda h, w: Learned(TinyInpainter(), dilation=2, batch_size=2),

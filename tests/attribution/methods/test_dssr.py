@@ -116,13 +116,39 @@ def test_evidence_is_paid_for(image, method):
     assert float(method(MaskedScore(image, 1, flat)).max()) < 0.1
 
 
-@pytest.mark.parametrize(("method", "start"), [(SSR, 1), (SDR, 0), (DSSR, 1), (DSSRPlus, 1)])
-def test_evidence_starts_where_the_paper_starts_it(image, method, start):
+@pytest.mark.parametrize(
+    ("method", "removed"),
+    [
+        (SSR(steps=1, start="nothing"), 1),
+        (SDR(steps=1), 0),
+        (DSSR(steps=1), 1),
+        (DSSRPlus(steps=1), 1),
+    ],
+    ids=["ssr", "sdr", "dssr", "dssr+"],
+)
+def test_evidence_can_start_where_the_paper_starts_it(image, method, removed):
+    """Gu 2020, eq. 2 to 4: with m = 0, 1 and 0, where m is what is kept; in SSR it is the evidence."""
     steps = []
-    outcome = method(steps=1).optimize(MaskedScore(image, 2, Linear()), steps.append)
-    removed = 1 - start if method is SSR else start
+    outcome = method.optimize(MaskedScore(image, 2, Linear()), steps.append)
     assert torch.equal(steps[0].hole, torch.full((1, 1, 24, 32), float(removed)))
     assert outcome.steps.tolist() == [1]
+
+
+def test_by_default_ssr_starts_with_everything_kept(image):
+    steps = []
+    SSR(steps=1).optimize(MaskedScore(image, 2, Linear()), steps.append)
+    assert float(steps[0].hole.max()) == 0
+
+
+def test_from_nothing_the_weights_of_a_linear_classifier_are_found_as_well():
+    outcome = SSR(steps=60, start="nothing").optimize(MaskedScore(square_image(), 1, weighted(), DARK))
+    assert torch.equal(outcome.hole[0, 0] > 0, SQUARE)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_an_unknown_start_is_named():
+    with pytest.raises(ValueError, match=r"start must be one of .*nothing.*, got 'half'"):
+        SSR(start="half")
 
 
 def test_dssr_plus_shows_averaged_evidence():

@@ -131,6 +131,19 @@ def test_native_size_hides_every_touched_pixel(size):
         assert side <= hidden <= side + 3  # a pixel more on either side, and rounding
 
 
+@pytest.mark.parametrize("coverage", [0.0, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("size", [(96, 120), (32, 40), (17, 23)], ids=str)
+def test_pixels_are_hidden_from_a_share_on_and_never_mixed_with_hidden_ones(size, coverage):
+    """Observed pixels are gray: whatever is shown of them is just as gray."""
+    spy, generator = Spy(constant(0.5)), torch.Generator().manual_seed(0)
+    hole = (torch.rand(1, 1, 64, 80, generator=generator) < 0.4).float()
+    Learned(spy, size=size, coverage=coverage, blank=0.0)((0.25 + 0.75 * hole).expand(-1, 3, -1, -1), hole)
+    covered = F.interpolate(hole, size, mode="bilinear", antialias=True)
+    assert torch.equal(spy.holes[0] > 0, covered > coverage)
+    expected = torch.where(covered > coverage, 0.0, 0.25).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(spy.images[0], expected, rtol=0, atol=1e-5)
+
+
 def test_native_size_resizes_bilinearly_there_and_back(smooth_image):
     """Of a smooth image hardly anything is lost on the way 224 -> 256 -> 224 of the paper."""
     image = F.interpolate(smooth_image(8, 8), (224, 224), mode="bilinear")
@@ -385,6 +398,8 @@ def test_an_answer_that_is_not_finite_names_the_hole(value, image, holes):
         ("threshold", 1.1),
         ("size", 0),
         ("size", (16, -8)),
+        ("coverage", -0.1),
+        ("coverage", 1.0),
         ("multiple", 0),
         ("value_range", (1.0, 1.0)),
         ("value_range", (0.0, float("inf"))),

@@ -460,6 +460,32 @@ def test_a_loaded_checkpoint_fills_at_its_native_size(
     assert fill[hole.expand_as(fill) > 0].std() > 0.01
 
 
+def test_the_hole_is_what_the_published_attribution_code_makes_of_it(tmp_path: Path) -> None:
+    """A patch of 29 px at 224 has 33 px at 256, where the resized keep mask is below one half."""
+    torch.save(converted(published_weights("v1")), tmp_path / "generator.pth")
+    seen = []
+
+    def spy(image: Tensor, hole: Tensor) -> Tensor:
+        seen.append((image, hole))
+        return image
+
+    loaded = replace(deepfill.load(tmp_path / "generator.pth", "v1"), network=spy)
+    hole = torch.zeros(3, 1, 224, 224)
+    hole[0, :, 60:89, 98:127] = 1
+    hole[1, :, 0:29, 195:224] = 1
+    hole[2] = (torch.rand(1, 224, 224, generator=seeded()) < 0.5).float()
+    image = torch.rand(1, 3, 224, 224, generator=seeded(1))
+    adapted(loaded)(image, hole)
+    expected = F.interpolate(1 - hole, (256, 256), mode="bilinear", align_corners=False) < 0.5
+    shown, holes = seen[0]
+    assert torch.equal(holes > 0, expected)
+    assert holes.sum(dim=(1, 2, 3))[0] == 33 * 33 == 1089
+    lies = torch.where(hole > 0, 1 - image, image)
+    for index in range(3):
+        adapted(loaded)(lies[index : index + 1], hole[index : index + 1])
+        torch.testing.assert_close(seen[-1][0][0], shown[index], rtol=0, atol=1e-5)
+
+
 # Layouts of the weights.
 
 
