@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from numpy import ndarray
@@ -45,7 +46,7 @@ def realism(request: RealismRequest, echo: Callable[[str], object]) -> None:
             {
                 "realism.csv": partial(save_csv, results, setup.labels),
                 "realism.json": partial(save_json, report),
-                "realism.png": partial(draw_strips, run.strips(results), setup.title),
+                "realism.png": partial(draw_strips, run.strips(results), setup.title, run.legend(results)),
             }
         )
     echo(text_table(report))
@@ -137,6 +138,18 @@ class RealismRun:
         chosen = [results.numbers[i * len(results.numbers) // count] for i in range(count)]
         return [self._strip(number) for number in chosen]
 
+    def legend(self, results: Results) -> list[str]:
+        """Return what stands above the strips: who judges, how many are shown, what the colors mean."""
+        settings, total = self.setup.settings, len(results.numbers)
+        shown = f"{min(self.request.strips, total)} of {total} images shown; the yellow line bounds the hole"
+        if self.setup.metrics.judge is None:
+            return [shown]
+        judge = settings["judge"] or settings["classifier"] or Path(settings["weights"]).stem
+        return [
+            f"judged by {judge}; {shown}",
+            "p: the probability of the class that is to go; below, the judge's first label, red if another",
+        ]
+
     def _strip(self, number: int) -> Strip:
         batch, labels = self.setup.reader.read([number]), self.setup.labels
         composites = {name: self._composites(name, batch) for name in self.rows}
@@ -146,6 +159,7 @@ class RealismRun:
         return Strip(
             name=batch.names[0],
             target=None if batch.targets is None else labels[int(batch.targets[0])],
+            guessed=self.setup.settings["labels"] == "top1",
             hole=batch.holes[0, 0].cpu().numpy(),
             images={name: images[0].permute(1, 2, 0).cpu().numpy() for name, images in composites.items()},
             answers={

@@ -1,0 +1,109 @@
+"""`uv run python -m benchmarks.presets`: how near the quick settings come to the papers'.
+
+ECSSD photographs, explained for the first label of MobileNetV2 with the filler of each method's paper (of
+several, the first). Figures are kept in `runs/presets`, photograph by photograph, so that the command can be
+broken off and goes on where it was.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+from tqdm import tqdm
+
+from attribution import MaskedScore
+from attribution.engine.precision import prepare
+from attribution.optimize.loop import OptimizingExplainer
+from benchmarks import holes
+from benchmarks.fillers import built
+from benchmarks.holes import ASSETS, Case
+from benchmarks.inpainting import interval
+from benchmarks.report import Found, command, kept, table, write
+from benchmarks.speed import seconds
+from models.classifiers import ImageClassifier, load_classifier
+from studio.registry.build import build_method
+from studio.registry.papers import INPAINTER, PUBLISHED, STAND_IN
+from studio.registry.tables import METHODS
+
+RUNS = Path("runs/presets")
+SKIPPED = ("pda",)
+"""Its paper's settings take half a million composites a photograph."""
+TOP = 0.1
+"""The share of the pixels whose overlap is measured."""
+
+
+def compared(name: str, case: Case, classifier: ImageClassifier) -> Found:
+    """Both heatmaps of a method on a photograph, their rank correlation and overlap, and what they cost."""
+    fast = prepare(classifier, "auto", case.image[None])
+    with torch.inference_mode():
+        target = int(fast(case.image[None]).argmax())
+    text = PUBLISHED[name].fillers[0].replace(INPAINTER, STAND_IN)
+    score = MaskedScore(case.image, target, fast, built([text], case.image)[text])
+    maps: dict[str, Tensor] = {}
+    found: dict[str, float] = {}
+    for preset in ("quick", "paper"):
+        method = build_method(name, {}, preset="quick" if preset == "quick" else "paper")
+        if isinstance(method, OptimizingExplainer):
+            found[f"{preset} seconds"], outcome = seconds(lambda method=method: method.optimize(score))  # type: ignore[misc]
+            maps[preset], found[preset] = outcome.heatmap[0], float(outcome.left)
+            found[f"{preset} kept"] = float(outcome.kept)
+        else:
+            found[f"{preset} seconds"], heatmap = seconds(lambda method=method: method(score))  # type: ignore[misc]
+            maps[preset] = heatmap[0]
+    found["spearman"] = float(spearmanr(*(each.flatten().numpy() for each in maps.values())).statistic)
+    found["iou"] = overlap(maps["quick"], maps["paper"])
+    found["clean"] = float(score.clean)
+    return {key: np.array(value) for key, value in found.items()}
+
+
+def overlap(one: Tensor, other: Tensor) -> float:
+    """Intersection over union of the pixels that are largest in either map."""
+    count = round(TOP * one.numel())
+    tops = [set(each.flatten().topk(count).indices.tolist()) for each in (one, other)]
+    return len(tops[0] & tops[1]) / len(tops[0] | tops[1])
+
+
+def row(name: str, found: list[Mapping[str, np.ndarray]]) -> list[object]:
+    """A method's line: means over photographs."""
+    figures = {key: np.array([float(each[key]) for each in found]) for key in found[0]}
+    searched = "quick" in figures
+    left = [f"{figures[key].mean():.3f}" if searched else "" for key in ("quick", "paper")]
+    rest = [f"{figures[key].mean():.3f}" if searched else "" for key in ("quick kept", "paper kept")]
+    ratio = np.median(figures["paper seconds"] / figures["quick seconds"])
+    filler = PUBLISHED[name].fillers[0].replace(INPAINTER, STAND_IN)
+    return [
+        name, filler, interval(figures["spearman"], 2), interval(figures["iou"], 2),
+        " / ".join(left) if searched else "", " / ".join(rest) if searched else "", f"{ratio:.1f}",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=5, help="Photographs.")
+    options = parser.parse_args()
+    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    names = [name for name in METHODS if name in PUBLISHED and name not in SKIPPED]
+    found: dict[str, list[Found]] = {name: [] for name in names}
+    for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
+        for name in names:
+            path = RUNS / name / f"{number}.npz"
+            found[name].append(kept(path, lambda name=name, case=case: compared(name, case, classifier)))  # type: ignore[misc]
+    header = ["method", "filler", "Spearman", f"IoU of the top {TOP:.0%}", "p left: quick / paper",
+              "p of what is kept: quick / paper", "time of paper / quick"]  # fmt: skip
+    clean = np.mean([float(each["clean"]) for each in found[names[0]]])
+    body = (
+        f"{options.count} photographs, p of the first label {clean:.3f} on average; means with intervals "
+        f"over photographs. Left out: {', '.join(SKIPPED)}, whose paper's settings take half a million "
+        f"composites for each.\n\n" + table(header, [row(name, found[name]) for name in names])
+    )
+    made = command("benchmarks.presets", parser, options)
+    write("presets", "Quick settings beside the papers'", made, body, ("torch", "scipy"))
+
+
+if __name__ == "__main__":
+    main()
