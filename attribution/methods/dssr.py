@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attribution.explainer import Heatmap
-from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import area, dssr, dssr_plus, pooled_area, sdr, smoothed, ssr, two_stage
 from attribution.optimize.problem import Problem
@@ -35,6 +35,7 @@ class _PixelEvidence(ABC):
     steps: int
     lr: float
     refresh: int
+    outlook: Outlook
     _curves: ClassVar[tuple[str, ...]]
     _start: ClassVar[float] = 1.0
 
@@ -42,6 +43,7 @@ class _PixelEvidence(ABC):
         require_numbers(self, "at least 1", "steps", "refresh")
         require_numbers(self, "positive", "lr")
         require_numbers(self, "at least 0", "penalty")
+        require_choices(self, outlook=Outlook)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the evidence, in [0, 1]."""
@@ -69,6 +71,7 @@ class _PixelEvidence(ABC):
             optimizer=lambda evidence: torch.optim.Adam([evidence], lr=self.lr),
             steps=self.steps,
             curves=self._curves,
+            outlook=self.outlook,
         )
 
     @property
@@ -119,22 +122,26 @@ class SSR(_PixelEvidence):
     Minimizes ``penalty * mean(evidence) - s(evidence alone)``.
 
     Attributes:
-        start: What is evidence at first: ``"everything"`` is ours; the paper's words are ``"nothing"``, from
-            where a score that is 0 when all is filled has hardly a slope to follow.
         penalty: Weight of the mean of the evidence.
         steps: Steps of Adam.
         lr: Its learning rate.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation.
+        outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
+            depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
+            pixel then has the slope of what the filler proposes there, which for many is 0.
+        start: What is evidence at first: ``"everything"`` is ours; the paper's words are ``"nothing"``, from
+            where a score that is 0 when all is filled has hardly a slope to follow.
 
     Raises:
         ValueError: If a number is out of its range or the start is unknown.
     """
 
-    start: Start = "everything"
     penalty: float = 1.0
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
+    outlook: Outlook = "chessboard"
+    start: Start = "everything"
     _curves = ("kept",)
 
     def __post_init__(self) -> None:
@@ -163,6 +170,7 @@ class SDR(_PixelEvidence):
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
+    outlook: Outlook = "chessboard"
     _curves = ("removed",)
     _start = 0.0
 
@@ -184,7 +192,7 @@ class DSSR(_TwoStages):
         enough: Which share of the untouched image's score is enough; the paper gives no number.
         steps: Steps of Adam.
         lr: Its learning rate.
-        refresh: After how many steps the fills are made anew; more than 1 is an approximation.
+        refresh, outlook: As for `SSR`.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -196,6 +204,7 @@ class DSSR(_TwoStages):
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
+    outlook: Outlook = "chessboard"
 
     def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
         return dssr(score, evidence)
@@ -211,7 +220,7 @@ class DSSRPlus(_TwoStages):
     Attributes:
         window: Side of the window of the average, in pixels (k2).
         pool: Side of the window of the maxima, in pixels (k1).
-        penalty, small, enough, steps, lr, refresh: As for `DSSR`.
+        penalty, small, enough, steps, lr, refresh, outlook: As for `DSSR`.
 
     Raises:
         ValueError: If a number is out of its range, or a window is larger than the image.
@@ -225,6 +234,7 @@ class DSSRPlus(_TwoStages):
     steps: int = 300
     lr: float = 0.1
     refresh: int = 1
+    outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attribution.explainer import Heatmap
 from attribution.holes import upsampled
-from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import Penalty, area_deviation, dssr, sdr, shuffled, ssr
 from attribution.optimize.problem import Problem, in_log_odds
@@ -50,6 +50,9 @@ class ExtremalPerturbation:
         odds: Whether a probability is followed as log-odds, which like the paper's activations are not
             bounded.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation.
+        outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
+            depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
+            pixel then has the slope of what the filler proposes there, which for many is 0.
 
     Raises:
         ValueError: If a number is out of its range or the variant is unknown.
@@ -65,10 +68,11 @@ class ExtremalPerturbation:
     growth: float = 16.4
     odds: bool = True
     refresh: int = 1
+    outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
         require(0 < self.area < 1, "area", "between 0 and 1", self.area)
-        require_choices(self, variant=Variant)
+        require_choices(self, outlook=Outlook, variant=Variant)
         require_numbers(self, "at least 1", "step", "steps", "refresh")
         require_numbers(self, "positive", "sigma", "lr", "weight", "growth")
 
@@ -112,6 +116,7 @@ class ExtremalPerturbation:
             curves=self._curves,
             score=followed,
             inverse_link=inverse_link,
+            outlook=self.outlook,
         )
 
     def _loss(

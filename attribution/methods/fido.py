@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LinearLR
 
 from attribution.explainer import Heatmap
 from attribution.holes import Upsampling, require_cells, upsampled
-from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import area, sdr, ssr
 from attribution.optimize.problem import Problem, in_log_odds
@@ -50,6 +50,9 @@ class Fido:
         upsampling: How the cells become pixels.
         odds: Whether a probability is followed as log-odds (the paper), or as it is.
         seed: Seed of the holes, which are drawn alike for every image.
+        outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
+            depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
+            pixel then has the slope of what the filler proposes there, which for many is 0.
 
     Raises:
         ValueError: If a number is out of its range or a choice is unknown.
@@ -68,12 +71,15 @@ class Fido:
     upsampling: Upsampling = "bilinear"
     odds: bool = True
     seed: int = 0
+    outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
         require_numbers(self, "at least 1", "cells", "steps", "samples")
         require_numbers(self, "positive", "lr", "temperature")
         require_numbers(self, "at least 0", "penalty", "warmup")
-        require_choices(self, region=Region, penalized=Grid, drawn=Grid, upsampling=Upsampling)
+        require_choices(
+            self, outlook=Outlook, region=Region, penalized=Grid, drawn=Grid, upsampling=Upsampling
+        )
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the probability that a pixel is evidence, in [0, 1], at the image's size."""
@@ -114,6 +120,7 @@ class Fido:
             scheduler=lambda adam: LinearLR(adam, 1.0, 0.0, self.steps),
             score=followed,
             inverse_link=inverse_link,
+            outlook=self.outlook,
         )
 
     def _penalties(self) -> Iterator[float]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attribution.explainer import Heatmap
 from attribution.holes import Upsampling, require_cells, upsampled
-from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import area, total_variation
 from attribution.optimize.problem import Problem
@@ -47,6 +47,9 @@ class MeaningfulPerturbation:
             image's pixels.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation.
         seed: Seed of the random start and of the shifts, which are the same for all images.
+        outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
+            depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
+            pixel then has the slope of what the filler proposes there, which for many is 0.
 
     Raises:
         ValueError: If a number is out of its range or a choice is unknown.
@@ -65,12 +68,15 @@ class MeaningfulPerturbation:
     regularized: Regularized = "coarse"
     refresh: int = 1
     seed: int = 0
+    outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
         require_numbers(self, "at least 1", "cells", "steps", "jitters", "refresh", "power")
         require_numbers(self, "positive", "lr")
         require_numbers(self, "at least 0", "area", "smoothness", "jitter")
-        require_choices(self, jittered=Jittered, upsampling=Upsampling, regularized=Regularized)
+        require_choices(
+            self, outlook=Outlook, jittered=Jittered, upsampling=Upsampling, regularized=Regularized
+        )
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the optimized hole, soft, at the image's size."""
@@ -104,6 +110,7 @@ class MeaningfulPerturbation:
             optimizer=lambda cells: torch.optim.Adam([cells], lr=self.lr),
             steps=self.steps,
             score=score.enlarged(self.jitter) if self.jitter else score,
+            outlook=self.outlook,
         )
 
     def _loss(

@@ -12,7 +12,7 @@ from torch import Tensor
 from attribution.engine.link import Link, logit
 from attribution.explainer import Heatmap
 from attribution.holes import Upsampling, require_cells, upsampled
-from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.problem import Problem, in_log_odds
 from attribution.optimize.result import Outcome
@@ -52,6 +52,9 @@ class MP2:
             `MaskedScore.chance`. The paper's 0.003 for Places365 is a little more than that.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation, though no
             image stops before a new fill has been scored.
+        outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
+            depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
+            pixel then has the slope of what the filler proposes there, which for many is 0.
 
     Raises:
         ValueError: If a number is out of its range or a choice is unknown.
@@ -67,11 +70,12 @@ class MP2:
     upsampling: Upsampling = "nearest"
     chance: float | None = None
     refresh: int = 1
+    outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
         require_numbers(self, "at least 1", "cells", "added", "refresh")
         require(0 <= self.blend < 1, "blend", "at least 0 and below 1", self.blend)
-        require_choices(self, rank=Rank, slope=Slope, upsampling=Upsampling)
+        require_choices(self, outlook=Outlook, rank=Rank, slope=Slope, upsampling=Upsampling)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return what was removed, at the image's size."""
@@ -129,6 +133,7 @@ class MP2:
             score=odds,
             inverse_link=inverse_link,
             chance=stop,
+            outlook=self.outlook,
         )
 
     def _loss(

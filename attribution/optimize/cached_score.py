@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,6 +13,9 @@ from infill.filler import Fill, Hole
 
 BLOCKS = 4
 """Blocks along each side of the chessboard whose fills stand for pixels that are still observed."""
+
+Outlook: TypeAlias = Literal["chessboard", "none"]
+"""What stands for the fill of pixels that are still observed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +38,18 @@ class CachedScore:
 
     A filler is run on binary holes. What it proposes outside of them is not to be relied upon, and yet
     the derivative of the score with respect to a hole's *observed* pixels is the effect of putting something
-    there. That something is the preview: what the filler puts into every second square of a chessboard over
+    there. That something is the outlook: what the filler puts into every second square of a chessboard over
     the image, and then into the others. So a method can rate pixels that it has not removed yet by what
     would take their place, and a binary hole's composite still holds nothing but observed pixels and the
-    hole's own fill.
+    hole's own fill. Without an outlook it is what the filler proposes there, as in published code; many
+    fillers return the image, and such pixels have no slope at all.
 
     Args:
         score: The score of a group of images.
         refresh: After how many steps the fills of a hole are made anew. In between, what is newly removed
-            shows the preview.
+            shows the outlook.
         inverse_link: Maps scores to the units of the images' own score.
+        outlook: ``"chessboard"`` or ``"none"``; of no consequence for fills that do not depend on the hole.
 
     Attributes:
         rows: Which images are active.
@@ -52,16 +57,22 @@ class CachedScore:
         calls: The calls of this step, in order.
         composites: How many composites of each image the classifier was given.
         fills: How many fills of each image the filler was run for.
+        outlooks: How many of these were for its outlook.
     """
 
     def __init__(
-        self, score: MaskedScore, refresh: int = 1, inverse_link: Callable[[Tensor], Tensor] = torch.clone
+        self,
+        score: MaskedScore,
+        refresh: int = 1,
+        inverse_link: Callable[[Tensor], Tensor] = torch.clone,
+        outlook: Outlook = "chessboard",
     ) -> None:
         self.score = score
         self.rows = torch.arange(len(score), device=score.image.device)
         self.due = torch.ones_like(self.rows, dtype=torch.bool)
         self.calls: list[Call] = []
         self.composites, self.fills = torch.zeros(len(score)).long(), torch.zeros(len(score)).long()
+        self.outlooks = torch.zeros(len(score)).long()
         self._per_hole = score.filler.per_hole
         self._threshold = float(getattr(score.filler, "threshold", 0.5))
         self._refresh, self._inverse_link = refresh, inverse_link
@@ -69,7 +80,8 @@ class CachedScore:
         # One generator an image: what an image gets does not depend on those beside it.
         self._generators = [score.sampling.generator() for _ in range(len(score))]
         self._kept: dict[int, Tensor] = {}
-        self._preview = self._make_preview() if self._per_hole else None
+        looks_out = self._per_hole and outlook == "chessboard"
+        self._outlook = self._make_outlook() if looks_out else None
 
     @property
     def clean(self) -> Float[Tensor, " n"]:
@@ -129,11 +141,12 @@ class CachedScore:
         fill = self.score.fills(binary, some, [self._generators[row] for row in some.tolist()])
         times = self.score.fills_per_hole
         self.fills[self.rows[self.due].cpu()] += holes_per_image * times
-        assert self._preview is not None
-        preview = self._preview[some].repeat_interleave(times, dim=0)
-        return torch.where(binary.repeat_interleave(times, dim=0) > 0, fill, preview)
+        if self._outlook is None:
+            return fill
+        outlook = self._outlook[some].repeat_interleave(times, dim=0)
+        return torch.where(binary.repeat_interleave(times, dim=0) > 0, fill, outlook)
 
-    def _make_preview(self) -> Float[Tensor, "b c h w"]:
+    def _make_outlook(self) -> Float[Tensor, "b c h w"]:
         """Return what the filler puts into the black squares of a chessboard, and into the white ones."""
         black = chessboard(*self.score.size).to(self.score.image.device)
         score, fills = self.score.with_sampling(samples=1), []
@@ -141,6 +154,7 @@ class CachedScore:
             hole = square.to(self.score.image).expand(len(self.score), 1, -1, -1)
             fills.append(score.fills(hole, self.rows, self._generators))
             self.fills += 1
+            self.outlooks += 1
         return torch.where(black, fills[0], fills[1])
 
 

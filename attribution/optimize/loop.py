@@ -108,7 +108,9 @@ class _Loop:
 
     def __init__(self, score: MaskedScore, problem: Problem, refresh: int) -> None:
         self.score, self.problem = score, problem
-        self.cached_score = CachedScore(problem.score or score, refresh, problem.inverse_link)
+        self.cached_score = CachedScore(
+            problem.score or score, refresh, problem.inverse_link, problem.outlook
+        )
         self.parameters = problem.start.detach().clone()
         self.active = self.cached_score.rows
         self.steps = torch.zeros_like(self.active)
@@ -194,6 +196,7 @@ class _Loop:
                 self.steps,
                 self.cached_score.composites.to(self.steps.device),
                 self.cached_score.fills.to(self.steps.device),
+                self.cached_score.outlooks.to(self.steps.device),
             )
         return outcome if problem.chance is None else replace(outcome, chance=problem.chance)
 

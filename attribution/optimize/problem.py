@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attribution.engine.link import log_odds, logit, probability, sigmoid
 from attribution.engine.sampling import pooled_odds
-from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.score import MaskedScore
 
 
@@ -31,6 +31,7 @@ class Problem:
         done: Maps the parameters of the active images and their cached score to which of these images need
             no further step; called after the loss and before the step.
         refine: Maps the final parameters of all images and their cached score to better ones.
+        outlook: Where slopes of pixels come from that are not removed, see `CachedScore`.
         score: The score that is cached, if not the images' own: of larger images, with another link.
         inverse_link: Maps its values back to the units of the images' own score.
         chance: At which of the images' own scores "n" the class counts as gone, if not at the score's chance.
@@ -48,6 +49,7 @@ class Problem:
     done: Callable[[Tensor, CachedScore], Tensor] | None = None
     refine: Callable[[Tensor, CachedScore], Tensor] | None = None
     score: MaskedScore | None = None
+    outlook: Outlook = "chessboard"
     inverse_link: Callable[[Tensor], Tensor] = torch.clone
     chance: Tensor | None = None
 

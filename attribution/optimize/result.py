@@ -37,6 +37,8 @@ class Outcome:
         steps: How many steps each image took.
         looks: How many composites of each image the classifier was given.
         fills: How many fills the filler made for each image; 0 if its fill does not depend on the hole.
+        outlooks: How many of these were of a chessboard, to tell slopes of pixels that are not removed (the
+            ``outlook`` of the method); 0 if the search did without.
     """
 
     heatmap: Heatmap
@@ -52,6 +54,7 @@ class Outcome:
     steps: Int[Tensor, " b"]
     looks: Int[Tensor, " b"]
     fills: Int[Tensor, " b"]
+    outlooks: Int[Tensor, " b"]
 
     @property
     def reached(self) -> Bool[Tensor, " b"]:
@@ -98,7 +101,8 @@ def refilled(outcome: Outcome, score: MaskedScore, growth: Sequence[int] = ()) -
         if not len(rows):
             break
     looks, fills = outcome.looks + tried, outcome.fills + tried * score.filler.per_hole
-    again = evaluated(score, outcome.heatmap, hole, outcome.curves, outcome.steps, looks, fills)
+    counts = outcome.steps, looks, fills, outcome.outlooks
+    again = evaluated(score, outcome.heatmap, hole, outcome.curves, *counts)
     return replace(again, chance=outcome.chance)
 
 
@@ -110,6 +114,7 @@ def evaluated(
     steps: Tensor,
     looks: Tensor,
     fills: Tensor,
+    outlooks: Tensor,
 ) -> Outcome:
     """Score the final holes with fills of their own, and put all results together.
 
@@ -137,6 +142,7 @@ def evaluated(
         steps=steps,
         looks=looks + 3 * times,
         fills=fills + 3 * times * score.filler.per_hole,
+        outlooks=outlooks,
     )
 
 

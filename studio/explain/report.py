@@ -102,7 +102,7 @@ def numbers(search: SearchResult) -> dict[str, Any]:
     outcome = search.outcome
     steps = int(outcome.steps)
     values = ("reached", "removable", "clean", "left", "left_error", "kept", "floor", "chance")
-    counts, judged = ("steps", "looks", "fills"), ("reached", "left", "kept", "floor")
+    counts, judged = ("steps", "looks", "fills", "outlooks"), ("reached", "left", "kept", "floor")
     found = search.found if search.found is not outcome else None
     return {
         **{name: getattr(outcome, name).item() for name in values},

@@ -47,7 +47,7 @@ _STAGES = "the first stage's weight and the threshold after it are ours (the pap
 _ORDER = "the two score terms stand as in eq. 4 (as eq. 5 is printed, its optimum removes nothing)"
 _PREVIEW: Mapping[str, Mapping[str, Any]] = {
     "where nothing is removed yet, slopes with an inpainter come from fills of a chessboard "
-    "(the composite's own slope is 0 there)": {},
+    "(the composite's own slope is 0 there)": {"outlook": "chessboard"},
 }
 
 PUBLISHED: Mapping[str, Published] = {

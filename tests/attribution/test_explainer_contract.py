@@ -41,8 +41,8 @@ SAMPLING = {
 OPTIMIZING = {
     "mp": MeaningfulPerturbation(8, steps=3),
     "mp2": MP2(4, added=5, rank="descent", graded=True),
-    "fido, ssr": Fido("ssr", cells=6, steps=3, samples=2),
-    "fido, sdr": Fido("sdr", cells=6, steps=3, samples=2),
+    "fido, ssr": Fido("ssr", cells=6, steps=3, samples=2, warmup=0),
+    "fido, sdr": Fido("sdr", cells=6, steps=3, samples=2, warmup=0),
     "extremal": ExtremalPerturbation(0.2, step=4, sigma=8.0, steps=3),
     "ssr": SSR(0.01, steps=3),
     "sdr": SDR(0.01, steps=3),

@@ -1,4 +1,4 @@
-"""The score as optimizing methods call it, and their results: fills that last, the preview, outcomes."""
+"""The score as optimizing methods call it, and their results: fills that last, the outlook, outcomes."""
 
 from dataclasses import dataclass, replace
 
@@ -12,6 +12,7 @@ from attribution import (
     MP2,
     SDR,
     SSR,
+    DSSRPlus,
     ExtremalPerturbation,
     Fido,
     MaskedScore,
@@ -23,7 +24,7 @@ from attribution import (
 from attribution.optimize.cached_score import CachedScore, chessboard
 from attribution.optimize.problem import in_log_odds
 from attribution.optimize.result import joined
-from infill import Blur, Mean, Noise, Telea, composite
+from infill import Blur, Gray, Mean, Noise, Telea, composite
 
 FIDO = Fido(cells=4, steps=3, samples=2)
 
@@ -46,7 +47,7 @@ def test_fills_last_until_they_are_made_anew(images, method, calls, refresh, fre
     outcome = replace(method, refresh=refresh).optimize(
         scored(images[:2], filler, sampling=Sampling(samples=samples))
     )
-    # Two for the preview, and in the end the hole's own, all but the hole, and everything.
+    # Two for the outlook, and in the end the hole's own, all but the hole, and everything.
     each = 2 + fresh * calls * samples + 3 * samples
     assert outcome.fills.tolist() == [each, each]
     assert filler.asked == 2 * each
@@ -103,7 +104,7 @@ def test_a_filler_that_repeats_the_image_outside_of_the_hole_is_no_dead_end(meth
     assert float(outcome.hole[..., 20:28, 30:38].mean()) > 2 * float(outcome.hole.mean())
 
 
-def test_the_preview_is_what_the_filler_puts_into_a_chessboard(images):
+def test_the_outlook_is_what_the_filler_puts_into_a_chessboard(images):
     filler = Counting()
     cached_score = CachedScore(scored(images, filler))
     board = chessboard(24, 32)
@@ -122,6 +123,51 @@ def test_the_preview_is_what_the_filler_puts_into_a_chessboard(images):
     assert torch.equal(composite(images, hole, fill), composite(images, hole, own)), "nobody sees it"
     assert cached_score.fills.tolist() == [3, 3, 3]
     assert cached_score.composites.tolist() == [1, 1, 1]
+
+
+def test_without_an_outlook_the_fill_is_the_fillers_own(images):
+    filler = Counting()
+    cached_score = CachedScore(scored(images, filler), outlook="none")
+    assert filler.asked == 0
+    cached_score.begin(torch.arange(3))
+    hole = torch.zeros(3, 1, 24, 32)
+    hole[:, :, 4:9, 5:20] = 1
+    cached_score(hole)
+    torch.testing.assert_close(cached_score.calls[0].fill, Around()(images, hole))
+    assert cached_score.fills.tolist() == [1, 1, 1]
+    assert cached_score.outlooks.tolist() == [0, 0, 0]
+
+
+SEARCHES = [
+    MP2(4, added=16),
+    MeaningfulPerturbation(4, steps=1, jitter=0),
+    Fido(cells=4, steps=1, samples=1),
+    ExtremalPerturbation(0.2, step=8, sigma=8.0, steps=1),
+    SSR(steps=1),
+    SDR(steps=1),
+    DSSR(steps=1),
+    DSSRPlus(4, 3, steps=1),
+]
+every_method = pytest.mark.parametrize("method", SEARCHES, ids=lambda method: type(method).__name__)
+
+
+@every_method
+def test_every_method_can_do_without_an_outlook(images, method):
+    filler = Counting()
+    score = scored(images[:1], filler)
+    with_board = method.optimize(score)
+    without = replace(method, outlook="none").optimize(score)
+    assert with_board.outlooks.tolist() == [2]
+    assert without.outlooks.tolist() == [0]
+    assert (with_board.fills - without.fills).tolist() == [2]
+    assert method.optimize(replace(score, filler=Gray())).outlooks.tolist() == [0]
+
+
+@every_method
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_an_unknown_outlook_is_named(method):
+    with pytest.raises(ValueError, match=r"outlook must be one of .*chessboard.*, got 'far'"):
+        replace(method, outlook="far")
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 32), (7, 9), (3, 2)])

@@ -115,7 +115,7 @@ def test_every_method_on_a_scene(run: Run) -> None:
         assert run_of["removable"] == (run_of["floor"] <= run_of["chance"])
         assert run_of["clean"] == pytest.approx(told["target"]["probability"], abs=1e-6)
         assert run_of["composites"] == run_of["looks"] > run_of["steps"]
-        assert run_of["fills"] == run_of["left_error"] == 0
+        assert run_of["fills"] == run_of["outlooks"] == run_of["left_error"] == 0
         assert 0 <= run_of["kept"] <= 1
     assert {path.name for path in folder.glob("*.gif")} == {f"trace-{name}-gray.gif" for name in CURVES}
     with Image.open(folder / "trace-mp2-gray.gif") as gif:
