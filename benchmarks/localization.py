@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
 from attribution.engine.precision import prepare
-from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error, pointing_hit
+from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error
+from attribution.evaluation.pointing import pointing_hit
 from benchmarks.holes import ASSETS
 from benchmarks.report import Found, kept, table, write
 from infill import Filler, Learned

@@ -1,4 +1,4 @@
-"""How well a heatmap finds the object: boxes, localization error, pointing game."""
+"""How well a heatmap finds the object: boxes, localization error."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -75,7 +75,7 @@ def localization_error(heatmap: Heatmap, boxes: Sequence[Boxes], alpha: float, l
     Raises:
         ValueError: If there are not boxes for each heatmap.
     """
-    _require_boxes(heatmap, boxes)
+    require_boxes(heatmap, boxes)
     localized = [
         bool((iou(box, true.to(box)) > 0.5).any())
         for box, true in zip(boxes_above(heatmap, alpha, level), boxes, strict=True)
@@ -97,35 +97,12 @@ def tuned_alpha(
     return min(sorted(alphas), key=lambda alpha: localization_error(heatmap, boxes, alpha, level))
 
 
-def pointing_hit(heatmap: Heatmap, boxes: Sequence[Boxes], tolerance: float = 0.0) -> Float[Tensor, " b"]:
-    """Return whether the heatmap's maximum lies in one of the image's boxes (Zhang et al. 2018).
-
-    If several pixels share the maximum (a superpixel, a constant map), it is the share of them that
-    lie in a box: what a random one of them would score on average.
-
-    Args:
-        heatmap: One heatmap per image.
-        boxes: The true boxes of each image.
-        tolerance: Distance to a box in pixels up to which a pixel counts as inside (15 in the
-            pointing game on PASCAL VOC and COCO).
+def require_boxes(heatmap: Heatmap, boxes: Sequence[Boxes]) -> None:
+    """Check that there are boxes for each heatmap.
 
     Raises:
-        ValueError: If there are not boxes for each heatmap.
+        ValueError: If there are not.
     """
-    _require_boxes(heatmap, boxes)
-    return torch.stack([_pointed(one, true, tolerance) for one, true in zip(heatmap, boxes, strict=True)])
-
-
-def _pointed(heatmap: Float[Tensor, "h w"], boxes: Boxes, tolerance: float) -> Float[Tensor, ""]:
-    points = (heatmap == heatmap.max()).nonzero()[:, None, [1, 0]]  # x, y of each maximal pixel
-    boxes = boxes.to(points)
-    # How far a pixel is from the pixels of the box along each axis, at most one of which is positive.
-    apart = torch.maximum(boxes[:, :2] - points, points - (boxes[:, 2:] - 1)).clamp_min(0)
-    inside = apart.float().norm(dim=2) <= tolerance
-    return torch.mean(inside.any(dim=1).float())
-
-
-def _require_boxes(heatmap: Heatmap, boxes: Sequence[Boxes]) -> None:
     require(len(heatmap) > 0, "heatmap", "at least one", len(heatmap))
     require(len(boxes) == len(heatmap), "boxes", f"given for each of {len(heatmap)} heatmaps", len(boxes))
     empty = [i for i, true in enumerate(boxes) if len(true) == 0]

@@ -1,4 +1,4 @@
-"""Boxes, localization error and the pointing game, on maps whose answer is known."""
+"""Boxes and localization error, on maps whose answer is known."""
 
 import pytest
 import torch
@@ -11,9 +11,9 @@ from attribution.evaluation.localization import (
     iou,
     localization_error,
     mean,
-    pointing_hit,
     tuned_alpha,
 )
+from attribution.evaluation.pointing import pointing_hit
 
 
 def block(left, top, right, bottom, value=1.0, size=(20, 30)):
@@ -82,33 +82,6 @@ def test_alphas_are_the_papers():
         20,
     )
     assert (ALPHAS_OF_MEAN[0], ALPHAS_OF_MEAN[1], ALPHAS_OF_MEAN[-1], len(ALPHAS_OF_MEAN)) == (0, 0.5, 10, 21)
-
-
-def test_pointing_hits_where_the_maximum_is_in_a_box():
-    heatmap = block(12, 7, 13, 8)[None].repeat(5, 1, 1)
-    boxes = [
-        [[12, 7, 13, 8]],
-        [[0, 0, 12, 8]],
-        [[0, 0, 13, 7]],
-        [[0, 0, 1, 1], [10, 5, 20, 10]],
-        [[13, 0, 30, 20]],
-    ]
-    boxes = [torch.tensor(rows) for rows in boxes]
-    assert pointing_hit(heatmap, boxes).tolist() == [1, 0, 0, 1, 0]
-    assert pointing_hit(heatmap, boxes, tolerance=1.0).tolist() == [1, 1, 1, 1, 1]
-
-
-def test_tolerance_is_a_distance_in_pixels():
-    heatmap, boxes = block(12, 7, 13, 8)[None], [torch.tensor([[16, 11, 20, 20]])]
-    assert pointing_hit(heatmap, boxes, tolerance=5.6) == 0
-    assert pointing_hit(heatmap, boxes, tolerance=5.7) == 1
-
-
-def test_a_shared_maximum_counts_by_its_share():
-    heatmap = block(10, 5, 14, 10)[None]
-    assert pointing_hit(heatmap, [torch.tensor([[10, 5, 13, 10]])]) == 0.75
-    flat = torch.ones(1, 20, 30)
-    assert pointing_hit(flat, [torch.tensor([[0, 0, 15, 20]])]) == 0.5
 
 
 @pytest.mark.parametrize("metric", [lambda h, b: localization_error(h, b, 0.5), pointing_hit])
