@@ -35,7 +35,7 @@ class Lime:
     superpixel with its own mean: ``Mean("segment", segments)`` as filler, the same as ``segmentation``.
 
     Attributes:
-        segments: About how many superpixels SLIC makes.
+        segments: About how many superpixels SLIC makes, at least 2.
         compactness: SLIC's weight of space against color.
         sigma: Gaussian smoothing before SLIC, in pixels.
         samples: Number of samples, the first of which is the image itself.
@@ -70,7 +70,7 @@ class Lime:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_numbers(self, "at least 1", "segments")
+        require(self.segments >= 2, "segments", "at least 2: one alone is the whole image", self.segments)
         require(self.samples >= 2, "samples", "at least 2", self.samples)
         require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
         require_numbers(self, "positive", "compactness", "kernel_width", "alpha")

@@ -116,7 +116,10 @@ OPTIMIZING: Mapping[str, Entry] = {
         "attribution:SSR", "find the pixels that suffice for the class", "Gu 2020", quick={"steps": 100}
     ),
     "sdr": Entry(
-        "attribution:SDR", "find the pixels whose removal destroys the class", "Gu 2020", quick={"steps": 100}
+        "attribution:SDR",
+        "find the pixels whose removal destroys the class",
+        "Gu 2020",
+        quick={"steps": 100, "lr": 0.3},
     ),
     "dssr": Entry("attribution:DSSR", "ssr and sdr at once", "Gu 2020", quick={"steps": 100}),
     "dssr-plus": Entry(

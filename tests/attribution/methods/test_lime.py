@@ -187,7 +187,7 @@ def test_one_segment_is_enough(image):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"segments": 0}, "segments must be at least 1, got 0"),
+        ({"segments": 0}, "segments must be at least 2: one alone is the whole image, got 0"),
         ({"samples": 1}, "samples must be at least 2, got 1"),
         ({"keep": 1.0}, "keep must be between 0 and 1, got 1"),
         ({"compactness": 0.0}, "compactness must be positive, got 0"),

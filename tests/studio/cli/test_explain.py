@@ -188,6 +188,10 @@ def test_notes_on_reading_the_file_are_told(run: Run, photograph: Path) -> None:
         (["dot.png"], "image: dot.png is 1 x 1 pixels; expected at least 8 x 8"),
         (["photo.png", "nothing.png", "--strict"], "image: no such file: nothing.png"),
         (["nothing.png", "empty.png"], "nothing.png: image: no such file: nothing.png; empty.png: image: "),
+        (
+            ["--set", "lime.segments=1"],
+            "lime: segments must be at least 2: one alone is",
+        ),
         (["--classifier", ""], "--classifier: expected a name, as in `infill list`, got ''"),
         (["--seed", "-1"], "-1 is not in the range 0<=x<="),
         (["photo.png", "--scene", "3"], "give images or --scene, not both"),
