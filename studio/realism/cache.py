@@ -22,11 +22,15 @@ class Cache:
 
     A kind's folder is named after everything that its arrays depend on, so that a job with other settings
     neither finds nor disturbs them.
+
+    Attributes:
+        damaged: Files that were found damaged, and count as not there.
     """
 
     def __init__(self, out: Path, common: Mapping[str, Any]) -> None:
         self._folder, self._common = out / FOLDER, dict(common)
         self._places: dict[str, Path] = {}
+        self.damaged: list[Path] = []
 
     def add_kind(self, name: str, settings: Any = None) -> None:
         """Introduce a kind of arrays and what they depend on beside what is common."""
@@ -35,10 +39,15 @@ class Cache:
 
     def load(self, kind: str, number: int) -> dict[str, ndarray] | None:
         """Return what was kept; ``None`` if nothing was, or the file is damaged."""
+        path = self._file(kind, number)
         try:
-            with self._file(kind, number).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
+        except FileNotFoundError:
+            return None
         except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+            if path not in self.damaged:
+                self.damaged.append(path)
             return None
 
     def save(self, kind: str, number: int, arrays: Mapping[str, ndarray]) -> None:

@@ -50,6 +50,8 @@ def realism(request: RealismRequest, echo: Callable[[str], object]) -> None:
             }
         )
     echo(text_table(report))
+    for path in run.cache.damaged:
+        echo(f"  damaged, and done again: {path}")
     echo("  " + " ".join(str(path) for path in paths))
 
 

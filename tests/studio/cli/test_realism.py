@@ -193,6 +193,21 @@ def test_broken_off_it_goes_on_where_it_was(run: Run, monkeypatch: pytest.Monkey
     assert Path("halves/realism.csv").read_text() == Path("whole/realism.csv").read_text()
 
 
+def test_a_damaged_part_is_told_and_done_again(run: Run) -> None:
+    job = ("scenes:4", *FEW, "--batch-size", 2)
+    assert "damaged" not in run(*job).out
+    before = told()
+    part = sorted(Path("infill-out/parts").glob("gray-*/*.npz"))[1]
+    whole = part.read_bytes()
+    part.write_bytes(whole[: len(whole) // 2])
+    said = run(*job)
+    assert said.code == 0, said.err
+    assert f"damaged, and done again: {part}" in said.out
+    assert told() == before
+    assert part.stat().st_size == len(whole)
+    assert "damaged" not in run(*job).out
+
+
 def test_a_filler_more_costs_that_filler_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("scenes:4", "--filler", "gray").code == 0
     before = told()
