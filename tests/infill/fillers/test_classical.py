@@ -161,7 +161,7 @@ def test_biharmonic_reduces_over_the_observed_pixels_alone(smooth_image):
 
 @every_kind
 def test_only_rgb(kind, image, holes):
-    with pytest.raises(ValueError, match=r"image must be RGB \(3 channels\), got '1 channels'"):
+    with pytest.raises(ValueError, match=r"image must be RGB \(3 channels\) for this filler"):
         kind()(image[:, :1], holes)
 
 

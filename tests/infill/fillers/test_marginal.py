@@ -210,5 +210,5 @@ def test_nan_under_the_hole_stays_there(image, holes):
 def test_impossible_arguments_are_refused(image, holes):
     with pytest.raises(ValueError, match="context must be at least 1, got 0"):
         Marginal(context=0)
-    with pytest.raises(ValueError, match=r"image must be RGB \(3 channels\), got '1 channels'"):
+    with pytest.raises(ValueError, match=r"image must be RGB \(3 channels\) for this filler"):
         Marginal()(image[:, :1], holes, seeded())
