@@ -12,7 +12,7 @@ import torch
 from planted import Network
 from torch import Tensor, nn
 
-from attribution import Execution, Lime, MaskedScore, SlidingPatch, log_odds, probability, sigmoid
+from attribution import Execution, Lime, MaskedScore, log_odds, probability, sigmoid
 from attribution.engine.answers import logits_of
 from attribution.engine.precision import Lent, prepare
 from infill import Blur, Exemplar, Gray, Marginal, Mean, NavierStokes, Noise, Telea
@@ -23,52 +23,9 @@ HOLES[:, :, 4:14, 6:20] = torch.linspace(0.2, 1, 5).view(-1, 1, 1, 1)
 LOGITS = torch.arange(6.0).view(2, 3)
 
 
-class Squeezing(nn.Module):
-    """Changes its images in place, as some preprocessing does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = Network()
-
-    def forward(self, images: Tensor) -> Tensor:
-        images.sub_(0.5).div_(0.25)
-        result: Tensor = self.network(images)
-        return result
-
-
 def pure(images: Tensor) -> Tensor:
     result: Tensor = Network().eval()((images - 0.5) / 0.25)
     return result
-
-
-def squeezing(images: Tensor) -> Tensor:
-    images.sub_(0.5).div_(0.25)
-    result: Tensor = Network().eval()(images)
-    return result
-
-
-@pytest.mark.parametrize("classifier", [Squeezing(), squeezing], ids=["module", "function"])
-def test_what_changes_its_images_in_place_is_given_copies(classifier: Callable[[Tensor], Tensor]) -> None:
-    image, expected = IMAGE.clone(), MaskedScore(IMAGE, [0, 1], pure)
-    score = MaskedScore(image, [0, 1], classifier)
-    torch.testing.assert_close(score.clean, expected.clean, rtol=0, atol=1e-5)
-    for one, truth in zip(score, expected, strict=True):
-        torch.testing.assert_close(one(HOLES), truth(HOLES), rtol=0, atol=1e-5)
-        images = next(one.stream_images([HOLES], len(HOLES)))[1]
-        torch.testing.assert_close(images, truth.perturbed(HOLES))
-    method = SlidingPatch(patch=8, stride=8)
-    torch.testing.assert_close(method(score), method(expected), rtol=0, atol=1e-5)
-    assert torch.equal(image, IMAGE), "the caller's image"
-
-
-@pytest.mark.parametrize("classifier", [Squeezing(), squeezing], ids=["module", "function"])
-def test_gradients_come_through_what_changes_its_images(classifier: Callable[[Tensor], Tensor]) -> None:
-    slopes = []
-    for each in (classifier, pure):
-        hole = HOLES.clone().requires_grad_()
-        MaskedScore(IMAGE[:1], 1, each)(hole).sum().backward()
-        slopes.append(hole.grad)
-    torch.testing.assert_close(*slopes, rtol=0, atol=1e-5)
 
 
 def test_one_logit_has_no_softmax() -> None:
