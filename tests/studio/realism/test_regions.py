@@ -354,6 +354,7 @@ def test_what_is_not_annotated_is_said(regions: Regions, known: dict[str, Any], 
 
 
 NOTHING = "nothing of what is to be removed is in the classifier's view"
+LONE = "segments must be at least 2: one alone is the whole image, got 1"
 ALL = "the hole covers all of the classifier's view"
 
 
@@ -367,7 +368,7 @@ ALL = "the hole covers all of the classifier's view"
         (Regions("surroundings", 0), {"silhouette": rectangle((8, 8), 0, 0, 0, 0)}, ALL),
         (Regions("boxes"), {"boxes": torch.empty(0, 4, dtype=torch.int64)}, NOTHING),
         (Regions("boxes"), {"boxes": torch.tensor([[0, 0, 8, 8]])}, ALL),
-        (Regions("segments", superpixels=1), {}, NOTHING),
+        (Regions("segments", superpixels=1), {}, LONE),
     ],
 )
 def test_empty_and_full_holes_are_refused(regions: Regions, known: dict[str, Any], message: str) -> None:
