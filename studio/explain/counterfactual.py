@@ -62,8 +62,8 @@ def _completed(request: ExplainRequest) -> ExplainRequest:
         # Of a paper's fillers the last one is its best; what was found is judged by what found it.
         published = as_published(request)
         return replace(published, fillers=published.fillers[-1:])
-    by_itself = request.images and not request.fillers and request.final is None
-    fillers = request.fillers or (FILLER,)
+    fillers = tuple(request.fillers) or (FILLER,)
+    by_itself = request.images and fillers == (FILLER,) and request.final is None
     return replace(request, fillers=fillers, final=FINAL if by_itself else request.final)
 
 

@@ -154,6 +154,8 @@ def test_a_photograph_is_filled_at_the_end_by_exemplar(run: Run, tmp_path: Path)
     small = ("--out", "infill-out", "--set", "mp2-descent.cells=8")
     assert run(path, *SCENES, *small).code == 0
     ours = told()
+    assert run(path, *SCENES, *small, "--filler", "inpaint").code == 0
+    assert told()["final"] == ours["final"], "whoever names the filler gets the same"
     assert ours["final"]["name"] == "exemplar"
     assert ours["final"]["class"] == "Exemplar"
     assert run(path, *SCENES, *small, "--final", "none").code == 0
