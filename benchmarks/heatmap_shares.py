@@ -1,7 +1,7 @@
 """`uv run python -m benchmarks.heatmap_shares`: how much of a method's heatmap is the filler's own evidence.
 
 ECSSD photographs, explained for the first label of MobileNetV2. Where no object is, nothing is taken away by
-removing: its variance there is the filler's. Figures are kept in `runs/heatmap_shares`, so that
+removing: what a heatmap varies there is the filler's. Figures are kept in `runs/heatmap_shares`, so that
 the command can be broken off and goes on where it was; delete a filler's files there when it has changed.
 """
 

@@ -7,6 +7,7 @@ broken off and goes on where it was.
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from benchmarks.speed import seconds
 from models.classifiers import ImageClassifier, load_classifier
 from studio.registry.build import build_method
 from studio.registry.papers import INPAINTER, PUBLISHED, STAND_IN
-from studio.registry.tables import METHODS
+from studio.registry.tables import METHODS, Preset
 
 RUNS = Path("runs/presets")
 SKIPPED = ("pda",)
@@ -45,14 +46,15 @@ def compared(name: str, case: Case, classifier: ImageClassifier) -> Found:
     score = MaskedScore(case.image, target, fast, built([text], case.image)[text])
     maps: dict[str, Tensor] = {}
     found: dict[str, float] = {}
-    for preset in ("quick", "paper"):
-        method = build_method(name, {}, preset="quick" if preset == "quick" else "paper")
+    presets: tuple[Preset, ...] = ("quick", "paper")
+    for preset in presets:
+        method = build_method(name, {}, preset=preset)
         if isinstance(method, OptimizingExplainer):
-            found[f"{preset} seconds"], outcome = seconds(lambda method=method: method.optimize(score))  # type: ignore[misc]
+            found[f"{preset} seconds"], outcome = seconds(partial(method.optimize, score))
             maps[preset], found[preset] = outcome.heatmap[0], float(outcome.left)
             found[f"{preset} kept"] = float(outcome.kept)
         else:
-            found[f"{preset} seconds"], heatmap = seconds(lambda method=method: method(score))  # type: ignore[misc]
+            found[f"{preset} seconds"], heatmap = seconds(partial(method, score))
             maps[preset] = heatmap[0]
     found["spearman"] = float(spearmanr(*(each.flatten().numpy() for each in maps.values())).statistic)
     found["iou"] = overlap(maps["quick"], maps["paper"])
@@ -92,7 +94,7 @@ def main() -> None:
     for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
         for name in names:
             path = RUNS / name / f"{number}.npz"
-            found[name].append(kept(path, lambda name=name, case=case: compared(name, case, classifier)))  # type: ignore[misc]
+            found[name].append(kept(path, partial(compared, name, case, classifier)))
     header = ["method", "filler", "Spearman", f"IoU of the top {TOP:.0%}", "p left: quick / paper",
               "p of what is kept: quick / paper", "time of paper / quick"]  # fmt: skip
     clean = np.mean([float(each["clean"]) for each in found[names[0]]])

@@ -48,7 +48,9 @@ def with_arguments(forward: Callable[..., Any], further: tuple[Any, ...]) -> Cal
     """Return what gives ``forward`` further arguments beside the images; tensors of one row are repeated."""
     if not further:
         return forward
-    return Further(forward, further) if isinstance(forward, nn.Module) else _Called(forward, further)
+    if isinstance(forward, nn.Module):
+        return Further(forward, further)
+    return lambda images: forward(images, *_repeated(further, len(images)))
 
 
 class Further(nn.Module):
@@ -63,14 +65,6 @@ class Further(nn.Module):
         return self.module(images, *_repeated(self.further, len(images)))
 
 
-class _Called:
-    def __init__(self, function: Callable[..., Any], further: tuple[Any, ...]) -> None:
-        self._function, self._further = function, further
-
-    def __call__(self, images: Tensor) -> Any:
-        return self._function(images, *_repeated(self._further, len(images)))
-
-
 def _repeated(further: tuple[Any, ...], images: int) -> list[Any]:
     return [each.expand(images, *each.shape[1:]) if has_rows(each, 1) else each for each in further]
 
@@ -81,9 +75,9 @@ def single_output(forward: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         ValueError: When called, if there are several numbers for an image.
     """
-    return (
-        Single(forward) if isinstance(forward, nn.Module) else lambda images: _column(forward(images), images)
-    )
+    if isinstance(forward, nn.Module):
+        return Single(forward)
+    return lambda images: _column(forward(images), images)
 
 
 class Single(nn.Module):

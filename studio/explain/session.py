@@ -192,7 +192,8 @@ class Session:
         pixels = image.pixels.to(self.classifier.mean.device)
         room = self.classifier.room((pixels.shape[1], pixels.shape[2]))
         self.room = room if self.room is None else min(room, self.room)
-        view, around = self.classifier.view(pixels), self.classifier.view(pixels, room)
+        around, before, crop = self.classifier.view(pixels, room), room // 2, self.classifier.crop
+        view = around[:, before : before + crop, before : before + crop]
         self.prepared = self.prepared or prepare(self.classifier, request.precision, view[None])
         score = MaskedScore(
             view,

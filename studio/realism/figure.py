@@ -43,7 +43,7 @@ def draw_strips(strips: Sequence[Strip], title: str, legend: Sequence[str], path
     """
     columns = list(strips[0].images)
     row = SIDE + 4 * LINE + 2 * GAP
-    width = 2 * MARGIN + len(columns) * (SIDE + GAP) - GAP
+    width = 2 * MARGIN + _width(strips[0])
     sheet = Sheet(width, MARGIN + HEAD + len(strips) * row + MARGIN)
     with any_script():
         sheet.text(MARGIN, MARGIN, title, 13, width - 2 * MARGIN, weight="bold")
@@ -71,9 +71,9 @@ def _stamp(sheet: Sheet, strip: Strip, column: str, corner: tuple[float, float],
             sheet.text(x, below + (1 + number) * LINE, line, 6.5, SIDE, color=color)
     if first:
         known = f", {'guessed' if strip.guessed else 'labelled'}: {strip.target}" if strip.target else ""
-        sheet.text(x, below + 3 * LINE, f"{strip.name}{known}", 6.5, width_of(strip), color=FAINT)
+        sheet.text(x, below + 3 * LINE, f"{strip.name}{known}", 6.5, _width(strip), color=FAINT)
 
 
-def width_of(strip: Strip) -> float:
+def _width(strip: Strip) -> float:
     """How wide a line below all of a strip's pictures may be."""
     return len(strip.images) * (SIDE + GAP) - GAP

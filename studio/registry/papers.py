@@ -37,14 +37,21 @@ def _core(*fillers: str, departures: Mapping[str, Mapping[str, Any]] | None = No
     return Published(paper, fillers, ("resnet50@v1", "places365"), squashed=True, departures=departures or {})
 
 
-def _regions(*departures: str) -> Published:
-    return Published(
-        "Gu 2020", ("noise-once",), ("resnet34@v1",), departures={text: {} for text in departures}
-    )
+def _regions(departures: Mapping[str, Mapping[str, Any]] | None = None) -> Published:
+    return Published("Gu 2020", ("noise-once",), ("resnet34@v1",), departures=departures or {})
 
 
-_STAGES = "the first stage's weight and the threshold after it are ours (the paper gives no number)"
-_ORDER = "the two score terms stand as in eq. 4 (as eq. 5 is printed, its optimum removes nothing)"
+_START: Mapping[str, Mapping[str, Any]] = {
+    "the evidence starts with everything kept (eq. 2: with nothing, ssr.start=nothing)": {
+        "start": "everything"
+    },
+}
+_STAGES: Mapping[str, Mapping[str, Any]] = {
+    "the first stage's weight and the threshold after it are ours (the paper gives no number)": {},
+}
+_ORDER: Mapping[str, Mapping[str, Any]] = {
+    "the two score terms stand as in eq. 4 (as eq. 5 is printed, its optimum removes nothing)": {},
+}
 _PREVIEW: Mapping[str, Mapping[str, Any]] = {
     "where nothing is removed yet, slopes with an inpainter come from fills of a chessboard "
     "(the composite's own slope is 0 there)": {"outlook": "chessboard"},
@@ -82,18 +89,9 @@ PUBLISHED: Mapping[str, Published] = {
     ),
     "pda": Published("Zintgraf et al. 2017", ("marginal",), ("vgg16@v1", "alexnet@v1", "googlenet@v1")),
     "extremal": Published("Fong et al. 2019", ("blur",), ("vgg16@v1", "resnet50@v1")),
-    "ssr": Published(
-        "Gu 2020",
-        ("noise-once",),
-        ("resnet34@v1",),
-        departures={
-            "the evidence starts with everything kept (eq. 2: with nothing, ssr.start=nothing)": {
-                "start": "everything"
-            }
-        },
-    ),
+    "ssr": _regions(_START),
     "sdr": _regions(),
     "dssr": _regions(_STAGES),
-    "dssr-plus": _regions(_STAGES, _ORDER),
+    "dssr-plus": _regions({**_STAGES, **_ORDER}),
 }
 """By the name of the method."""
