@@ -125,6 +125,7 @@ class MaskedScore:
         *,
         fill: Float[Tensor, "m c h w"] | None = None,
         shift: Int[Tensor, "n 2"] | None = None,
+        mirrored: bool = False,
     ) -> Scores:
         """Return the score of each composite, pooled over its fills if there are several samples.
 
@@ -143,12 +144,13 @@ class MaskedScore:
                 the caller.
             shift: Where in the margin the classifier's view of each composite begins (row, column), 0 to
                 the margin; the middle by default.
+            mirrored: Whether the classifier is shown the composites with left and right swapped.
 
         Raises:
             ValueError: If shapes do not fit, a shift leaves the margin, the target is no class of the
                 classifier, or a score is not finite.
         """
-        return self.sampling.pool(self._scores_of_fills(hole, index, generator, fill, shift))
+        return self.sampling.pool(self._scores_of_fills(hole, index, generator, fill, shift, mirrored))
 
     def spread(
         self,
@@ -178,10 +180,18 @@ class MaskedScore:
         return torch.cat(logits)[:: self.fills_per_hole]
 
     def perturbed(
-        self, hole: Hole, index: Index | None = None, generator: Chance = None
+        self,
+        hole: Hole,
+        index: Index | None = None,
+        generator: Chance = None,
+        *,
+        fill: Float[Tensor, "m c h w"] | None = None,
     ) -> Float[Tensor, "m c h w"]:
-        """Return the composites in float32, all at once, without gradient; `fills_per_hole` for each hole."""
-        batches = self._batches(hole, index, generator)
+        """Return the composites in float32, all at once, without gradient; `fills_per_hole` for each hole.
+
+        Arguments and errors as for a call.
+        """
+        batches = self._batches(hole, index, generator, fill)
         return torch.cat([self.evaluator.composites(batch) for batch in batches])
 
     def fills(
@@ -319,9 +329,10 @@ class MaskedScore:
         generator: Chance,
         fill: Tensor | None,
         shift: Tensor | None = None,
+        mirrored: bool = False,
     ) -> Float[Tensor, "n m"]:
         """Return the score of every fill of every hole."""
-        batches = self._batches(hole, index, generator, fill, shift)
+        batches = self._batches(hole, index, generator, fill, shift, mirrored)
         times = self.fills_per_hole
         if torch.is_grad_enabled() and hole.requires_grad and len(hole) * times > self.execution.batch_size:
             evaluate = self.evaluator.evaluate
@@ -337,12 +348,14 @@ class MaskedScore:
         generator: Chance,
         fill: Tensor | None = None,
         shift: Tensor | None = None,
+        mirrored: bool = False,
     ) -> Iterator[HoleBatch]:
         """Return the checked holes, at most a batch of composites at once."""
         hole = checked_hole(hole, self.image)
         rows = checked_rows(index, len(hole), self.image)
         generator = self.sampling.generator() if generator is None else generator
-        batch = HoleBatch(hole, rows, generator, fill, None if shift is None else shift.to(hole.device))
+        shift = None if shift is None else shift.to(hole.device)
+        batch = HoleBatch(hole, rows, generator, fill, shift, mirrored)
         batch.check(self.fills_per_hole, self.image, self.margin)
         return batch.split(self.execution.batch_size, self.fills_per_hole)
 

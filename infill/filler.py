@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from infill.validate import require
@@ -35,7 +35,7 @@ class Filler(Protocol):
         stochastic: Whether the fill depends on chance: if not, several samples of it are all alike.
 
     One that knows the pixels of certain images, and can fill no others (nor these in another size), says so
-    with a further attribute, ``of_image``.
+    with a further attribute, ``of_image``. One to which the hole does not matter may be `Staged`.
     """
 
     @property
@@ -64,6 +64,18 @@ class Filler(Protocol):
         ...
 
 
+@runtime_checkable
+class Staged(Protocol):
+    """A filler whose soft holes do not mix image and fill, but lead from one to the other by degrees."""
+
+    def stages(self, image: Images) -> Float[Tensor, "k n c h w"] | None:
+        """Return each image with more and more taken away, evenly spaced, from the image itself to its fill.
+
+        ``None``: soft holes mix image and fill after all.
+        """
+        ...
+
+
 _ROUNDING = 1e-3
 """So far beyond [0, 1] a pixel may be: resizing overshoots, and bfloat16 is coarse."""
 
@@ -76,6 +88,33 @@ def composite(image: Images, hole: Hole, fill: Fill) -> Float[Tensor, "n c h w"]
     Gradients flow into all three arguments.
     """
     return torch.lerp(image, fill, hole.to(image.dtype))
+
+
+def staged(
+    stages: Float[Tensor, "k b c h w"], hole: Hole, rows: Int[Tensor, " n"] | None = None
+) -> Float[Tensor, "n c h w"]:
+    """Remove by degrees: of k + 1 stages a hole of i/k shows stage i, and one in between two of them, mixed.
+
+    With two stages, the image and its fill, it is `composite`. The slope with respect to the hole is that
+    between the two stages that are mixed.
+
+    Args:
+        stages: From the untouched images to their fills.
+        hole: 1 where pixels are removed.
+        rows: To which image each hole belongs; ``None``: there is one image, or one hole per image.
+    """
+    count, images = stages.shape[:2]
+    place = hole[:, 0].to(stages.dtype) * (count - 1)
+    before = place.detach().floor().clamp(0, count - 2)
+    if rows is None:
+        rows = torch.arange(len(hole), device=hole.device) % images
+    # Indexed pixel by pixel: stages of every hole would take k times the memory.
+    y, x = (torch.arange(side, device=hole.device) for side in hole.shape[2:])
+    pixels = stages.permute(0, 1, 3, 4, 2)
+    first, second = (
+        pixels[before.long() + further, rows[:, None, None], y[:, None], x] for further in (0, 1)
+    )
+    return torch.lerp(first, second, (place - before)[..., None]).permute(0, 3, 1, 2)
 
 
 def check_shapes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:

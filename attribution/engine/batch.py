@@ -24,6 +24,7 @@ class HoleBatch:
         fill: Fills that exist already; ``None`` runs the filler.
         shift: Rows and columns by which the view is moved over each composite, 0 to the margin;
             ``None`` takes the middle.
+        mirrored: Whether the classifier is shown the composites with left and right swapped.
     """
 
     hole: Hole
@@ -31,6 +32,7 @@ class HoleBatch:
     generator: Chance = None
     fill: Float[Tensor, "_ c h w"] | None = None
     shift: Int[Tensor, "n 2"] | None = None
+    mirrored: bool = False
 
     def check(self, fills_per_hole: int, image: Float[Tensor, "b c h w"], margin: int) -> None:
         """Check that there is one of everything for each hole, and the right number of fills.
@@ -67,6 +69,7 @@ class HoleBatch:
                 _generators(self.generator, range(start, stop), fills_per_hole),
                 None if self.fill is None else self.fill[once],
                 None if self.shift is None else self.shift[which],
+                self.mirrored,
             )
 
 

@@ -12,7 +12,7 @@ from attribution.engine.batch import HoleBatch
 from attribution.engine.clean import CleanImages, constant
 from attribution.engine.fill import SharedFill, proposed
 from attribution.engine.link import Link, Logits, Scores, log_odds, probability
-from infill.filler import Fill, composite
+from infill.filler import Fill, composite, staged
 from infill.validate import require
 
 
@@ -61,6 +61,9 @@ class Evaluator:
     def composites(self, batch: HoleBatch) -> Float[Tensor, "n c h w"]:
         """Return the composites in float32, without gradient; errors as for `fills`."""
         with constant():
+            stages = self.shared.stages
+            if batch.fill is None and stages is not None:
+                return staged(stages, batch.hole, batch.rows)
             return composite(_of(self.clean.image, batch.rows), batch.hole, self.fills(batch))
 
     def evaluate(self, batch: HoleBatch) -> tuple[Float[Tensor, "n c h w"], Logits, Scores]:
@@ -72,10 +75,12 @@ class Evaluator:
         hole, canvas = batch.hole, _of(self.clean.canvas, batch.rows)
         shared = not self.shared.filler.per_hole and batch.fill is None
         fill = _of(self._shared_fill, batch.rows) if shared else self.fills(batch).to(canvas.dtype)
+        stages = self._stages if shared else None
         differentiable = torch.is_grad_enabled() and hole.requires_grad
         with nullcontext() if differentiable else torch.inference_mode():
-            images = composite(canvas, hole, fill)
-            logits = self.clean.classifier(self.clean.view(images, batch.shift))
+            images = composite(canvas, hole, fill) if stages is None else staged(stages, hole, batch.rows)
+            view = self.clean.view(images, batch.shift)
+            logits = self.clean.classifier(view.flip(3) if batch.mirrored else view)
             if logits.isnan().any():
                 require(bool(hole.isfinite().all()), "hole", "finite", "NaN or infinity")
                 finite = bool(fill.isfinite().all())
@@ -110,6 +115,13 @@ class Evaluator:
         """The fills that all holes share, in the classifier's dtype."""
         with constant():
             return self.shared.pixels.to(self.clean.classifier.dtype).contiguous()
+
+    @cached_property
+    def _stages(self) -> Float[Tensor, "k b c h w"] | None:
+        """The stages that all holes share, in the classifier's dtype."""
+        with constant():
+            stages = self.shared.stages
+            return None if stages is None else stages.to(self.clean.classifier.dtype)
 
 
 def _of(images: Tensor, rows: Tensor | None) -> Tensor:

@@ -1,12 +1,13 @@
 """Fills as a filler proposes them, checked, and those that all holes of an image share."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from jaxtyping import Float
 from torch import Tensor
 
 from attribution.engine.clean import constant, same_memory
-from infill.filler import Chance, Filler
+from infill.filler import Chance, Filler, Staged
 from infill.validate import require
 
 
@@ -23,6 +24,14 @@ class SharedFill:
     image: Float[Tensor, "b c h w"]
     filler: Filler
     computed: Float[Tensor, "b c h w"] | None = None
+
+    @cached_property
+    def stages(self) -> Float[Tensor, "k b c h w"] | None:
+        """What a soft hole leads through, from the images to their fills; ``None`` if it mixes these two."""
+        if not isinstance(self.filler, Staged):
+            return None
+        with constant():
+            return self.filler.stages(self.image)
 
     @property
     def pixels(self) -> Float[Tensor, "b c h w"]:

@@ -43,3 +43,9 @@ def log_odds(logits: Logits, target: Targets) -> Scores:
     """
     others = logits.scatter(1, target[:, None], -torch.inf)
     return logit(logits, target) - others.logsumexp(dim=1)
+
+
+def with_slope_of_logit(link: Link, logits: Logits, target: Targets) -> Scores:
+    """Another link's scores, with the derivative of the target's logit: whoever follows it, follows that."""
+    own = logit(logits, target)
+    return own + (link(logits, target) - own).detach()

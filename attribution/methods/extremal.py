@@ -1,18 +1,19 @@
 """Extremal perturbation: the best evidence of a given area, with smooth outlines (Fong et al. 2019)."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from attribution.engine.link import with_slope_of_logit
 from attribution.explainer import Heatmap
-from attribution.holes import upsampled
+from attribution.optimize.bumps import Bumps, ContinuedBumps, MarginBumps
 from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import Penalty, area_deviation, dssr, sdr, shuffled, ssr
@@ -22,8 +23,8 @@ from attribution.score import MaskedScore
 from infill.validate import require, require_choices, require_numbers
 
 Variant = Literal["preserve", "delete", "dual"]
-COLDNESS = 20.0
-"""Of the smooth maximum: large values come near to the maximum."""
+Followed = Literal["odds", "activation", "score"]
+Border = Literal["continued", "margin"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ class ExtremalPerturbation:
     a weight on its deviation from the area that grows from step to step. The evidence is smooth and nearly
     binary; the hole is the area's share of pixels with the most evidence, to the pixel.
 
-    The smooth maximum is taken on the coarse grid and interpolated bilinearly in between. The published
-    code's flipping of every second composite is left out.
+    Published code (TorchRay) differs from what is the default here; its conventions are the settings
+    ``followed="activation"``, ``border="margin"`` and ``mirrored=True``, and ``Blur(20, levels=8,
+    beyond="gray")`` as the filler.
 
     Attributes:
         area: The share of the image that the evidence covers, between 0 and 1.
@@ -47,8 +49,13 @@ class ExtremalPerturbation:
         lr: Its learning rate; momentum is 0.9, damped by as much.
         weight: Of the deviation from the area, in the first step.
         growth: How many times larger the weight is in the last step (800 steps by a factor of 1.0035 each).
-        odds: Whether a probability is followed as log-odds, which like the paper's activations are not
-            bounded.
+        followed: What is to stay high or fall: ``"odds"``, a probability as its log-odds, which like the
+            paper's activations are not bounded; ``"activation"``, the target's logit, whatever becomes of
+            other classes (curves still show the probability); or the ``"score"`` as it is.
+        border: Where bumps end, see `attribution.optimize.bumps`: ``"continued"`` beyond the image, so that
+            no place is easier than another, or with a ``"margin"`` of sigma round it, which has a share in
+            the area (so that of the image more than ``area`` may be covered) and in which bumps are lost.
+        mirrored: Whether every second composite is shown as its mirror image, the first of them, too.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation.
         outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
             depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
@@ -66,13 +73,15 @@ class ExtremalPerturbation:
     lr: float = 0.01
     weight: float = 300.0
     growth: float = 16.4
-    odds: bool = True
+    followed: Followed = "odds"
+    border: Border = "continued"
+    mirrored: bool = False
     refresh: int = 1
     outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
         require(0 < self.area < 1, "area", "between 0 and 1", self.area)
-        require_choices(self, outlook=Outlook, variant=Variant)
+        require_choices(self, outlook=Outlook, variant=Variant, followed=Followed, border=Border)
         require_numbers(self, "at least 1", "step", "steps", "refresh")
         require_numbers(self, "positive", "sigma", "lr", "weight", "growth")
 
@@ -102,16 +111,19 @@ class ExtremalPerturbation:
         size = score.size
         require(self.step <= min(size), "step", f"at most the image's {min(size)} px", self.step)
         grid = [math.ceil(side / self.step) for side in size]
-        followed, inverse_link = in_log_odds(score, self.odds)
-        smooth = partial(smooth_maximum, size=size, sigma=self.sigma / self.step)
-        deviation = partial(area_deviation, share=self.area, shuffle=shuffled(score.image))
+        followed, inverse_link = in_log_odds(score, self.followed == "odds")
+        if self.followed == "activation":
+            followed = score.relinked(partial(with_slope_of_logit, score.link), score.sampling.pool)
+        bumps = (ContinuedBumps if self.border == "continued" else MarginBumps)(size, self.step, self.sigma)
+        start = score.image.new_ones(len(score), 1, *grid)
+        deviation = partial(area_deviation, share=self.area, shuffle=shuffled(bumps(start[:1])))
         weights = torch.logspace(0, math.log10(self.growth), self.steps) * self.weight
         return Problem(
-            start=score.image.new_ones(len(score), 1, *grid),
-            loss=partial(self._loss, smooth, deviation, iter(weights.tolist())),
-            evidence=lambda bumps: largest(smooth(bumps), self.area),
-            heatmap=lambda bumps: smooth(bumps)[:, 0],
-            optimizer=lambda bumps: torch.optim.SGD([bumps], lr=self.lr, momentum=0.9, dampening=0.9),
+            start=start,
+            loss=partial(self._loss, bumps, deviation, count(), weights.tolist()),
+            evidence=lambda heights: bumps.inside(largest(bumps(heights), self.area)),
+            heatmap=lambda heights: bumps.inside(bumps(heights))[:, 0],
+            optimizer=lambda heights: torch.optim.SGD([heights], lr=self.lr, momentum=0.9, dampening=0.9),
             steps=self.steps,
             curves=self._curves,
             score=followed,
@@ -121,34 +133,17 @@ class ExtremalPerturbation:
 
     def _loss(
         self,
-        smooth: Callable[[Tensor], Tensor],
+        bumps: Bumps,
         deviation: Penalty,
-        weights: Iterator[float],
-        bumps: Float[Tensor, "n 1 y x"],
+        steps: Iterator[int],
+        weights: Sequence[float],
+        heights: Float[Tensor, "n 1 y x"],
         score: CachedScore,
     ) -> Float[Tensor, " n"]:
-        evidence = smooth(bumps)
+        whole, step = bumps(heights), next(steps)
         objective = {"preserve": ssr, "delete": sdr, "dual": dssr}[self.variant]
-        return objective(score, evidence) + next(weights) * deviation(evidence)
-
-
-def smooth_maximum(
-    bumps: Float[Tensor, "n 1 y x"], size: tuple[int, int], sigma: float
-) -> Float[Tensor, "n 1 h w"]:
-    """Return the smooth maximum of bumps with these heights (Fong et al. 2019, eq. 8 and 9), in [0, 1].
-
-    A bump is flat up to half of ``sigma``, given in cells, and falls off as a Gaussian beyond. The maximum is
-    a mean that weighs values by their exponential.
-    """
-    radius = 1 + math.ceil(sigma)
-    offset = torch.arange(-radius, radius + 1, device=bumps.device, dtype=bumps.dtype)
-    distance = torch.hypot(offset[:, None], offset) / sigma
-    bump = (-2 * (distance - 0.5).clamp_min(0).square()).exp().flatten()
-    # Beyond the border bumps go on as they are: were there none, corners would be easier than the middle.
-    padded = F.pad(bumps, (radius,) * 4, mode="replicate")
-    around = F.unfold(padded, 2 * radius + 1).view(len(bumps), -1, *bumps.shape[2:]) * bump[:, None, None]
-    highest = (around * (COLDNESS * around).softmax(dim=1)).sum(dim=1, keepdim=True)
-    return upsampled(highest, size, "bilinear").clamp(0, 1)
+        seen = partial(score, mirrored=self.mirrored and step % 2 == 0)
+        return objective(seen, bumps.inside(whole)) + weights[step] * deviation(whole)
 
 
 def largest(evidence: Float[Tensor, "n 1 h w"], share: float) -> Float[Tensor, "n 1 h w"]:

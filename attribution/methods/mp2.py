@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution.engine.link import Link, logit
+from attribution.engine.link import with_slope_of_logit
 from attribution.explainer import Heatmap
 from attribution.holes import Upsampling, require_cells, upsampled
 from attribution.optimize.cached_score import CachedScore, Outlook
@@ -109,7 +109,7 @@ class MP2:
         require_cells(self.cells, size)
         odds, inverse_link = in_log_odds(score)
         if self.slope == "logit":
-            odds = odds.relinked(partial(_by_logit, odds.link), odds.sampling.pool)
+            odds = odds.relinked(partial(with_slope_of_logit, odds.link), odds.sampling.pool)
         stop = score.chance if self.chance is None else torch.full_like(score.chance, self.chance)
         to_pixels = partial(upsampled, size=size, how=self.upsampling)
 
@@ -175,12 +175,6 @@ class Greedy(torch.optim.Optimizer):
         grade = 1 - place / grades.shape[1]
         free = best.values > -torch.inf
         grades.scatter_(1, best.indices, torch.where(free, grade, grades.gather(1, best.indices)))
-
-
-def _by_logit(link: Link, logits: Tensor, target: Tensor) -> Tensor:
-    """Return the link's scores with the derivative of the target's logit."""
-    own = logit(logits, target)
-    return own + (link(logits, target) - own).detach()
 
 
 def _done(grades: Tensor, scores: Tensor, stop: Tensor) -> Tensor:

@@ -100,7 +100,11 @@ class CachedScore:
         self._age[rows] = self._refresh
 
     def __call__(
-        self, hole: Hole, shift: Int[Tensor, "n 2"] | None = None, removed: Hole | None = None
+        self,
+        hole: Hole,
+        shift: Int[Tensor, "n 2"] | None = None,
+        removed: Hole | None = None,
+        mirrored: bool = False,
     ) -> Float[Tensor, " n"]:
         """Return the scores of holes, of each active image equally many, one image's after another's.
 
@@ -108,12 +112,13 @@ class CachedScore:
             hole: 1 where pixels are removed; may be soft.
             shift: As for `attribution.score.MaskedScore`.
             removed: The holes that the filler is run on, if not these.
+            mirrored: Whether the classifier is shown mirror images.
         """
         holes_per_image = len(hole) // len(self.rows)
         rows = self.rows.repeat_interleave(holes_per_image)
         removed = hole.detach() if removed is None else removed
         fill = self._fill(removed, rows, holes_per_image) if self._per_hole else None
-        scores = self.score(hole, rows, fill=fill, shift=shift)
+        scores = self.score(hole, rows, fill=fill, shift=shift, mirrored=mirrored)
         self.composites[self.rows.cpu()] += holes_per_image * self.score.fills_per_hole
         means = self._inverse_link(scores.detach()).view(-1, holes_per_image).mean(dim=1)
         self.calls.append(Call(hole.detach(), fill, means))

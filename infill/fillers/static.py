@@ -1,4 +1,4 @@
-"""Fillers that need no knowledge of the hole: a color, local means, noise, a blurred copy."""
+"""Fillers that need no knowledge of the hole: a color, local means, noise."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
@@ -51,9 +51,6 @@ def painted(color: Color, image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c
     require(len(color) == channels, "color", rule, color)
     return image.new_tensor(color).view(1, channels, 1, 1).expand_as(image)
 
-
-_WIDEST = 1000.0
-"""The largest blur, in pixels: the work grows with it, and a photograph is one color long before."""
 
 MeanKind = Literal["image", "segment", "local"]
 NoiseKind = Literal["uniform", "gaussian", "color"]
@@ -195,48 +192,6 @@ class Noise:
         if self.kind == "color":
             center.uniform_(0, 1, generator=chance)
         canvas.normal_(0, self.std, generator=chance).add_(center).clamp_(0, 1)
-
-
-@dataclass(frozen=True)
-class Blur:
-    """The image under a Gaussian (Fong & Vedaldi 2017; sigma 10 in Agarwal & Nguyen 2020).
-
-    The kernel is cut off at 4 sigma; beyond its border the image goes on mirrored (without
-    repeating the border's pixels) as often as the kernel needs it, so that any size will do.
-
-    Args:
-        sigma: Standard deviation in pixels.
-
-    Raises:
-        ValueError: If ``sigma`` is not positive, or above 1000.
-    """
-
-    sigma: float = 10.0
-    per_hole: ClassVar[bool] = False
-    sees_hidden: ClassVar[bool] = True
-    stochastic: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        require(0 < self.sigma <= _WIDEST, "sigma", f"positive and at most {_WIDEST:g}", self.sigma)
-
-    def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
-        """Blur rows and columns, once per image."""
-        check_shapes(image, hole)
-        precise = image.to(torch.promote_types(image.dtype, torch.float32))
-        columns, rows = (_gaussian(side, self.sigma).to(precise) for side in image.shape[2:])
-        return (columns @ precise @ rows.T).clamp(0, 1).to(image.dtype)
-
-
-def _gaussian(side: int, sigma: float) -> Float[Tensor, "side side"]:
-    """The blur of one axis as a matrix: row i holds the weights that make output pixel i."""
-    radius = int(4 * sigma + 0.5)
-    taps = torch.arange(-radius, radius + 1)
-    weights = torch.exp(-0.5 * (taps.double() / sigma) ** 2)
-    period = max(2 * (side - 1), 1)
-    source = (torch.arange(side)[:, None] + taps).remainder(period)
-    mirrored = torch.minimum(source, period - source)
-    matrix = torch.zeros(side, side, dtype=torch.float64)
-    return matrix.scatter_add_(1, mirrored, (weights / weights.sum()).expand(side, -1))
 
 
 def _segment_means(

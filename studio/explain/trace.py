@@ -13,7 +13,6 @@ from torch import Tensor
 
 from attribution import MaskedScore, Outcome
 from attribution.optimize.loop import Step
-from infill import composite
 from studio.drawing.captions import percent
 
 if TYPE_CHECKING:
@@ -75,8 +74,10 @@ class Trace:
     def _shot(self, step: Step) -> Shot:
         height, width = self._score.image.shape[2:]
         margin = step.hole.shape[2] - height
-        canvas = (self._score.enlarged(margin) if margin else self._score).image
-        image = composite(canvas, step.hole, step.fill)
+        score = self._score.enlarged(margin) if margin else self._score
+        score = score.with_sampling(samples=1)  # a step shows one fill
+        by_degrees = score.evaluator.shared.stages is not None
+        image = score.perturbed(step.hole, fill=None if by_degrees else step.fill)
         middle = slice(margin // 2, margin // 2 + height), slice(margin // 2, margin // 2 + width)
         return self.shot(step.number, float(step.scores[0]), image[0, :, *middle], step.hole[0, :, *middle])
 

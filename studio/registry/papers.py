@@ -88,7 +88,21 @@ PUBLISHED: Mapping[str, Published] = {
         },
     ),
     "pda": Published("Zintgraf et al. 2017", ("marginal",), ("vgg16@v1", "alexnet@v1", "googlenet@v1")),
-    "extremal": Published("Fong et al. 2019", ("blur",), ("vgg16@v1", "resnet50@v1")),
+    "extremal": Published(
+        "Fong et al. 2019",
+        ("blur-pyramid",),
+        ("vgg16@v1", "resnet50@v1"),
+        departures={
+            "log-odds are followed (the paper: the activation, extremal.followed=activation)": {
+                "followed": "odds"
+            },
+            "bumps go on beyond the border (the code: they end in a margin, extremal-code)": {
+                "border": "continued"
+            },
+            "no composite is mirrored (the code: every second, extremal-code)": {"mirrored": False},
+        },
+    ),
+    "extremal-code": Published("Fong et al. 2019", ("blur-pyramid",), ("vgg16@v1", "resnet50@v1")),
     "ssr": _regions(_START),
     "sdr": _regions(),
     "dssr": _regions(_STAGES),

@@ -112,6 +112,14 @@ OPTIMIZING: Mapping[str, Entry] = {
         quick={"steps": 150, "lr": 0.05},
         smallest={"variant": "delete"},
     ),
+    "extremal-code": Entry(
+        "attribution:ExtremalPerturbation",
+        "extremal as published in code: the activation, a margin, every second composite mirrored",
+        "Fong et al. 2019",
+        {"followed": "activation", "border": "margin", "mirrored": True},
+        quick={"steps": 150, "lr": 0.05},
+        smallest={"variant": "delete"},
+    ),
     "ssr": Entry(
         "attribution:SSR", "find the pixels that suffice for the class", "Gu 2020", quick={"steps": 100}
     ),
@@ -156,6 +164,12 @@ FILLERS: Mapping[str, Entry] = {
     ),
     "noise-color": Entry("infill:Noise", "a random color and noise", "Chang et al. 2019", {"kind": "color"}),
     "blur": Entry("infill:Blur", "the image, blurred", "Fong & Vedaldi 2017"),
+    "blur-pyramid": Entry(
+        "infill:Blur",
+        "the image, the more blurred the more of a pixel is removed",
+        "Fong et al. 2019",
+        given={"sigma": 20.0, "levels": 8, "beyond": "gray"},
+    ),
     "marginal": Entry(
         "infill:Marginal", "sampled from what surroundings make likely", "Zintgraf et al. 2017"
     ),

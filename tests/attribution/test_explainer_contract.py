@@ -44,6 +44,9 @@ OPTIMIZING = {
     "fido, ssr": Fido("ssr", cells=6, steps=3, samples=2, warmup=0),
     "fido, sdr": Fido("sdr", cells=6, steps=3, samples=2, warmup=0),
     "extremal": ExtremalPerturbation(0.2, step=4, sigma=8.0, steps=3),
+    "extremal-code": ExtremalPerturbation(
+        0.2, step=4, sigma=8.0, steps=3, followed="activation", border="margin", mirrored=True
+    ),
     "ssr": SSR(0.01, steps=3),
     "sdr": SDR(0.01, steps=3),
     "dssr": DSSR(0.1, 0.01, steps=3),

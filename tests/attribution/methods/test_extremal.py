@@ -1,4 +1,4 @@
-"""Extremal perturbation: the area to the pixel, the smooth maximum, a plain loop, and what is refused."""
+"""Extremal perturbation: the area to the pixel, plain loops, and what is refused."""
 
 import pytest
 import torch
@@ -7,7 +7,8 @@ from planted import BrightSquare, Linear, square_image
 from torch import Tensor
 
 from attribution import ExtremalPerturbation, MaskedScore, log_odds
-from attribution.methods.extremal import largest, smooth_maximum
+from attribution.methods.extremal import largest
+from attribution.optimize.bumps import MarginBumps, smooth_maximum
 from infill import Gray, Telea
 
 SQUARE = torch.zeros(40, 48, dtype=torch.bool)
@@ -50,41 +51,6 @@ def test_the_largest_are_counted_to_the_pixel(share, count):
     assert largest(torch.ones(1, 1, 20, 24), share).sum() == count
 
 
-def test_the_smooth_maximum_is_the_formula_place_by_place():
-    bumps = torch.rand(2, 1, 6, 7, generator=torch.Generator().manual_seed(0))
-    sigma = 1.5
-    smooth = smooth_maximum(bumps, (6, 7), sigma)
-    rows, columns = torch.arange(-3, 9), torch.arange(-3, 10)
-    padded = bumps[:, :, rows.clamp(0, 5)][:, :, :, columns.clamp(0, 6)]
-    for row, column in ((2, 3), (0, 0), (5, 6)):
-        distance = torch.hypot(rows[:, None] - row, (columns - column).float())
-        near = torch.maximum((rows[:, None] - row).abs(), (columns - column).abs()) <= 3
-        heights = torch.exp(-2 * (distance / sigma - 0.5).clamp_min(0) ** 2)
-        values = (padded * heights)[:, 0, near]
-        weights = torch.exp(20 * values)
-        expected = (weights * values).sum(dim=1) / weights.sum(dim=1)
-        torch.testing.assert_close(smooth[:, 0, row, column], expected)
-
-
-def test_a_single_bump_is_flat_and_then_falls():
-    bumps = torch.zeros(1, 1, 15, 15)
-    bumps[..., 7, 7] = 1
-    profile = smooth_maximum(bumps, (15, 15), 4.0)[0, 0, 7]
-    assert profile[7] == profile.max() > 0.95
-    torch.testing.assert_close(profile[5:10], profile[7].expand(5))
-    assert (profile[7:].diff() <= 0).all()
-    torch.testing.assert_close(profile, profile.flip(0))
-    assert profile[0] < 0.2
-
-
-def test_the_maximum_of_nothing_is_nothing_and_of_everything_nearly_one():
-    assert float(smooth_maximum(torch.zeros(1, 1, 8, 8), (20, 24), 2.0).max()) == 0
-    everything = smooth_maximum(torch.ones(1, 1, 8, 8), (20, 24), 2.0)
-    assert everything.min() > 0.9
-    assert everything.max() <= 1
-    assert everything.std() < 1e-6, "nor is the border any different"
-
-
 def plainly(image: Tensor, chances, variant: str, steps: int) -> Tensor:
     bumps = torch.ones(1, 1, 6, 8, requires_grad=True)
     speed = torch.zeros_like(bumps)
@@ -114,6 +80,62 @@ def test_a_plain_loop_finds_the_same(image, variant):
     heatmap = method(MaskedScore(image, 2, network, BLACK))
     torch.testing.assert_close(heatmap, expected, rtol=0, atol=1e-3)
     assert heatmap.std() > 0.05, "it must have gone somewhere"
+
+
+def published(image: Tensor, network, variant: str, steps: int) -> Tensor:
+    """The published code's loop: activations, flips, a map with a margin, everything but the blur."""
+    size, sigma, step = (24, 32), 8.0, 4
+    bumps = torch.ones(1, 1, 6, 8, requires_grad=True)
+    speed, weight = torch.zeros_like(bumps), 300.0
+    whole = MarginBumps(size, step, sigma)
+    for number in range(steps):
+        larger = whole(bumps)
+        evidence = larger[:, :, 8 : 8 + 24, 8 : 8 + 32]
+        values = larger.flatten()
+        # What is alike is sorted as ours is: sorting leaves that open, and all tops are alike.
+        ties = 1e-5 * torch.rand(len(values), generator=torch.Generator().manual_seed(0))
+        values = values[(values.detach() + ties).argsort()]
+        ideal = torch.ones_like(values)
+        ideal[: round(len(values) * 0.8)] = 0
+        shown = {"kept": evidence * image, "left": (1 - evidence) * image}
+        if number % 2 == 0:
+            shown = {name: each.flip(3) for name, each in shown.items()}
+        kept, left = (network(shown[name])[0, 2] for name in ("kept", "left"))
+        reward = {"preserve": kept, "delete": -left, "dual": kept - left}[variant]
+        loss = weight * (values - ideal).square().mean() - reward
+        gradient = torch.autograd.grad(loss, bumps)[0]
+        speed = gradient if number == 0 else 0.9 * speed + 0.1 * gradient
+        bumps = (bumps.detach() - 0.01 * speed).clamp(0, 1).requires_grad_()
+        weight *= 16.4 ** (1 / (steps - 1))
+    return whole(bumps.detach())[:, 0, 8 : 8 + 24, 8 : 8 + 32]
+
+
+@pytest.mark.parametrize("variant", ["preserve", "delete", "dual"])
+def test_the_published_codes_conventions(image, variant):
+    network = Linear().requires_grad_(False)
+    network.weight.mul_(8)
+    network.bias[2] += 3
+    expected = published(image, network, variant, 20)
+    settings = {"followed": "activation", "border": "margin", "mirrored": True}
+    method = ExtremalPerturbation(0.2, variant, step=4, sigma=8.0, steps=20, **settings)
+    outcome = method.optimize(MaskedScore(image, 2, network, BLACK))
+    torch.testing.assert_close(outcome.heatmap, expected, rtol=0, atol=1e-3)
+    assert expected.std() > 0.05, "it must have gone somewhere"
+    for curve in outcome.curves.values():
+        assert 0 <= curve.min() <= curve.max() <= 1, "curves show probabilities, not activations"
+    for name, other in (("followed", "odds"), ("border", "continued"), ("mirrored", False)):
+        changed = ExtremalPerturbation(0.2, variant, step=4, sigma=8.0, steps=20, **{**settings, name: other})
+        assert (changed(MaskedScore(image, 2, network, BLACK)) - expected).abs().max() > 1e-3, name
+
+
+def test_with_a_margin_the_area_is_a_share_of_the_larger_map():
+    method = ExtremalPerturbation(0.05, step=4, sigma=4.0, steps=60, lr=0.03, border="margin")
+    outcome = method.optimize(square_score())
+    whole = MarginBumps((40, 48), 4, 4.0)
+    cells = whole(torch.ones(1, 1, 10, 12)).numel()
+    assert outcome.hole.sum() <= round(0.05 * cells) + 1e-6
+    assert outcome.hole[0, 0][SQUARE].mean() > 0.75
+    assert outcome.heatmap.shape == (1, 40, 48)
 
 
 @pytest.mark.parametrize("variant", ["preserve", "delete", "dual"])
@@ -151,6 +173,8 @@ def test_what_is_looked_at_has_a_name():
         ({"lr": 0.0}, "lr must be positive, got 0"),
         ({"weight": 0.0}, "weight must be positive, got 0"),
         ({"growth": 0.0}, "growth must be positive, got 0"),
+        ({"followed": "logit"}, "followed must be one of .*, got 'logit'"),
+        ({"border": "none"}, "border must be one of .*, got 'none'"),
     ],
 )
 @pytest.mark.usefixtures("unchecked_shapes")

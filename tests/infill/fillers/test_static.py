@@ -1,4 +1,4 @@
-"""Gray, mean, noise and blur against what they are defined to be, computed independently."""
+"""Gray, mean and noise against what they are defined to be, computed independently."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lime.lime_image import LimeImageExplainer
 from torch import Tensor
 
-from infill import Blur, Gray, Mean, Noise
+from infill import Gray, Mean, Noise
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -142,26 +142,8 @@ def test_local_mean_counts_only_what_lies_inside(height, width, window, smooth_i
     assert np.allclose(fill[0], expected, atol=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
-@given(height=st.integers(1, 60), width=st.integers(1, 60), sigma=st.floats(0.05, 20))
-def test_blur_is_scipys(height, width, sigma, smooth_image):
-    """Of any size: SciPy's ``mirror`` goes on mirrored as often as the kernel needs it, too."""
-    image = smooth_image(height, width)
-    fill = Blur(sigma)(image, torch.zeros(1, 1, height, width))
-    planes = image[0].double().numpy()
-    expected = [scipy.ndimage.gaussian_filter(plane, sigma, mode="mirror", truncate=4.0) for plane in planes]
-    assert np.allclose(fill[0], np.stack(expected), atol=1e-5)
-
-
-def test_blur_leaves_a_flat_image_flat(holes):
-    flat = torch.full((1, 3, 24, 32), 1.0)
-    assert torch.allclose(Blur()(flat, holes), flat, atol=1e-6)
-
-
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
-def test_widths_are_positive_and_finite(value):
-    with pytest.raises(ValueError, match="sigma must be positive and at most 1000"):
-        Blur(value)
+def test_widths_of_noise_are_positive_and_finite(value):
     with pytest.raises(ValueError, match="std must be positive and finite"):
         Noise("gaussian", std=value)
 

@@ -60,7 +60,12 @@ def test_a_scene_with_its_truth(run: Run) -> None:
     assert told["image"]["scene"] == 4
     assert [thing["label"] for thing in told["image"]["objects"]] == ["crate", "gear"]
     assert told["methods"]["sp"]["stride"] == 48
-    assert told["fillers"]["blur"] == {"class": "Blur", "sigma": 10.0}
+    assert told["fillers"]["blur"] == {
+        "class": "Blur",
+        "sigma": 10.0,
+        "levels": 2,
+        "beyond": "mirrored",
+    }
     assert [(each["method"], each["filler"], each["composites"]) for each in told["runs"]] == [
         (method, filler, count)
         for filler in ("blur", "gray")

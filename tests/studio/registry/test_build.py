@@ -41,6 +41,7 @@ CLASSES = {
     "noise-gaussian": Noise,
     "noise-color": Noise,
     "blur": Blur,
+    "blur-pyramid": Blur,
     "marginal": Marginal,
     "telea": Telea,
     "ns": NavierStokes,
