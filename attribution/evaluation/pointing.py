@@ -1,6 +1,7 @@
 """The pointing game: does a heatmap's maximum lie on the object (Zhang et al. 2018)?"""
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -51,7 +52,7 @@ def pointing_accuracy(hits: Sequence[bool] | Tensor, classes: Sequence[Hashable]
     return {each: sum(some) / len(some) for each, some in of_class.items()}
 
 
-def difficult(boxes: Mapping[Hashable, Boxes], target: Hashable, size: tuple[int, int]) -> bool:
+def difficult(boxes: Mapping[Any, Boxes], target: Hashable, size: tuple[int, int]) -> bool:
     """Return whether a case is of the difficult subset: a small object beside one of another class.
 
     Small is less than a quarter of the image, for all boxes of the class together (pixels that are in several

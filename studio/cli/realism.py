@@ -68,6 +68,32 @@ HOLES: tuple[Option, ...] = (
         "[default: in the annotated boxes; without any, 0.5,0.5, the center]",
     ),
 )
+IMAGES: tuple[Option, ...] = (
+    click.option(
+        "--split",
+        help="One of PASCAL VOC's lists, as Segmentation/val or Main/test. [default: the validation list]",
+    ),
+    click.option(
+        "--targets",
+        type=click.Choice(["one", "every"]),
+        default=default(RealismRequest, "targets"),
+        show_default=True,
+        help="Of images that show several classes: the largest one, or every one in turn.",
+    ),
+    click.option(
+        "--classes",
+        multiple=True,
+        metavar="CLASS",
+        help="Only images of this class, by name or index; may be given more than once.",
+    ),
+    click.option("--sample", type=click.IntRange(1), help="Only so many images, drawn by --seed."),
+    click.option("--limit", type=int, help="Only the first so many images."),
+    click.option(
+        "--correct-only",
+        is_flag=True,
+        help="Only images of which the classifier's first choice is what the data says.",
+    ),
+)
 JUDGES: tuple[Option, ...] = (
     click.option(
         "--classifier",
@@ -95,7 +121,6 @@ JUDGES: tuple[Option, ...] = (
         metavar="DATA",
         help="Other, untouched images, to which Frechet and kernel distance are. [default: the same images]",
     ),
-    click.option("--limit", type=int, help="Only the first so many images."),
     click.option(
         "--strips",
         type=click.IntRange(1),
@@ -110,6 +135,7 @@ JUDGES: tuple[Option, ...] = (
 @click.argument("data", metavar="DATA")
 @with_options(
     *HOLES,
+    *IMAGES,
     *JUDGES,
     *RUN,
     batch_size(RealismRequest),

@@ -20,10 +20,15 @@ Box = tuple[int, int, int, int]
 """xmin, ymin, xmax, ymax in pixels, maxima exclusive."""
 
 
+Label = int | str
+"""A class: its index, or its name where the data has names only."""
+
+
 class Annotation(TypedDict, total=False):
     """What is known about one image."""
 
-    label: int | str | None
+    label: Label | None
+    difficult: bool
     silhouette: Bool[Tensor, "h w"]
     boxes: Int[Tensor, "o 4"]
 
@@ -38,25 +43,35 @@ class Annotator(Protocol):
     def files(self, name: str) -> Sequence[Path]:
         """Return the files that are about this image alone, whether they are there or not."""
 
-    def __call__(self, name: str, picture: Picture) -> Annotation:
-        """Return what is known about this image.
+    def classes(self, name: str) -> Sequence[Label]:
+        """Return the classes that it knows this image to show, without looking at the image.
+
+        The first is that of which it tells when it is asked about none.
+
+        Raises:
+            ValueError: If the files cannot be read.
+        """
+
+    def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
+        """Return what is known about this image, and about its objects of one of its classes.
 
         Raises:
             ValueError: If the files lack it, or it does not fit the image.
         """
 
 
-def read_objects(path: Path, picture: Picture) -> list[tuple[str, Box]]:
+def read_objects(path: Path, picture: Picture | None = None) -> list[tuple[str, Box]]:
     """Read the objects in an XML file as PASCAL VOC and ILSVRC have them: class and box of each.
 
     The file counts pixels from 1 and its maxima are inclusive; some files have fractions, which are rounded.
+    Without the image its size is not checked.
 
     Raises:
         ValueError: If the file is missing, broken, without objects, or about an image of another size.
     """
     root = _parsed(path)
     size = root.find("size")
-    if size is not None:
+    if size is not None and picture is not None:
         check_size(path, (_number(size, "width", path), _number(size, "height", path)), picture)
     objects = [_object(element, path) for element in root.findall("object")]
     if not objects:
@@ -86,8 +101,10 @@ def clipped(boxes: Iterable[Box], path: Path, picture: Picture) -> Int[Tensor, "
     return torch.tensor(inside)
 
 
-def read_indices(path: Path, picture: Picture) -> UInt8[ndarray, "h w"]:
+def read_indices(path: Path, picture: Picture | None = None) -> UInt8[ndarray, "h w"]:
     """Read the class indices that are a palette image's (or an 8-bit gray image's) pixels.
+
+    Without the image its size is not checked.
 
     Raises:
         ValueError: If the file is missing, damaged, of another kind, or of another size than the image.
@@ -106,7 +123,8 @@ def read_indices(path: Path, picture: Picture) -> UInt8[ndarray, "h w"]:
         raise ValueError(
             f"segmentation: {path} holds {mode} colors; expected class indices (a palette image)"
         )
-    check_size(path, (indices.shape[1], indices.shape[0]), picture)
+    if picture is not None:
+        check_size(path, (indices.shape[1], indices.shape[0]), picture)
     return indices
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from studio.data.folders import SUFFIXES, Layout, annotated, plain
 from studio.data.ilsvrc import ilsvrc
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
-    from studio.data.annotation import Annotation
+    from studio.data.annotation import Annotation, Label
 
+Case: TypeAlias = "tuple[int, Label | None]"
+"""The number of an example, and one of its classes; ``None``: that which is taken unless one asks."""
 _SCENES = 100
 
 
@@ -35,14 +37,17 @@ class Example:
         boxes: Around the labelled objects, inside of the image: xmin, ymin, xmax, ymax in pixels, maxima
             exclusive.
         background: The same image without the objects.
+        difficult: Whether it is of the pointing game's difficult cases (`attribution.evaluation.pointing`),
+            where all objects of the image are known.
     """
 
     name: str
     image: Float[Tensor, "3 h w"]
-    label: int | str | None = None
+    label: Label | None = None
     silhouette: Bool[Tensor, "h w"] | None = None
     boxes: Int[Tensor, "o 4"] | None = None
     background: Float[Tensor, "3 h w"] | None = None
+    difficult: bool | None = None
 
 
 class Dataset(Protocol):
@@ -77,30 +82,56 @@ class Dataset(Protocol):
             ValueError: If a file of it is missing, bad, or does not fit the image; it is named.
         """
 
+    def classes(self, index: int) -> Sequence[Label]:
+        """Return the classes that an example is known to show, first that of its label; opens no image.
+
+        Raises:
+            ValueError: If a file that says so is missing or bad.
+        """
+
+    def only(self, cases: Sequence[Case]) -> Dataset:
+        """Return the data set of these examples alone, each for one of its classes if the case says which."""
+
     def fingerprint(self) -> str:
         """Return a digest that is different after files came, went, or changed in size or time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """The first scenes of one object each, with all that is true about them."""
+    """Scenes of one object each, by their numbers, with all that is true about them."""
 
     title: str
-    names: Sequence[str]
+    numbers: Sequence[int]
     kind: str = "scenes"
     offers: frozenset[str] = frozenset({"labels", "silhouettes", "boxes", "background"})
     notes: Sequence[str] = ()
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.numbers)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all scenes."""
+        return tuple(f"scene-{number}" for number in self.numbers)
+
+    def classes(self, index: int) -> Sequence[Label]:
+        """Return the class of the scene's object, by its name."""
+        from models import scenes
+
+        return [scenes.CLASSES[scenes.draw(self.numbers[index], objects=1).labels[0]]]
+
+    def only(self, cases: Sequence[Case]) -> Scenes:
+        """Return some of the scenes."""
+        return replace(self, numbers=[self.numbers[index] for index, _ in cases])
 
     def read(self, index: int) -> Example:
         """Draw one scene."""
         from models import scenes
 
-        scene = scenes.draw(range(len(self))[index], objects=1)
+        number = self.numbers[index]
+        scene = scenes.draw(number, objects=1)
         return Example(
-            name=self.names[index],
+            name=f"scene-{number}",
             image=scene.image,
             label=scene.labels[0],
             silhouette=scene.silhouettes[0],
@@ -109,8 +140,10 @@ class Scenes:
         )
 
     def fingerprint(self) -> str:
-        """Return a digest of how many there are and what the first looks like."""
-        digest = hashlib.sha256(f"scenes {len(self)}\n".encode())
+        """Return a digest of which they are and what the first looks like."""
+        first = list(self.numbers) == list(range(len(self)))
+        which = len(self) if first else list(self.numbers)
+        digest = hashlib.sha256(f"scenes {which}\n".encode())
         digest.update(self.read(0).image.numpy().tobytes())
         return digest.hexdigest()
 
@@ -120,8 +153,14 @@ class ImageFolder:
     """The images of a folder, laid out in one of the known ways."""
 
     title: str
-    names: Sequence[str]
     layout: Layout
+    cases: Sequence[tuple[str, Label | None]]
+    """The files, each for one of its classes, or for that which is taken unless one asks."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all examples: the file's, and that of the class where there may be several."""
+        return tuple(name if label is None else f"{name}:{label}" for name, label in self.cases)
 
     @property
     def kind(self) -> str:
@@ -139,23 +178,37 @@ class ImageFolder:
         return self.layout.notes
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.cases)
+
+    def classes(self, index: int) -> Sequence[Label]:
+        """Return the class of the case, or all that any of the annotators knows."""
+        name, label = self.cases[index]
+        if label is not None:
+            return [label]
+        known = (each for annotator in self.layout.annotators for each in annotator.classes(name))
+        return list(dict.fromkeys(known))
+
+    def only(self, cases: Sequence[Case]) -> ImageFolder:
+        """Return some of the images."""
+        chosen = [(self.cases[index], label) for index, label in cases]
+        return replace(self, cases=[(name, own if label is None else label) for (name, own), label in chosen])
 
     def read(self, index: int) -> Example:
         """Read one image, and ask all annotators about it."""
-        name = self.names[index]
+        name, label = self.cases[index]
         picture = read_picture(self.layout.images / name)
         known: Annotation = {}
         for annotator in self.layout.annotators:
-            known |= annotator(name, picture)
-        return Example(name, picture.image, **known)
+            known |= annotator(name, picture, label)
+        return Example(self.names[index], picture.image, **known)
 
     def fingerprint(self) -> str:
         """Return a digest of all files' names, sizes and times of change."""
         digest = hashlib.sha256(f"{self.kind} {sorted(self.offers)}\n".encode())
         for path in self.layout.shared:
             digest.update(_state("", path))
-        for name in self.names:
+        for name, label in self.cases:
+            digest.update(b"" if label is None else f"{label}\0".encode())
             digest.update(_state(name, self.layout.images / name))
             for annotator in self.layout.annotators:
                 for path in annotator.files(name):
@@ -163,35 +216,43 @@ class ImageFolder:
         return digest.hexdigest()
 
 
-def open_dataset(data: str, limit: int | None = None) -> Dataset:
+def open_dataset(data: str, limit: int | None = None, split: str | None = None) -> Dataset:
     """Open the data that a text means: ``scenes``, ``scenes:N``, or a folder in one of the known layouts.
 
     A folder that is itself named ``scenes`` is ``./scenes``. With a limit, the first so many examples are
-    all there are.
+    all there are; see `studio.data.selection` for other choices. ``split`` is one of PASCAL VOC's lists.
 
     Raises:
-        ValueError: If there is no such folder, it has no images, or a list in it is malformed.
+        ValueError: If there is no such folder, it has no images, a list in it is malformed, or there is no
+            such split.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"DATA: the limit must be 1 or more, got {limit}")
     if data == "scenes" or data.startswith("scenes:"):
+        if split is not None:
+            raise ValueError(f"--split: only for PASCAL VOC, got scenes and {split}")
         return _scenes(data, limit)
     try:
-        layout = _layout(data)
+        layout = _layout(data, split)
     except OSError as error:
         raise ValueError(f"DATA: {error.filename or data} cannot be read ({error.strerror})") from error
     if not layout.names:
         raise ValueError(f"DATA: no image found in {layout.images}; looked for {', '.join(SUFFIXES)}")
-    return ImageFolder(Path(data).resolve().name or data, tuple(layout.names[:limit]), layout)
+    cases = [(name, None) for name in layout.names[:limit]]
+    return ImageFolder(Path(data).resolve().name or data, layout, cases)
 
 
-def _layout(data: str) -> Layout:
+def _layout(data: str, split: str | None) -> Layout:
     folder = Path(data)
     if not data or not folder.exists():
         raise ValueError(f"DATA: no such folder: {data or repr(data)}")
     if not folder.is_dir():
         raise ValueError(f"DATA: {data} is a file; give the folder of the images")
-    return ilsvrc(folder) or voc(folder) or places(folder) or annotated(folder) or plain(folder)
+    layout = ilsvrc(folder) or voc(folder, split)
+    layout = layout or places(folder) or annotated(folder) or plain(folder)
+    if split is not None and layout.kind != "voc":
+        raise ValueError(f"--split: only for PASCAL VOC, got {data} ({layout.kind}) and {split}")
+    return layout
 
 
 def _scenes(data: str, limit: int | None) -> Scenes:
@@ -199,7 +260,7 @@ def _scenes(data: str, limit: int | None) -> Scenes:
     if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
         raise ValueError(f"DATA: expected scenes:N with N from 1 to 999999, got {data}; a folder is ./{data}")
     count = min(int(text), limit or int(text))
-    return Scenes(f"scenes:{int(text)}", tuple(f"scene-{index}" for index in range(count)))
+    return Scenes(f"scenes:{int(text)}", range(count))
 
 
 def size_and_time(path: Path) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from studio.data.annotation import Annotation, Annotator, Box, check_size, checked_silhouette
+from studio.data.annotation import Annotation, Annotator, Box, Label, check_size, checked_silhouette
 from studio.data.image import read_picture
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ class Silhouettes:
         stem = PurePosixPath(name).stem
         return [self.folder / self.by_stem.get(stem, f"{stem}.png")]
 
-    def __call__(self, name: str, picture: Picture) -> Annotation:
+    def classes(self, name: str) -> Sequence[Label]:
+        """Return nothing: a silhouette is of no class."""
+        return []
+
+    def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
         """Read the silhouette."""
         (path,) = self.files(name)
         if not path.is_file():
@@ -76,7 +80,11 @@ class BoxTable:
         """Return nothing: the table is about all images."""
         return []
 
-    def __call__(self, name: str, picture: Picture) -> Annotation:
+    def classes(self, name: str) -> Sequence[Label]:
+        """Return the class, if the table has a row for the image."""
+        return [self.rows[name][0]] if name in self.rows else []
+
+    def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
         """Return the boxes, which must lie inside of the image."""
         import torch
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from studio.data.annotation import Annotation, clipped, read_objects
+from studio.data.annotation import Annotation, Label, clipped, read_objects
 from studio.data.folders import Layout, is_image, lines
 
 if TYPE_CHECKING:
@@ -23,30 +23,39 @@ class IlsvrcBoxes:
     """The boxes of the class of an image's first object, in ILSVRC's XML files.
 
     Attributes:
-        classes: The index of every wnid; empty if unknown.
+        indices: The index of every wnid; empty if unknown.
     """
 
     folder: Path
-    classes: Mapping[str, int]
+    indices: Mapping[str, int]
 
     @property
     def offers(self) -> frozenset[str]:
         """Boxes, and labels if the classes are known."""
-        return frozenset({"boxes", "labels"} if self.classes else {"boxes"})
+        return frozenset({"boxes", "labels"} if self.indices else {"boxes"})
 
     def files(self, name: str) -> Sequence[Path]:
         """Return the XML file."""
         return [self.folder / f"{PurePosixPath(name).stem}.xml"]
 
-    def __call__(self, name: str, picture: Picture) -> Annotation:
+    def classes(self, name: str) -> Sequence[Label]:
+        """Return the index of the first object's class, if classes are known."""
+        (path,) = self.files(name)
+        return [self._index(read_objects(path)[0][0], path)] if self.indices else []
+
+    def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
         """Read the XML file."""
         (path,) = self.files(name)
         objects = read_objects(path, picture)
         wnid = objects[0][0]
-        if self.classes and wnid not in self.classes:
-            raise ValueError(f"annotation: {path} is about {wnid!r}, which is not among the classes")
+        index = self._index(wnid, path) if self.indices else None
         boxes = clipped((box for other, box in objects if other == wnid), path, picture)
-        return {"label": self.classes.get(wnid), "boxes": boxes}
+        return {"label": index, "boxes": boxes}
+
+    def _index(self, wnid: str, path: Path) -> int:
+        if wnid not in self.indices:
+            raise ValueError(f"annotation: {path} is about {wnid!r}, which is not among the classes")
+        return self.indices[wnid]
 
 
 def ilsvrc(folder: Path) -> Layout | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.data.annotation import Annotation
+from studio.data.annotation import Annotation, Label
 from studio.data.folders import Layout, images_in, lines
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ class ListedLabels:
         """Return nothing: the list is about all images."""
         return []
 
-    def __call__(self, name: str, picture: Picture) -> Annotation:
+    def classes(self, name: str) -> Sequence[Label]:
+        """Return the class."""
+        return [self.by_name[name]]
+
+    def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
         """Return the class."""
         return {"label": self.by_name[name]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
     from studio.data.dataset import Dataset, Example
 
+_Row: TypeAlias = "tuple[int, str, Tensor, Tensor, Tensor | None, int | None]"
+"""Number, name, view, hole, background and target of an image."""
 _CLASSES = {"ilsvrc": 1000, "places": 365}
 """How many classes the numbers of published data sets count."""
 
@@ -65,6 +67,7 @@ class Reader:
         explained: Returns the explained classifier's logits; ``None`` without one.
         labels: Whose word counts for what an image shows.
         seed: Of the holes.
+        correct_only: Whether images are left out of which the classifier's first choice is not the data's.
     """
 
     data: Dataset
@@ -73,6 +76,7 @@ class Reader:
     explained: Callable[[Tensor], Tensor] | None
     labels: LabelSource
     seed: int
+    correct_only: bool = False
 
     @property
     def true_background(self) -> bool:
@@ -88,7 +92,7 @@ class Reader:
 
     def read(self, numbers: Sequence[int]) -> ExampleBatch:
         """Read the examples of these numbers."""
-        rows: list[tuple[int, str, Tensor, Tensor, Tensor | None, int | None]] = []
+        rows: list[_Row] = []
         skipped = []
         for number in numbers:
             try:
@@ -96,6 +100,9 @@ class Reader:
                 rows.append((number, example.name, *self._in_view(number, example)))
             except ValueError as error:
                 skipped.append((self.data.names[number], str(error)))
+        wrong = self._wrong(rows) if self.correct_only else {}
+        skipped += wrong.items()
+        rows = [row for row in rows if row[1] not in wrong]
         index, names, images, holes, backgrounds, targets = zip(*rows, strict=True) if rows else [()] * 6
         views = _stacked(images, self.classifier)
         return ExampleBatch(
@@ -131,6 +138,18 @@ class Reader:
         named = self.explained is not None and self.labels == "data"
         label = class_of(example, self.data.kind, self.classifier.labels) if named else None
         return image, hole, None if behind is None else view(behind), label
+
+    def _wrong(self, rows: Sequence[_Row]) -> dict[str, str]:
+        """Return the names of images of which the classifier's first choice is not the data's, and that."""
+        if self.explained is None or not rows:
+            return {}
+        labels, wrong = self.classifier.labels, {}
+        choices = self.explained(torch.stack([row[2] for row in rows])).argmax(1).tolist()
+        for (_, name, *_, target), choice in zip(rows, choices, strict=True):
+            if target != choice:
+                named = labels[choice] if labels else f"class {choice}"
+                wrong[name] = f"--correct-only: the classifier takes it for {named}"
+        return wrong
 
     def _truth(self, images: Tensor, backgrounds: Sequence[Tensor | None]) -> Tensor | None:
         """What is behind the holes: the background, or the images themselves."""

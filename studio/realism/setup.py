@@ -14,6 +14,7 @@ from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
 from studio.data.dataset import Dataset, Example, open_dataset, size_and_time
+from studio.data.selection import Selection, select
 from studio.realism.asked import build_regions
 from studio.realism.batches import Reader, class_of
 from studio.realism.judges import Judges, fingerprint, load_judges
@@ -68,7 +69,10 @@ def set_up(request: RealismRequest) -> Setup:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     device = parse_device(request.device)
-    data = open_dataset(request.data, request.limit)
+    chosen = Selection(request.targets, request.classes, request.sample, request.seed, request.limit)
+    data = open_dataset(request.data, split=request.split)
+    # Classes can be asked for by name only once the classifier has said what it calls them.
+    data = data if request.classes else select(data, chosen)
     reference = None if request.reference is None else open_dataset(request.reference)
     fillers = request.fillers or default_fillers(data.kind == "scenes")
     selection = parse_selection(fillers, request.settings, rows=ROWS)
@@ -77,10 +81,17 @@ def set_up(request: RealismRequest) -> Setup:
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = _first(data)
     judges = load_judges(request, data, example, device)
+    if request.classes:
+        data = select(data, chosen, judges.labels)
+        regions, example = build_regions(request, data, device), _first(data)
     regions.check_view(judges.classifier.crop)
     labels, notes = _label_source(request.labels, data, example, judges)
+    if request.correct_only and labels != "data":
+        raise ValueError(f"--correct-only: the classes are the classifier's own, not {data.title}'s")
     perceptual, no_lpips = _perceptual(request.lpips, judges.classifier.crop, device)
-    reader = Reader(data, regions, judges.classifier, judges.explained, labels, request.seed)
+    reader = Reader(
+        data, regions, judges.classifier, judges.explained, labels, request.seed, request.correct_only
+    )
     missing = _missing(judges, reader, no_lpips)
     settings = _settings(request, data, regions, judges, labels)
     return Setup(
@@ -199,6 +210,7 @@ def _settings(
         "segmenter_point": regions.point,
         "view": {"crop": judges.classifier.crop, "resize": judges.classifier.resize},
         "labels": None if judges.judge is None else labels,
+        "correct_only": request.correct_only,
         "lpips": request.lpips,
         "seed": request.seed,
         "device": str(judges.classifier.mean.device),

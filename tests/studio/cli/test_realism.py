@@ -447,6 +447,51 @@ def test_bad_files_are_listed_and_passed_over(run: Run, tmp_path: Path) -> None:
     assert said.err.count("\n") == 1
 
 
+def test_a_random_subset_and_some_classes(run: Run) -> None:
+    said = run("scenes:40", "--filler", "gray", "--sample", 6, "--seed", 3, "--limit", 4)
+    assert said.code == 0, said.err
+    names = rows("image", "real")
+    assert len(names) == 4
+    assert names != [f"scene-{number}" for number in range(4)]
+    label = scenes.CLASSES[scenes.draw(0, objects=1).labels[0]]
+    said = run("scenes:40", "--filler", "gray", "--classes", label, "--limit", 2)
+    assert said.code == 0, said.err
+    assert rows("target", "real") == [label, label]
+
+
+def rows(column: str, filler: str) -> list[str]:
+    with open("infill-out/realism.csv", newline="") as file:
+        return [row[column] for row in csv.DictReader(file) if row["filler"] == filler]
+
+
+def test_only_what_the_classifier_knows(run: Run, assets: Path) -> None:
+    weights = assets / "classifiers" / "mobilenet_v2.safetensors"
+    asked = (
+        assets / "imagenet_val",
+        "--limit",
+        12,
+        "--filler",
+        "gray",
+        "--weights",
+        weights,
+        "--holes",
+        "squares",
+    )
+    assert run(*asked).code == 0
+    right = {
+        name for name, hit in zip(rows("image", "real"), rows("accuracy", "real"), strict=True) if hit == "1"
+    }
+    assert 0 < len(right) < 12
+    said = run(*asked, "--correct-only")
+    assert said.code == 0, said.err
+    assert set(rows("image", "real")) == right
+    assert figure(told(), "accuracy", "real") == 1
+    skipped = told()["skipped"]
+    assert len(skipped) == 12 - len(right)
+    for each in skipped:
+        assert each["reason"].startswith("--correct-only: the classifier takes it for ")
+
+
 def test_one_image_has_no_interval(run: Run) -> None:
     said = run("scenes:1", "--filler", "gray")
     assert said.code == 0, said.err
@@ -465,7 +510,13 @@ BAD = {
     "scenes:2 --hole-area 5": "--hole-area: only for --holes background",
     "scenes:2 --holes background --hole-area 100": "--hole-area: expected percent between 0 and 100",
     "scenes:1 --holes background": "--holes background: expected 2 or more images in scenes:1, got 1",
-    "scenes:2 --limit 0": "limit must be 1 or more",
+    "scenes:2 --limit 0": "--limit: expected 1 or more, got 0",
+    "scenes:2 --sample 3": "--sample: expected at most the 2 examples, got 3",
+    "scenes:2 --sample 0": "0 is not in the range x>=1",
+    "scenes:2 --classes mon": "--classes: scenes:2 has no image of 'mon'",
+    "scenes:2 --split test": "--split: only for PASCAL VOC",
+    "scenes:2 --labels top1 --correct-only": "--correct-only: the classes are the classifier's own",
+    "data --holes squares --targets every": "--targets every: data does not say what its images show",
     "scenes:2 --segmenter-class bird": "--segmenter: expected a name",
     "scenes:2 --segmenter-point 0.5,0.5": "--segmenter: expected a name",
     "scenes:2 --holes squares --segmenter lraspp_mobilenet_v3_large": "--segmenter",

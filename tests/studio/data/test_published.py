@@ -12,6 +12,7 @@ from numpy import ndarray
 from PIL import Image
 
 from studio.data.dataset import open_dataset
+from studio.data.selection import Selection, select
 from studio.data.voc import VOC_CLASSES
 
 Thing = tuple[str, tuple[float, float, float, float]]
@@ -337,3 +338,73 @@ def test_fingerprints_know_the_published_files(tmp_path: Path) -> None:
         assert dataset.fingerprint() == before
         os.utime(path, ns=(0, 0))
         assert dataset.fingerprint() != before, path
+
+
+def voc07(folder: Path) -> Path:
+    """A test split: a small cat beside a large sofa, and a dog alone."""
+    root = folder / "VOC2007"
+    pascal(root, "a", [("cat", (1, 1, 3, 3)), ("sofa", (1, 1, 12, 12)), ("cat", (5, 5, 7, 7))])
+    pascal(root, "b", [("dog", (1, 1, 5, 5))])
+    pascal(root, "c", [("dog", (1, 1, 5, 5))])
+    choose(root / "ImageSets/Main/test.txt", "a\nb\n")
+    choose(root / "ImageSets/Main/val.txt", "c\n")
+    choose(root / "ImageSets/Main/dog_test.txt", "b 1\n")
+    return root
+
+
+def test_every_class_of_the_test_split_is_a_target(tmp_path: Path) -> None:
+    root = voc07(tmp_path)
+    indices = np.zeros((HEIGHT, WIDTH))
+    indices[3:5] = VOC_CLASSES.index("dog") + 1
+    segment(root / "SegmentationClass/c.png", indices)
+    choose(root / "ImageSets/Segmentation/val.txt", "c\n")
+    assert open_dataset(str(root)).names == ("c.jpg",)
+    for split in ("test", "Main/test"):
+        dataset = open_dataset(str(root), split=split)
+        assert dataset.names == ("a.jpg", "b.jpg")
+        assert dataset.offers == {"labels", "boxes"}, "the lists of Main are of images with boxes"
+    assert open_dataset(str(root), split="Segmentation/val").offers >= {"silhouettes"}
+    every = select(dataset, Selection("every"))
+    assert every.names == ("a.jpg:sofa", "a.jpg:cat", "b.jpg:dog")
+    sofa, cat, dog = map(every.read, range(3))
+    assert (sofa.name, sofa.label, sofa.boxes.tolist()) == ("a.jpg:sofa", "sofa", [[0, 0, 12, 12]])
+    assert (cat.label, cat.boxes.tolist()) == ("cat", [[0, 0, 3, 3], [4, 4, 7, 7]])
+    assert (sofa.difficult, cat.difficult, dog.difficult) == (False, True, False), "small, beside another"
+    assert select(dataset, Selection("every", classes=["CAT"])).names == ("a.jpg:cat",)
+    assert every.fingerprint() != dataset.fingerprint()
+    assert every.only([(1, None)]).names == ("a.jpg:cat",)
+
+
+def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
+    root = voc07(tmp_path)
+    with pytest.raises(ValueError, match=r"no list ImageSets/Main/tset\.txt; it has Main/test, Main/val$"):
+        open_dataset(str(root), split="tset")
+    paint(tmp_path / "plain/a.jpg")
+    for data in (str(tmp_path / "plain"), "scenes:3"):
+        with pytest.raises(ValueError, match=r"--split: only for PASCAL VOC, got .* and test"):
+            open_dataset(data, split="test")
+
+
+def test_each_class_of_a_segmentation_has_its_silhouette(tmp_path: Path) -> None:
+    indices = np.zeros((HEIGHT, WIDTH))
+    dog, person = VOC_CLASSES.index("dog") + 1, VOC_CLASSES.index("person") + 1
+    indices[6:8, 3:7], indices[9, :3] = dog, person
+    pascal(tmp_path, "a", [("person", (1, 1, 16, 12)), ("dog", (4, 7, 7, 8))], indices)
+    every = select(open_dataset(str(tmp_path)), Selection("every"))
+    assert every.names == ("a.jpg:dog", "a.jpg:person")
+    for index, number in ((0, dog), (1, person)):
+        assert np.array_equal(every.read(index).silhouette.numpy(), indices == number)
+
+
+def test_imagenet_can_be_asked_by_index_and_by_name(tmp_path: Path) -> None:
+    root = tmp_path / "ILSVRC"
+    imagenet(root, [(GOLDFISH, (1, 1, 5, 5)), (TENCH, (1, 1, 9, 9))], name="v1")
+    imagenet(root, [(TENCH, (1, 1, 5, 5))], name="v2")
+    choose(tmp_path / "LOC_synset_mapping.txt", f"{TENCH} tench\n{GOLDFISH} goldfish\n")
+    dataset, labels = open_dataset(str(tmp_path)), ("tench", "goldfish")
+    for text, name in (("1", "v1.JPEG"), ("tench", "v2.JPEG"), ("Goldfish", "v1.JPEG")):
+        assert select(dataset, Selection(classes=[text]), labels).names == (name,)
+    with pytest.raises(
+        ValueError, match=r"--classes: .* has no image of 'goldfsh'; did you mean 'goldfish'\?"
+    ):
+        select(dataset, Selection(classes=["goldfsh"]), labels)

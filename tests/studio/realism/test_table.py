@@ -497,7 +497,7 @@ def test_the_text_table_tells_figures_intervals_and_the_best(tmp_path: Path) -> 
     assert lines[4].split()[-4:] == ["↓", "0.500", "0.125*", "0.200"]
     assert lines[4].startswith("L1 to the truth in the hole ↓")
     assert lines[5].split() == ["0.500…0.500", "0.125…0.125", "0.200…0.200"]
-    assert "skipped 2 images that could not be used (all are in realism.json):" in lines
+    assert "skipped 2 images (all are in realism.json):" in lines
     assert "  x.png: x.png is cut off" in lines
 
 
