@@ -8,6 +8,7 @@ from infill.fillers.classical import Biharmonic as Biharmonic
 from infill.fillers.classical import NavierStokes as NavierStokes
 from infill.fillers.classical import Telea as Telea
 from infill.fillers.exemplar import Exemplar as Exemplar
+from infill.fillers.given import Given as Given
 from infill.fillers.learned import Learned as Learned
 from infill.fillers.marginal import Marginal as Marginal
 from infill.fillers.patchmatch import PatchMatch as PatchMatch
@@ -21,6 +22,7 @@ __all__ = [
     "Blur",
     "Exemplar",
     "Filler",
+    "Given",
     "Gray",
     "Learned",
     "Marginal",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from attribution import Explainer
 from attribution.optimize.loop import OptimizingExplainer
+from infill import Given
 from studio.drawing.captions import percent, settings_line
 from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
@@ -53,7 +54,10 @@ def page(explanation: Explanation) -> Page:
 
 def filler_brief(explanation: Explanation, name: str) -> str:
     """Return what stands beside a filler's name: its checkpoint and how it was loaded, its settings."""
-    texts = [settings_line(explanation.fillers[name], ALL_FILLERS[name].hidden)]
+    filler, hidden = explanation.fillers[name], ALL_FILLERS[name].hidden
+    texts = [settings_line(filler, hidden)]
+    if isinstance(filler, Given) and filler.maker:
+        texts = [settings_line(filler.maker, hidden), "where photograph"]
     if loaded := explanation.loaded.get(name):
         numbers = (each for each in loaded.items() if type(each[1]) in (int, float))
         texts = [Path(loaded["checkpoint"]).name, *(f"{key} {value:g}" for key, value in numbers), *texts]

@@ -11,7 +11,7 @@ from models.weights import environment
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.registry.build import build_method
 from studio.registry.papers import INPAINTER, PUBLISHED, STAND_IN, Published
-from studio.registry.parse import split_fillers
+from studio.registry.parse import parse_settings, split_fillers
 from studio.registry.tables import SettingTexts
 
 if TYPE_CHECKING:
@@ -128,19 +128,22 @@ def _fillers(published: Published) -> list[str]:
 def _other_fillers(name: str, fillers: Sequence[str], settings: SettingTexts) -> list[str]:
     if name not in PUBLISHED:
         return []
-    theirs, folder = PUBLISHED[name].fillers, environment.infill_folder()
-    texts = []
+    names, texts = split_fillers(PUBLISHED[name].fillers)
+    theirs, folder = parse_settings(texts, names), environment.infill_folder()
+    found = []
     for filler in fillers:
-        if filler == STAND_IN and INPAINTER in theirs:
-            texts.append(
+        if filler == STAND_IN and INPAINTER in names:
+            found.append(
                 f"{filler} is the network that ships (paper: DeepFill v1, whose weights would be taken from "
                 f"{folder / INPAINTER})"
             )
-        elif filler not in theirs:
-            texts.append(f"filler {filler} (paper: {', '.join(theirs)})")
-        given = settings.get(filler, {})
-        texts += [f"{filler}.{key}={value} is set" for key, value in given.items() if key != "checkpoint"]
-    return texts
+        elif filler not in names:
+            found.append(f"filler {filler} (paper: {', '.join(names)})")
+        given, paper = settings.get(filler, {}), theirs.get(filler, {})
+        others = [key for key in given if key != "checkpoint" and given[key] != paper.get(key)]
+        found += [f"{filler}.{key}={given[key]} is set" for key in others]
+        found += [f"{filler}.{key} is not set (paper: {paper[key]})" for key in paper if key not in given]
+    return found
 
 
 def _other_classifier(name: str, request: ExplainRequest, classifier: ImageClassifier) -> list[str]:

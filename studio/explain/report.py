@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attribution import Outcome
-from infill import Adaptive, Filler
+from infill import Adaptive, Filler, Given
 from studio import version
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.output import save_json
@@ -85,11 +85,17 @@ def _filler(explanation: Explanation, name: str) -> dict[str, Any]:
     loaded = {"loaded": dict(explanation.loaded[name])} if name in explanation.loaded else {}
     filler = explanation.fillers[name]
     filled = {"filled": filler.filled} if isinstance(filler, Adaptive) else {}
-    return {**described(filler), **loaded, **filled}
+    return {**_described(filler), **loaded, **filled}
 
 
 def _final(name: str, filler: Filler) -> dict[str, Any]:
-    return {"name": name, **described(filler)}
+    return {"name": name, **_described(filler)}
+
+
+def _described(filler: Filler) -> dict[str, Any]:
+    if isinstance(filler, Given) and filler.maker:
+        return {**described(filler.maker), "where": "photograph"}
+    return described(filler)
 
 
 def named(explanation: Explanation, index: int, probabilities: Tensor) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -110,8 +111,9 @@ class Session:
         planned = {name: _composites(name, method, score) for name, method in self.methods.items()}
         self.progress.plan(images * sum(each * len(self.fillers[name]) for name, each in planned.items()))
         precision = self.request.precision
-        fillers = {name: build_filler(name, settings, score.image[0], precision) for name in names}
-        final = build_filler(*self.final, score.image[0], precision) if self.final else None
+        view, seen = score.image[0], partial(self._seen, image)
+        fillers = {name: build_filler(name, settings, view, precision, seen) for name in names}
+        final = build_filler(*self.final, view, precision, seen) if self.final else None
         results: dict[tuple[str, str], MethodResult] = {}
         for filler in fillers:
             filled = replace(score, filler=fillers[filler]).with_sampling(samples=self.request.samples)
@@ -206,6 +208,10 @@ class Session:
         )
         top = int(score.clean_logits[0].argmax())
         return replace(score, target=target_index(request.target, self.classifier.labels, top))
+
+    def _seen(self, image: InputImage, change: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what the classifier sees of a changed photograph."""
+        return self.classifier.view(change(image.pixels.to(self.classifier.mean.device)))
 
     def _some_composites(self, score: MaskedScore, holes: Holes) -> list[Composite]:
         """Return a few composites by chance, the same holes for every filler; none without a hole."""

@@ -126,6 +126,12 @@ class Reader:
             views.append(self.classifier.view(image.to(self.classifier.mean.device)))
         return _stacked(views, self.classifier)
 
+    def seen(self, numbers: Sequence[int], change: Callable[[Tensor], Tensor]) -> Float[Tensor, "n 3 h w"]:
+        """Return what the classifier sees of images of these numbers, read anew, after a change."""
+        device = self.classifier.mean.device
+        changed = (change(self.data.read(number).image.to(device)) for number in numbers)
+        return _stacked([self.classifier.view(image) for image in changed], self.classifier)
+
     def _in_view(self, number: int, example: Example) -> tuple[Tensor, Tensor, Tensor | None, int | None]:
         device = self.classifier.mean.device
 

@@ -23,7 +23,6 @@ from studio.realism.setup import Setup, set_up
 from studio.realism.summary import summarize
 from studio.realism.table import save_csv, text_table
 from studio.registry.build import build_filler
-from studio.registry.tables import ALL_FILLERS
 
 REAL, TRUTH, REFERENCE = "real", "truth", "reference"
 """Rows beside the fillers': the untouched images, those with the truth in the hole, and the truth itself."""
@@ -122,16 +121,17 @@ class RealismRun:
         if name == TRUTH:
             assert batch.truth is not None
             return composite(batch.images, batch.holes, batch.truth)
-        filler = self._filler(name, batch.images)
+        filler = self._filler(name, batch)
         generators = [generator(self.request.seed, number, "fill") for number in batch.numbers]
         with torch.inference_mode():
             return composite(batch.images, batch.holes, filler(batch.images, batch.holes, generators))
 
-    def _filler(self, name: str, images: Tensor) -> Filler:
+    def _filler(self, name: str, batch: ExampleBatch) -> Filler:
         """Build the filler, once for all batches unless it needs to know the images."""
-        if name not in self._fillers or ALL_FILLERS[name].of_image:
+        if getattr(self._fillers.get(name), "of_image", True):
             settings, precision = self.setup.filler_settings, self.request.precision
-            self._fillers[name] = build_filler(name, settings, images, precision)
+            seen = partial(self.setup.reader.seen, batch.numbers)
+            self._fillers[name] = build_filler(name, settings, batch.images, precision, seen)
         return self._fillers[name]
 
     def strips(self, results: Results) -> list[Strip]:

@@ -13,11 +13,15 @@ from studio.registry.fields import parse_fields
 from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, SHIPPED_WEIGHTS, Preset, SettingTexts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from attribution import Explainer
     from infill import Filler
     from models.classifiers import ImageClassifier
+
+    Seen = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
 def build_method(name: str, settings: SettingTexts, seed: int = 0, preset: Preset = "paper") -> Explainer:
@@ -39,7 +43,13 @@ def build_method(name: str, settings: SettingTexts, seed: int = 0, preset: Prese
     return method
 
 
-def build_filler(name: str, settings: SettingTexts, image: Tensor, precision: str = "float32") -> Filler:
+def build_filler(
+    name: str,
+    settings: SettingTexts,
+    image: Tensor,
+    precision: str = "float32",
+    seen: Seen | None = None,
+) -> Filler:
     """Return the filler of this name for an image "c h w", or images "b c h w", in the classifier's view.
 
     Args:
@@ -47,6 +57,8 @@ def build_filler(name: str, settings: SettingTexts, image: Tensor, precision: st
         settings: Texts by filler and field.
         image: RGB in [0, 1].
         precision: For fillers that run a network, unless the settings give one.
+        seen: Returns what the classifier sees of the photographs after a change, of the shape of ``image``;
+            for fillers that fill photographs, not views.
 
     Raises:
         ValueError: If a field is unknown, a value is out of range, or a weight file is missing.
@@ -63,7 +75,24 @@ def build_filler(name: str, settings: SettingTexts, image: Tensor, precision: st
         network = small.load(small.FILE.with_name(SHIPPED_WEIGHTS[name])).to(image.device)
         computed.update(network=network, precision=precision, context=small.CONTEXT, feather=small.FEATHER)
     filler: Filler = _build(name, entry, computed, settings)
+    if settings.get(name, {}).get("where") == "photograph":
+        return _of_photographs(name, filler, seen)
     return filler
+
+
+def _of_photographs(name: str, filler: Filler, seen: Seen | None) -> Filler:
+    """Return what shows the view of photographs that are filled everywhere."""
+    from infill import Given
+
+    if seen is None:
+        raise ValueError(f"{name}.where: there are no photographs here, only the classifier's views of them")
+    if getattr(filler, "levels", 2) > 2:
+        raise ValueError(f"{name}.where: expected levels=2 with where=photograph, got {filler.levels}")  # type: ignore[attr-defined]
+
+    def filled(photograph: Tensor) -> Tensor:
+        return filler(photograph[None], photograph.new_ones(1, 1, *photograph.shape[1:]))[0]
+
+    return Given(seen(filled), filler)
 
 
 def weights_of(name: str, settings: SettingTexts) -> Path | None:
@@ -109,6 +138,7 @@ def _build(name: str, entry: Entry, computed: Mapping[str, Any], settings: Setti
         key: value for key, value in {**computed, **entry.given, **entry.fixed}.items() if key in fields
     }
     try:
-        return cls(**{**values, **parse_fields(name, entry.fields(), settings.get(name, {}))})
+        given = parse_fields(name, entry.fields(), settings.get(name, {}))
+        return cls(**{**values, **{key: value for key, value in given.items() if key not in entry.options}})
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error

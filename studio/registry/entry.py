@@ -24,6 +24,7 @@ class Entry:
         given: Settings that the name starts from; the user may change them.
         quick: Settings that make it affordable on a small machine; the class's own are the paper's.
         smallest: Further settings where the smallest removal is asked for.
+        options: Settings that are not the class's, but say how it is used; by name with their type.
         of_image: Whether a filler fits only the images that it was built for (`Filler`).
         signed: Whether its heatmap speaks for the target above 0 and against it below.
     """
@@ -35,6 +36,7 @@ class Entry:
     quick: Mapping[str, Any] = field(default_factory=dict)
     smallest: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     of_image: bool = False
     signed: bool = False
 
@@ -49,7 +51,7 @@ class Entry:
 
     def fields(self) -> dict[str, list[Any]]:
         """Return the fields that a text can set, each with its types."""
-        return settable(self.load(), self.hidden)
+        return {**settable(self.load(), self.hidden), **{name: [kind] for name, kind in self.options.items()}}
 
 
 def import_name(target: str) -> Any:

@@ -10,6 +10,7 @@ INPAINTER = "deepfill-v1"
 """The learned inpainter of Agarwal & Nguyen (2020) and of Chang et al. (2019)."""
 STAND_IN = "inpaint"
 """What fills where the inpainter's weights are not here."""
+_BLUR = "blur@where=photograph"  # as in the code; the text does not say what is blurred
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Published:
 
     Attributes:
         paper: Author and year.
-        fillers: What fills the holes.
+        fillers: What fills the holes: names, with the settings that are not the names' own.
         classifiers: Whose decisions are explained; the first where none is asked for.
         squashed: Whether images are squashed to a square before their center is cropped.
         departures: What is done otherwise, or what the paper leaves open and is chosen here; each with the
@@ -69,11 +70,11 @@ PUBLISHED: Mapping[str, Published] = {
             "the regression is a ridge on all segments, as in the code (the text: LASSO)": {"features": None},
         },
     ),
-    "mp": _core("blur"),
-    "mp-code": _core("blur"),
-    "mp2": _core("blur", INPAINTER, departures=_PREVIEW),
+    "mp": _core(_BLUR),
+    "mp-code": _core(_BLUR),
+    "mp2": _core(_BLUR, INPAINTER, departures=_PREVIEW),
     "mp2-descent": _core(
-        "blur",
+        _BLUR,
         INPAINTER,
         departures={"cells are ordered by the signed derivative (the text: by its size)": {}, **_PREVIEW},
     ),

@@ -163,7 +163,12 @@ FILLERS: Mapping[str, Entry] = {
         "infill:Noise", "white noise around gray", "Du et al. 2018", {"kind": "gaussian"}
     ),
     "noise-color": Entry("infill:Noise", "a random color and noise", "Chang et al. 2019", {"kind": "color"}),
-    "blur": Entry("infill:Blur", "the image, blurred", "Fong & Vedaldi 2017"),
+    "blur": Entry(
+        "infill:Blur",
+        "the image, blurred; where=photograph: before the classifier's view is cut out of it",
+        "Fong & Vedaldi 2017",
+        options={"where": Literal["view", "photograph"]},
+    ),
     "blur-pyramid": Entry(
         "infill:Blur",
         "the image, the more blurred the more of a pixel is removed",

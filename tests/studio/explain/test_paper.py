@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command import Run, refused, runner, saved_photograph
@@ -14,7 +15,7 @@ from studio.explain.paper import as_published, departures, fillers_of, squash
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.registry.build import build_method
 from studio.registry.papers import PUBLISHED
-from studio.registry.parse import parse_selection
+from studio.registry.parse import parse_selection, split_fillers
 from studio.registry.tables import ALL_FILLERS, METHODS
 
 PHOTO = (Path("photo.jpg"),)
@@ -58,14 +59,14 @@ def test_every_method_has_its_paper_and_papers_name_what_there_is() -> None:
     assert set(PUBLISHED) >= set(METHODS) - {"fido-cells"}
     for name, published in PUBLISHED.items():
         assert name in METHODS
-        assert set(published.fillers) <= set(ALL_FILLERS)
+        assert set(split_fillers(published.fillers)[0]) <= set(ALL_FILLERS)
         fields = METHODS[name].fields()
         assert all(set(when) <= set(fields) for when in published.departures.values())
 
 
 def test_the_paper_chooses_what_the_user_leaves_open() -> None:
     request = as_published(asked("sp", "mp2", "dssr"))
-    assert request.fillers == ("gray", "inpaint", "blur", "noise-once")
+    assert request.fillers == ("gray", "inpaint", "blur@where=photograph", "noise-once")
     assert (request.classifier, request.precision) == ("resnet50@v1", "float32")
     assert fillers_of(asked("sp", "mp2", "dssr")) == {
         "sp": ("gray", "inpaint"),
@@ -121,7 +122,9 @@ def test_as_published_there_is_nothing_to_say() -> None:
         ({"settings": ("mp.steps=20",)}, "steps 20 (paper: 300)"),
         ({"fillers": ("gray",)}, "filler gray (paper: blur)"),
         ({"settings": ("blur.sigma=3",)}, "blur.sigma=3 is set"),
-        ({"fillers": ("blur@sigma=3",)}, "blur.sigma=3 is set"),
+        ({"fillers": ("blur@sigma=3,where=photograph",)}, "blur.sigma=3 is set"),
+        ({"fillers": ("blur",)}, "blur.where is not set (paper: photograph)"),
+        ({"fillers": ("blur@where=view",)}, "blur.where=view is set"),
         ({"classifier": "vgg16"}, "classifier vgg16 (paper: resnet50@v1, places365)"),
         ({"classifier": "resnet50"}, "classifier resnet50 (paper: resnet50@v1, places365)"),
         ({"weights": Path("w.pt")}, "classifier with the weights w.pt (paper: resnet50@v1, places365)"),
@@ -184,6 +187,19 @@ def test_a_counterfactual_as_published(run: Run) -> None:
     )
     assert report["filler"]["name"] == "inpaint"
     assert "cells 7 (paper: 28)" in report["departures"]["mp2"]
+
+
+def test_the_photograph_is_blurred_not_its_view(run: Run, tmp_path: Path) -> None:
+    """Of a photograph twice as large, the blur is half as wide in the view."""
+    small = ("--method", "mp", "--set", "mp.steps=2", "--classifier", "scenes", "--out")
+    photograph = saved_photograph(tmp_path)
+    for name, more in (("view", ("--filler", "blur")), ("paper", ("--paper",))):
+        said = run(photograph, *small, name, *more)
+        assert said.code == 0, said.err
+    told_of = json.loads(Path("paper/explain.json").read_text("utf-8"))["fillers"]["blur"]
+    assert (told_of["class"], told_of["sigma"], told_of["where"]) == ("Blur", 10, "photograph")
+    maps = [np.load(Path(name) / "heatmaps.npz")["mp/blur"] for name in ("view", "paper")]
+    assert np.abs(maps[0] - maps[1]).max() > 1e-4
 
 
 def test_a_photograph_without_a_margin_for_the_jitter_is_told() -> None:

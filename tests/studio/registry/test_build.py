@@ -1,7 +1,7 @@
 """Names become objects, and texts their settings."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -17,6 +17,7 @@ from infill import (
     Blur,
     Exemplar,
     Filler,
+    Given,
     Gray,
     Learned,
     Marginal,
@@ -126,6 +127,25 @@ def test_every_filler_has_its_class_and_fills(image: Tensor) -> None:
     for i, name in enumerate(names):
         for other in names[:i]:
             assert not torch.allclose(fills[name], fills[other], atol=1e-3), (name, other)
+
+
+def test_photographs_can_be_blurred_before_they_are_seen(image: Tensor) -> None:
+    given, photograph = settings("blur.where=photograph", "blur.sigma=4"), torch.rand(3, 40, 60)
+
+    def seen(change: Callable[[Tensor], Tensor]) -> Tensor:
+        return change(photograph)[:, 8:32, 14:46]
+
+    filler = build_filler("blur", given, image[0], seen=seen)
+    hole = torch.ones(1, 1, 24, 32)
+    expected = Blur(4.0)(photograph[None], torch.ones(1, 1, 40, 60))[..., 8:32, 14:46]
+    assert torch.equal(filler(image, hole), expected)
+    assert isinstance(filler, Given)
+    assert filler.maker == Blur(4.0)
+    assert isinstance(build_filler("blur", settings("blur.where=view"), image[0], seen=seen), Blur)
+    with pytest.raises(ValueError, match=r"blur\.where: there are no photographs here"):
+        build_filler("blur", given, image[0])
+    with pytest.raises(ValueError, match=r"blur\.where: expected levels=2 with where=photograph, got 4"):
+        build_filler("blur", settings("blur.where=photograph", "blur.levels=4"), image[0], seen=seen)
 
 
 def test_segment_means_use_limes_superpixels(image: Tensor) -> None:
