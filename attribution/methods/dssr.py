@@ -19,7 +19,7 @@ from attribution.optimize.objectives import area, dssr, dssr_plus, pooled_area, 
 from attribution.optimize.problem import Problem
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import require, require_choices, require_numbers
+from infill.validate import Count, Length, Level, Positive, Weight, require, require_settings
 
 Start = Literal["everything", "nothing"]
 
@@ -31,19 +31,16 @@ class _PixelEvidence(ABC):
     evidence is shown.
     """
 
-    penalty: float
-    steps: int
-    lr: float
-    refresh: int
+    penalty: Weight
+    steps: Count
+    lr: Positive
+    refresh: Count
     outlook: Outlook
     _curves: ClassVar[tuple[str, ...]]
     _start: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
-        require_numbers(self, "at least 1", "steps", "refresh")
-        require_numbers(self, "positive", "lr")
-        require_numbers(self, "at least 0", "penalty")
-        require_choices(self, outlook=Outlook)
+        require_settings(self)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the evidence, in [0, 1]."""
@@ -102,14 +99,9 @@ class _PixelEvidence(ABC):
 class _TwoStages(_PixelEvidence):
     """A penalty whose weight is small until the evidence alone scores enough (Gu 2020, sec. 3.3)."""
 
-    small: float
-    enough: float
+    small: Weight
+    enough: Level
     _curves = ("removed", "kept")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_numbers(self, "at least 0", "small")
-        require(0 < self.enough <= 1, "enough", "in (0, 1]", self.enough)
 
     def _weight(self, score: CachedScore) -> Tensor:
         return two_stage(score.calls[1].scores, self.enough * score.clean, self.small, self.penalty)
@@ -136,17 +128,13 @@ class SSR(_PixelEvidence):
         ValueError: If a number is out of its range or the start is unknown.
     """
 
-    penalty: float = 1.0
-    steps: int = 300
-    lr: float = 0.1
-    refresh: int = 1
+    penalty: Weight = 1.0
+    steps: Count = 300
+    lr: Positive = 0.1
+    refresh: Count = 1
     outlook: Outlook = "chessboard"
     start: Start = "everything"
     _curves = ("kept",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_choices(self, start=Start)
 
     @property
     def _first(self) -> float:
@@ -166,10 +154,10 @@ class SDR(_PixelEvidence):
     Attributes (but for the start) and errors: as for `SSR`.
     """
 
-    penalty: float = 1.0
-    steps: int = 300
-    lr: float = 0.1
-    refresh: int = 1
+    penalty: Weight = 1.0
+    steps: Count = 300
+    lr: Positive = 0.1
+    refresh: Count = 1
     outlook: Outlook = "chessboard"
     _curves = ("removed",)
     _start = 0.0
@@ -198,12 +186,12 @@ class DSSR(_TwoStages):
         ValueError: If a number is out of its range.
     """
 
-    penalty: float = 10.0
-    small: float = 1.0
-    enough: float = 0.9
-    steps: int = 300
-    lr: float = 0.1
-    refresh: int = 1
+    penalty: Weight = 10.0
+    small: Weight = 1.0
+    enough: Level = 0.9
+    steps: Count = 300
+    lr: Positive = 0.1
+    refresh: Count = 1
     outlook: Outlook = "chessboard"
 
     def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
@@ -226,19 +214,15 @@ class DSSRPlus(_TwoStages):
         ValueError: If a number is out of its range, or a window is larger than the image.
     """
 
-    window: int = 16
-    pool: int = 12
-    penalty: float = 10.0
-    small: float = 1.0
-    enough: float = 0.9
-    steps: int = 300
-    lr: float = 0.1
-    refresh: int = 1
+    window: Length = 16
+    pool: Length = 12
+    penalty: Weight = 10.0
+    small: Weight = 1.0
+    enough: Level = 0.9
+    steps: Count = 300
+    lr: Positive = 0.1
+    refresh: Count = 1
     outlook: Outlook = "chessboard"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_numbers(self, "at least 1", "window", "pool")
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
         """Return the heatmap and all other results; ``watch`` is called after every step.

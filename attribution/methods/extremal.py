@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,7 @@ from attribution.optimize.objectives import Penalty, area_deviation, dssr, sdr, 
 from attribution.optimize.problem import Problem, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import require, require_choices, require_numbers
+from infill.validate import Count, Length, Positive, Range, Share, require, require_settings
 
 Variant = Literal["preserve", "delete", "dual"]
 Followed = Literal["odds", "activation", "score"]
@@ -65,25 +65,22 @@ class ExtremalPerturbation:
         ValueError: If a number is out of its range or the variant is unknown.
     """
 
-    area: float = 0.1
+    area: Share = 0.1
     variant: Variant = "preserve"
-    step: int = 7
-    sigma: float = 21.0
-    steps: int = 800
-    lr: float = 0.01
-    weight: float = 300.0
-    growth: float = 16.4
+    step: Length = 7
+    sigma: Annotated[float, Range(0, 10**4, open_low=True)] = 21.0
+    steps: Count = 800
+    lr: Positive = 0.01
+    weight: Positive = 300.0
+    growth: Positive = 16.4
     followed: Followed = "odds"
     border: Border = "continued"
     mirrored: bool = False
-    refresh: int = 1
+    refresh: Count = 1
     outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
-        require(0 < self.area < 1, "area", "between 0 and 1", self.area)
-        require_choices(self, outlook=Outlook, variant=Variant, followed=Followed, border=Border)
-        require_numbers(self, "at least 1", "step", "steps", "refresh")
-        require_numbers(self, "positive", "sigma", "lr", "weight", "growth")
+        require_settings(self)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the smooth evidence, in [0, 1]."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from attribution.optimize.objectives import area, sdr, ssr
 from attribution.optimize.problem import Problem, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import require_choices, require_numbers
+from infill.validate import Count, Length, Positive, Range, Seed, Weight, require_settings
 
 Region = Literal["ssr", "sdr"]
 Grid = Literal["coarse", "full"]
@@ -59,27 +59,22 @@ class Fido:
     """
 
     region: Region = "ssr"
-    cells: int = 56
-    steps: int = 300
-    lr: float = 0.05
-    samples: int = 8
-    temperature: float = 0.1
-    penalty: float = 1e-3
-    warmup: int = 30
+    cells: Length = 56
+    steps: Count = 300
+    lr: Positive = 0.05
+    samples: Count = 8
+    temperature: Positive = 0.1
+    penalty: Weight = 1e-3
+    warmup: Annotated[int, Range(0, 10**6)] = 30
     penalized: Grid = "full"
     drawn: Grid = "full"
     upsampling: Upsampling = "bilinear"
     odds: bool = True
-    seed: int = 0
+    seed: Seed = 0
     outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
-        require_numbers(self, "at least 1", "cells", "steps", "samples")
-        require_numbers(self, "positive", "lr", "temperature")
-        require_numbers(self, "at least 0", "penalty", "warmup")
-        require_choices(
-            self, outlook=Outlook, region=Region, penalized=Grid, drawn=Grid, upsampling=Upsampling
-        )
+        require_settings(self)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the probability that a pixel is evidence, in [0, 1], at the image's size."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from attribution.explainer import Heatmap
 from attribution.holes import SegmentHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import require, require_numbers
+from infill.validate import Count, Positive, Range, Seed, Share, require, require_settings
 
 Labels: TypeAlias = Integer[Tensor, "h w"] | Integer[np.ndarray, "h w"]
 """Integer labels, as a tensor or as an array."""
@@ -57,28 +57,20 @@ class Lime:
         ValueError: If a number is out of its range or ``distance`` is unknown.
     """
 
-    segments: int = 50
-    compactness: float = 30.0
-    sigma: float = 3.0
-    samples: int = 1000
-    keep: float = 0.5
-    kernel_width: float = 0.25
+    segments: Annotated[int, Range(2, 10**4)] = 50
+    compactness: Positive = 30.0
+    sigma: Annotated[float, Range(0, 1000)] = 3.0
+    samples: Annotated[int, Range(2, 10**6)] = 1000
+    keep: Share = 0.5
+    kernel_width: Positive = 0.25
     distance: Distance = "cosine"
-    alpha: float = 1.0
-    features: int | None = None
+    alpha: Positive = 1.0
+    features: Count | None = None
     segmentation: Segmentation | Labels | None = None
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        require(self.segments >= 2, "segments", "at least 2: one alone is the whole image", self.segments)
-        require(self.samples >= 2, "samples", "at least 2", self.samples)
-        require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
-        require_numbers(self, "positive", "compactness", "kernel_width", "alpha")
-        require_numbers(self, "at least 0", "sigma")
-        if self.features is not None:
-            require_numbers(self, "at least 1", "features")
-        names = get_args(Distance)
-        require(self.distance in names, "distance", f"one of {', '.join(names)}", self.distance)
+        require_settings(self)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return each pixel's coefficient: the change of the score that its superpixel makes.

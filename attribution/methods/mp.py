@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +16,7 @@ from attribution.optimize.objectives import area, total_variation
 from attribution.optimize.problem import Problem
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import require_choices, require_numbers
+from infill.validate import Count, Length, Positive, Range, Reach, Seed, Weight, require_settings
 
 Jittered = Literal["composite", "image"]
 Regularized = Literal["coarse", "full"]
@@ -55,28 +55,23 @@ class MeaningfulPerturbation:
         ValueError: If a number is out of its range or a choice is unknown.
     """
 
-    cells: int = 28
-    steps: int = 300
-    lr: float = 0.1
-    area: float = 1e-4
-    smoothness: float = 1e-2
-    power: float = 3.0
-    jitter: int = 4
-    jitters: int = 1
+    cells: Length = 28
+    steps: Count = 300
+    lr: Positive = 0.1
+    area: Weight = 1e-4
+    smoothness: Weight = 1e-2
+    power: Annotated[float, Range(1, 100)] = 3.0
+    jitter: Reach = 4
+    jitters: Count = 1
     jittered: Jittered = "composite"
     upsampling: Upsampling = "nearest"
     regularized: Regularized = "coarse"
-    refresh: int = 1
-    seed: int = 0
+    refresh: Count = 1
+    seed: Seed = 0
     outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
-        require_numbers(self, "at least 1", "cells", "steps", "jitters", "refresh", "power")
-        require_numbers(self, "positive", "lr")
-        require_numbers(self, "at least 0", "area", "smoothness", "jitter")
-        require_choices(
-            self, outlook=Outlook, jittered=Jittered, upsampling=Upsampling, regularized=Regularized
-        )
+        require_settings(self)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the optimized hole, soft, at the image's size."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,7 @@ from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.problem import Problem, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import require, require_choices, require_numbers
+from infill.validate import Count, Length, Range, require_settings
 
 Rank = Literal["norm", "descent"]
 Slope = Literal["score", "logit"]
@@ -60,22 +60,20 @@ class MP2:
         ValueError: If a number is out of its range or a choice is unknown.
     """
 
-    cells: int = 28
-    added: int = 2
+    cells: Length = 28
+    added: Count = 2
     rank: Rank = "norm"
     slope: Slope = "score"
-    blend: float = 0.0
+    blend: Annotated[float, Range(0, 1, open_high=True)] = 0.0
     graded: bool = False
     prune: bool = False
     upsampling: Upsampling = "nearest"
-    chance: float | None = None
-    refresh: int = 1
+    chance: Annotated[float, Range(-(10**6), 10**6)] | None = None
+    refresh: Count = 1
     outlook: Outlook = "chessboard"
 
     def __post_init__(self) -> None:
-        require_numbers(self, "at least 1", "cells", "added", "refresh")
-        require(0 <= self.blend < 1, "blend", "at least 0 and below 1", self.blend)
-        require_choices(self, outlook=Outlook, rank=Rank, slope=Slope, upsampling=Upsampling)
+        require_settings(self)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return what was removed, at the image's size."""

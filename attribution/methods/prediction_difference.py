@@ -1,6 +1,7 @@
 """Prediction difference analysis: the weight of evidence of a sliding patch (Zintgraf et al. 2017)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,7 @@ from attribution.engine.link import probability, sigmoid
 from attribution.explainer import Heatmap
 from attribution.holes import PatchHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import require, require_numbers
+from infill.validate import Count, Length, Range, require, require_settings
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class PredictionDifference:
         ValueError: If a parameter is below 1, or a ``stride`` larger than the patch leaves gaps.
     """
 
-    patch: int = 10
-    stride: int = 1
-    samples: int = 10
-    instances: int = 1_281_167
+    patch: Length = 10
+    stride: Length = 1
+    samples: Count = 10
+    instances: Annotated[int, Range(1, 10**12)] = 1_281_167
 
     def __post_init__(self) -> None:
-        require_numbers(self, "at least 1", "patch", "stride", "samples", "instances")
+        require_settings(self)
         require(self.stride <= self.patch, "stride", f"at most the patch ({self.patch})", self.stride)
 
     def __call__(self, score: MaskedScore) -> Heatmap:

@@ -8,7 +8,7 @@ import torch
 from attribution.explainer import Heatmap
 from attribution.holes import Border, RandomGridHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import require, require_choices, require_numbers
+from infill.validate import Count, Length, Seed, Share, require_settings
 
 Normalize = Literal["probability", "mass"]
 
@@ -35,17 +35,15 @@ class Rise:
             ``normalize`` or ``border`` is unknown.
     """
 
-    masks: int = 4000
-    cells: int = 7
-    keep: float = 0.5
+    masks: Count = 4000
+    cells: Length = 7
+    keep: Share = 0.5
     normalize: Normalize = "probability"
     border: Border = "mirrored"
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        require_numbers(self, "at least 1", "masks", "cells")
-        require(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
-        require_choices(self, normalize=Normalize, border=Border)
+        require_settings(self)
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the expected score given that a pixel is kept."""

@@ -1,7 +1,7 @@
 """SP: how much the score drops where a sliding patch is removed (Zeiler & Fergus 2014)."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor
 from attribution.explainer import Heatmap
 from attribution.holes import PatchHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import require, require_numbers
+from infill.validate import Length, require, require_settings
 
 Placement = Literal["resize", "centers"]
 
@@ -39,15 +39,13 @@ class SlidingPatch:
             ``average``, a ``stride`` larger than the patch leaves gaps.
     """
 
-    patch: int = 29
-    stride: int = 3
+    patch: Length = 29
+    stride: Length = 3
     average: bool = False
     placement: Placement = "resize"
 
     def __post_init__(self) -> None:
-        require_numbers(self, "at least 1", "patch", "stride")
-        names = get_args(Placement)
-        require(self.placement in names, "placement", f"one of {', '.join(names)}", self.placement)
+        require_settings(self)
         gapless = not self.average or self.stride <= self.patch
         require(gapless, "stride", f"at most the patch ({self.patch}) with average", self.stride)
 

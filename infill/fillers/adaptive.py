@@ -12,7 +12,7 @@ from infill.filler import Chance, Fill, Hole, Images
 from infill.fillers.crops import deep
 from infill.fillers.exemplar import Exemplar
 from infill.fillers.learned import Learned
-from infill.validate import require, require_choices, require_numbers
+from infill.validate import Length, require
 
 By: TypeAlias = Literal["network", "exemplar", "auto"]
 
@@ -36,14 +36,12 @@ class Adaptive(Learned):
     """
 
     by: By = "network"
-    thick: int = 8
+    thick: Length = 8
     _exemplar: Exemplar = field(init=False, repr=False)
     _filled: Counter[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_choices(self, by=By)
-        require_numbers(self, "positive", "thick")
         deterministic = self.by == "network" or not self.stochastic
         require(deterministic, "by", 'for a stochastic network "network"', self.by)
         object.__setattr__(self, "_exemplar", Exemplar(threshold=self.threshold))

@@ -1,7 +1,7 @@
 """A blurred copy of the image, all at once or by degrees."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -9,12 +9,10 @@ from torch import Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_shapes
 from infill.fillers.static import IMAGENET_MEAN, painted
-from infill.validate import require, require_choices
+from infill.validate import Range, require_settings
 
-_WIDEST = 1000.0
-"""The largest blur, in pixels: the work grows with it, and a photograph is one color long before."""
-_MOST_LEVELS = 64
-
+# In pixels: the work grows with it, and a photograph is one color long before.
+_WIDTHS = Range(0, 1000, open_low=True)
 Beyond = Literal["mirrored", "gray"]
 
 
@@ -37,17 +35,15 @@ class Blur:
         ValueError: If ``sigma`` is not positive, or above 1000, or ``levels`` not from 2 to 64.
     """
 
-    sigma: float = 10.0
-    levels: int = 2
+    sigma: Annotated[float, _WIDTHS] = 10.0
+    levels: Annotated[int, Range(2, 64)] = 2
     beyond: Beyond = "mirrored"
     per_hole: ClassVar[bool] = False
     sees_hidden: ClassVar[bool] = True
     stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(0 < self.sigma <= _WIDEST, "sigma", f"positive and at most {_WIDEST:g}", self.sigma)
-        require(2 <= self.levels <= _MOST_LEVELS, "levels", f"2 to {_MOST_LEVELS}", self.levels)
-        require_choices(self, beyond=Beyond)
+        require_settings(self)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Blur rows and columns, once per image."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_rgb
-from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
-from infill.validate import require
+from infill.fillers.static import IMAGENET_MEAN, Color, check_empty
+from infill.validate import Length, Level, Range, require_settings
 
 Pixels: TypeAlias = Float[ndarray, "h w 3"]
 Hidden: TypeAlias = Bool[ndarray, "h w"]
@@ -32,8 +32,8 @@ class _OpenCV:
         ValueError: If a parameter is out of its range.
     """
 
-    radius: int = 3
-    threshold: float = 0.5
+    radius: Annotated[int, Range(1, 100)] = 3
+    threshold: Level = 0.5
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
@@ -41,8 +41,8 @@ class _OpenCV:
     algorithm: ClassVar[str]
 
     def __post_init__(self) -> None:
-        check_threshold_and_empty(self.threshold, self.empty)
-        require(1 <= self.radius <= 100, "radius", "between 1 and 100", self.radius)
+        check_empty(self.empty)
+        require_settings(self)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return the fill of each hole, "n 3 h w" in [0, 1].
@@ -99,16 +99,16 @@ class Biharmonic:
         ValueError: If a parameter is out of its range.
     """
 
-    side: int | None = None
-    threshold: float = 0.5
+    side: Length | None = None
+    threshold: Level = 0.5
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_threshold_and_empty(self.threshold, self.empty)
-        require(self.side is None or self.side > 0, "side", "positive or None", self.side)
+        check_empty(self.empty)
+        require_settings(self)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return the fill of each hole, "n 3 h w" in [0, 1].

@@ -1,7 +1,7 @@
 """Fills a hole with what the rest of the image looks like, patch by patch, coarse to fine."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,9 @@ from infill.fillers.classical import NavierStokes
 from infill.fillers.crops import bounds, deep, dilated
 from infill.fillers.patches import Patches, untouched
 from infill.fillers.seam import feathered
-from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
+from infill.fillers.static import IMAGENET_MEAN, Color, check_empty
 from infill.fillers.synthesis import FRAME, Synthesis
-from infill.validate import require
+from infill.validate import Length, Level, Range, Reach, Weight, require, require_settings
 
 _SMOOTHED = 5
 """Side of the square over which the strength of texture is averaged, in pixels."""
@@ -52,28 +52,22 @@ class Exemplar:
         ValueError: If a parameter is out of its range.
     """
 
-    patch: int = 5
-    texture: float = 5.0
-    depth: int = 8
-    exhaustive: int = 13000
-    rounds: tuple[int, int, int] = (1, 3, 6)
-    feather: int = 2
-    threshold: float = 0.5
+    patch: Annotated[int, Range(3, 15, odd=True)] = 5
+    texture: Weight = 5.0
+    depth: Length = 8
+    exhaustive: Annotated[int, Range(1, 10**9)] = 13000
+    rounds: Annotated[tuple[int, int, int], Range(1, 1000)] = (1, 3, 6)
+    feather: Reach = 2
+    threshold: Level = 0.5
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        odd = self.patch % 2 == 1 and 3 <= self.patch <= 15
-        require(odd, "patch", "odd and between 3 and 15", self.patch)
-        require(0 <= self.texture < float("inf"), "texture", "0 or more", self.texture)
-        require(self.depth >= 1, "depth", "1 or more", self.depth)
-        require(self.exhaustive >= 1, "exhaustive", "1 or more", self.exhaustive)
-        counts = len(self.rounds) == 3 and min(self.rounds) >= 1
-        require(counts, "rounds", "3 numbers, each 1 or more", self.rounds)
-        require(self.feather >= 0, "feather", "0 or more", self.feather)
-        check_threshold_and_empty(self.threshold, self.empty)
+        require_settings(self)
+        require(len(self.rounds) == 3, "rounds", "3 numbers", self.rounds)
+        check_empty(self.empty)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return the fill of each hole, "n 3 h w" in [0, 1].

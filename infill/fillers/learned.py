@@ -1,7 +1,7 @@
 """Any inpainting network as a filler: the one place where ``infill`` meets networks."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
 from infill.fillers.crops import Windows, dilated, from_frame, to_frame, windows
 from infill.fillers.seam import feathered
 from infill.network import Network, Precision, compute_dtype, home, ready
-from infill.validate import require, require_choices, require_numbers
+from infill.validate import Count, Length, Level, Range, Reach, require, require_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +61,16 @@ class Learned:
     """
 
     network: Network = field(repr=False)
-    threshold: float = 0.5
-    size: int | tuple[int, int] | None = None
-    coverage: float = 0.0
-    multiple: int = 1
-    value_range: tuple[float, float] = (0.0, 1.0)
-    dilation: int = 0
-    batch_size: int | None = None
-    context: int | None = None
-    feather: int = 0
-    blank: float = 0.0
+    threshold: Level = 0.5
+    size: Length | tuple[int, int] | None = None
+    coverage: Annotated[float, Range(0, 1, open_high=True)] = 0.0
+    multiple: Length = 1
+    value_range: Annotated[tuple[float, float], Range(-(10**6), 10**6)] = (0.0, 1.0)
+    dilation: Reach = 0
+    batch_size: Count | None = None
+    context: Reach | None = None
+    feather: Reach = 0
+    blank: Annotated[float, Range(-(10**6), 10**6)] = 0.0
     precision: Precision = "float32"
     sees_hidden: bool = False
     stochastic: bool = False
@@ -81,18 +81,11 @@ class Learned:
 
     def __post_init__(self) -> None:
         require(callable(self.network), "network", "callable", self.network)
-        require(0 < self.threshold <= 1, "threshold", "in (0, 1]", self.threshold)
-        require_numbers(self, "positive", "multiple")
+        require_settings(self)
         fits = all(side > 0 and side % self.multiple == 0 for side in self._native() or ())
         require(fits, "size", f"positive and a multiple of {self.multiple}", self.size)
-        require(0 <= self.coverage < 1, "coverage", "in [0, 1)", self.coverage)
         low, high = self.value_range
-        require(-float("inf") < low < high < float("inf"), "value_range", "(low, high)", self.value_range)
-        require_numbers(self, "at least 0", "dilation", "feather")
-        require(self.batch_size is None or self.batch_size > 0, "batch_size", "positive", self.batch_size)
-        require(self.context is None or self.context >= 0, "context", "at least 0", self.context)
-        require(abs(self.blank) < float("inf"), "blank", "finite", self.blank)
-        require_choices(self, precision=Precision)
+        require(low < high, "value_range", "(low, high)", self.value_range)
         object.__setattr__(self, "_dtype", compute_dtype(self.network, self.precision))
         object.__setattr__(self, "_ready", ready(self.network, self._dtype, self.copy))
 

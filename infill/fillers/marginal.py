@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_rgb, spawn
 from infill.fillers.kriging import UNKNOWNS, Conditional, conditional
-from infill.validate import require
+from infill.validate import Length, require_settings
 
 Pixels: TypeAlias = Float[Tensor, "3 h w"]
 Hidden: TypeAlias = Bool[Tensor, "h w"]
@@ -47,13 +47,13 @@ class Marginal:
         ValueError: If ``context`` is below 1.
     """
 
-    context: int = 8
+    context: Length = 8
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require(self.context >= 1, "context", "at least 1", self.context)
+        require_settings(self)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Draw one sample per hole. What is hidden by less than a half counts as observed.

@@ -1,12 +1,11 @@
 """Exemplars by randomized search: the PyPatchMatch library as a filler."""
 
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from threading import Lock
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -16,8 +15,8 @@ from torch import Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_rgb, spawn
 from infill.fillers.crops import Windows, windows
-from infill.fillers.static import IMAGENET_MEAN, Color, check_threshold_and_empty
-from infill.validate import require
+from infill.fillers.static import IMAGENET_MEAN, Color, check_empty
+from infill.validate import Length, Level, Range, require_settings
 
 _SEEDS = 2**32
 # The library keeps one seed for the whole process: while holes are being filled, nobody may set another.
@@ -47,24 +46,19 @@ class PatchMatch:
         ValueError: If a parameter is out of its range.
     """
 
-    radius: int = 3
-    seed: int = 0
+    radius: Annotated[int, Range(1, 50)] = 3
+    seed: Annotated[int, Range(0, _SEEDS - 1)] = 0
     stochastic: bool = False
-    context: int | None = None
-    threads: int | None = None
-    threshold: float = 0.5
+    context: Length | None = None
+    threads: Annotated[int, Range(1, 1024)] | None = None
+    threshold: Level = 0.5
     empty: Color = IMAGENET_MEAN
     per_hole: ClassVar[bool] = True
     sees_hidden: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(_whole(self.radius, 1, 50), "radius", "a whole number between 1 and 50", self.radius)
-        seeds = "a whole number between 0 and 2^32 - 1"
-        require(_whole(self.seed, 0, _SEEDS - 1), "seed", seeds, self.seed)
-        for name in ("context", "threads"):
-            value = getattr(self, name)
-            require(value is None or _whole(value, 1), name, "a whole number from 1, or None", value)
-        check_threshold_and_empty(self.threshold, self.empty)
+        require_settings(self)
+        check_empty(self.empty)
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return the fill of each hole, "n 3 h w" in [0, 1].
@@ -103,10 +97,6 @@ class PatchMatch:
                 set_seed(seed)
                 made += pool.map(lambda job: inpaint(job[0], job[1], patch_size=self.radius), alike)
         return made
-
-
-def _whole(value: int, least: int, most: int = sys.maxsize) -> bool:
-    return least <= value <= most and value == int(value)
 
 
 def _library() -> tuple[Callable[..., ndarray], Callable[[int], None]]:

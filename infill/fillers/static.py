@@ -1,7 +1,7 @@
 """Fillers that need no knowledge of the hole: a color, local means, noise."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +9,9 @@ from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
-from infill.validate import require, require_choices
+from infill.validate import Range, Seed, require, require_settings
 
-Color: TypeAlias = tuple[float, ...]
+Color: TypeAlias = Annotated[tuple[float, ...], Range(0, 1)]
 """One value in [0, 1] per channel."""
 
 IMAGENET_MEAN: Color = (0.485, 0.456, 0.406)
@@ -28,14 +28,12 @@ def check_color(argument: str, color: Color) -> None:
     require(valid, argument, "values in [0, 1], one per channel", color)
 
 
-def check_threshold_and_empty(threshold: float, empty: Color) -> None:
-    """Check what fillers of RGB images have in common that take pixels from the same image.
+def check_empty(empty: Color) -> None:
+    """Check the color that fillers of RGB images have for images without an observed pixel.
 
     Raises:
-        ValueError: If the threshold is not in (0, 1], or the color for images without an observed pixel is
-            not RGB.
+        ValueError: If it is not RGB in [0, 1].
     """
-    require(0 < threshold <= 1, "threshold", "in (0, 1]", threshold)
     check_color("empty", empty)
     require(len(empty) == 3, "empty", "an RGB color", empty)
 
@@ -96,14 +94,13 @@ class Mean:
 
     kind: MeanKind = "image"
     segments: Integer[Tensor, "*b h w"] | None = None
-    window: int = 15
+    window: Annotated[int, Range(1, 9999, odd=True)] = 15
     per_hole: ClassVar[bool] = False
     sees_hidden: ClassVar[bool] = True
     stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require_choices(self, kind=MeanKind)
-        require(self.window > 0 and self.window % 2 == 1, "window", "odd and positive", self.window)
+        require_settings(self)
         given = self.segments is not None
         rule = "given with kind 'segment', and with no other"
         require(given == (self.kind == "segment"), "segments", rule, "segments" if given else None)
@@ -149,14 +146,12 @@ class Noise:
     """
 
     kind: NoiseKind = "uniform"
-    std: float = 0.2
-    seed: int | None = None
+    std: Annotated[float, Range(0, 1000, open_low=True)] = 0.2
+    seed: Seed | None = None
     sees_hidden: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require_choices(self, kind=NoiseKind)
-        require(0 < self.std < float("inf"), "std", "positive and finite", self.std)
-        require(self.seed is None or 0 <= self.seed < 2**63, "seed", "at least 0, below 2 ** 63", self.seed)
+        require_settings(self)
 
     @property
     def per_hole(self) -> bool:

@@ -7,9 +7,8 @@ would be filled with what hides them.
 """
 
 import inspect
-import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -28,6 +27,8 @@ _EMBEDDINGS = (
 )
 _FLAGS = ("nsfw_content_detected", "nsfw_detected")
 _TEXT = ("text_encoder", "text_encoder_2")
+MOST_STEPS, MOST_GUIDANCE, LARGEST = 1000, 1000, 4096
+"""Above these, numbers are a slip of the pen; the largest side is in pixels."""
 
 
 class Diffusion(hub.FixedPrecision):
@@ -104,10 +105,10 @@ def load(
     *,
     prompt: str = "",
     negative_prompt: str | None = None,
-    steps: int = 50,
-    guidance: float | None = None,
-    strength: float = 1.0,
-    size: int | None = None,
+    steps: Annotated[int, "[1, 1000]"] = 50,
+    guidance: Annotated[float, "[0, 1000]"] | None = None,
+    strength: Annotated[float, "(0, 1]"] = 1.0,
+    size: Annotated[int, "[8, 4096]"] | None = None,
     precision: str = "float32",
     variant: str | None = None,
     safety: bool = False,
@@ -164,14 +165,16 @@ def _refuse_flagged(painted: Any) -> None:
 
 
 def _check(steps: int, guidance: float | None, strength: float) -> None:
-    if steps < 1:
-        raise ValueError(f"steps: expected at least 1, got {steps}")
+    if steps < 1 or steps > MOST_STEPS:
+        rule = "at least 1" if steps < 1 else f"at most {MOST_STEPS}"
+        raise ValueError(f"steps: expected {rule}, got {steps}")
     if not 0 < strength <= 1 or int(steps * strength) < 1:
         raise ValueError(
             f"strength: expected in (0, 1], and a step at least, got {strength} of {steps} steps"
         )
-    if guidance is not None and not 0 <= guidance < math.inf:
-        raise ValueError(f"guidance: expected at least 0, got {guidance}")
+    if guidance is not None and not 0 <= guidance <= MOST_GUIDANCE:
+        rule = f"at most {MOST_GUIDANCE}" if guidance > 0 else "at least 0"
+        raise ValueError(f"guidance: expected {rule}, got {guidance}")
 
 
 def _cell(pipeline: Any) -> int:
@@ -193,8 +196,8 @@ def _side(pipeline: Any, cell: int, size: int | None) -> int:
         if not isinstance(cells, int):
             raise ValueError(f"size: {type(pipeline).__name__} does not say at which it works; name it")
         size = cells * cell
-    if size < 1 or size % multiple:
-        raise ValueError(f"size: expected a positive multiple of {multiple}, got {size}")
+    if not 1 <= size <= LARGEST or size % multiple:
+        raise ValueError(f"size: expected a positive multiple of {multiple}, at most {LARGEST}, got {size}")
     return size
 
 

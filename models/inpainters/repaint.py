@@ -5,7 +5,7 @@ Going forth again by some steps, and back, harmonizes the two (algorithm 1, sect
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,8 @@ from models.weights import diffusers as hub
 from models.weights.libraries import one_line
 
 _UNET = "UNet2DModel"
+MOST, LARGEST = 10_000, 4096
+"""The most steps, and the largest side in pixels: above, numbers are a slip of the pen."""
 
 
 class RePaint(hub.FixedPrecision):
@@ -60,11 +62,11 @@ class RePaint(hub.FixedPrecision):
 def load(
     place: Path | str,
     *,
-    steps: int = 250,
-    jump: int = 10,
-    resamples: int = 10,
-    eta: float = 1.0,
-    size: int | None = None,
+    steps: Annotated[int, "[1, 10000]"] = 250,
+    jump: Annotated[int, "[1, 10000]"] = 10,
+    resamples: Annotated[int, "[1, 10000]"] = 10,
+    eta: Annotated[float, "[0, 1]"] = 1.0,
+    size: Annotated[int, "[1, 4096]"] | None = None,
     precision: str = "float32",
 ) -> Inpainter:
     """An unconditional diffusion model, published for diffusers as ``DDPMPipeline`` or the like.
@@ -88,8 +90,10 @@ def load(
     """
     dtype = hub.dtype_of(precision)
     for name, value in {"steps": steps, "jump": jump, "resamples": resamples}.items():
-        if value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
+        if not 1 <= value <= MOST:
+            raise ValueError(
+                f"{name}: expected {'at least 1' if value < 1 else f'at most {MOST}'}, got {value}"
+            )
     if not 0 <= eta <= 1:
         raise ValueError(f"eta: expected in [0, 1], got {eta}")
     folder = hub.located(place)
@@ -141,6 +145,6 @@ def _side(denoiser: Any, size: int | None) -> int:
     if size is None and not isinstance(trained, int):
         raise ValueError(f"size: the network does not say at which it works ({trained}); name it")
     side = int(trained if size is None else size)
-    if side < 1 or side % multiple:
-        raise ValueError(f"size: expected a positive multiple of {multiple}, got {side}")
+    if not 1 <= side <= LARGEST or side % multiple:
+        raise ValueError(f"size: expected a positive multiple of {multiple}, at most {LARGEST}, got {side}")
     return side

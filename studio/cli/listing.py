@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,37 +11,41 @@ import click
 
 from models.weights import environment, store
 from models.weights import hub as hub_cache
-from studio.registry.entry import Entry
+from studio.registry.entry import Entry, Pretrained
 from studio.registry.tables import FILLERS, OPTIMIZING, PRETRAINED, SAMPLING, SHIPPED_WEIGHTS
 
 
 @click.command("list")
 @click.option("--all", "every", is_flag=True, help="Also name every torchvision network.")
-def listing(every: bool) -> None:
+@click.option("--long", is_flag=True, help="Also say what --set can set, and what it may be.")
+def listing(every: bool, long: bool) -> None:
     """List methods, fillers and classifiers, and which weights are here."""
-    for line in lines(every):
+    for line in lines(every, long):
         click.echo(line)
 
 
-def lines(every: bool) -> Iterator[str]:
-    """Yield methods, fillers and classifiers; ``every`` names all of torchvision's networks (slower)."""
+def lines(every: bool, long: bool = False) -> Iterator[str]:
+    """Yield methods, fillers and classifiers.
+
+    ``every`` names all of torchvision's networks, ``long`` says the settings of methods and fillers; both
+    are slower.
+    """
     yield "methods"
-    yield from (_entry(name, entry) for name, entry in SAMPLING.items())
+    yield from _entries(SAMPLING, long)
     yield ""
     yield "optimizing methods (also for counterfactual and --trace)"
-    yield from (_entry(name, entry) for name, entry in OPTIMIZING.items())
+    yield from _entries(OPTIMIZING, long)
     yield ""
     yield "fillers"
-    for name, entry in FILLERS.items():
-        yield _entry(name, entry)
-        if name in SHIPPED_WEIGHTS:
-            yield f"  {'':15} weights {_shipped(SHIPPED_WEIGHTS[name])}"
+    yield from _entries(FILLERS, long)
     yield ""
     yield "fillers whose weights are fetched (NAME, or NAME:CHECKPOINT with a file, a folder or a hub id)"
-    for name, entry in PRETRAINED.items():
-        yield _entry(name, entry)
-        yield f"  {'':15} weights {_fetched(entry.weights)}"
+    yield from _entries(PRETRAINED, long)
     yield ""
+    yield from _networks_and_segmenters(every)
+
+
+def _networks_and_segmenters(every: bool) -> Iterator[str]:
     yield "classifiers"
     yield f"  {'scenes':15} names the objects of drawn scenes"
     yield f"  {'':15} weights {_shipped('scene_classifier.safetensors')}"
@@ -61,6 +65,28 @@ def lines(every: bool) -> Iterator[str]:
     cache = environment.hub_folder()
     yield f"models of the hub (timm:, hf:, clip:, and fillers by their id), kept in {cache}"
     yield f"  here now: {', '.join(hub_cache.models()) or 'nothing'}"
+
+
+def _entries(entries: Mapping[str, Entry], long: bool) -> Iterator[str]:
+    for name, entry in entries.items():
+        yield _entry(name, entry)
+        if name in SHIPPED_WEIGHTS:
+            yield f"  {'':15} weights {_shipped(SHIPPED_WEIGHTS[name])}"
+        if isinstance(entry, Pretrained):
+            yield f"  {'':15} weights {_fetched(entry.weights)}"
+        if long:
+            yield from (f"  {'':15} {line}" for line in _settings(name, entry))
+
+
+def _settings(name: str, entry: Entry) -> Iterator[str]:
+    """Yield what can be set, each setting with its value, its quick one, and what it may be."""
+    for key, (value, words) in entry.settings().items():
+        quick = f", quick {_written(entry.quick[key])}" if key in entry.quick else ""
+        yield f"{name}.{key}={_written(value)}{quick}: {words}"
+
+
+def _written(value: object) -> str:
+    return ",".join(map(_written, value)) if isinstance(value, tuple) else str(value)
 
 
 def _entry(name: str, entry: Entry) -> str:

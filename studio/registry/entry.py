@@ -7,9 +7,9 @@ import importlib
 import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
-from studio.registry.fields import settable, settable_parameters
+from studio.registry.fields import named, said, settable, settable_parameters
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,24 @@ class Entry:
         """Return the fields that a text can set, each with its types."""
         return {**settable(self.load(), self.hidden), **{name: [kind] for name, kind in self.options.items()}}
 
+    def settings(self) -> dict[str, tuple[Any, str]]:
+        """Return the fields that a text can set, each with its value and, in words, what it may be."""
+        owner, names = self.load(), settable(self.load(), self.hidden)
+        defaults = {field.name: field.default for field in dataclasses.fields(owner)}
+        values, words = {**defaults, **self.given}, said(owner, names)
+        own = {name: (_plain(values[name]), words[name]) for name in names}
+        options = {name: (get_args(kind)[0], named(kind)) for name, kind in self.options.items()}
+        return {**own, **options}
+
 
 def import_name(target: str) -> Any:
     """Import ``module:name`` and return it."""
     module, name = target.split(":")
     return getattr(importlib.import_module(module), name)
+
+
+def _plain(value: Any) -> Any:
+    return "" if value is dataclasses.MISSING else value
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,14 @@ class Pretrained(Entry):
         function = import_name(self.loader)
         first = next(iter(inspect.signature(function).parameters))
         return {"checkpoint": [str], **settable_parameters(function, (first, *self.loading))}
+
+    def settings(self) -> dict[str, tuple[Any, str]]:
+        """Return the fields that a text can set, each with its value and, in words, what it may be."""
+        function = import_name(self.loader)
+        names = [name for name in self.parameters() if name != "checkpoint"]
+        words, defaults = said(function, names), inspect.signature(function).parameters
+        loading = {name: (defaults[name].default, words[name]) for name in names}
+        return {**loading, **super().settings()}
 
     def fields(self) -> dict[str, list[Any]]:
         """Return the fields that a text can set, each with its types."""

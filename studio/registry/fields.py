@@ -7,7 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from models.spelling import suggestion
 
@@ -36,6 +36,22 @@ def settable_parameters(function: Callable[..., Any], fixed: Iterable[str] = ())
     return _simple_ones(
         function, [name for name in inspect.signature(function).parameters if name not in fixed]
     )
+
+
+def said(owner: Any, names: Iterable[str]) -> dict[str, str]:
+    """Return in words what fields of a dataclass, or parameters of a function, may be.
+
+    Numbers that have a range say it beside their type, as ``Annotated[int, ...]``.
+    """
+    hints = typing.get_type_hints(owner, include_extras=True)
+    return {name: " or ".join(_said(each) for each in _options(hints[name])) for name in names}
+
+
+def _said(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        kind, extra = hint.__origin__, hint.__metadata__[0]
+        return f"{named(kind)} in {extra}" if get_origin(kind) is not tuple else f"{named(kind)}, in {extra}"
+    return named(hint)
 
 
 def parse_fields(owner: str, fields: Mapping[str, Sequence[Any]], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -75,7 +91,7 @@ def _value(text: str, kinds: Sequence[Any], place: str) -> Any:
             return _read(text, kind)
         except ValueError:
             continue
-    wanted = " or ".join(_named(kind) for kind in kinds)
+    wanted = " or ".join(named(kind) for kind in kinds)
     raise ValueError(f"{place}: expected {wanted}, got {text!r}")
 
 
@@ -99,7 +115,8 @@ def _read(text: str, kind: Any) -> Any:
     return choices[text.lower()]
 
 
-def _named(kind: Any) -> str:
+def named(kind: Any) -> str:
+    """Return in words what a text of this type looks like."""
     if get_origin(kind) is Literal:
         return " or ".join(repr(choice) for choice in get_args(kind))
     if get_origin(kind) is tuple:

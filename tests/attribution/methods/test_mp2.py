@@ -272,8 +272,8 @@ def test_a_probability_and_its_log_odds_are_removed_alike(image, link):
         ({"refresh": 0}, "refresh must be at least 1, got 0"),
         ({"rank": "ascent"}, "rank must be one of .*, got 'ascent'"),
         ({"slope": "hole"}, "slope must be one of .*, got 'hole'"),
-        ({"blend": 1.0}, "blend must be at least 0 and below 1, got 1"),
-        ({"blend": -0.1}, r"blend must be at least 0 and below 1, got -0\.1"),
+        ({"blend": 1.0}, r"blend must be in \[0, 1\), got 1"),
+        ({"blend": -0.1}, r"blend must be in \[0, 1\), got -0\.1"),
         ({"upsampling": "bicubic"}, "upsampling must be one of .*, got 'bicubic'"),
     ],
 )

@@ -134,7 +134,7 @@ def test_values_are_differences_of_probabilities(image):
     [
         ({"patch": 0}, "patch must be at least 1, got 0"),
         ({"stride": 0}, "stride must be at least 1, got 0"),
-        ({"placement": "corner"}, "placement must be one of resize, centers, got 'corner'"),
+        ({"placement": "corner"}, r"placement must be one of \('resize', 'centers'\), got 'corner'"),
         (
             {"patch": 5, "stride": 6, "average": True},
             r"stride must be at most the patch \(5\) with average, got 6",

@@ -61,7 +61,7 @@ def test_images_of_their_own_and_soft_holes() -> None:
     ("settings", "message"),
     [
         ({"by": "chance"}, "by must be one of"),
-        ({"thick": 0}, "thick must be positive, got 0"),
+        ({"thick": 0}, "thick must be at least 1, got 0"),
         ({"by": "auto", "stochastic": True}, "by must be for a stochastic network \"network\", got 'auto'"),
         ({"threshold": 0.0}, "threshold must be in"),
     ],

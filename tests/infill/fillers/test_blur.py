@@ -117,16 +117,16 @@ def test_two_levels_mix(image):
     assert Blur().stages(image if image.ndim == 4 else image[None]) is None
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1001.0])
 def test_widths_are_positive_and_finite(value):
-    with pytest.raises(ValueError, match="sigma must be positive and at most 1000"):
+    with pytest.raises(ValueError, match=r"sigma must be (positive|at most 1000), got"):
         Blur(value)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_bad_settings_are_named(image):
-    for levels in (1, 65):
-        with pytest.raises(ValueError, match=f"levels must be 2 to 64, got {levels}"):
+    for levels, rule in ((1, "at least 2"), (65, "at most 64")):
+        with pytest.raises(ValueError, match=f"levels must be {rule}, got {levels}"):
             Blur(levels=levels)
     with pytest.raises(ValueError, match=r"beyond must be one of .*, got 'black'"):
         Blur(beyond="black")

@@ -115,9 +115,9 @@ def test_mean_refuses_contradictions():
         Mean("segment")
     with pytest.raises(ValueError, match="segments must be given with kind 'segment', and with no other"):
         Mean("image", segments=segments)
-    with pytest.raises(ValueError, match="window must be odd and positive, got 4"):
+    with pytest.raises(ValueError, match="window must be odd and between 1 and 9999, got 4"):
         Mean("local", window=4)
-    with pytest.raises(ValueError, match="window must be odd and positive, got -1"):
+    with pytest.raises(ValueError, match="window must be odd and between 1 and 9999, got -1"):
         Mean("local", window=-1)
 
 
@@ -144,7 +144,7 @@ def test_local_mean_counts_only_what_lies_inside(height, width, window, smooth_i
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_widths_of_noise_are_positive_and_finite(value):
-    with pytest.raises(ValueError, match="std must be positive and finite"):
+    with pytest.raises(ValueError, match=r"std must be (positive|at most 1000), got"):
         Noise("gaussian", std=value)
 
 
@@ -205,5 +205,5 @@ def test_noise_with_a_seed_is_one_image_for_all_holes_and_images(image, holes):
     assert torch.equal(fill, once(torch.zeros_like(image), 1 - holes))
     assert not torch.equal(fill, Noise(seed=4)(image, holes))
     assert scipy.stats.kstest(fill.flatten().numpy(), "uniform").pvalue > 1e-3
-    with pytest.raises(ValueError, match="seed must be at least 0, below 2 \\*\\* 63, got -1"):
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         Noise(seed=-1)

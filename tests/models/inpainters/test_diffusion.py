@@ -256,7 +256,7 @@ def test_flux_fills_one_by_one_with_no_negative_prompt(published, smooth_image):
     torch.testing.assert_close(painted[1:], expected, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="negative_prompt: FluxFillPipeline has none"):
         diffusion.load(published("flux"), negative_prompt=NEGATIVE)
-    with pytest.raises(ValueError, match="size: expected a positive multiple of 8, got 36"):
+    with pytest.raises(ValueError, match="size: expected a positive multiple of 8, at most 4096, got 36"):
         diffusion.load(published("flux"), size=36)
 
 
@@ -415,8 +415,8 @@ def test_pipelines_that_cannot_inpaint_are_refused(inpaint):
         ({"strength": 1.5}, "strength: expected"),
         ({"guidance": -1.0}, "guidance: expected at least 0, got -1.0"),
         ({"precision": "float16"}, "precision: expected one of float32, bfloat16, got 'float16'"),
-        ({"size": 30}, "size: expected a positive multiple of 4, got 30"),
-        ({"size": 0}, "size: expected a positive multiple of 4, got 0"),
+        ({"size": 30}, "size: expected a positive multiple of 4, at most 4096, got 30"),
+        ({"size": 0}, "size: expected a positive multiple of 4, at most 4096, got 0"),
         ({"negative_prompt": "red", "guidance": 1.0}, "negative_prompt: matters only if guidance is above 1"),
     ],
 )

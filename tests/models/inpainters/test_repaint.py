@@ -210,7 +210,7 @@ def test_missing_files_are_named(ddpm, tmp_path):
         ({"jump": 0}, "jump: expected at least 1, got 0"),
         ({"resamples": 0}, "resamples: expected at least 1, got 0"),
         ({"eta": 1.5}, r"eta: expected in \[0, 1\], got 1.5"),
-        ({"size": 15}, "size: expected a positive multiple of 2, got 15"),
+        ({"size": 15}, "size: expected a positive multiple of 2, at most 4096, got 15"),
         ({"precision": "half"}, "precision: expected one of float32, bfloat16, got 'half'"),
     ],
 )

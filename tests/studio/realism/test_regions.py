@@ -354,7 +354,7 @@ def test_what_is_not_annotated_is_said(regions: Regions, known: dict[str, Any], 
 
 
 NOTHING = "nothing of what is to be removed is in the classifier's view"
-LONE = "segments must be at least 2: one alone is the whole image, got 1"
+LONE = "segments must be at least 2, got 1"
 ALL = "the hole covers all of the classifier's view"
 
 
