@@ -52,6 +52,10 @@ def _described(answer: object) -> str:
     return f"{name} of {len(answer)}" if isinstance(answer, tuple | list) else name
 
 
+class UnsteadyClassifierWarning(UserWarning):
+    """A classifier answers differently when it is asked again."""
+
+
 def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) -> None:
     """Warn if a classifier gave different logits when it was asked twice about the same images."""
     finite = first.isfinite() & second.isfinite()
@@ -62,5 +66,6 @@ def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) 
             "classifier answers differently when asked twice about the same image: logits by up to "
             f"{gap:.3g}, of at most {scale:.3g}; heatmaps will show it. Call .eval() where dropout is on, "
             "or say Execution(deterministic=False)",
+            UnsteadyClassifierWarning,
             stacklevel=2,
         )

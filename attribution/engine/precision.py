@@ -183,7 +183,8 @@ def _private(source: Classifier, device: torch.device) -> Classifier:
     """Return a private copy of a module; a plain callable, and what cannot be copied, is run as it is."""
     if not isinstance(source, nn.Module):
         return source
-    elsewhere = {str(tensor.device) for tensor in source.parameters() if tensor.device != device}
+    tensors = (*source.parameters(), *source.buffers())
+    elsewhere = {str(tensor.device) for tensor in tensors if tensor.device != device}
     if elsewhere:
         raise ValueError(
             f"classifier must be on the image's device {device}, got {', '.join(sorted(elsewhere))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -26,6 +27,9 @@ def infill() -> None:
     """Explain an image classifier by removing parts of the image."""
 
 
+OURS = ("infill", "attribution", "models", "studio")
+"""The packages whose warnings are for users."""
+
 for command in (explain, counterfactual, listing, realism, train, weights):
     infill.add_command(command)
 
@@ -35,8 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     With ``INFILL_TRACEBACK`` set, errors come with a traceback instead.
     """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what matters is raised
     try:
-        infill.main(arguments, prog_name="infill", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_ours
+            infill.main(arguments, prog_name="infill", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt) as stop:
         _end("stopped; nothing is left half-written", 143 if isinstance(stop, Terminated) else 130)
     except IncompleteError as error:
@@ -49,6 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
         _end("out of memory; try a smaller --batch-size", 2, error)
+
+
+def _show_ours(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Show in a line what our own code warns of; advice of libraries to programmers is not for users."""
+    if category.__module__.partition(".")[0] in OURS:
+        click.echo(f"infill: {' '.join(str(message).split())}", err=True)
 
 
 def _end(message: str, code: int, error: BaseException | None = None) -> NoReturn:

@@ -322,6 +322,14 @@ def test_what_cannot_be_used_is_refused():
         prepare(Broken(), "float32", IMAGES[:1])
     with pytest.raises(ValueError, match="classifier must be on the image's device cpu, got meta"):
         prepare(Linear().to("meta"), "float32", IMAGES[:1])
+    normalized = Linear()
+    normalized.register_buffer("mean", torch.zeros(3, device="meta"))
+    with pytest.raises(ValueError, match="classifier must be on the image's device cpu, got meta"):
+        prepare(normalized, "float32", IMAGES[:1])
+    elsewhere = nn.Linear(3, 2, device="meta")
+    with pytest.raises(ValueError, match=r"fails for the first: .*device.* give lambda x: model") as caught:
+        prepare(lambda images: elsewhere(images.mean((2, 3))), "float32", IMAGES[:1])
+    assert "\n" not in str(caught.value)
 
 
 def test_a_copy_that_says_something_else_is_not_used(monkeypatch):

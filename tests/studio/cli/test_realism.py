@@ -3,8 +3,12 @@
 import csv
 import importlib
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -191,6 +195,48 @@ def test_broken_off_it_goes_on_where_it_was(run: Run, monkeypatch: pytest.Monkey
     assert read == [[0, 1], [2, 3], [2, 3], [4, 5], [0]]  # the last one is for the strip
     assert told("halves") == told("whole")
     assert Path("halves/realism.csv").read_text() == Path("whole/realism.csv").read_text()
+
+
+def test_killed_in_the_middle_of_a_filling_it_goes_on(run: Run, tmp_path: Path) -> None:
+    slow = """
+import sys, time
+from pathlib import Path
+from infill import Gray
+real, calls = Gray.__call__, []
+def fill(self, image, hole, generator=None):
+    calls.append(1)
+    if len(calls) == 3:
+        Path("filling").touch()
+        time.sleep(60)
+    return real(self, image, hole, generator)
+Gray.__call__ = fill
+from studio.cli.main import main
+main()
+"""
+    asked = ["scenes:8", "--batch-size", "2", "--filler", "gray", "--filler", "blur"]
+    root = Path(__file__).resolve().parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    job = subprocess.Popen([sys.executable, "-c", slow, "realism", *asked], cwd=tmp_path, env=environment)
+    try:
+        deadline = time.monotonic() + 120
+        while not Path("filling").exists():
+            assert time.monotonic() < deadline
+            assert job.poll() is None
+            time.sleep(0.1)
+    finally:
+        job.send_signal(signal.SIGKILL)
+        job.wait()
+    assert not Path("infill-out/realism.csv").exists()
+    kept = {path: path.stat().st_mtime_ns for path in Path("infill-out/parts").rglob("*.npz")}
+    assert kept, "two batches were done"
+    said = run(*asked)
+    assert said.code == 0, said.err
+    assert all(path.stat().st_mtime_ns == changed for path, changed in kept.items()), (
+        "they are not done again"
+    )
+    assert not list(Path("infill-out").glob(".*")), "nothing unfinished is left"
+    assert run(*asked, "--out", "undisturbed").code == 0
+    assert Path("infill-out/realism.csv").read_bytes() == Path("undisturbed/realism.csv").read_bytes()
 
 
 def test_a_damaged_part_is_told_and_done_again(run: Run) -> None:
