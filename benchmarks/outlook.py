@@ -4,8 +4,8 @@ ECSSD photographs, explained for the first label of MobileNetV2. The slope of th
 not removed is that of putting something there: what the filler puts into a chessboard's squares
 (`chessboard`), or what it happens to propose at an observed pixel (`none`). Both are held against the truth,
 which takes a composite for every cell: how far the log-odds fall when this cell alone is removed. Then MP2
-and FIDO search with either. Figures are kept in `runs/outlook`, photograph by photograph: broken off, the command
-goes on.
+and FIDO search with either. Figures are kept in `runs/outlook`, photograph by photograph: broken off, the
+command goes on.
 """
 
 import argparse
