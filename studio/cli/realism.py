@@ -71,7 +71,8 @@ HOLES: tuple[Option, ...] = (
 IMAGES: tuple[Option, ...] = (
     click.option(
         "--split",
-        help="One of PASCAL VOC's lists, as Segmentation/val or Main/test. [default: the validation list]",
+        help="One of PASCAL VOC's lists, as Segmentation/val or Main/test (default: the validation list), "
+        "or a split that boxes.csv names.",
     ),
     click.option(
         "--targets",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
@@ -128,6 +129,22 @@ def read_indices(path: Path, picture: Picture | None = None) -> UInt8[ndarray, "
     return indices
 
 
+def by_area(objects: Iterable[tuple[Label, Box]]) -> list[Label]:
+    """Return the classes of objects, those whose boxes cover most first."""
+    areas: Counter[Label] = Counter()
+    for label, (left, top, right, bottom) in objects:
+        areas[label] += (right - left) * (bottom - top)
+    return [label for label, _ in areas.most_common()]
+
+
+def objects_of(boxes: Mapping[Label, Int[Tensor, "o 4"]], label: Label, picture: Picture) -> Annotation:
+    """Return the boxes of one class, of all that are in an image, and whether it is a difficult case."""
+    from attribution.evaluation.pointing import difficult
+
+    height, width = picture.image.shape[1:]
+    return {"boxes": boxes[label], "difficult": difficult(boxes, label, (height, width))}
+
+
 def check_size(path: Path, size: tuple[int, int], picture: Picture) -> None:
     """Check that what a file says is about an image of this size.
 
@@ -189,3 +206,15 @@ def _number(element: Element, tag: str, path: Path) -> int:
     if not math.isfinite(value):
         raise ValueError(f"annotation: {path}: expected a number as <{tag}> of <{element.tag}>, got {text!r}")
     return round(value)
+
+
+def text_of(path: Path) -> str:
+    """Return a file's text.
+
+    Raises:
+        ValueError: If it is no UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"DATA: {path} is no UTF-8 text ({error.reason})") from error

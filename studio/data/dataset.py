@@ -220,7 +220,8 @@ def open_dataset(data: str, limit: int | None = None, split: str | None = None) 
     """Open the data that a text means: ``scenes``, ``scenes:N``, or a folder in one of the known layouts.
 
     A folder that is itself named ``scenes`` is ``./scenes``. With a limit, the first so many examples are
-    all there are; see `studio.data.selection` for other choices. ``split`` is one of PASCAL VOC's lists.
+    all there are; see `studio.data.selection` for other choices. ``split`` is one of PASCAL VOC's lists, or
+    of those that a ``boxes.csv`` names.
 
     Raises:
         ValueError: If there is no such folder, it has no images, a list in it is malformed, or there is no
@@ -230,7 +231,7 @@ def open_dataset(data: str, limit: int | None = None, split: str | None = None) 
         raise ValueError(f"DATA: the limit must be 1 or more, got {limit}")
     if data == "scenes" or data.startswith("scenes:"):
         if split is not None:
-            raise ValueError(f"--split: only for PASCAL VOC, got scenes and {split}")
+            raise ValueError(f"--split: only for PASCAL VOC and boxes.csv, got scenes and {split}")
         return _scenes(data, limit)
     try:
         layout = _layout(data, split)
@@ -249,9 +250,11 @@ def _layout(data: str, split: str | None) -> Layout:
     if not folder.is_dir():
         raise ValueError(f"DATA: {data} is a file; give the folder of the images")
     layout = ilsvrc(folder) or voc(folder, split)
-    layout = layout or places(folder) or annotated(folder) or plain(folder)
-    if split is not None and layout.kind != "voc":
-        raise ValueError(f"--split: only for PASCAL VOC, got {data} ({layout.kind}) and {split}")
+    layout = layout or places(folder) or annotated(folder, split) or plain(folder)
+    if split is not None and layout.kind not in ("voc", "silhouettes", "boxes"):
+        raise ValueError(
+            f"--split: only for PASCAL VOC and boxes.csv, got {data} ({layout.kind}) and {split}"
+        )
     return layout
 
 

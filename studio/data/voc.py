@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -13,8 +12,10 @@ from studio.data.annotation import (
     Annotator,
     Box,
     Label,
+    by_area,
     checked_silhouette,
     clipped,
+    objects_of,
     read_indices,
     read_objects,
 )
@@ -23,6 +24,7 @@ from studio.data.folders import Layout, images_in, lines
 if TYPE_CHECKING:
     from jaxtyping import UInt8
     from numpy import ndarray
+    from torch import Tensor
 
     from studio.data.image import Picture
 
@@ -47,13 +49,13 @@ class VocBoxes:
     def classes(self, name: str) -> Sequence[Label]:
         """Return the classes that have a box, those with the largest boxes first."""
         (path,) = self.files(name)
-        return _by_area(read_objects(path))
+        return by_area(read_objects(path))
 
     def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
         """Read the XML file."""
         (path,) = self.files(name)
         objects = read_objects(path, picture)
-        label = _by_area(objects)[0] if label is None else label
+        label = by_area(objects)[0] if label is None else label
         return {"label": label, **_boxes(objects, label, path, picture)}
 
 
@@ -136,14 +138,6 @@ def _lists(root: Path) -> str:
     return f"; it has {', '.join(found)}" if found else ""
 
 
-def _by_area(objects: Iterable[tuple[str, Box]]) -> list[str]:
-    """Return the classes, those whose boxes cover most first."""
-    areas: Counter[str] = Counter()
-    for other, (left, top, right, bottom) in objects:
-        areas[other] += (right - left) * (bottom - top)
-    return [label for label, _ in areas.most_common()]
-
-
 def _by_pixels(indices: UInt8[ndarray, "h w"], path: Path) -> list[str]:
     """Return the classes in a segmentation, those of most pixels first."""
     import numpy as np
@@ -158,15 +152,11 @@ def _by_pixels(indices: UInt8[ndarray, "h w"], path: Path) -> list[str]:
 
 
 def _boxes(objects: Sequence[tuple[str, Box]], label: Label, path: Path, picture: Picture) -> Annotation:
-    """Return the boxes of a class, and whether its case is difficult in the pointing game."""
-    from attribution.evaluation.pointing import difficult
-
-    by_class = {
+    boxes: dict[Label, Tensor] = {
         name: clipped((box for other, box in objects if other == name), path, picture)
         for name in dict.fromkeys(other for other, _ in objects)
     }
-    height, width = picture.image.shape[1:]
-    return {"boxes": by_class[str(label)], "difficult": difficult(by_class, label, (height, width))}
+    return objects_of(boxes, label, picture)
 
 
 def _voc_root(folder: Path) -> Path | None:

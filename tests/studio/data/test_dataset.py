@@ -15,7 +15,9 @@ from PIL import Image
 
 from models import scenes
 from studio.data.dataset import Dataset, open_dataset
+from studio.data.selection import Selection, select
 
+NAMED = "file,split,class,x0,y0,x1,y1\n"
 HEADER = "file,label,xmin,ymin,xmax,ymax\n"
 
 
@@ -197,6 +199,39 @@ def test_images_and_rows_that_miss_each_other(tmp_path: Path) -> None:
         dataset.read(1)
 
 
+def test_an_image_may_show_several_classes(tmp_path: Path) -> None:
+    dataset = open_dataset(str(boxed(tmp_path, "a.png,4,0,0,3,3\na.png,7,2,2,16,12\na.png,4,4,4,6,6\n")))
+    assert (dataset.read(0).label, dataset.read(0).boxes.tolist()) == (7, [[2, 2, 16, 12]]), "the largest"
+    every = select(dataset, Selection("every"))
+    assert every.names == ("a.png:7", "a.png:4")
+    assert every.read(1).boxes.tolist() == [[0, 0, 3, 3], [4, 4, 6, 6]]
+    assert (every.read(0).difficult, every.read(1).difficult) == (False, True)
+
+
+def test_a_table_of_names_with_splits(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        paint(tmp_path / "images" / name)
+    rows = "a.png,test,cat,0,0,5,5\na.png,test,bus,0,0,9,9\nb.png,train,cat,1,1,5,5\n"
+    (tmp_path / "boxes.csv").write_text(NAMED + rows)
+    assert open_dataset(str(tmp_path)).names == ("a.png", "b.png", "c.png")
+    test = open_dataset(str(tmp_path), split="test")
+    assert test.names == ("a.png",)
+    assert (test.read(0).label, test.read(0).boxes.tolist()) == ("bus", [[0, 0, 9, 9]])
+    assert select(test, Selection("every", classes=["cat"])).names == ("a.png:cat",)
+    with pytest.raises(ValueError, match=r"--split: .*boxes\.csv has no split 'val'; it has test, train"):
+        open_dataset(str(tmp_path), split="val")
+
+
+def test_photographs_with_every_box_of_five_classes(assets: Path) -> None:
+    test = open_dataset(str(assets / "voc5"), split="test")
+    assert len(test) == 500
+    every = select(test, Selection("every"))
+    cases = [every.read(index) for index in range(40)]
+    assert {case.label for case in cases} <= {"bus", "car", "cat", "person", "train"}
+    assert len(every) > 600
+    assert {case.difficult for case in cases} == {True, False}
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
@@ -209,7 +244,9 @@ def test_images_and_rows_that_miss_each_other(tmp_path: Path) -> None:
         (HEADER + "a.png,tench,0,0,5,5\n", "line 2: expected a file and five whole numbers"),
         (HEADER + ",1,0,0,5,5\n", "line 2: expected a file and five whole numbers"),
         (HEADER + "a.png,-1,0,0,5,5\n", "line 2: expected a class index of 0 or more, got -1"),
-        (HEADER + "a.png,1,0,0,5,5\n\na.png,2,0,0,5,5\n", "line 4: a.png is of class 2 here and of class 1"),
+        (NAMED + "a.png,test,cat,0,0,5\n", "line 2: expected file, split, class and four whole numbers"),
+        (NAMED + "a.png,test,,0,0,5,5\n", "line 2: expected file, split, class and four whole numbers"),
+        (NAMED + "a.png,test,cat,0,0,5,5\na.png,train,cat,0,0,5,5\n", "line 3: a.png is of split train here"),
         (HEADER + "\xff", "is no UTF-8 text"),
     ],
 )  # fmt: skip

@@ -381,7 +381,7 @@ def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
         open_dataset(str(root), split="tset")
     paint(tmp_path / "plain/a.jpg")
     for data in (str(tmp_path / "plain"), "scenes:3"):
-        with pytest.raises(ValueError, match=r"--split: only for PASCAL VOC, got .* and test"):
+        with pytest.raises(ValueError, match=r"--split: only for PASCAL VOC and boxes.csv, got .* and test"):
             open_dataset(data, split="test")
 
 
