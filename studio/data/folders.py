@@ -93,6 +93,10 @@ def annotated(folder: Path, split: str | None = None) -> Layout | None:
             notes.append(f"{len(strange)} of the files in {table.name} not in images/, as {strange[0]}")
         if split is not None:
             names = sorted(set(names) & boxes.of_split(split))
+    elif split is not None:
+        raise ValueError(
+            f"--split: only for PASCAL VOC and boxes.csv, got {folder} (silhouettes) and {split}"
+        )
     kind = "silhouettes" if masks.is_dir() else "boxes"
     return Layout(kind, images, names, annotators, [table] if table.is_file() else [], notes)
 

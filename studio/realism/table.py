@@ -70,7 +70,7 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
     lines += [f"left out: {'; '.join(titles)} ({reason})" for reason, titles in reasons.items()]
     skipped = report["skipped"]
     if skipped:
-        lines.append(f"skipped {len(skipped)} images (all are in realism.json):")
+        lines.append(f"skipped {len(skipped)} image{'s' * (len(skipped) != 1)} (all are in realism.json):")
         lines += [f"  {each['image']}: {each['reason']}" for each in skipped[:5]]
     return lines
 

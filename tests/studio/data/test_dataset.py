@@ -220,6 +220,10 @@ def test_a_table_of_names_with_splits(tmp_path: Path) -> None:
     assert select(test, Selection("every", classes=["cat"])).names == ("a.png:cat",)
     with pytest.raises(ValueError, match=r"--split: .*boxes\.csv has no split 'val'; it has test, train"):
         open_dataset(str(tmp_path), split="val")
+    (tmp_path / "boxes.csv").unlink()
+    paint_silhouette(tmp_path / "masks" / "a.png")
+    with pytest.raises(ValueError, match=r"--split: only for PASCAL VOC and boxes\.csv, got .* and test"):
+        open_dataset(str(tmp_path), split="test")
 
 
 def test_photographs_with_every_box_of_five_classes(assets: Path) -> None:
