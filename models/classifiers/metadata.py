@@ -78,9 +78,13 @@ def from_values(values: Mapping[str, Any], place: str) -> Metadata:
 def from_texts(texts: Mapping[str, str], path: Path) -> Metadata:
     """Return what the texts beside the tensors of a safetensors file state.
 
+    Without ``labels`` a list of names in ``classes`` is taken, as some tools write it.
+
     Raises:
         ValueError: If a text cannot be understood.
     """
+    if "labels" not in texts and texts.get("classes", "").lstrip().startswith("["):
+        texts = {**texts, "labels": texts["classes"]}
     return _parsed(
         texts,
         {

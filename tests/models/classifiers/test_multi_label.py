@@ -17,7 +17,7 @@ from attribution import MaskedScore, PredictionDifference, log_odds, logit, prob
 from attribution.optimize.problem import in_log_odds
 from infill import Gray
 from infill.realism import similarity as realism
-from models.classifiers import ImageClassifier, metadata
+from models.classifiers import ImageClassifier, load_classifier, metadata
 
 MODULE = '''
 import torch
@@ -199,3 +199,13 @@ def test_realism_asks_for_each_class_by_itself(run: Run) -> None:
     assert figures["accuracy"] == 1
     assert figures["probability"] == pytest.approx(LEFT, abs=0.02)
     assert figures["entropy"] > 0.05
+
+
+def test_names_may_be_called_classes_in_safetensors_files(assets: Path) -> None:
+    here = Path("here.safetensors")
+    assert metadata.from_texts({"classes": '["cat", "dog"]'}, here).labels == ("cat", "dog")
+    assert metadata.from_texts({"classes": "2"}, here).labels is None, "a number of classes is no name"
+    both = {"classes": '["cat", "dog"]', "labels": '["Katze", "Hund"]'}
+    assert metadata.from_texts(both, here).labels == ("Katze", "Hund")
+    file = assets / "classifiers" / "mobilenet_v2_voc5.safetensors"
+    assert load_classifier(None, file).labels == ("bus", "car", "cat", "person", "train")
