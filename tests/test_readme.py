@@ -40,9 +40,17 @@ def test_the_counterfactual_of_the_example_is_another_image(shown):
     assert float(shown["curve"][0]) == pytest.approx(float(outcome.clean[0]), abs=0.01)
 
 
+def test_the_areas_of_the_example_are_told(shown, capsys):
+    exec(blocks("README.md")[2], shown)
+    said = dict(line.split(" tensor") for line in capsys.readouterr().out.splitlines())
+    areas = {name: float(text.strip("([])")) for name, text in said.items()}
+    assert 0 < areas["deletion"] < areas["insertion"] < 1
+    assert areas["relevance_gain"] > 0
+
+
 def test_captum_and_quantus_example(shown):
     names = {"classifier": shown["classifier"], "inputs": shown["scene"].image[None]}
-    source = blocks("README.md")[2].replace("SlidingPatch()", "SlidingPatch(patch=56, stride=56)")
+    source = blocks("README.md")[3].replace("SlidingPatch()", "SlidingPatch(patch=56, stride=56)")
     exec(source, names)
     assert names["attributions"].shape == (1, 1, 224, 224)
     assert callable(names["explain_func"])
