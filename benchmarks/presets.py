@@ -84,8 +84,7 @@ def composites(name: str, preset: Preset, score: MaskedScore) -> int:
 
 def row(name: str, found: list[Mapping[str, np.ndarray]], score: MaskedScore) -> list[object]:
     """A method's line: means over photographs."""
-    keys = set(found[0]).intersection(*found)
-    figures = {key: np.array([float(each[key]) for each in found]) for key in keys}
+    figures = {key: np.array([float(each[key]) for each in found]) for key in found[0]}
     searched = "quick" in figures
     left = [f"{figures[key].mean():.3f}" if searched else "" for key in ("quick", "paper")]
     rest = [f"{figures[key].mean():.3f}" if searched else "" for key in ("quick kept", "paper kept")]

@@ -1,10 +1,9 @@
 """Extremal perturbation: the best evidence of a given area, with smooth outlines (Fong et al. 2019)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from typing import Annotated, Literal
 
 import torch
@@ -117,7 +116,7 @@ class ExtremalPerturbation:
         weights = torch.logspace(0, math.log10(self.growth), self.steps) * self.weight
         return Problem(
             start=start,
-            loss=partial(self._loss, bumps, deviation, count(), weights.tolist()),
+            loss=partial(self._loss, bumps, deviation, iter(enumerate(weights.tolist()))),
             evidence=lambda heights: bumps.inside(largest(bumps(heights), self.area)),
             heatmap=lambda heights: bumps.inside(bumps(heights))[:, 0],
             optimizer=lambda heights: torch.optim.SGD([heights], lr=self.lr, momentum=0.9, dampening=0.9),
@@ -132,15 +131,14 @@ class ExtremalPerturbation:
         self,
         bumps: Bumps,
         deviation: Penalty,
-        steps: Iterator[int],
-        weights: Sequence[float],
+        weights: Iterator[tuple[int, float]],
         heights: Float[Tensor, "n 1 y x"],
         score: CachedScore,
     ) -> Float[Tensor, " n"]:
-        whole, step = bumps(heights), next(steps)
+        whole, (step, weight) = bumps(heights), next(weights)
         objective = {"preserve": ssr, "delete": sdr, "dual": dssr}[self.variant]
         seen = partial(score, mirrored=self.mirrored and step % 2 == 0)
-        return objective(seen, bumps.inside(whole)) + weights[step] * deviation(whole)
+        return objective(seen, bumps.inside(whole)) + weight * deviation(whole)
 
 
 def largest(evidence: Float[Tensor, "n 1 h w"], share: float) -> Float[Tensor, "n 1 h w"]:
