@@ -6,9 +6,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from attribution import MaskedScore
+from attribution.engine.precision import prepare
 from infill import Filler
+from models.classifiers import ImageClassifier
 from models.inpainters import small
 from studio.registry.build import build_filler, weights_of
 from studio.registry.parse import parse_filler
@@ -37,6 +41,18 @@ def built(texts: Iterable[str], image: Tensor) -> dict[str, Filler]:
         ValueError: If a text names none, or its weights are not here.
     """
     return {text: build_filler(*parse_filler(text), image, "auto") for text in texts}
+
+
+def of_first_label(image: Tensor, classifier: ImageClassifier, text: str) -> MaskedScore:
+    """Return the score of a classifier's first label for an image, with the filler of this name.
+
+    Raises:
+        ValueError: As for `built`.
+    """
+    fast = prepare(classifier, "auto", image[None])
+    with torch.inference_mode():
+        target = int(fast(image[None]).argmax())
+    return MaskedScore(image, target, fast, built([text], image)[text])
 
 
 def folder(root: Path, text: str, weights: Path = small.FILE) -> Path:

@@ -22,12 +22,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from attribution import MP2, Fido, MaskedScore
-from attribution.engine.precision import prepare
 from attribution.holes import upsampled
 from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.problem import in_log_odds
 from benchmarks import holes
-from benchmarks.fillers import built
+from benchmarks.fillers import of_first_label
 from benchmarks.holes import ASSETS, Case
 from benchmarks.inpainting import interval
 from benchmarks.report import Found, command, kept, table, write
@@ -45,10 +44,7 @@ METHODS: dict[str, MP2 | Fido] = {
 
 def compared(text: str, case: Case, classifier: ImageClassifier) -> Found:
     """What the outlook changes with a filler on a photograph."""
-    fast = prepare(classifier, "auto", case.image[None])
-    with torch.inference_mode():
-        target = int(fast(case.image[None]).argmax())
-    score = MaskedScore(case.image, target, fast, built([text], case.image)[text])
+    score = of_first_label(case.image, classifier, text)
     found = {"clean": float(score.clean)}
     effect = effects(score)
     slopes = {outlook: slope(score, outlook) for outlook in get_args(Outlook)}

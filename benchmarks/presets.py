@@ -11,17 +11,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 from tqdm import tqdm
 
 from attribution import MaskedScore
-from attribution.engine.precision import prepare
 from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from benchmarks import holes
-from benchmarks.fillers import built
+from benchmarks.fillers import of_first_label
 from benchmarks.holes import ASSETS, Case
 from benchmarks.inpainting import interval
 from benchmarks.report import Found, command, kept, table, write
@@ -39,11 +37,7 @@ TOP = 0.1
 
 def compared(name: str, case: Case, classifier: ImageClassifier) -> Found:
     """Both heatmaps of a method on a photograph, their rank correlation and overlap."""
-    fast = prepare(classifier, "auto", case.image[None])
-    with torch.inference_mode():
-        target = int(fast(case.image[None]).argmax())
-    text = filler_of(name)
-    score = MaskedScore(case.image, target, fast, built([text], case.image)[text])
+    score = of_first_label(case.image, classifier, filler_of(name))
     maps: dict[str, Tensor] = {}
     found: dict[str, float] = {}
     presets: tuple[Preset, ...] = ("quick", "paper")
