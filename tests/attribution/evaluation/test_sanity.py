@@ -1,0 +1,75 @@
+"""Randomized networks: which layers lost what they knew, and that the caller's did not."""
+
+import copy
+
+import pytest
+import torch
+from planted import Network
+from torch import nn
+
+from attribution.evaluation.sanity import layers, randomized
+
+
+def chance(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def changed(before: nn.Module, after: nn.Module) -> set[str]:
+    old, new = before.state_dict(), after.state_dict()
+    return {name.rpartition(".")[0] for name in old if not torch.equal(old[name], new[name])}
+
+
+def test_layers_come_from_behind():
+    assert layers(Network()) == ["head", "features.3", "features.0"]
+
+
+def test_cascading_keeps_what_is_lost():
+    network = Network()
+    before = copy.deepcopy(network)
+    steps = list(randomized(network, chance()))
+    assert [name for name, _ in steps] == ["head", "features.3", "features.0"]
+    assert [changed(before, after) for _, after in steps] == [
+        {"head"},
+        {"head", "features.3"},
+        {"head", "features.3", "features.0"},
+    ]
+    assert changed(before, network) == set()
+
+
+def test_independent_takes_one_at_a_time():
+    network = Network()
+    steps = list(randomized(network, chance(), "independent"))
+    assert [changed(network, after) for _, after in steps] == [{"head"}, {"features.3"}, {"features.0"}]
+
+
+def test_weights_keep_their_scale_and_depend_on_the_generator_alone():
+    network = nn.Linear(100, 100).requires_grad_(False)
+    torch.manual_seed(1)
+    (_, first), (_, second) = (next(randomized(network, chance(2))) for _ in range(2))
+    torch.manual_seed(2)
+    _, third = next(randomized(network, chance(2)))
+    assert torch.equal(first.weight, second.weight)
+    assert torch.equal(first.weight, third.weight)
+    assert float(first.weight.std() / network.weight.std()) == pytest.approx(1, abs=0.05)
+    correlation = torch.corrcoef(torch.stack([first.weight.flatten(), network.weight.flatten()]))[0, 1]
+    assert abs(float(correlation)) < 0.05
+
+
+def test_stops_choose_among_the_same_networks():
+    network = Network()
+    whole = [each for _, each in randomized(network, chance())]
+    ((name, last),) = randomized(network, chance(), stops=[3])
+    assert name == "features.0"
+    assert changed(whole[2], last) == set()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: layers(nn.Sequential(nn.ReLU())), "at least one layer of weights"),
+        (lambda: list(randomized(Network(), chance(), stops=[4])), "1 to the number of layers 3"),
+    ],
+)
+def test_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
