@@ -14,6 +14,7 @@ from studio.data.ilsvrc import ilsvrc
 from studio.data.image import read_picture
 from studio.data.places import places
 from studio.data.voc import voc
+from studio.files import size_and_time
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -264,15 +265,6 @@ def _scenes(data: str, limit: int | None) -> Scenes:
         raise ValueError(f"DATA: expected scenes:N with N from 1 to 999999, got {data}; a folder is ./{data}")
     count = min(int(text), limit or int(text))
     return Scenes(f"scenes:{int(text)}", range(count))
-
-
-def size_and_time(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file does: bytes, time (ns). None if it cannot be read."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _state(name: str, path: Path) -> bytes:

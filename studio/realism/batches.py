@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
-from torch import Generator, Tensor
+from torch import Tensor
 
+from studio.data.chance import generator
+from studio.data.classes import class_of
 from studio.realism.kinds import TAKES_THE_OBJECT
 from studio.realism.regions import Regions
 from studio.realism.request import LabelSource
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 _Row: TypeAlias = "tuple[int, str, Tensor, Tensor, Tensor | None, int | None]"
 """Number, name, view, hole, background and target of an image."""
-_CLASSES = {"ilsvrc": 1000, "places": 365}
-"""How many classes the numbers of published data sets count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,38 +169,6 @@ class Reader:
         if self.labels == "data" or not labelled:
             return torch.tensor(labelled, dtype=torch.long, device=images.device)
         return self.explained(images).argmax(1)
-
-
-def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
-    """Return the classifier's class that the data means.
-
-    Raises:
-        ValueError: If the classifier does not know it, or the data does not say.
-    """
-    label = example.label
-    if label is None:
-        raise ValueError(f"{example.name}: its class is not known")
-    if kind == "scenes":
-        from models.scenes import CLASSES
-
-        label = CLASSES[int(label)]
-    expected = _CLASSES.get(kind, len(labels))
-    if expected != len(labels):
-        raise ValueError(f"{example.name}: its class is one of {expected}, the classifier has {len(labels)}")
-    if isinstance(label, int):
-        if not 0 <= label < len(labels):
-            raise ValueError(f"{example.name}: class {label} is none of the classifier's {len(labels)}")
-        return label
-    folded = [name.casefold() for name in labels]
-    if label.casefold() not in folded:
-        raise ValueError(f"{example.name}: the classifier has no class {label!r}")
-    return folded.index(label.casefold())
-
-
-def generator(seed: int, number: int, use: Literal["hole", "fill"]) -> Generator:
-    """The chance of one image's hole, or of its fill, whatever is read beside it."""
-    source = np.random.SeedSequence(seed % 2**64, spawn_key=(number, ("hole", "fill").index(use)))
-    return torch.Generator().manual_seed(int(source.generate_state(1, np.uint64)[0]) >> 1)
 
 
 def _stacked(pictures: Sequence[Tensor | None], classifier: ImageClassifier, channels: int = 3) -> Tensor:

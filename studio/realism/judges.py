@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -102,16 +101,3 @@ def _judge(prepared: PreparedClassifier, image: Tensor) -> tuple[Judge, str]:
         return judge(prepared, network, image), ""
     except ValueError as error:  # programs and plain functions need not have layers
         return Judge(prepared, None), f"the judge tells no features: {error}"
-
-
-def fingerprint(classifier: ImageClassifier) -> str:
-    """Return a digest of what a classifier sees, knows and calls its classes."""
-    sees = (classifier.labels, classifier.crop, classifier.resize, classifier.interpolation)
-    digest = hashlib.sha256(repr((*sees, classifier.multi_label)).encode())
-    tensors = {"mean": classifier.mean, "std": classifier.std, **classifier.network.state_dict()}
-    for name, tensor in tensors.items():
-        digest.update(name.encode())
-        if isinstance(tensor, Tensor):
-            raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-            digest.update(memoryview(raw.numpy()))  # type: ignore[arg-type]
-    return digest.hexdigest()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from studio.data.regions import boxed, in_view
 from studio.realism.kinds import SEGMENTED, TAKES_THE_OBJECT, HoleKind
 from studio.realism.placing import placed
-from studio.realism.shapes import NOTHING, boxed, checked, grown, in_view, square, superpixels
+from studio.realism.shapes import NOTHING, checked, grown, square, superpixels
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -11,9 +11,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from infill import Filler, composite
+from studio.data.chance import generator
 from studio.output import output_folder, save_json
 from studio.progress import Progress
-from studio.realism.batches import ExampleBatch, generator
+from studio.realism.batches import ExampleBatch
 from studio.realism.cache import Cache
 from studio.realism.figure import Strip, draw_strips
 from studio.realism.metrics import OF_FEATURES, BatchMetrics

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,17 +11,18 @@ import torch
 from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
-from studio.data.dataset import Dataset, Example, open_dataset, size_and_time
+from studio.data.classes import class_of
+from studio.data.dataset import Dataset, Example, open_dataset
 from studio.data.selection import Selection, select
 from studio.realism.asked import build_regions
-from studio.realism.batches import Reader, class_of
-from studio.realism.judges import Judges, fingerprint, load_judges
+from studio.realism.batches import Reader
+from studio.realism.judges import Judges, load_judges
 from studio.realism.metrics import OF_CLASSES, OF_FEATURES, ImageMetrics
 from studio.realism.regions import Regions
 from studio.realism.request import LabelSource, RealismRequest, default_fillers
-from studio.registry.build import weights_of
+from studio.registry.identity import code_of, content, filler_identity, fingerprint, place_of
 from studio.registry.parse import parse_device, parse_selection, split_fillers
-from studio.registry.tables import ALL_FILLERS, SettingTexts
+from studio.registry.tables import SettingTexts
 
 _SEVERAL = "accuracy: how often the class has a probability of 0.5 or more; entropy: summed over all classes"
 ROWS = ("real", "truth")
@@ -106,7 +105,7 @@ def set_up(request: RealismRequest) -> Setup:
             steady=not regions.removes,
             partial=regions.kind != "all",
         ),
-        fillers={name: _filler_identity(name, selection.settings) for name in selection.fillers},
+        fillers={name: filler_identity(name, selection.settings) for name in selection.fillers},
         filler_settings=selection.settings,
         labels=judges.labels,
         missing=missing,
@@ -183,15 +182,6 @@ def _perceptual(net: Any, side: int, device: torch.device) -> tuple[Perceptual |
     return perceptual, ""
 
 
-def _filler_identity(name: str, settings: SettingTexts) -> Mapping[str, Any]:
-    """Return all that the fills of a filler depend on."""
-    entry = ALL_FILLERS[name]
-    weights = weights_of(name, settings)
-    segments = settings.get("lime", {}) if entry.of_image else {}
-    texts = {**segments, **settings.get(name, {})}
-    return {"place": entry.target, "fixed": dict(entry.fixed), "set": texts, "weights": _content(weights)}
-
-
 def _settings(
     request: RealismRequest, data: Dataset, regions: Regions, judges: Judges, labels: LabelSource
 ) -> dict[str, Any]:
@@ -227,32 +217,8 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
     return {
         "fingerprint": data.fingerprint(),
         "classifiers": [fingerprint(each) for each in classifiers],
-        "code": [_content(_code(name)) for name in (request.classifier, request.judge)],
-        "segmenter_weights": _content(request.segmenter_weights),
-        "segmenter": _content(_place(request.segmenter)),
+        "code": [content(code_of(name)) for name in (request.classifier, request.judge)],
+        "segmenter_weights": content(request.segmenter_weights),
+        "segmenter": content(place_of(request.segmenter)),
         "versions": [version(), torch.__version__],
     }
-
-
-def _code(name: str | None) -> Path | None:
-    """Return the file of the module in ``python:MODULE:FUNCTION``."""
-    kind, _, rest = (name or "").partition(":")
-    spec = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
-    return Path(spec.origin) if spec and spec.origin else None
-
-
-def _place(name: str | None) -> Path | None:
-    """Return the file or folder in a name such as ``hf:FOLDER``."""
-    place = (name or "").partition(":")[2].partition("@")[0]
-    return Path(place).expanduser() if place else None
-
-
-def _content(path: Path | None) -> Sequence[Any]:
-    """Return what changes when a file does, or a file in a folder."""
-    if path is None or not path.exists():
-        return [str(path)]
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [
-        str(path.resolve()),
-        *([str(file), *(size_and_time(file) or ())] for file in files if file.is_file()),
-    ]

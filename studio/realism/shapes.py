@@ -10,29 +10,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Generator, Tensor
 
-    from models.classifiers import ImageClassifier
-    from studio.data.dataset import Example
 
 NOTHING = "nothing of what is to be removed is in the classifier's view"
-
-
-def in_view(region: Tensor, classifier: ImageClassifier) -> Tensor:
-    """A region of the input in the view: the pixels that it covers at least half of."""
-    return (classifier.view(region[None].float().to(classifier.mean.device)) >= 0.5).float()
-
-
-def boxed(example: Example) -> Float[Tensor, "h w"]:
-    """The annotated boxes, in the input.
-
-    Raises:
-        ValueError: If none is annotated.
-    """
-    if example.boxes is None:
-        raise ValueError("no box is annotated")
-    region = torch.zeros(example.image.shape[1:])
-    for left, top, right, bottom in example.boxes.tolist():
-        region[top:bottom, left:right] = 1
-    return region
 
 
 def grown(region: Float[Tensor, "1 h w"], pixels: int) -> Float[Tensor, "1 h w"]:

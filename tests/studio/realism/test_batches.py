@@ -17,8 +17,10 @@ from infill.fillers.crops import dilated
 from models import scenes
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
+from studio.data.chance import generator
+from studio.data.classes import class_of
 from studio.data.dataset import Dataset, Example, open_dataset
-from studio.realism.batches import ExampleBatch, Reader, class_of, generator
+from studio.realism.batches import ExampleBatch, Reader
 from studio.realism.cache import Cache
 from studio.realism.kinds import HoleKind
 from studio.realism.regions import Regions

@@ -1,0 +1,33 @@
+"""Annotated regions of an image, as it is and as the classifier sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from models.classifiers import ImageClassifier
+    from studio.data.dataset import Example
+
+
+def in_view(region: Tensor, classifier: ImageClassifier) -> Tensor:
+    """A region of the input in the view: the pixels that it covers at least half of."""
+    return (classifier.view(region[None].float().to(classifier.mean.device)) >= 0.5).float()
+
+
+def boxed(example: Example) -> Float[Tensor, "h w"]:
+    """The annotated boxes, in the input.
+
+    Raises:
+        ValueError: If none is annotated.
+    """
+    if example.boxes is None:
+        raise ValueError("no box is annotated")
+    region = torch.zeros(example.image.shape[1:])
+    for left, top, right, bottom in example.boxes.tolist():
+        region[top:bottom, left:right] = 1
+    return region

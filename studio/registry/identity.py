@@ -1,0 +1,65 @@
+"""What results depend on: the content of networks and files, so that a change of either is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from studio.files import size_and_time
+from studio.registry.build import weights_of
+from studio.registry.tables import ALL_FILLERS, SettingTexts
+
+if TYPE_CHECKING:
+    from models.classifiers import ImageClassifier
+
+
+def fingerprint(classifier: ImageClassifier) -> str:
+    """Return a digest of what a classifier sees, knows and calls its classes."""
+    sees = (classifier.labels, classifier.crop, classifier.resize, classifier.interpolation)
+    digest = hashlib.sha256(repr((*sees, classifier.multi_label)).encode())
+    tensors = {"mean": classifier.mean, "std": classifier.std, **classifier.network.state_dict()}
+    for name, tensor in tensors.items():
+        digest.update(name.encode())
+        if isinstance(tensor, Tensor):
+            raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+            digest.update(memoryview(raw.numpy()))  # type: ignore[arg-type]
+    return digest.hexdigest()
+
+
+def filler_identity(name: str, settings: SettingTexts) -> Mapping[str, Any]:
+    """Return all that the fills of a filler depend on."""
+    entry = ALL_FILLERS[name]
+    weights = weights_of(name, settings)
+    segments = settings.get("lime", {}) if entry.of_image else {}
+    texts = {**segments, **settings.get(name, {})}
+    return {"place": entry.target, "fixed": dict(entry.fixed), "set": texts, "weights": content(weights)}
+
+
+def code_of(name: str | None) -> Path | None:
+    """Return the file of the module in ``python:MODULE:FUNCTION``."""
+    kind, _, rest = (name or "").partition(":")
+    spec = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+def place_of(name: str | None) -> Path | None:
+    """Return the file or folder in a name such as ``hf:FOLDER``."""
+    place = (name or "").partition(":")[2].partition("@")[0]
+    return Path(place).expanduser() if place else None
+
+
+def content(path: Path | None) -> Sequence[Any]:
+    """Return what changes when a file does, or a file in a folder."""
+    if path is None or not path.exists():
+        return [str(path)]
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [
+        str(path.resolve()),
+        *([str(file), *(size_and_time(file) or ())] for file in files if file.is_file()),
+    ]
