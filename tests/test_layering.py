@@ -10,7 +10,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("infill", "attribution", "models", "studio")
 LIBRARIES = ("infill", "attribution", "models")
 SHARED = tuple(f"attribution.{room}" for room in ("score", "explainer", "holes", "engine"))
-JOB = tuple(f"studio.{room}" for room in ("registry", "data", "drawing", "output", "progress", "version"))
+JOB = tuple(
+    f"studio.{room}"
+    for room in ("registry", "data", "drawing", "runs", "output", "progress", "files", "version")
+)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infill": ("infill",),
     "infill.fillers": ("infill.fillers", "infill.filler", "infill.validate", "infill.network"),
@@ -30,8 +33,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "studio.explain": ("studio.explain", *JOB, *LIBRARIES),
     "studio.realism": ("studio.realism", *JOB, *LIBRARIES),
     "studio.training": ("studio.training", *JOB, *LIBRARIES),
-    "studio.registry": ("studio.registry", "studio.version", *LIBRARIES),
-    "studio.data": ("studio.data", *LIBRARIES),
+    "studio.evaluate": ("studio.evaluate", *JOB, *LIBRARIES),
+    "studio.report": ("studio.report", *JOB, *LIBRARIES),
+    "studio.runs": ("studio.runs", "studio.output", "studio.progress", "studio.files", "studio.version"),
+    "studio.registry": ("studio.registry", "studio.files", "studio.version", *LIBRARIES),
+    "studio.data": ("studio.data", "studio.files", *LIBRARIES),
     "studio.drawing": ("studio.drawing", *LIBRARIES),
 }
 """What a folder (or a file) may import of ours; the longest name that fits a module counts."""
