@@ -11,9 +11,11 @@ from typing import Any
 EVERY = 30.0
 """Seconds between lines that tell the time left."""
 
+_UNITS = {"composites": "img"}
+
 
 class Progress:
-    """Counts composites over all runs of a job, on stderr.
+    """Counts composites, or other things, over all runs of a job, on stderr.
 
     On a terminal one bar shows the run, the rate and the time left of the whole job. Elsewhere each run ends
     with a line of its own, and every half minute a line says how long the job will still take.
@@ -23,7 +25,7 @@ class Progress:
         self.live = sys.stderr.isatty()
         self._bar: Any = None
         self._total = self._done = self._before = 0
-        self._name, self._begun = "", time.monotonic()
+        self._name, self._things, self._begun = "", "composites", time.monotonic()
         self._told = self._begun
 
     def __enter__(self) -> Progress:
@@ -33,14 +35,18 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def plan(self, total: int) -> None:
-        """Say how many composites the whole job has; the first word counts."""
+    def plan(self, total: int, things: str = "composites") -> None:
+        """Say how many composites, or other things, the whole job has; the first word counts."""
         from tqdm import tqdm
 
         if self._bar is None:
-            self._total = total
+            self._total, self._things = total, things
             self._bar = tqdm(
-                total=total, unit="img", dynamic_ncols=True, smoothing=0.05, disable=not self.live
+                total=total,
+                unit=_UNITS.get(things, "it"),
+                dynamic_ncols=True,
+                smoothing=0.05,
+                disable=not self.live,
             )
 
     @contextmanager
@@ -58,7 +64,9 @@ class Progress:
         count = counts[-1] if counts else count
         if not self.live:
             share = f"{100 * self._done // max(self._total, 1)} %"
-            print(f"{share:>5}  {name}: {count} composites in {seconds:.1f} s", file=sys.stderr, flush=True)
+            print(
+                f"{share:>5}  {name}: {count} {self._things} in {seconds:.1f} s", file=sys.stderr, flush=True
+            )
 
     def __call__(self, done: int, total: int) -> None:
         """Take note that so many of the run's composites are done."""

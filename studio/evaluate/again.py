@@ -1,0 +1,112 @@
+"""Metrics that run a method again: with other settings, other seeds, another network."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from attribution.evaluation.agreement import AGREEMENTS, agreement, agreement_across, pixel_deviation
+from attribution.evaluation.sanity import layers, randomized
+from studio.evaluate.explained import Explained
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attribution import Explainer
+    from models.classifiers import ImageClassifier
+    from studio.runs.part import Values
+
+PATCHES = (5, 17, 29, 41, 53)
+CELLS = (28, 56, 112)
+SEEDS = 5
+SEGMENTS = (50, 150)
+"""What Agarwal & Nguyen (2020, sec. 4.4) change: SP's patch, LIME's seed at two numbers of superpixels, and
+MP2's grid."""
+SHARES = (0.0, 0.25, 0.5, 1.0)
+"""Of the layers that are randomized from the last one on; 0: the last one alone."""
+
+
+def sensitivity(explained: Explained, _: str) -> Values:
+    """Return the agreement of the heatmaps of several settings, over all pairs, and their deviation.
+
+    Raises:
+        ValueError: If the method has neither such a setting nor a seed.
+    """
+    method = cast("Explainer", explained.method)
+    fields = {field.name for field in dataclasses.fields(method)}  # type: ignore[arg-type]
+    if "segments" in fields:
+        return _of_superpixels(explained, method)
+    values = _heatmaps(explained, _variants(method, fields))
+    return _told(agreement(values), pixel_deviation(values))
+
+
+def _variants(method: Any, fields: set[str]) -> Sequence[Explainer]:
+    if "patch" in fields:
+        return [replace(method, patch=patch) for patch in PATCHES]
+    if "seed" in fields:
+        return [replace(method, seed=method.seed + number) for number in range(SEEDS)]
+    if "cells" in fields:
+        return [replace(method, cells=cells) for cells in CELLS]
+    raise ValueError("sensitivity: the method has no patch, grid or seed to be changed")
+
+
+def _of_superpixels(explained: Explained, method: Any) -> Values:
+    """LIME's agreement between seeds, at each number of superpixels and across both."""
+    maps = {
+        count: _heatmaps(
+            explained,
+            [replace(method, segments=count, seed=method.seed + number) for number in range(SEEDS)],
+        )
+        for count in SEGMENTS
+    }
+    fine, coarse = maps[SEGMENTS[1]], maps[SEGMENTS[0]]
+    return {
+        **_told(agreement(coarse), pixel_deviation(coarse)),
+        **_told(agreement(fine), pixel_deviation(fine), f"-{SEGMENTS[1]}"),
+        **_told(agreement_across(coarse[:1], fine[:1]), None, "-across"),
+    }
+
+
+def _heatmaps(explained: Explained, methods: Sequence[Explainer]) -> Tensor:
+    return torch.stack([method(explained.score)[0].float().cpu() for method in methods])
+
+
+def _told(found: dict[str, float], deviation: float | None, suffix: str = "") -> Values:
+    values = {f"sensitivity{suffix}.{name}": [(math.nan, value)] for name, value in found.items()}
+    if deviation is not None:
+        values[f"sensitivity{suffix}.deviation"] = [(math.nan, deviation)]
+    return values
+
+
+def randomization(explained: Explained, _: str) -> Values:
+    """Return how far heatmaps of networks that lost more and more layers agree with that of the whole one.
+
+    Places are the shares of layers that are lost, from the last one on (`attribution.evaluation.sanity`).
+
+    Raises:
+        ValueError: If the classifier has no layers, or the method cannot work with what is left of it.
+    """
+    classifier, method = explained.subject.classifier, cast("Explainer", explained.method)
+    count = len(layers(classifier.network))
+    stops = sorted({max(1, round(share * count)) for share in SHARES})
+    chance = explained.subject.chance("network")
+    values: dict[str, list[tuple[float, float]]] = {}
+    for stop, (_, network) in zip(stops, randomized(classifier.network, chance, stops=stops), strict=True):
+        score = replace(explained.score, classifier=_with_network(classifier, network))
+        lost = method(score)[0].float().cpu()
+        for name, alike in AGREEMENTS.items():
+            found = alike(explained.heatmap.float().cpu(), lost)
+            values.setdefault(f"randomization.{name}", []).append((stop / count, found))
+    return values
+
+
+def _with_network(classifier: ImageClassifier, network: torch.nn.Module) -> ImageClassifier:
+    changed = copy.copy(classifier)
+    changed._modules = {**classifier._modules, "network": network}
+    return changed

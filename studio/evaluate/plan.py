@@ -1,0 +1,121 @@
+"""The texts of a request become pairs of methods and fillers, and metrics with their fillers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from studio.evaluate.metrics import METRICS
+from studio.evaluate.request import EvaluateRequest
+from studio.registry.fields import known
+from studio.registry.parse import parse_selection, split_fillers
+from studio.registry.tables import METHODS, SAMPLING, SettingTexts
+
+BASELINES = ("center", "random", "object", "background")
+"""Heatmaps that look at no classifier; the last two claim the annotated object, and all but it."""
+NOTHING = "-"
+"""Stands for the method where only the filler is looked at."""
+_REMOVES_WITH = "gray"
+
+Pair: TypeAlias = "tuple[str, str]"
+"""A method and a filler; baselines have none, and `NOTHING` stands for no method."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done with every image.
+
+    Attributes:
+        pairs: Of methods and fillers, baselines last.
+        metrics: Names, each with the name of the filler that it removes with, or nothing.
+        settings: Of methods and fillers, as texts.
+        fillers: All that are named.
+    """
+
+    pairs: Sequence[Pair]
+    metrics: Sequence[tuple[str, str]]
+    settings: SettingTexts
+    fillers: Sequence[str]
+
+    def metrics_of(self, pair: Pair) -> list[tuple[str, str]]:
+        """Return the metrics that a pair has."""
+        return [each for each in self.metrics if _applies(METRICS[each[0]].of, pair[0])]
+
+
+def _applies(looked_at: str, method: str) -> bool:
+    if method == NOTHING:
+        return looked_at == "filler"
+    return {
+        "heatmap": True,
+        "samples": method in SAMPLING,
+        "again": method in METHODS,
+        "filler": False,
+    }[looked_at]
+
+
+def parse(request: EvaluateRequest, offers: frozenset[str]) -> Plan:
+    """Check all names and settings of a request that is completed by its preset.
+
+    Args:
+        request: As `studio.evaluate.presets.completed` leaves it.
+        offers: What the data knows.
+
+    Raises:
+        ValueError: If a name is unknown, a setting does not fit, or the data lacks what a metric needs.
+    """
+    asked = [_split_method(text) for text in request.methods]
+    wanted = [_split_metric(text, offers) for text in request.metrics]
+    methods = [name for name, _ in asked]
+    for name in methods:
+        known(name, METHODS, "method")
+    doubled = {name for name in methods if methods.count(name) > 1}
+    if doubled:
+        raise ValueError(
+            f"--method: {', '.join(sorted(doubled))} is named twice; give all its fillers at once"
+        )
+    texts = [
+        *request.fillers,
+        *(text for _, own in asked for text in own),
+        *(text for _, text in wanted if text),
+    ]
+    selection = parse_selection(texts, request.settings, methods)
+    pairs = [(name, filler) for name, own in asked for filler in split_fillers(own or request.fillers)[0]]
+    metrics = [(name, split_fillers([text])[0][0] if text else "") for name, text in wanted]
+    plan = Plan(pairs, list(dict.fromkeys(metrics)), selection.settings, selection.fillers)
+    return Plan([*pairs, *_beside(request, plan, offers)], plan.metrics, plan.settings, plan.fillers)
+
+
+def _beside(request: EvaluateRequest, plan: Plan, offers: frozenset[str]) -> list[Pair]:
+    """Return what is judged beside the methods: fillers alone, and baselines."""
+    found: list[Pair] = []
+    if any(METRICS[name].of == "filler" for name, _ in plan.metrics):
+        found += [(NOTHING, filler) for filler in dict.fromkeys(filler for _, filler in plan.pairs)]
+    if request.baselines and any(METRICS[name].of == "heatmap" for name, _ in plan.metrics):
+        truth = offers & {"boxes", "silhouettes"}
+        found += [(name, "") for name in (BASELINES if truth else BASELINES[:2])]
+    return found
+
+
+def _split_method(text: str) -> tuple[str, tuple[str, ...]]:
+    name, slash, fillers = text.partition("/")
+    if slash and not fillers:
+        raise ValueError(f"--method: expected NAME/FILLER, as in mp/blur, got {text!r}")
+    return name, tuple(fillers.split(",")) if slash else ()
+
+
+def _split_metric(text: str, offers: frozenset[str]) -> tuple[str, str]:
+    name, colon, filler = text.partition(":")
+    entry = METRICS[known(name, METRICS, "metric")]
+    if colon and not (entry.removes and filler):
+        raise ValueError(
+            f"--metric {text}: {name} removes nothing with a filler of its own"
+            if filler
+            else f"--metric: expected NAME:FILLER, as in deletion:inpaint, got {text!r}"
+        )
+    enough = {"": True, "region": bool(offers & {"boxes", "silhouettes"})}
+    if not enough.get(entry.needs, entry.needs in offers):
+        needed = "boxes or silhouettes" if entry.needs == "region" else entry.needs
+        has = ", ".join(sorted(offers)) or "no annotation"
+        raise ValueError(f"--metric {name}: needs {needed}, which the data does not say (it has {has})")
+    return name, (filler or _REMOVES_WITH) if entry.removes else ""

@@ -1,0 +1,93 @@
+"""What is run where nothing else is asked for, and what the papers ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from studio.evaluate.request import EvaluateRequest
+from studio.registry.fields import known
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Methods with their fillers, and metrics.
+
+    Attributes:
+        summary: In words.
+        methods: As `EvaluateRequest.methods`.
+        fillers: For methods that have none of their own.
+        metrics: As `EvaluateRequest.metrics`.
+        paper: Whether methods run at their papers' sizes.
+    """
+
+    summary: str
+    methods: Sequence[str]
+    fillers: Sequence[str]
+    metrics: Sequence[str]
+    paper: bool = False
+
+
+PRESETS: Mapping[str, Preset] = {
+    "quick": Preset(
+        "three sampling methods at quick settings, with gray and with inpaint",
+        ("sp", "lime", "rise"),
+        ("gray", "inpaint"),
+        ("localization", "pointing", "deletion", "insertion", "saliency"),
+    ),
+    "paper-a": Preset(
+        "tables 2 to 4, S1 and figures 4, 7 and 8 of Agarwal & Nguyen (2020)",
+        ("sp", "lime", "mp/blur", "mp2/blur,inpaint", "fido/inpaint"),
+        ("gray", "inpaint"),
+        ("localization", "deletion", "saliency", "sensitivity", "outside", "labels", "filled"),
+        paper=True,
+    ),
+    "paper-b": Preset(
+        "the pointing game of Gu (2020)",
+        ("rise/gray", "extremal/blur-pyramid", "ssr/noise-once", "sdr/noise-once", "dssr/noise-once",
+         "dssr-plus/noise-once"),
+        (),
+        ("pointing",),
+        paper=True,
+    ),
+    "paper-c": Preset(
+        "localization and salient objects of Du et al. (2018), with perturbation methods",
+        ("mp/blur", "rise/gray", "sp/gray"),
+        (),
+        ("localization-mean", "salient", "pointing"),
+        paper=True,
+    ),
+}  # fmt: skip
+USUAL = "quick"
+"""The preset that is meant if none is named."""
+
+
+def completed(request: EvaluateRequest) -> EvaluateRequest:
+    """Return the request with what its preset says of all that the user has not asked for.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
+    preset = PRESETS[known(request.preset or USUAL, PRESETS, "preset")]
+    own = not request.methods
+    return replace(
+        request,
+        methods=request.methods or preset.methods,
+        fillers=request.fillers or preset.fillers or PRESETS[USUAL].fillers[:1],
+        metrics=request.metrics or preset.metrics,
+        paper=request.paper or (preset.paper and own),
+    )
+
+
+def fitting(
+    metrics: Sequence[str], asked: bool, offers: frozenset[str], needs: Mapping[str, str]
+) -> list[str]:
+    """Return the metrics that the data has the truth for; those that were asked for all stay.
+
+    Args:
+        metrics: Names.
+        asked: Whether the user named them.
+        offers: What the data knows.
+        needs: By metric what it must know.
+    """
+    return [name for name in metrics if asked or needs.get(name, "") in ("", *offers)]

@@ -1,0 +1,46 @@
+"""What ``infill evaluate`` is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+
+from studio.data.selection import Targets
+from studio.registry.request import JobRequest
+
+
+@dataclass(frozen=True)
+class EvaluateRequest(JobRequest):
+    """Which methods are judged, with which fillers, by which metrics, on what.
+
+    Attributes:
+        data: ``scenes``, ``scenes:N`` or a folder (`studio.data.dataset.open_dataset`).
+        methods: Names, or ``NAME/FILLER,FILLER`` for a method that runs with fillers of its own.
+        fillers: With which all other methods run.
+        metrics: Names, or ``NAME:FILLER`` for a metric that removes (`studio.evaluate.metrics`).
+        preset: What is run where nothing is asked for (`studio.evaluate.presets`).
+        paper: Whether methods run at their papers' sizes, and in float32.
+        baselines: Whether the center, random maps and the annotated objects are judged beside.
+        samples: Fills of each hole, for fillers that draw.
+        split, targets, classes, sample, limit: Which images, see `studio.data.selection`.
+        correct_only: Only images of which the classifier's first choice is what the data says.
+        workers: How many processes of Ray share the work; 0: this one does it alone.
+        ray: The address of a cluster of Ray; ``None``: this machine's own.
+    """
+
+    data: str
+    _: KW_ONLY
+    methods: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    preset: str | None = None
+    paper: bool = False
+    baselines: bool = True
+    samples: int = 1
+    split: str | None = None
+    targets: Targets = "one"
+    classes: Sequence[str] = ()
+    sample: int | None = None
+    limit: int | None = None
+    correct_only: bool = False
+    workers: int = 0
+    ray: str | None = None

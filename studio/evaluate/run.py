@@ -1,0 +1,89 @@
+"""The job of ``infill evaluate``: every method with every filler on every image, judged by every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from studio.evaluate.request import EvaluateRequest
+from studio.evaluate.setup import Setup, set_up
+from studio.evaluate.unit import EXAMPLE, Worker, unit_name
+from studio.output import output_folder
+from studio.progress import Progress
+from studio.runs.folder import Key, RunFolder
+from studio.runs.workers import Workers
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    from studio.runs.part import Part
+
+Doing: TypeAlias = "Callable[[Iterable[Key]], Iterator[tuple[Key, tuple[Part, ndarray | None]]]]"
+"""Does units, and yields each with what it found, in any order."""
+
+
+def evaluate(request: EvaluateRequest, echo: Callable[[str], object]) -> None:
+    """Do all units that are not done yet; each is kept as soon as it is done.
+
+    Raises:
+        ValueError: If something asked for is unknown, impossible or cannot be read, or the folder holds
+            another run; or if no image could be used.
+    """
+    if request.workers < 0:
+        raise ValueError(f"--workers: expected 0 or more, got {request.workers}")
+    with output_folder(request.out), Progress() as progress:
+        setup = set_up(request)
+        folder = RunFolder(request.out, setup.settings)
+        folder.begin()
+        with _doing(request, setup) as do:
+            used = _look(folder, setup, do, progress)
+            pending = _pending(folder, setup, used)
+            progress.plan(len(pending), "heatmaps")
+            with progress.run(setup.data.title):
+                for count, (key, (part, heatmap)) in enumerate(do(pending), start=1):
+                    folder.save(key, part, heatmap)
+                    progress(count, len(pending))
+        for note in setup.notes:
+            echo(f"  {note}")
+        for path in folder.damaged:
+            echo(f"  damaged, and done again: {path}")
+
+
+@contextmanager
+def _doing(request: EvaluateRequest, setup: Setup) -> Iterator[Doing]:
+    """Yield what does units: this process, or those that were asked for."""
+    if not request.workers and request.ray is None:
+        worker = Worker(setup)
+        yield lambda keys: ((key, worker(key)) for key in keys)
+        return
+    with Workers(request.workers or 1, request.ray).sharing(partial(Worker.made, request)) as share:
+        yield share
+
+
+def _look(folder: RunFolder, setup: Setup, do: Doing, progress: Progress) -> list[int]:
+    """Look at every image that was not looked at, and return the numbers of those that are used.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    del progress
+    numbers = range(len(setup.data))
+    known = {number: folder.load((number, EXAMPLE)) for number in numbers}
+    for key, (part, _) in do([(number, EXAMPLE) for number in numbers if known[number] is None]):
+        folder.save(key, part)
+        known[key[0]] = part
+    used = [number for number, part in known.items() if part is not None and not part.error]
+    if not used:
+        first = next(part for part in known.values() if part is not None)
+        name = setup.data.names[0]
+        raise ValueError(f"DATA: none of {len(known)} images can be used; {name}: {first.error}")
+    return used
+
+
+def _pending(folder: RunFolder, setup: Setup, used: Iterable[int]) -> list[Key]:
+    """Return the units that are to be done, image by image."""
+    names = [unit_name(*pair) for pair in setup.plan.pairs if setup.plan.metrics_of(pair)]
+    keys = [(number, name) for number in used for name in names]
+    return [key for key in keys if folder.load(key) is None]

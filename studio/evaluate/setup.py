@@ -1,0 +1,177 @@
+"""Everything that evaluating needs, made from the request before any work is done, in every process."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attribution import Explainer
+from attribution.engine.precision import PreparedClassifier, prepare
+from studio import version
+from studio.data.classes import class_of
+from studio.data.dataset import Dataset, Example, open_dataset
+from studio.data.selection import Selection, select
+from studio.evaluate.metrics import METRICS
+from studio.evaluate.plan import Plan, parse
+from studio.evaluate.presets import completed, fitting
+from studio.evaluate.request import EvaluateRequest
+from studio.registry.build import build_classifier, build_method
+from studio.registry.identity import code_of, content, filler_identity, fingerprint
+from studio.registry.parse import parse_device
+from studio.registry.tables import METHODS
+
+if TYPE_CHECKING:
+    from models.classifiers import ImageClassifier
+
+_PHOTOGRAPHS = "mobilenet_v2"
+"""The classifier of photographs, if none is asked for: small, and known to everybody."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What is measured, on what, and how.
+
+    Attributes:
+        request: Completed by its preset.
+        name: The classifier's.
+        prepared: The classifier as it is run.
+        methods: By name.
+        labelled: Whether targets are what the data says; else the classifier's own first choices.
+        notes: What the user must know.
+        settings: All that the results depend on, in values that JSON has.
+    """
+
+    request: EvaluateRequest
+    data: Dataset
+    plan: Plan
+    classifier: ImageClassifier
+    name: str
+    prepared: PreparedClassifier
+    methods: Mapping[str, Explainer]
+    labelled: bool
+    notes: Sequence[str]
+    settings: Mapping[str, Any]
+
+
+def set_up(request: EvaluateRequest) -> Setup:
+    """Check the request and load everything.
+
+    Raises:
+        ValueError: If something asked for is unknown, impossible or cannot be read.
+    """
+    device = parse_device(request.device)
+    data = open_dataset(request.data, split=request.split)
+    asked = bool(request.metrics)
+    request = completed(request)
+    needs = {name: entry.needs for name, entry in METRICS.items()}
+    request = _with(request, metrics=fitting(request.metrics, asked, data.offers, needs))
+    plan = parse(request, data.offers)
+    preset = "paper" if request.paper else "quick"
+    methods = {
+        name: build_method(name, plan.settings, request.seed, preset)  # type: ignore[arg-type]
+        for name in dict.fromkeys(name for name, _ in plan.pairs)
+        if name in METHODS
+    }
+    name = request.classifier or ("" if request.weights else _usual(data))
+    classifier = build_classifier(name or None, request.weights, request.multi_label).to(device)
+    chosen = Selection(request.targets, request.classes, request.sample, request.seed, request.limit)
+    data = select(data, chosen, classifier.labels)
+    if not len(data):
+        raise ValueError(f"DATA: {data.title} has no image that is asked for")
+    labelled, notes = _labelled(request, data, classifier)
+    example = classifier.view(_first(data).image.to(device))[None]
+    return Setup(
+        request=request,
+        data=data,
+        plan=plan,
+        classifier=classifier,
+        name=name or Path(str(request.weights)).stem,
+        prepared=prepare(classifier, request.precision, example),
+        methods=methods,
+        labelled=labelled,
+        notes=[*data.notes, *notes],
+        settings=_settings(request, data, plan, classifier, name, methods, labelled),
+    )
+
+
+def _with(request: EvaluateRequest, **changes: Any) -> EvaluateRequest:
+    from dataclasses import replace
+
+    precision = "float32" if request.paper and request.precision == "auto" else request.precision
+    return replace(request, precision=precision, **changes)
+
+
+def _usual(data: Dataset) -> str:
+    return "scenes" if data.kind == "scenes" else _PHOTOGRAPHS
+
+
+def _first(data: Dataset) -> Example:
+    """Return the first example that can be read."""
+    first = ""
+    for number in range(len(data)):
+        try:
+            return data.read(number)
+        except ValueError as error:
+            first = first or str(error)
+    raise ValueError(f"DATA: none of {len(data)} images can be used; {first}")
+
+
+def _labelled(
+    request: EvaluateRequest, data: Dataset, classifier: ImageClassifier
+) -> tuple[bool, Sequence[str]]:
+    """Return whether the classifier knows the data's classes, and what to say if it does not."""
+    try:
+        class_of(_first(data), data.kind, classifier.labels)
+    except ValueError as error:
+        if request.correct_only or request.classes or request.targets == "every":
+            raise ValueError(
+                f"--correct-only, --classes and --targets need the data's classes: {error}"
+            ) from error
+        return False, [f"the targets are the classifier's own first choices ({error})"]
+    return True, ()
+
+
+def _settings(
+    request: EvaluateRequest,
+    data: Dataset,
+    plan: Plan,
+    classifier: ImageClassifier,
+    name: str,
+    methods: Mapping[str, Explainer],
+    labelled: bool,
+) -> dict[str, Any]:
+    simple = ("paper", "baselines", "samples", "split", "targets", "sample", "limit", "correct_only", "seed")
+    return {
+        "data": data.title,
+        "images": len(data),
+        "fingerprint": data.fingerprint(),
+        "pairs": [list(pair) for pair in plan.pairs],
+        "metrics": [f"{metric}:{filler}" if filler else metric for metric, filler in plan.metrics],
+        "methods": {each: repr(method) for each, method in methods.items()},
+        "fillers": {each: filler_identity(each, plan.settings) for each in plan.fillers},
+        "signed": {each: METHODS[each].signed for each in methods},
+        "classes": list(request.classes),
+        **{each: getattr(request, each) for each in simple},
+        "labelled": labelled,
+        "classifier": {
+            "name": name or Path(str(request.weights)).stem,
+            "weights": None if request.weights is None else request.weights.name,
+            "content": fingerprint(classifier),
+            "code": content(code_of(request.classifier)),
+            "multi_label": classifier.multi_label,
+            "labels": list(classifier.labels),
+        },
+        "precision": request.precision,
+        "device": parse_device(request.device).type,
+        "batch_size": request.batch_size,
+        "versions": {
+            "infill": version(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }

@@ -1,0 +1,164 @@
+"""One unit of work: an image, a method, a filler, and all metrics of that heatmap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
+from attribution.evaluation.baselines import background_map, center_map, object_map, random_map
+from studio.data.classes import class_of
+from studio.evaluate.explained import Explained, Subject
+from studio.evaluate.metrics import METRICS
+from studio.evaluate.plan import BASELINES, NOTHING
+from studio.evaluate.request import EvaluateRequest
+from studio.evaluate.setup import Setup, set_up
+from studio.registry.build import build_filler
+from studio.runs.folder import Key
+from studio.runs.part import Part, Values
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+    from torch import Tensor
+
+    from infill import Filler
+    from studio.data.dataset import Example
+
+EXAMPLE = "example"
+"""The unit that looks at an image, and says whether it is used."""
+
+
+def unit_name(method: str, filler: str) -> str:
+    """Return what a unit's file is called."""
+    return f"{method}--{filler}" if filler else method
+
+
+@dataclass(eq=False)
+class Worker:
+    """Does units, one after another; holds the networks, and the image that it was asked about last.
+
+    What a unit gives depends on the request and on the unit alone.
+    """
+
+    setup: Setup
+    _subject: Subject | None = None
+    _fillers: dict[str, Filler] = field(default_factory=dict)
+
+    @classmethod
+    def made(cls, request: EvaluateRequest) -> Worker:
+        """Return a worker that has loaded everything itself, as in another process."""
+        return cls(set_up(request))
+
+    def __call__(self, key: Key) -> tuple[Part, ndarray | None]:
+        """Return what a unit finds, and the heatmap, if there is one.
+
+        What is wrong with an image, or with a method on it, is the part's error.
+        """
+        number, name = key
+        try:
+            if name == EXAMPLE:
+                return Part(f"{number} {name}", self._about(number)), None
+            method, _, filler = name.partition("--")
+            explained = self._explained(number, method, filler)
+            part = Part(f"{number} {name}", {}, self._values(explained))
+            return part, None if method == NOTHING else explained.heatmap.float().cpu().numpy()
+        except ValueError as error:
+            about = {"name": self.setup.data.names[number]} if name == EXAMPLE else {}
+            return Part(f"{number} {name}", about, {}, str(error)), None
+
+    def _about(self, number: int) -> dict[str, Any]:
+        subject, setup = self._read(number), self.setup
+        example, score = subject.example, subject.score
+        target, first = int(cast("Tensor", score.target)), int(score.clean_logits[0].argmax())
+        if setup.request.correct_only and target != first:
+            raise ValueError(f"--correct-only: the classifier takes it for {setup.classifier.labels[first]}")
+        return {
+            "name": example.name,
+            "target": target,
+            "first": first,
+            "clean": round(float(score.clean), 6),
+            "off_center": _off_center(example),
+            "difficult": example.difficult,
+        }
+
+    def _read(self, number: int) -> Subject:
+        """Read an image, unless it is the last one."""
+        if self._subject is not None and self._subject.number == number:
+            return self._subject
+        setup, classifier = self.setup, self.setup.classifier
+        request, device = setup.request, classifier.mean.device
+        example = setup.data.read(number)
+        pixels = example.image.to(device)
+        room = classifier.room((pixels.shape[1], pixels.shape[2]))
+        around, before, crop = classifier.view(pixels, room), room // 2, classifier.crop
+        view = around[:, before : before + crop, before : before + crop]
+        score = MaskedScore(
+            view,
+            target=class_of(example, setup.data.kind, classifier.labels) if setup.labelled else 0,
+            classifier=setup.prepared,
+            around=around,
+            link=sigmoid if classifier.multi_label else probability,
+            execution=Execution(request.batch_size, request.precision),
+            sampling=Sampling(samples=request.samples, seed=request.seed),
+        )
+        if not setup.labelled:
+            score = replace(score, target=int(score.clean_logits[0].argmax()))
+        seen = partial(_seen, classifier, pixels)
+        build = partial(self._filler, view=view, seen=seen)
+        self._subject = Subject(number, example, classifier, score, build, request.seed)
+        return self._subject
+
+    def _filler(self, name: str, view: Tensor, seen: Callable[..., Tensor]) -> Filler:
+        """Build a filler, once for all images unless it needs to know the image."""
+        if getattr(self._fillers.get(name), "of_image", True):
+            settings, precision = self.setup.plan.settings, self.setup.request.precision
+            self._fillers[name] = build_filler(name, settings, view, precision, seen)
+        return self._fillers[name]
+
+    def _explained(self, number: int, name: str, filler: str) -> Explained:
+        subject = self._read(number)
+        if name in BASELINES:
+            return Explained(subject, subject.score, _baseline(name, subject), name)
+        score = subject.scored(filler)
+        if name == NOTHING:
+            return Explained(subject, score, torch.zeros(score.size), name, None, filler)
+        method: Explainer = self.setup.methods[name]
+        return Explained(subject, score, method(score)[0], name, method, filler)
+
+    def _values(self, explained: Explained) -> Values:
+        values: dict[str, Any] = {}
+        for name, filler in self.setup.plan.metrics_of((explained.name, explained.filler)):
+            try:
+                values.update(METRICS[name].compute(explained, filler))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+        return values
+
+
+def _baseline(name: str, subject: Subject) -> Tensor:
+    size, chance = subject.score.size, subject.chance("baseline")
+    if name == "center":
+        return center_map(size)
+    if name == "random":
+        return random_map(size, chance)
+    region = subject.region.cpu()
+    return object_map(region, chance) if name == "object" else background_map(region, chance)
+
+
+def _seen(classifier: Any, pixels: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    seen: Tensor = classifier.view(change(pixels))
+    return seen
+
+
+def _off_center(example: Example) -> bool | None:
+    """Whether no box holds the image's center; ``None`` where boxes are not known."""
+    if example.boxes is None or not len(example.boxes):
+        return None
+    y, x = (side / 2 for side in example.image.shape[1:])
+    return not any(
+        left <= x < right and top <= y < bottom for left, top, right, bottom in example.boxes.tolist()
+    )

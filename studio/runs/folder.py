@@ -1,0 +1,173 @@
+"""The folder of a run: its settings, a part for every unit that is done, heatmaps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from studio.runs.part import DamagedError, ForeignError, Part, read_part, write_part
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+Key: TypeAlias = "tuple[int, str]"
+"""Which unit: the number of its image, and what is done with it."""
+
+FORMAT = 1
+"""Of the folder; another one's parts are not understood."""
+SETTINGS = "run.json"
+_UNFINISHED = ".unfinished"
+
+
+class RunFolder:
+    """Parts by unit. What is there is done; what is not, is to be done.
+
+    Every file is written under another name first, so that a run can be killed at any moment.
+
+    Attributes:
+        damaged: Files that could not be read, and count as not there.
+        settings: All that the run's results depend on.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path, self.settings = path, settings
+        text = json.dumps(settings, sort_keys=True, default=str)
+        self._digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.damaged: list[Path] = []
+
+    def begin(self) -> None:
+        """Write down the settings, or check that they are those with which the run began.
+
+        Raises:
+            ValueError: If they are not; the message says in what they differ.
+        """
+        path = self.path / SETTINGS
+        if path.exists():
+            _check_same(
+                read_settings(self.path), json.loads(json.dumps(self.settings, default=str)), self.path
+            )
+        for left in self.path.rglob(f"*{_UNFINISHED}"):
+            left.unlink(missing_ok=True)
+        if not path.exists():
+            content = {"format": FORMAT, "settings": self.settings}
+            text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+            self._write(path, lambda draft: draft.write_text(text, "utf-8"))
+
+    def load(self, key: Key) -> Part | None:
+        """Return what was kept; ``None`` if nothing was, or the file is damaged.
+
+        Raises:
+            ValueError: If it is of another run.
+        """
+        path = self.file(key)
+        try:
+            return read_part(path, self._digest)
+        except FileNotFoundError:
+            return None
+        except DamagedError:
+            if path not in self.damaged:
+                self.damaged.append(path)
+            return None
+        except ForeignError:
+            raise ValueError(
+                f"--out: {path} is a part of another run; move it away, or give another folder"
+            ) from None
+
+    def save(self, key: Key, part: Part, heatmap: ndarray | None = None) -> None:
+        """Keep what a unit has found; its heatmap first, so that a part's heatmap is there."""
+        if heatmap is not None:
+            self._write(self.heatmap_file(key), lambda draft: _save_heatmap(draft, heatmap))
+        self._write(self.file(key), lambda draft: write_part(part, draft, self._digest))
+
+    def file(self, key: Key) -> Path:
+        """Return where a part is."""
+        return self.path / "parts" / f"{key[0]:06d}" / f"{key[1]}.parquet"
+
+    def heatmap_file(self, key: Key) -> Path:
+        """Return where a unit's heatmap is."""
+        return self.path / "heatmaps" / f"{key[0]:06d}" / f"{key[1]}.npz"
+
+    def heatmap(self, key: Key) -> ndarray | None:
+        """Return a unit's heatmap, in half precision; ``None`` if it cannot be read."""
+        import numpy as np
+
+        try:
+            with np.load(self.heatmap_file(key), allow_pickle=False) as arrays:
+                found: ndarray = arrays["heatmap"]
+                return found
+        except Exception:  # whatever is wrong with a file, it is a picture less
+            return None
+
+    def _write(self, path: Path, write: Any) -> None:
+        draft = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(draft)
+            os.replace(draft, path)
+        except OSError as error:  # a full disk does not say which file
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings with which a run began.
+
+    Raises:
+        ValueError: If there are none, they cannot be read, or the folder is of another version.
+    """
+    try:
+        content = json.loads((path / SETTINGS).read_text("utf-8"))
+        number, settings = content["format"], dict(content["settings"])
+    except FileNotFoundError:
+        raise ValueError(f"RUN: {path} is no run of `infill evaluate`: it has no {SETTINGS}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"RUN: {path / SETTINGS} cannot be read ({error}); give another --out") from error
+    if number != FORMAT:
+        raise ValueError(
+            f"RUN: {path} is of format {number}, and this version of infill knows format {FORMAT}; "
+            "give another --out, or the version that made it"
+        )
+    return settings
+
+
+def opened(path: Path) -> RunFolder:
+    """Return the folder of a run that has begun.
+
+    Raises:
+        ValueError: As for `read_settings`.
+    """
+    return RunFolder(path, read_settings(path))
+
+
+def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    differences = list(_differences(before, now))
+    if differences:
+        raise ValueError(
+            f"--out: {path} holds a run with other settings; give another folder. " + "; ".join(differences)
+        )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    for name in sorted({*before, *now}):
+        old, new, place = before.get(name), now.get(name), f"{within}{name}"
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{place}.")
+        elif old != new:
+            yield f"{place}: {_short(old)} there, {_short(new)} now"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _save_heatmap(path: Path, heatmap: ndarray) -> None:
+    import numpy as np
+
+    with path.open("wb") as file:
+        np.savez_compressed(file, heatmap=heatmap.astype(np.float16))

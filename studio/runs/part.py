@@ -1,0 +1,90 @@
+"""The result of one unit of work, as one Parquet file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Values: TypeAlias = Mapping[str, Sequence[tuple[float, float]]]
+"""By metric: places (thresholds, steps, labels; NaN where there is only one) and the value at each."""
+
+_KEY = b"infill"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a unit of work has found.
+
+    Attributes:
+        unit: What it was asked for, as text.
+        about: What is known beside the values, in values that JSON has.
+        values: The figures.
+        error: Why there are none.
+    """
+
+    unit: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
+    error: str = ""
+
+
+def write_part(part: Part, path: Path, digest: str) -> None:
+    """Write a part; ``digest`` names the run that it belongs to."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [(name, place, value) for name, pairs in part.values.items() for place, value in pairs]
+    told = {"run": digest, "unit": part.unit, "about": dict(part.about), "error": part.error}
+    schema = pa.schema(
+        [("metric", pa.string()), ("place", pa.float64()), ("value", pa.float64())],
+        metadata={_KEY: json.dumps(told, sort_keys=True, ensure_ascii=False).encode()},
+    )
+    columns = list(zip(*rows, strict=True)) if rows else [(), (), ()]
+    table = pa.table(
+        [pa.array(column, kind.type) for column, kind in zip(columns, schema, strict=True)], schema
+    )
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_part(path: Path, digest: str) -> Part:
+    """Read a part.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        DamagedError: If it cannot be read whole.
+        ForeignError: If it is of another run.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, use_threads=False)
+        told = json.loads((table.schema.metadata or {})[_KEY])
+        columns = [table.column(name).to_pylist() for name in ("metric", "place", "value")]
+        run, part = told["run"], Part(told["unit"], told["about"], {}, told["error"])
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise DamagedError(str(path)) from error
+    if run != digest:
+        raise ForeignError(str(path))
+    values: dict[str, list[tuple[float, float]]] = {}
+    for name, place, value in zip(*columns, strict=True):
+        values.setdefault(name, []).append((_number(place), _number(value)))
+    return Part(part.unit, part.about, values, part.error)
+
+
+class DamagedError(Exception):
+    """A file is cut short, or something else than it is called."""
+
+
+class ForeignError(Exception):
+    """A file is of another run."""
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

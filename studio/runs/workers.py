@@ -1,0 +1,129 @@
+"""Who does the work: this process, or processes of Ray, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+Make: TypeAlias = Callable[[], Callable[[Any], Any]]
+"""Makes what does items, in the process that is to do them; it is sent there, and must be picklable."""
+
+RETRIES = 3
+"""How often a unit is tried again after its process has died."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Processes of Ray.
+
+    Attributes:
+        count: How many; each on one thread of a core, with a share of the GPUs where there are any.
+        address: Of a cluster; ``None``: this machine, where Ray is started for this run alone.
+    """
+
+    count: int
+    address: str | None = None
+
+    @contextmanager
+    def sharing(self, make: Make) -> Iterator[Callable[[Iterable[Any]], Iterator[tuple[Any, Any]]]]:
+        """Start the processes, and yield a function that does items, and yields each with what came of it.
+
+        They come as they are done. A process that dies is started again, and its item done again.
+
+        Raises:
+            ValueError: If Ray is not installed, or the cluster cannot be reached.
+            MemoryError: If processes die of want of memory again and again.
+        """
+        ray = _ray()
+        self._connect(ray)
+        try:
+            yield lambda items: _done(ray, self._actors(ray, make), items)
+        finally:
+            ray.shutdown()
+
+    def _connect(self, ray: Any) -> None:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        if self.address is None:
+            options |= {"num_cpus": self.count, "include_dashboard": False}
+        try:
+            ray.init(address=self.address or "local", **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            where = "on this machine" if self.address is None else f"at {self.address}"
+            raise ValueError(f"--ray: no cluster {where} ({_first_line(error)})") from error
+
+    def _actors(self, ray: Any, make: Make) -> list[Any]:
+        gpus = ray.cluster_resources().get("GPU", 0)
+        actor = ray.remote(_Actor).options(
+            num_cpus=1,
+            num_gpus=gpus / self.count if gpus else 0,
+            max_restarts=-1,
+            max_task_retries=RETRIES,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+        )
+        return [actor.remote(make) for _ in range(self.count)]
+
+
+class _Actor:
+    """Lives in a process of Ray's."""
+
+    def __init__(self, make: Make) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        self._do = make()
+
+    def do(self, item: Any) -> Any:
+        return self._do(item)
+
+    def process(self) -> int:
+        """Return the number of the process."""
+        return os.getpid()
+
+
+def _done(ray: Any, actors: list[Any], items: Iterable[Item]) -> Iterator[tuple[Item, Any]]:
+    """Give every actor an item, and another one when that is done."""
+    waiting = iter(items)
+    busy: dict[Any, tuple[Any, Item]] = {}
+    for actor in actors:
+        _give(actor, waiting, busy)
+    while busy:
+        (first, *_), _ = ray.wait(list(busy), num_returns=1)
+        actor, item = busy.pop(first)
+        try:
+            found = ray.get(first)
+        except ray.exceptions.OutOfMemoryError as error:
+            raise MemoryError(
+                "a worker ran out of memory; try a smaller --batch-size, or fewer --workers"
+            ) from error
+        except ray.exceptions.RayActorError as error:
+            raise OSError(f"a worker died {RETRIES + 1} times at {item} ({_first_line(error)})") from error
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, Exception) else error from None
+        _give(actor, waiting, busy)
+        yield item, found
+
+
+def _give(actor: Any, waiting: Iterator[Any], busy: dict[Any, Any]) -> None:
+    for item in waiting:
+        busy[actor.do.remote(item)] = (actor, item)
+        return
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("--workers, --ray: Ray is not installed; `pip install infill[ray]`") from error
+    return ray
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:200]

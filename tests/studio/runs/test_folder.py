@@ -1,0 +1,141 @@
+"""The run folder: what was kept comes back, whatever happens in between."""
+
+import errno
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studio.runs.folder import FORMAT, RunFolder, opened, read_settings
+from studio.runs.part import Part
+
+SETTINGS = {"methods": ["sp"], "classifier": {"name": "scenes", "weights": None}}
+PART = Part(
+    "3 sp gray",
+    {"name": "a.png", "target": 4},
+    {"deletion": [(math.nan, 0.25)], "localization": [(0.05, 1.0), (0.1, 0.0)]},
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    run = RunFolder(tmp_path / "run", SETTINGS)
+    run.path.mkdir()
+    run.begin()
+    return run
+
+
+def same(found: Part | None, expected: Part) -> None:
+    assert found is not None
+    assert (found.unit, found.about, found.error) == (expected.unit, expected.about, expected.error)
+    assert repr(dict(found.values)) == repr(dict(expected.values))
+
+
+def test_what_was_kept_comes_back(folder: RunFolder) -> None:
+    assert folder.load((3, "sp--gray")) is None
+    heatmap = np.linspace(-1, 1, 12).reshape(3, 4)
+    folder.save((3, "sp--gray"), PART, heatmap)
+    same(folder.load((3, "sp--gray")), PART)
+    again = opened(folder.path)
+    same(again.load((3, "sp--gray")), PART)
+    found = again.heatmap((3, "sp--gray"))
+    assert found is not None
+    assert found == pytest.approx(heatmap, abs=1e-3)
+    assert folder.heatmap((4, "sp--gray")) is None
+
+
+def test_errors_and_empty_parts_come_back(folder: RunFolder) -> None:
+    for part in (Part("1 example", {"name": "ß"}, {}, "no box"), Part("2")):
+        folder.save((0, part.unit[0]), part)
+        same(folder.load((0, part.unit[0])), part)
+
+
+def test_the_same_content_is_the_same_bytes(folder: RunFolder) -> None:
+    folder.save((1, "a"), PART)
+    folder.save((2, "a"), PART)
+    assert folder.file((1, "a")).read_bytes() == folder.file((2, "a")).read_bytes()
+
+
+def test_the_same_settings_go_on_and_others_are_refused(folder: RunFolder) -> None:
+    RunFolder(folder.path, SETTINGS).begin()
+    other = {"methods": ["sp", "lime"], "classifier": {"name": "scenes", "weights": "x"}, "new": 1}
+    with pytest.raises(ValueError, match="other settings") as refused:
+        RunFolder(folder.path, other).begin()
+    text = str(refused.value)
+    assert 'methods: ["sp"] there, ["sp", "lime"] now' in text
+    assert 'classifier.weights: null there, "x" now' in text
+    assert "new: null there, 1 now" in text
+    assert "name" not in text
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"nonsense", None])
+def test_a_damaged_part_counts_as_not_there(folder: RunFolder, content: bytes | None) -> None:
+    folder.save((1, "a"), PART)
+    path = folder.file((1, "a"))
+    path.write_bytes(path.read_bytes()[:-20] if content is None else content)
+    assert folder.load((1, "a")) is None
+    assert folder.damaged == [path]
+    folder.save((1, "a"), PART)
+    same(folder.load((1, "a")), PART)
+
+
+def test_a_part_of_another_run_is_refused(folder: RunFolder, tmp_path: Path) -> None:
+    other = RunFolder(tmp_path / "other", {"methods": ["lime"]})
+    other.path.mkdir()
+    other.begin()
+    other.save((1, "a"), PART)
+    folder.file((1, "a")).parent.mkdir(parents=True)
+    folder.file((1, "a")).write_bytes(other.file((1, "a")).read_bytes())
+    with pytest.raises(ValueError, match="part of another run; move it away"):
+        folder.load((1, "a"))
+
+
+def test_a_parquet_file_from_elsewhere_is_damaged(folder: RunFolder) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder.file((1, "a"))
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"x": [1, 2]}), path)
+    assert folder.load((1, "a")) is None
+    assert folder.damaged == [path]
+
+
+def test_leftovers_are_removed(folder: RunFolder) -> None:
+    folder.save((1, "a"), PART)
+    left = folder.file((1, "a")).with_name("b.parquet.77.unfinished")
+    left.write_bytes(b"half")
+    RunFolder(folder.path, SETTINGS).begin()
+    assert not left.exists()
+    assert folder.file((1, "a")).exists()
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(part: Part, path: Path, digest: str) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("studio.runs.folder.write_part", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*000001/a.parquet'"):
+        folder.save((1, "a"), PART)
+    assert list(folder.file((1, "a")).parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is no run of `infill evaluate`"),
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        (json.dumps({"format": FORMAT + 1, "settings": {}}), f"is of format {FORMAT + 1}"),
+    ],
+)
+def test_other_folders_are_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_settings(tmp_path)
