@@ -9,6 +9,8 @@ from infill.validate import require
 
 GRID = 7
 """Cells along each side of a random heatmap."""
+GRAIN = 0.04
+"""How much the order within a region adds to what the region has."""
 
 
 def center_map(size: tuple[int, int]) -> Float[Tensor, "h w"]:
@@ -36,15 +38,15 @@ def random_map(size: tuple[int, int], generator: Generator, cells: int = GRID) -
 def object_map(region: Bool[Tensor, "h w"], generator: Generator) -> Float[Tensor, "h w"]:
     """Return a heatmap that claims the region (a box, a silhouette), all of it before anything else.
 
-    Within the region, and beyond it, pixels come in the order of `random_map`, which is in [0, 1] there; the
-    region's have 1 more.
+    It is 1 there and 0 elsewhere, and up to `GRAIN` more in the order of `random_map`: so that the region's
+    pixels go one after another, and any threshold that is a multiple of 0.05 finds the region itself.
 
     Raises:
         ValueError: If the region is empty.
     """
     require(bool(region.any()), "region", "at least one pixel", "none")
     order = random_map((region.shape[0], region.shape[1]), generator).to(region.device)
-    return order.clamp(0, 1) + region
+    return GRAIN * order.clamp(0, 1) + region
 
 
 def background_map(region: Bool[Tensor, "h w"], generator: Generator) -> Float[Tensor, "h w"]:

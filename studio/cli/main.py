@@ -12,10 +12,12 @@ import click
 
 from studio import version
 from studio.cli.counterfactual import counterfactual
+from studio.cli.evaluate import evaluate
 from studio.cli.explain import explain
 from studio.cli.listing import listing
 from studio.cli.options import Terminated
 from studio.cli.realism import realism
+from studio.cli.report import report
 from studio.cli.train import train
 from studio.cli.weights import weights
 from studio.output import IncompleteError
@@ -30,7 +32,7 @@ def infill() -> None:
 OURS = ("infill", "attribution", "models", "studio")
 """The packages whose warnings are for users."""
 
-for command in (explain, counterfactual, listing, realism, train, weights):
+for command in (explain, counterfactual, evaluate, report, listing, realism, train, weights):
     infill.add_command(command)
 
 

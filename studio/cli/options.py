@@ -100,6 +100,43 @@ RUN: tuple[Option, ...] = (
 )
 """Where it runs, and where the results go."""
 
+IMAGES: tuple[Option, ...] = (
+    click.option(
+        "--split",
+        help="One of PASCAL VOC's lists, as Segmentation/val or Main/test (default: the validation list), "
+        "or a split that boxes.csv names.",
+    ),
+    click.option(
+        "--targets",
+        type=click.Choice(["one", "every"]),
+        default="one",
+        show_default=True,
+        help="Of images that show several classes: the largest one, or every one in turn.",
+    ),
+    click.option(
+        "--classes",
+        multiple=True,
+        metavar="CLASS",
+        help="Only images of this class, by name or index; may be given more than once.",
+    ),
+    click.option("--sample", type=click.IntRange(1), help="Only so many images, drawn by --seed."),
+    click.option("--limit", type=int, help="Only the first so many images."),
+    click.option(
+        "--correct-only",
+        is_flag=True,
+        help="Only images of which the classifier's first choice is what the data says.",
+    ),
+)
+"""Which images of the data."""
+
+STRIPS: Option = click.option(
+    "--strips",
+    type=click.IntRange(0),
+    default=40,
+    show_default=True,
+    help="Images whose heatmaps the page shows.",
+)
+
 SAMPLES: Option = click.option(
     "--samples",
     type=click.IntRange(1),

@@ -8,6 +8,7 @@ import click
 
 from studio.cli.options import (
     FILES,
+    IMAGES,
     MULTI_LABEL,
     RUN,
     SET,
@@ -66,33 +67,6 @@ HOLES: tuple[Option, ...] = (
         metavar="X,Y",
         help="Where a promptable segmenter finds the object, in fractions of the classifier's view. "
         "[default: in the annotated boxes; without any, 0.5,0.5, the center]",
-    ),
-)
-IMAGES: tuple[Option, ...] = (
-    click.option(
-        "--split",
-        help="One of PASCAL VOC's lists, as Segmentation/val or Main/test (default: the validation list), "
-        "or a split that boxes.csv names.",
-    ),
-    click.option(
-        "--targets",
-        type=click.Choice(["one", "every"]),
-        default=default(RealismRequest, "targets"),
-        show_default=True,
-        help="Of images that show several classes: the largest one, or every one in turn.",
-    ),
-    click.option(
-        "--classes",
-        multiple=True,
-        metavar="CLASS",
-        help="Only images of this class, by name or index; may be given more than once.",
-    ),
-    click.option("--sample", type=click.IntRange(1), help="Only so many images, drawn by --seed."),
-    click.option("--limit", type=int, help="Only the first so many images."),
-    click.option(
-        "--correct-only",
-        is_flag=True,
-        help="Only images of which the classifier's first choice is what the data says.",
     ),
 )
 JUDGES: tuple[Option, ...] = (

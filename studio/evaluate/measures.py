@@ -119,10 +119,12 @@ def outside(explained: Explained, _: str) -> Values:
     """
     holes = _sampling(explained).holes(explained.score)
     changes, away = own_changes(explained.score, holes, explained.subject.region)
-    beyond, values = away > 0, {}
+    beyond, values = (away > 0) & away.isfinite(), {}  # a hole without a pixel is nowhere
     if bool(beyond.any()):
         values["outside"] = [(ALONE, float(changes[beyond].mean()))]
-    places = torch.where(beyond, away.div(BIN, rounding_mode="floor") * BIN + BIN / 2, torch.zeros_like(away))
+    places = torch.where(
+        away > 0, away.div(BIN, rounding_mode="floor") * BIN + BIN / 2, torch.zeros_like(away)
+    )
     present = [place for place in torch.unique(places).tolist() if math.isfinite(place)]
     values["outside.curve"] = [(place, float(changes[places == place].mean())) for place in present]
     return values

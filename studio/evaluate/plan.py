@@ -14,7 +14,7 @@ from studio.registry.tables import METHODS, SAMPLING, SettingTexts
 
 BASELINES = ("center", "random", "object", "background")
 """Heatmaps that look at no classifier; the last two claim the annotated object, and all but it."""
-NOTHING = "-"
+NOTHING = "filler"
 """Stands for the method where only the filler is looked at."""
 _REMOVES_WITH = "gray"
 

@@ -38,7 +38,7 @@ def evaluate(request: EvaluateRequest, echo: Callable[[str], object]) -> None:
         folder = RunFolder(request.out, setup.settings)
         folder.begin()
         with _doing(request, setup) as do:
-            used = _look(folder, setup, do, progress)
+            used = _look(folder, setup, do)
             pending = _pending(folder, setup, used)
             progress.plan(len(pending), "heatmaps")
             with progress.run(setup.data.title):
@@ -62,17 +62,16 @@ def _doing(request: EvaluateRequest, setup: Setup) -> Iterator[Doing]:
         yield share
 
 
-def _look(folder: RunFolder, setup: Setup, do: Doing, progress: Progress) -> list[int]:
+def _look(folder: RunFolder, setup: Setup, do: Doing) -> list[int]:
     """Look at every image that was not looked at, and return the numbers of those that are used.
 
     Raises:
         ValueError: If there is none.
     """
-    del progress
     numbers = range(len(setup.data))
     known = {number: folder.load((number, EXAMPLE)) for number in numbers}
-    for key, (part, _) in do([(number, EXAMPLE) for number in numbers if known[number] is None]):
-        folder.save(key, part)
+    for key, (part, picture) in do([(number, EXAMPLE) for number in numbers if known[number] is None]):
+        folder.save(key, part, picture)
         known[key[0]] = part
     used = [number for number, part in known.items() if part is not None and not part.error]
     if not used:

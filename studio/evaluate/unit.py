@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "example"
 """The unit that looks at an image, and says whether it is used."""
+SHOWN = 144
+"""Side in pixels of the view that is kept to be shown."""
 
 
 def unit_name(method: str, filler: str) -> str:
@@ -61,7 +63,7 @@ class Worker:
         number, name = key
         try:
             if name == EXAMPLE:
-                return Part(f"{number} {name}", self._about(number)), None
+                return Part(f"{number} {name}", self._about(number)), self._picture(number)
             method, _, filler = name.partition("--")
             explained = self._explained(number, method, filler)
             part = Part(f"{number} {name}", {}, self._values(explained))
@@ -84,6 +86,15 @@ class Worker:
             "off_center": _off_center(example),
             "difficult": example.difficult,
         }
+
+    def _picture(self, number: int) -> ndarray:
+        """Return what the classifier sees, small and in 8 bits."""
+        import torch.nn.functional as F
+
+        view = self._read(number).score.image
+        small = F.interpolate(view, size=(SHOWN, SHOWN), mode="bilinear", antialias=True)
+        pixels: ndarray = (small[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return pixels
 
     def _read(self, number: int) -> Subject:
         """Read an image, unless it is the last one."""

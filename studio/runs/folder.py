@@ -78,7 +78,7 @@ class RunFolder:
             ) from None
 
     def save(self, key: Key, part: Part, heatmap: ndarray | None = None) -> None:
-        """Keep what a unit has found; its heatmap first, so that a part's heatmap is there."""
+        """Keep what a unit has found, the heatmap (or a picture, in 8 bits) first: a part's is there."""
         if heatmap is not None:
             self._write(self.heatmap_file(key), lambda draft: _save_heatmap(draft, heatmap))
         self._write(self.file(key), lambda draft: write_part(part, draft, self._digest))
@@ -92,7 +92,7 @@ class RunFolder:
         return self.path / "heatmaps" / f"{key[0]:06d}" / f"{key[1]}.npz"
 
     def heatmap(self, key: Key) -> ndarray | None:
-        """Return a unit's heatmap, in half precision; ``None`` if it cannot be read."""
+        """Return a unit's heatmap, in half precision, or its picture; ``None`` if it cannot be read."""
         import numpy as np
 
         try:
@@ -170,4 +170,5 @@ def _save_heatmap(path: Path, heatmap: ndarray) -> None:
     import numpy as np
 
     with path.open("wb") as file:
-        np.savez_compressed(file, heatmap=heatmap.astype(np.float16))
+        half = heatmap if heatmap.dtype == np.uint8 else heatmap.astype(np.float16)
+        np.savez_compressed(file, heatmap=half)

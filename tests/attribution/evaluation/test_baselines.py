@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attribution.evaluation.baselines import background_map, center_map, object_map, random_map
-from attribution.evaluation.localization import boxes_above
+from attribution.evaluation.localization import ALPHAS_OF_PEAK, boxes_above
 
 
 def chance(seed: int = 0) -> torch.Generator:
@@ -37,7 +37,8 @@ def test_the_object_comes_first_or_last():
     region[5:12, 20:33] = True
     claimed = object_map(region, chance())
     assert float(claimed[region].min()) >= float(claimed[~region].max())
-    assert boxes_above(claimed[None], 1 / float(claimed.max())).tolist() == [[20, 5, 33, 12]]
+    for alpha in ALPHAS_OF_PEAK[1:]:
+        assert boxes_above(claimed[None], alpha).tolist() == [[20, 5, 33, 12]]
     rest = background_map(region, chance())
     assert float(rest[~region].min()) >= float(rest[region].max())
     assert claimed[region].unique().numel() > 10  # in an order of its own

@@ -1,0 +1,83 @@
+"""The command ``infill evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from studio.cli.options import (
+    FILES,
+    IMAGES,
+    MULTI_LABEL,
+    RUN,
+    SAMPLES,
+    SET,
+    STRIPS,
+    batch_size,
+    chosen,
+    stoppable,
+    with_options,
+)
+from studio.evaluate.request import EvaluateRequest
+
+
+@click.command("evaluate")
+@click.argument("data", metavar="DATA")
+@with_options(
+    click.option(
+        "--method",
+        "methods",
+        multiple=True,
+        help="See `infill list`; NAME/FILLER,... for a method with fillers of its own, as in mp/blur.",
+    ),
+    click.option("--filler", "fillers", multiple=True, help="With which all other methods run."),
+    click.option(
+        "--metric",
+        "metrics",
+        multiple=True,
+        help="See `infill list`; NAME:FILLER for one that removes, as in deletion:inpaint (else gray).",
+    ),
+    click.option(
+        "--preset",
+        help="What is run where you name nothing: quick, paper-a, paper-b or paper-c. [default: quick]",
+    ),
+    click.option("--paper", is_flag=True, help="Methods at their papers' sizes, in float32."),
+    click.option(
+        "--baselines/--no-baselines",
+        default=True,
+        show_default=True,
+        help="Judge the image's center, a random map, the annotated object and all but it beside.",
+    ),
+    *IMAGES,
+    click.option(
+        "--classifier",
+        help="Whose decisions are explained: see `infill list`. [default: scenes, or mobilenet_v2]",
+    ),
+    click.option("--weights", type=FILES, help="The classifier's weights."),
+    MULTI_LABEL,
+    click.option(
+        "--workers", type=click.IntRange(1, 1024), help="Share the work among so many processes of Ray."
+    ),
+    click.option("--ray", metavar="ADDRESS", help="Of a cluster of Ray. [default: this machine]"),
+    SAMPLES,
+    *RUN,
+    batch_size(EvaluateRequest),
+    SET,
+    STRIPS,
+)
+def evaluate(strips: int, **options: Any) -> None:
+    """Run every method with every filler on every image, and judge the heatmaps by every metric.
+
+    DATA is as for `infill realism`. Every heatmap and its figures are kept in --out as soon as they are
+    there: killed at any moment, the same command goes on, and ends with the same tables. At the end it
+    writes what `infill report` does.
+    """
+    with stoppable():
+        from studio.evaluate.run import evaluate as run
+        from studio.report.run import report
+
+        request = EvaluateRequest(**chosen(options))
+        run(request, click.echo)
+        report([Path(request.out)], request.out, strips, click.echo)

@@ -1,0 +1,84 @@
+"""One page with everything, that needs nothing else: tables that sort, curves, heatmaps to look through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from studio.report.charts import charts
+from studio.report.compare import LEAST, Value
+from studio.report.figures import Figure
+from studio.report.results import Results
+from studio.report.strips import strips
+from studio.report.tables import ARROWS, Table, beside_published, comparisons, interval, named, number
+
+_TEMPLATE = "page.html.jinja"
+
+
+def page(runs: Sequence[tuple[Results, Sequence[Table]]], strips_of_each: int) -> str:
+    """Return the page of some runs, one below the other, with at most so many images' heatmaps each."""
+    from jinja2 import Environment
+
+    template = Environment(autoescape=True, trim_blocks=True).from_string(
+        files("studio.report").joinpath(_TEMPLATE).read_text("utf-8")
+    )
+    title = " · ".join(results.title for results, _ in runs)
+    told = [_run(results, tables, strips_of_each) for results, tables in runs]
+    return template.render(title=title, runs=told, least=LEAST)
+
+
+def summary(results: Results) -> str:
+    """Return in a line what was done."""
+    settings = results.settings
+    left = f"; {results.missing} units are still to be done" if results.missing else ""
+    return (
+        f"{settings['data']}, {len(results.about)} of {settings['images']} images, "
+        f"{settings['classifier']['name']}, {'papers’' if settings['paper'] else 'quick'} settings, "  # noqa: RUF001
+        f"{settings['precision']}{left}"
+    )
+
+
+def _run(results: Results, tables: Sequence[Table], strips_of_each: int) -> Mapping[str, Any]:
+    shown = strips(results, strips_of_each) if strips_of_each else []
+    settings = {**results.settings, "classifier": {**results.settings["classifier"], "labels": "..."}}
+    wrong = [f"{name}, {named(row)}: {reason}" for name, row, reason in results.errors]
+    return {
+        "title": results.title,
+        "summary": summary(results),
+        "notes": [],
+        "tables": [_table(table) for table in tables],
+        "charts": charts(results, tables[0]),
+        "strips": shown,
+        "classes": sorted({strip.target for strip in shown}),
+        "skipped": [f"{name}: {reason}" for name, reason in results.skipped] + wrong,
+        "settings": json.dumps(settings, indent=1, ensure_ascii=False),
+    }
+
+
+def _table(table: Table) -> Mapping[str, Any]:
+    return {
+        "title": table.title,
+        "images": table.images,
+        "heads": [f"{figure.title} {ARROWS[figure.better]}".strip() for figure in table.figures],
+        "rows": [
+            {
+                "name": named(row),
+                "cells": [_cell(figure, table.cells[figure.key].get(row)) for figure in table.figures],
+            }
+            for row in table.rows
+        ],
+        "comparisons": comparisons(table),
+        "published": beside_published(table),
+    }
+
+
+def _cell(figure: Figure, value: Value | None) -> Mapping[str, str]:
+    if value is None:
+        return {"value": "", "interval": "", "sort": ""}
+    return {
+        "value": number(figure, value.value),
+        "interval": interval(figure, value),
+        "sort": f"{value.value:.9g}",
+    }

@@ -1,0 +1,99 @@
+"""What a run has found so far, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy import ndarray
+
+from studio.runs.folder import RunFolder, opened
+
+Row: TypeAlias = "tuple[str, str]"
+"""A method and a filler; baselines have none."""
+Found: TypeAlias = Mapping[str, ndarray]
+"""By name the values of one unit: places and values, "k 2"."""
+EXAMPLE = "example"
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The values of a run.
+
+    Attributes:
+        title: What it is called where several runs stand side by side.
+        about: By number what is known about an image that is used.
+        rows: By method and filler, and number, what was found.
+        errors: What went wrong: image, row, reason.
+        skipped: Images that are not used, with the reasons.
+        missing: How many units are still to be done.
+    """
+
+    title: str
+    folder: RunFolder
+    about: Mapping[int, Mapping[str, Any]]
+    rows: Mapping[Row, Mapping[int, Found]]
+    errors: Sequence[tuple[str, Row, str]]
+    skipped: Sequence[tuple[str, str]]
+    missing: int
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How it was done."""
+        return self.folder.settings
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The names of the classes."""
+        names: Sequence[str] = self.settings["classifier"]["labels"]
+        return names
+
+    def target(self, number: int) -> str:
+        """Return the name of an image's target."""
+        return self.labels[int(self.about[number]["target"])]
+
+
+def read(path: Path) -> Results:
+    """Read the folder of a run.
+
+    Raises:
+        ValueError: If it is none, is of another version, or nothing is in it yet.
+    """
+    folder = opened(path)
+    looked = {number: folder.load((number, EXAMPLE)) for number in range(int(folder.settings["images"]))}
+    about = {number: part.about for number, part in looked.items() if part is not None and not part.error}
+    if not about:
+        raise ValueError(f"RUN: {path} has no image that is done yet")
+    skipped = [
+        (str(part.about.get("name", number)), part.error)
+        for number, part in looked.items()
+        if part is not None and part.error
+    ]
+    rows: dict[Row, dict[int, Found]] = {}
+    errors: list[tuple[str, Row, str]] = []
+    missing = sum(part is None for part in looked.values())
+    for method, filler in folder.settings["pairs"]:
+        rows[method, filler], wrong, left = _row(folder, about, method, filler)
+        errors += wrong
+        missing += left
+    return Results(path.resolve().name, folder, about, rows, errors, skipped, missing)
+
+
+def _row(
+    folder: RunFolder, about: Mapping[int, Mapping[str, Any]], method: str, filler: str
+) -> tuple[dict[int, Found], list[tuple[str, Row, str]], int]:
+    """Return what one method with one filler has found, its errors, and how many images are to be done."""
+    found: dict[int, Found] = {}
+    errors, missing = [], 0
+    for number, known in about.items():
+        part = folder.load((number, f"{method}--{filler}" if filler else method))
+        if part is None:
+            missing += 1
+        elif part.error:
+            errors.append((str(known["name"]), (method, filler), part.error))
+        else:
+            found[number] = {key: np.array(pairs) for key, pairs in part.values.items()}
+    return found, errors, missing

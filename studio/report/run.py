@@ -1,0 +1,119 @@
+"""The job of ``infill report``: what runs have found, as tables and as a page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from studio.output import output_folder, save_json
+from studio.report.page import page, summary
+from studio.report.results import Results, read
+from studio.report.tables import Table, comparisons, latex, markdown, named, spreadsheet, tables, text
+
+SURE = 0.05
+SHOWN = 5
+"""Lines of what went wrong that a terminal shows."""
+
+
+def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], object]) -> None:
+    """Write report.html, report.md, report.tex, report.csv and report.json; ``echo`` gets the tables.
+
+    Raises:
+        ValueError: If a folder is no run, nothing is in it yet, or ``out`` cannot be written.
+    """
+    found = [(results, tables(results)) for results in map(read, runs)]
+    for results, made in found:
+        tell(results, made, echo)
+    with output_folder(out) as folder:
+        paths = folder.publish(
+            {
+                "report.html": partial(_write, partial(page, found, strips)),
+                "report.md": partial(_write, partial(_joined, found, _markdown)),
+                "report.tex": partial(_write, partial(_joined, found, _latex)),
+                "report.csv": partial(_write, partial(_joined, found, _spreadsheet)),
+                "report.json": partial(save_json, {"runs": [_json(*each) for each in found]}),
+            }
+        )
+    echo("  " + " ".join(str(path) for path in paths))
+
+
+def tell(results: Results, made: Sequence[Table], echo: Callable[[str], object]) -> None:
+    """Print the tables of a run, and what must be said of them."""
+    echo(f"{results.title}: {summary(results)}")
+    for table in made:
+        echo(f"{table.title} ({table.images})")
+        echo(text(table))
+    sure = [each for each in made[0].differences if each.p < SURE]
+    if made[0].differences:
+        echo(f"{len(sure)} of {len(made[0].differences)} differences between fillers are sure (Holm, .05):")
+        for line in comparisons(made[0])[: len(sure)]:
+            echo(f"  {line}")
+    wrong = [(name, reason) for name, reason in results.skipped]
+    wrong += [(f"{name}, {named(row)}", reason) for name, row, reason in results.errors]
+    for name, reason in wrong[:SHOWN]:
+        echo(f"  left out: {name}: {reason}")
+    if len(wrong) > SHOWN:
+        echo(f"  left out: {len(wrong) - SHOWN} more (all are in report.json)")
+
+
+def _joined(found: Sequence[tuple[Results, Sequence[Table]]], write: Callable[[Results, Table], str]) -> str:
+    return "\n".join(write(results, table) for results, made in found for table in made)
+
+
+def _markdown(results: Results, table: Table) -> str:
+    lines = [f"- {line}" for line in comparisons(table)]
+    told = "\n".join(lines) + "\n" if lines else ""
+    head = f"## {results.title}: {table.title} ({table.images})"
+    return f"{head}\n\n{summary(results)}\n\n{markdown(table)}\n{told}"
+
+
+def _latex(results: Results, table: Table) -> str:
+    return f"% {results.title}: {table.title} ({table.images})\n{latex(table)}"
+
+
+def _spreadsheet(results: Results, table: Table) -> str:
+    return spreadsheet(results, table.figures) if table.title == "all images" else ""
+
+
+def _json(results: Results, made: Sequence[Table]) -> Mapping[str, Any]:
+    return {
+        "title": results.title,
+        "summary": summary(results),
+        "tables": [_table(table) for table in made],
+        "skipped": [{"image": name, "reason": reason} for name, reason in results.skipped],
+        "errors": [
+            {"image": name, "row": named(row), "reason": reason} for name, row, reason in results.errors
+        ],
+        "missing": results.missing,
+        "settings": results.settings,
+    }
+
+
+def _table(table: Table) -> Mapping[str, Any]:
+    return {
+        "title": table.title,
+        "images": table.images,
+        "figures": [
+            {
+                "title": figure.title,
+                "better": figure.better,
+                "kind": figure.kind,
+                "rows": {
+                    named(row): {
+                        **dataclasses.asdict(value),
+                        **({"alphas": figure.alphas[row]} if row in figure.alphas else {}),
+                    }
+                    for row, value in table.cells[figure.key].items()
+                },
+            }
+            for figure in table.figures
+        ],
+        "differences": [dataclasses.asdict(each) for each in table.differences],
+    }
+
+
+def _write(make: Callable[[], str], path: Path) -> None:
+    path.write_text(make(), "utf-8")

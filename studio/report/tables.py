@@ -1,0 +1,189 @@
+"""The table of a run: for a terminal, Markdown, LaTeX and a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from studio.report.compare import Difference, Value, differences, values
+from studio.report.figures import Figure, figures
+from studio.report.published import NOTE, PUBLISHED
+from studio.report.results import Results, Row
+
+ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+LATEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$", "neither": ""}
+AT_ONCE = 6
+"""Figures side by side on a terminal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """All figures of some of a run's images.
+
+    Attributes:
+        title: Which images.
+        cells: By figure's key and row.
+    """
+
+    title: str
+    images: int
+    figures: Sequence[Figure]
+    cells: Mapping[str, Mapping[Row, Value]]
+    differences: Sequence[Difference]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows that have a figure, in the run's order."""
+        return list(dict.fromkeys(row for figure in self.figures for row in figure.rows))
+
+
+SUBSETS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "all images": lambda about: True,
+    "off-center: no box holds the image's center": lambda about: about["off_center"] is True,
+    "difficult: a small object beside one of another class": lambda about: about["difficult"] is True,
+}
+
+
+def tables(results: Results) -> list[Table]:
+    """Return the table of all images, and of the subsets that the data knows."""
+    return [table for table in _tables(results) if table.images]
+
+
+def _tables(results: Results) -> Iterator[Table]:
+    seed = int(results.settings["seed"])
+    for title, belongs in SUBSETS.items():
+        numbers = {number for number, about in results.about.items() if belongs(about)}
+        found = figures(results, numbers.__contains__)
+        if title == "all images" or len(numbers) < len(results.about):
+            cells = {figure.key: values(figure, results, seed) for figure in found}
+            yield Table(title, len(numbers), found, cells, differences(found, seed))
+
+
+def named(row: Row) -> str:
+    """Return what a row is called."""
+    return f"{row[0]} / {row[1]}" if row[1] else row[0]
+
+
+def number(figure: Figure, value: float | None) -> str:
+    """Return a figure's value as it is written: percent, or three digits."""
+    if value is None:
+        return ""
+    return f"{100 * value:.1f} %" if figure.percent else f"{value:.3f}"
+
+
+def interval(figure: Figure, value: Value) -> str:
+    """Return the interval as it is written; nothing if there is none."""
+    if value.low is None or value.high is None:
+        return ""
+    if figure.percent:
+        return f"{100 * value.low:.1f}…{100 * value.high:.1f}"
+    return f"{value.low:.3f}…{value.high:.3f}"
+
+
+def text(table: Table) -> str:
+    """Return the table for a terminal, below every figure its interval."""
+    first = max([len(named(row)) for row in table.rows], default=0) + 2
+    lines = []
+    for start in range(0, len(table.figures), AT_ONCE):
+        some = table.figures[start : start + AT_ONCE]
+        widths = [max(len(figure.title) + 2, 15) + 2 for figure in some]
+        heads = [f"{figure.title} {ARROWS[figure.better]}".strip() for figure in some]
+        lines.append(
+            " " * first + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
+        )
+        for row in table.rows:
+            cells = [table.cells[figure.key].get(row) for figure in some]
+            if not any(cells):
+                continue
+            for name, write in ((named(row), _value), ("", interval)):
+                texts = [
+                    write(figure, cell) if cell else "" for figure, cell in zip(some, cells, strict=True)
+                ]
+                written = "".join(f"{each:>{width}}" for each, width in zip(texts, widths, strict=True))
+                lines += [f"{name:{first}}{written}".rstrip()] if name or written.strip() else []
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _value(figure: Figure, value: Value) -> str:
+    return number(figure, value.value)
+
+
+def markdown(table: Table) -> str:
+    """Return the table for Markdown."""
+    heads = [f"{figure.title} {ARROWS[figure.better]}".strip() for figure in table.figures]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    for row in table.rows:
+        cells = [_with_interval(figure, table.cells[figure.key].get(row)) for figure in table.figures]
+        lines.append(f"| {named(row)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _with_interval(figure: Figure, value: Value | None) -> str:
+    if value is None:
+        return ""
+    between = interval(figure, value)
+    return number(figure, value.value) + (f" [{between}]" if between else "")
+
+
+def latex(table: Table) -> str:
+    """Return the table for LaTeX, with booktabs' rules."""
+    heads = [_escaped(figure.title) + f" {LATEX_ARROWS[figure.better]}" for figure in table.figures]
+    lines = [r"\begin{tabular}{l" + "r" * len(heads) + "}", r"\toprule"]
+    lines += [" & " + " & ".join(heads) + r" \\", r"\midrule"]
+    for row in table.rows:
+        cells = [
+            _escaped(_with_interval(figure, table.cells[figure.key].get(row))) for figure in table.figures
+        ]
+        lines.append(_escaped(named(row)) + " & " + " & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _escaped(text: str) -> str:
+    for sign in "&%_#":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("…", "--")
+
+
+def comparisons(table: Table) -> list[str]:
+    """Return in words what each filler changes, those that are sure first."""
+    ordered = sorted(table.differences, key=lambda each: each.p)
+    return [_compared(each) for each in ordered]
+
+
+def _compared(each: Difference) -> str:
+    sure = "better" if each.better else "worse"
+    verdict = "undecided" if each.p >= 0.05 else ("different" if each.better is None else sure)
+    between = "" if each.low is None or each.high is None else f" [{each.low:+.3f}…{each.high:+.3f}]"
+    pair = f"{each.method}: {each.filler} against {each.other}"
+    return f"{each.figure}: {pair} = {each.value:+.3f}{between}, p {each.p:.4f}, {verdict}"
+
+
+def beside_published(table: Table) -> list[tuple[str, str, str, str]]:
+    """Return for every figure that a paper has: title, row, ours, the paper's."""
+    found = []
+    for figure in table.figures:
+        for row, (theirs, paper) in PUBLISHED.get(figure.title, {}).items():
+            ours = table.cells[figure.key].get(row)
+            if ours is not None:
+                mine = _with_interval(figure, ours)
+                found.append((figure.title, named(row), mine, f"{number(figure, theirs)} ({paper}; {NOTE})"))
+    return found
+
+
+def spreadsheet(results: Results, found: Sequence[Figure]) -> str:
+    """Return a line for every image and row, with the values of all figures that are one an image."""
+    single = [figure for figure in found if figure.values]
+    file = io.StringIO()
+    lines = csv.writer(file, lineterminator="\n")
+    lines.writerow(["image", "target", "method", "filler", *(figure.title for figure in single)])
+    for at, about in results.about.items():
+        for row in results.rows:
+            cells = [figure.values.get(row, {}).get(at) for figure in single]
+            if any(cell is not None for cell in cells):
+                written = ["" if cell is None else f"{cell:.6g}" for cell in cells]
+                lines.writerow([about["name"], results.target(at), *row, *written])
+    return file.getvalue()
