@@ -13,7 +13,7 @@ from studio.evaluate.unit import EXAMPLE, Worker, unit_name
 from studio.output import output_folder
 from studio.progress import Progress
 from studio.runs.folder import Key, RunFolder
-from studio.runs.workers import Workers
+from studio.runs.workers import Workers, installed
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -29,10 +29,12 @@ def evaluate(request: EvaluateRequest, echo: Callable[[str], object]) -> None:
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read, or the folder holds
-            another run; or if no image could be used.
+            another run, Ray is not installed, or no image could be used.
     """
     if request.workers < 0:
         raise ValueError(f"--workers: expected 0 or more, got {request.workers}")
+    if request.workers or request.ray is not None:
+        installed()
     with output_folder(request.out), Progress() as progress:
         setup = set_up(request)
         folder = RunFolder(request.out, setup.settings)

@@ -40,7 +40,7 @@ class Workers:
             ValueError: If Ray is not installed, or the cluster cannot be reached.
             MemoryError: If processes die of want of memory again and again.
         """
-        ray = _ray()
+        ray = installed()
         self._connect(ray)
         try:
             yield lambda items: _done(ray, self._actors(ray, make), items)
@@ -115,7 +115,12 @@ def _give(actor: Any, waiting: Iterator[Any], busy: dict[Any, Any]) -> None:
         return
 
 
-def _ray() -> Any:
+def installed() -> Any:
+    """Return Ray.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:

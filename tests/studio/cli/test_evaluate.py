@@ -1,0 +1,252 @@
+"""``infill evaluate`` and ``infill report``: their tables and files, going on after any stop, bad input."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Run, refused, runner
+from PIL import Image
+
+from models import scenes
+from studio.evaluate.metrics import METRICS
+from studio.evaluate.plan import BASELINES
+from studio.evaluate.presets import PRESETS
+
+FEW = ("--set", "sp.stride=56", "--filler", "gray")
+SMALL = ("scenes:3", "--method", "sp", *FEW, "--metric", "localization", "--metric", "deletion")
+TITLES = (
+    "localization", "alpha * mean", "pointing",
+    "saliency", "deletion, gray", "insertion", "SRG", "fall at 5 %",
+    "beyond chance", "own", "outside", "labels", "all filled", "without object", "object alone", "precision",
+    "MAE", "agreement, HOG", "deviation", "randomized",
+)  # fmt: skip
+TABLES = ("report.csv", "report.md", "report.tex", "report.json", "report.html")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``infill evaluate`` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return runner(capsys, "evaluate")
+
+
+def told(folder: str = "infill-out") -> dict:
+    return json.loads(Path(folder, "report.json").read_text())["runs"][0]
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in TABLES}
+
+
+def figure(found: dict, title: str, row: str, table: int = 0) -> float:
+    each = next(each for each in found["tables"][table]["figures"] if each["title"] == title)
+    return each["rows"][row]["value"]
+
+
+def test_every_metric_has_a_figure(run: Run) -> None:
+    every = [text for name in METRICS for text in ("--metric", name)]
+    settings = ("--set", "sp.stride=56", "--set", "rise.masks=8", "--filler", "gray", "--filler", "inpaint")
+    said = run("scenes:2", "--method", "sp", "--method", "rise", *every, *settings)
+    assert said.code == 0, said.err
+    found = told()
+    assert found["errors"] == []
+    titles = " ".join(each["title"] for each in found["tables"][0]["figures"])
+    for words in TITLES:
+        assert words in titles, words
+    rows = set(found["tables"][0]["figures"][0]["rows"])
+    assert rows == {"sp / gray", "sp / inpaint", "rise / gray", "rise / inpaint", *BASELINES}
+    # The object itself is its own best explanation.
+    assert figure(found, "localization error", "object") == 0
+    assert figure(found, "pointing", "object") == 1
+    assert figure(found, "pointing", "background") == 0
+    assert figure(found, "precision", "object") > 0.9
+    assert figure(found, "own evidence", "object") < figure(found, "own evidence", "random")
+    assert figure(found, "score without object", "filler / inpaint") < 0.5
+    assert figure(found, "score of object alone", "filler / inpaint") > 0.5
+    page = Path("infill-out/report.html").read_text()
+    assert page.count("<svg") >= 5
+    assert page.count("data:image/jpeg;base64,") == 2 * (1 + 4 + 4)
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+
+
+def test_the_deletion_is_that_of_the_library(run: Run) -> None:
+    from dataclasses import replace
+
+    from attribution import MaskedScore, SlidingPatch
+    from attribution.evaluation.deletion import deletion
+    from infill import Gray
+    from studio.registry.build import build_classifier
+
+    said = run(*SMALL, "--precision", "float32")
+    assert said.code == 0, said.err
+    classifier, areas = build_classifier("scenes", None), []
+    for number in range(3):
+        scene = scenes.draw(number, objects=1)
+        target = classifier.labels.index(scenes.CLASSES[scene.labels[0]])
+        score = MaskedScore(scene.image, target, classifier, Gray())
+        areas.append(float(deletion(replace(score), SlidingPatch(stride=56)(score))))
+    assert figure(told(), "deletion, gray", "sp / gray") == pytest.approx(np.mean(areas), abs=1e-4)
+    lines = csv.DictReader(Path("infill-out/report.csv").read_text().splitlines())
+    ours = [float(line["deletion, gray"]) for line in lines if line["method"] == "sp"]
+    assert ours == pytest.approx(areas, abs=1e-4)
+
+
+def test_the_same_command_goes_on_and_does_nothing_twice(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(*SMALL).code == 0
+    before = tables(Path("infill-out"))
+    part = Path("infill-out/parts/000001/sp--gray.parquet")
+    part.unlink()
+    damaged = Path("infill-out/parts/000002/random.parquet")
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    untouched = Path("infill-out/parts/000000/sp--gray.parquet").stat().st_mtime_ns
+    said = run(*SMALL)
+    assert said.code == 0, said.err
+    assert f"damaged, and done again: {damaged}" in said.out
+    assert "2 heatmaps" in said.err
+    assert tables(Path("infill-out")) == before
+    assert Path("infill-out/parts/000000/sp--gray.parquet").stat().st_mtime_ns == untouched
+
+
+def test_other_settings_are_refused_with_the_difference(run: Run) -> None:
+    assert run(*SMALL).code == 0
+    said = run(*SMALL, "--seed", "1", "--metric", "pointing")
+    assert said.code == 2
+    assert "holds a run with other settings" in said.err
+    assert "seed: 0 there, 1 now" in said.err
+    assert 'metrics: ["localization", "deletion:gray"] there' in said.err
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from studio.cli.main import main; main()", "evaluate", *SMALL, "--out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, killed = tmp_path / "one" / "run", tmp_path / "two" / "run"
+    subprocess.run([*command, str(whole)], env=environment, check=True, capture_output=True, timeout=300)
+    chance = random.Random(0)
+    for _ in range(3):
+        parts = len(list(killed.glob("parts/*/*.parquet")))
+        process = subprocess.Popen([*command, str(killed)], env=environment, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list(killed.glob("parts/*/*.parquet"))) <= parts and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(chance.random() * 0.2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run([*command, str(killed)], env=environment, check=True, capture_output=True, timeout=300)
+    assert tables(killed) == tables(whole)
+    assert not list(killed.rglob("*unfinished*"))
+
+
+def test_a_bad_image_is_told_and_does_not_stop_the_run(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    rows = ["file,split,class,x0,y0,x1,y1"]
+    for number in range(3):
+        scene = scenes.draw(number, objects=1)
+        pixels = (scene.image.permute(1, 2, 0) * 255).round().byte().numpy()
+        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
+        box = ",".join(str(value) for value in scene.boxes[0].tolist())
+        rows.append(f"{number}.png,test,{scenes.CLASSES[scene.labels[0]]},{box}")
+    (folder / "boxes.csv").write_text("\n".join(rows) + "\n")
+    (folder / "images" / "1.png").write_bytes(b"no image")
+    common = ("--classifier", "scenes", "--method", "sp", *FEW, "--metric", "pointing")
+    said = run(folder, *common)
+    assert said.code == 0, said.err
+    found = told()
+    assert [each["image"] for each in found["skipped"]] == ["1.png"]
+    assert "left out: 1.png" in said.out
+    assert found["tables"][0]["images"] == 2
+    # What the data does not know is refused before any work.
+    refused_run = run(folder, *common, "--metric", "salient", "--out", "other")
+    assert refused_run.code == 2
+    assert "--metric salient: needs silhouettes, which the data does not say" in refused_run.err
+
+
+def test_a_method_that_fails_on_an_image_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from attribution import SlidingPatch
+
+    whole = SlidingPatch.__call__
+
+    def fails(self: SlidingPatch, score: object) -> object:
+        fails.calls += 1
+        if fails.calls == 2:
+            raise ValueError("no luck")
+        return whole(self, score)
+
+    fails.calls = 0
+    monkeypatch.setattr(SlidingPatch, "__call__", fails)
+    said = run(*SMALL)
+    assert said.code == 0, said.err
+    assert "left out: scene-1, sp / gray: no luck" in said.out
+    assert told()["tables"][0]["figures"][-1]["rows"]["sp / gray"]["images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--method", "spp"), "unknown method 'spp'; did you mean 'sp'"),
+        (("--metric", "deletoin"), "unknown metric 'deletoin'; did you mean 'deletion'"),
+        (("--metric", "pointing:gray"), "pointing removes nothing with a filler"),
+        (("--metric", "deletion:"), "expected NAME:FILLER"),
+        (("--metric", "deletion:grey"), "unknown filler 'grey'"),
+        (("--method", "mp/"), "expected NAME/FILLER"),
+        (("--method", "sp", "--method", "sp/blur"), "sp is named twice"),
+        (("--preset", "paper"), "unknown preset 'paper'"),
+        (("--classes", "unicorn"), "has no image of 'unicorn'"),
+        (("--limit", "0"), "--limit: expected 1 or more"),
+        (("--set", "rise.masks=3", "--method", "sp"), "rise is not used here"),
+    ],
+)
+def test_refused(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    refused(run("scenes:2", *arguments), message)
+
+
+def test_other_folders_are_no_runs(run: Run, tmp_path: Path) -> None:
+    said = run(tmp_path, command="report")
+    assert said.code == 2
+    assert "is no run of `infill evaluate`" in said.err
+    assert run(*SMALL).code == 0
+    settings = Path("infill-out/run.json")
+    settings.write_text(settings.read_text().replace('"format": 1', '"format": 99'))
+    for said in (run("infill-out", command="report"), run(*SMALL)):
+        assert said.code == 2
+        assert "is of format 99, and this version of infill knows format 1" in said.err
+
+
+def test_several_runs_stand_side_by_side(run: Run) -> None:
+    assert run(*SMALL, "--out", "gray").code == 0
+    blur = tuple("blur" if each == "gray" else each for each in SMALL)
+    assert run(*blur, "--out", "blurred").code == 0
+    said = run("gray", "blurred", "--strips", 1, command="report")
+    assert said.code == 0, said.err
+    page = Path("infill-report/report.html").read_text()
+    assert "sp / gray" in page
+    assert "sp / blur" in page
+    assert page.count('class="strip"') == 2
+
+
+def test_presets_are_complete() -> None:
+    from studio.evaluate.plan import parse
+    from studio.evaluate.presets import completed
+    from studio.evaluate.request import EvaluateRequest
+
+    for name in PRESETS:
+        request = completed(EvaluateRequest("scenes", preset=name))
+        plan = parse(request, frozenset({"boxes", "silhouettes", "labels"}))
+        assert all(plan.metrics_of(pair) for pair in plan.pairs), name
+        assert request.paper == (name != "quick")
+
+
+def test_without_ray_it_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    refused(run(*SMALL, "--workers", 2), "Ray is not installed; `pip install infill[ray]`")
