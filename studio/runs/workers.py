@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ class Workers:
         if self.address is None:
             options |= {"num_cpus": self.count, "include_dashboard": False}
         try:
+            _reach(self.address)
             ray.init(address=self.address or "local", **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             where = "on this machine" if self.address is None else f"at {self.address}"
             raise ValueError(f"--ray: no cluster {where} ({_first_line(error)})") from error
 
@@ -113,6 +115,17 @@ def _give(actor: Any, waiting: Iterator[Any], busy: dict[Any, Any]) -> None:
     for item in waiting:
         busy[actor.do.remote(item)] = (actor, item)
         return
+
+
+def _reach(address: str | None) -> None:
+    """Knock at HOST:PORT: Ray itself would try for minutes.
+
+    Raises:
+        OSError: If nobody answers.
+    """
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), timeout=5).close()
 
 
 def installed() -> Any:
