@@ -11,6 +11,8 @@ import click
 
 from models.weights import environment, store
 from models.weights import hub as hub_cache
+from studio.evaluate.metrics import METRICS
+from studio.evaluate.presets import PRESETS
 from studio.registry.entry import Entry, Pretrained
 from studio.registry.tables import FILLERS, OPTIMIZING, PRETRAINED, SAMPLING, SHIPPED_WEIGHTS
 
@@ -43,6 +45,15 @@ def lines(every: bool, long: bool = False) -> Iterator[str]:
     yield from _entries(PRETRAINED, long)
     yield ""
     yield from _networks_and_segmenters(every)
+    yield ""
+    yield "metrics (infill evaluate)"
+    for name, metric in METRICS.items():
+        needs = f"; needs {metric.needs}" if metric.needs else ""
+        source = f" ({metric.source})" if metric.source else ""
+        yield f"  {name + (':FILLER' if metric.removes else ''):17} {metric.summary}{source}{needs}"
+    yield ""
+    yield "presets (infill evaluate --preset)"
+    yield from (f"  {name:17} {preset.summary}" for name, preset in PRESETS.items())
 
 
 def _networks_and_segmenters(every: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias, cast
 
 import torch
@@ -13,11 +13,19 @@ from attribution.evaluation.controls import own_changes, removal, strongest
 from attribution.evaluation.crops import saliency_metric
 from attribution.evaluation.deletion import Change, area_under, curve, relevance_gain
 from attribution.evaluation.labels import top_labels
-from attribution.evaluation.localization import ALPHAS_OF_PEAK, Level, localization_error
+from attribution.evaluation.localization import (
+    ALPHAS_OF_MEAN,
+    ALPHAS_OF_PEAK,
+    Level,
+    localization_error,
+    mean,
+    peak,
+)
 from attribution.evaluation.own_evidence import own_evidence
 from attribution.evaluation.pointing import pointing_hit
 from attribution.evaluation.salient_object import salient_object
 from attribution.explainer import SamplingExplainer
+from studio.evaluate.again import randomization, sensitivity
 from studio.evaluate.explained import Explained
 from studio.registry.tables import METHODS
 from studio.runs.part import Values
@@ -151,3 +159,24 @@ def with_and_without(explained: Explained, _: str) -> Values:
 
 def _sampling(explained: Explained) -> SamplingExplainer:
     return cast(SamplingExplainer, explained.method)
+
+
+COMPUTE: Mapping[str, Metric] = {
+    "localization": localization("localization", ALPHAS_OF_PEAK, peak),
+    "localization-mean": localization("localization-mean", ALPHAS_OF_MEAN, mean),
+    "pointing": pointing,
+    "salient": salient,
+    "saliency": saliency,
+    "deletion": score_curve("deletion"),
+    "insertion": score_curve("insertion"),
+    "gain": gain,
+    "removal": removed,
+    "own": own,
+    "outside": outside,
+    "labels": labels,
+    "filled": filled,
+    "object": with_and_without,
+    "sensitivity": sensitivity,
+    "randomization": randomization,
+}
+"""What finds the values of each of the metrics."""

@@ -5,24 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from attribution.evaluation.localization import ALPHAS_OF_MEAN, ALPHAS_OF_PEAK, mean, peak
-from studio.evaluate.again import randomization, sensitivity
-from studio.evaluate.measures import (
-    Metric,
-    filled,
-    gain,
-    labels,
-    localization,
-    outside,
-    own,
-    pointing,
-    removed,
-    saliency,
-    salient,
-    score_curve,
-    with_and_without,
-)
-
 
 @dataclass(frozen=True)
 class MetricEntry:
@@ -37,7 +19,6 @@ class MetricEntry:
             optimizing methods do not have beforehand), its ``filler``, or the method run ``again``.
     """
 
-    compute: Metric
     summary: str
     source: str
     needs: str = ""
@@ -47,66 +28,62 @@ class MetricEntry:
 
 METRICS: Mapping[str, MetricEntry] = {
     "localization": MetricEntry(
-        localization("localization", ALPHAS_OF_PEAK, peak),
         "share of images whose box above alpha * maximum misses the object; alpha tuned on the other half",
         "Agarwal & Nguyen 2020",
         "boxes",
     ),
     "localization-mean": MetricEntry(
-        localization("localization-mean", ALPHAS_OF_MEAN, mean),
         "the same above alpha * mean",
         "Du et al. 2018",
         "boxes",
     ),
-    "pointing": MetricEntry(pointing, "whether the maximum is in a box", "Zhang et al. 2018", "boxes"),
+    "pointing": MetricEntry("whether the maximum is in a box", "Zhang et al. 2018", "boxes"),
     "salient": MetricEntry(
-        salient, "precision, recall, F and MAE of what is above twice the mean",
+        "precision, recall, F and MAE of what is above twice the mean",
         "Du et al. 2018", "silhouettes",
     ),
     "saliency": MetricEntry(
-        saliency,
         "log area minus log score of the box cut out; alpha tuned on the other half",
         "Dabkowski & Gal 2017",
     ),
     "deletion": MetricEntry(
-        score_curve("deletion"), "area under the score as the evidence goes",
+        "area under the score as the evidence goes",
         "Petsiuk et al. 2018", removes=True
     ),
     "insertion": MetricEntry(
-        score_curve("insertion"), "area under the score as the evidence comes",
+        "area under the score as the evidence comes",
         "Petsiuk et al. 2018", removes=True
     ),
     "gain": MetricEntry(
-        gain, "deletion from behind minus deletion (SRG)", "Bluecher et al. 2024", removes=True
+        "deletion from behind minus deletion (SRG)", "Bluecher et al. 2024", removes=True
     ),
     "removal": MetricEntry(
-        removed,
         "fall when the strongest 5 % go, and how far beyond that of the same hole elsewhere",
         "",
         removes=True,
     ),
-    "own": MetricEntry(own, "share of the heatmap's variance that is off the object", "", "region"),
+    "own": MetricEntry("share of the heatmap's variance that is off the object", "", "region"),
     "outside": MetricEntry(
-        outside, "change of the score by samples that do not touch the object", "Agarwal & Nguyen 2020",
+        "change of the score by samples that do not touch the object", "Agarwal & Nguyen 2020",
         "region", of="samples",
     ),
     "labels": MetricEntry(
-        labels, "share of the three most frequent labels of all samples",
+        "share of the three most frequent labels of all samples",
         "Agarwal & Nguyen 2020", of="samples",
     ),
     "filled": MetricEntry(
-        filled, "the score with the whole image filled", "Agarwal & Nguyen 2020", of="filler"
+        "the score with the whole image filled", "Agarwal & Nguyen 2020", of="filler"
     ),
     "object": MetricEntry(
-        with_and_without, "the score without the object, and with nothing else",
+        "the score without the object, and with nothing else",
         "Agarwal & Nguyen 2020", "region",
         of="filler",
     ),
     "sensitivity": MetricEntry(
-        sensitivity, "agreement of heatmaps between settings or seeds", "Agarwal & Nguyen 2020", of="again"
+        "agreement of heatmaps between settings or seeds", "Agarwal & Nguyen 2020", of="again"
     ),
     "randomization": MetricEntry(
-        randomization, "agreement with the heatmaps of networks that lost what they learned",
+        "agreement with the heatmaps of networks that lost what they learned",
         "Adebayo et al. 2018", of="again",
     ),
 }  # fmt: skip

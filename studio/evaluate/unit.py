@@ -13,7 +13,7 @@ from attribution import Execution, Explainer, MaskedScore, Sampling, probability
 from attribution.evaluation.baselines import background_map, center_map, object_map, random_map
 from studio.data.classes import class_of
 from studio.evaluate.explained import Explained, Subject
-from studio.evaluate.metrics import METRICS
+from studio.evaluate.measures import COMPUTE
 from studio.evaluate.plan import BASELINES, NOTHING
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import Setup, set_up
@@ -144,7 +144,7 @@ class Worker:
         values: dict[str, Any] = {}
         for name, filler in self.setup.plan.metrics_of((explained.name, explained.filler)):
             try:
-                values.update(METRICS[name].compute(explained, filler))
+                values.update(COMPUTE[name](explained, filler))
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
         return values
