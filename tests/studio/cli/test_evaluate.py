@@ -53,8 +53,8 @@ def figure(found: dict, title: str, row: str, table: int = 0) -> float:
 
 def test_every_metric_has_a_figure(run: Run) -> None:
     every = [text for name in METRICS for text in ("--metric", name)]
-    settings = ("--set", "sp.stride=56", "--set", "rise.masks=8", "--filler", "gray", "--filler", "inpaint")
-    said = run("scenes:2", "--method", "sp", "--method", "rise", *every, *settings)
+    few = ("--set", "sp.stride=112", "--filler", "gray", "--filler", "inpaint")
+    said = run("scenes:2", "--method", "sp", *every, *few)
     assert said.code == 0, said.err
     found = told()
     assert found["errors"] == []
@@ -62,7 +62,7 @@ def test_every_metric_has_a_figure(run: Run) -> None:
     for words in TITLES:
         assert words in titles, words
     rows = set(found["tables"][0]["figures"][0]["rows"])
-    assert rows == {"sp / gray", "sp / inpaint", "rise / gray", "rise / inpaint", *BASELINES}
+    assert rows == {"sp / gray", "sp / inpaint", *BASELINES}
     # The object itself is its own best explanation.
     assert figure(found, "localization error", "object") == 0
     assert figure(found, "pointing", "object") == 1
@@ -73,7 +73,7 @@ def test_every_metric_has_a_figure(run: Run) -> None:
     assert figure(found, "score of object alone", "filler / inpaint") > 0.5
     page = Path("infill-out/report.html").read_text()
     assert page.count("<svg") >= 5
-    assert page.count("data:image/jpeg;base64,") == 2 * (1 + 4 + 4)
+    assert page.count("data:image/jpeg;base64,") == 2 * (1 + 2 + 4)
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
@@ -132,7 +132,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(tmp_path
     whole, killed = tmp_path / "one" / "run", tmp_path / "two" / "run"
     subprocess.run([*command, str(whole)], env=environment, check=True, capture_output=True, timeout=300)
     chance = random.Random(0)
-    for _ in range(3):
+    for _ in range(2):
         parts = len(list(killed.glob("parts/*/*.parquet")))
         process = subprocess.Popen([*command, str(killed)], env=environment, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
