@@ -115,7 +115,8 @@ def removed(explained: Explained, filler: str) -> Values:
 
 def own(explained: Explained, _: str) -> Values:
     """Return the share of the heatmap that is not the object's."""
-    signed = explained.name in METHODS and METHODS[explained.name].signed
+    entry = METHODS.get(explained.name)
+    signed = entry is None or entry.signed  # where a baseline is 0 it claims nothing
     region = explained.subject.region.to(explained.in_batch.device)[None]
     return {"own": [(ALONE, float(own_evidence(explained.in_batch, region, signed)))]}
 

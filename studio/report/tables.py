@@ -25,6 +25,7 @@ class Table:
 
     Attributes:
         title: Which images.
+        images: How many of them have been done, at least in part.
         cells: By figure's key and row.
     """
 
@@ -54,10 +55,11 @@ def tables(results: Results) -> list[Table]:
 
 def _tables(results: Results) -> Iterator[Table]:
     seed = int(results.settings["seed"])
+    done = set[int]().union(*results.rows.values())
     for title, belongs in SUBSETS.items():
-        numbers = {number for number, about in results.about.items() if belongs(about)}
+        numbers = {number for number in done if belongs(results.about[number])}
         found = figures(results, numbers.__contains__)
-        if title == "all images" or len(numbers) < len(results.about):
+        if title == "all images" or len(numbers) < len(done):
             cells = {figure.key: values(figure, results, seed) for figure in found}
             yield Table(title, len(numbers), found, cells, differences(found, seed))
 
