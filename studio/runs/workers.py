@@ -66,7 +66,6 @@ class Workers:
             num_gpus=gpus / self.count if gpus else 0,
             max_restarts=-1,
             max_task_retries=RETRIES,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
         )
         return [actor.remote(make) for _ in range(self.count)]
 
@@ -136,6 +135,8 @@ def installed() -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Under `uv run` Ray would build every worker an environment of its own, for minutes; this one is right.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
     except ImportError as error:
