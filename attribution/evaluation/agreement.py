@@ -1,7 +1,7 @@
 """How alike heatmaps of an image are: between settings, seeds, networks (Agarwal & Nguyen 2020, 4.4)."""
 
-from collections.abc import Callable, Mapping
-from itertools import combinations
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, product
 from typing import TypeAlias
 
 import numpy as np
@@ -77,8 +77,7 @@ def agreement(heatmaps: Float[Tensor, "n h w"]) -> dict[str, float]:
         ValueError: If there are fewer than two, or they are not finite or too small.
     """
     require(len(heatmaps) > 1, "heatmaps", "at least two to be compared", len(heatmaps))
-    pairs = list(combinations(heatmaps, 2))
-    return {name: sum(alike(a, b) for a, b in pairs) / len(pairs) for name, alike in AGREEMENTS.items()}
+    return _mean_of(list(combinations(heatmaps, 2)))
 
 
 def agreement_across(first: Float[Tensor, "n h w"], second: Float[Tensor, "m h w"]) -> dict[str, float]:
@@ -88,7 +87,10 @@ def agreement_across(first: Float[Tensor, "n h w"], second: Float[Tensor, "m h w
         ValueError: If there is none, or heatmaps are not of one size, not finite or too small.
     """
     require(len(first) > 0 and len(second) > 0, "heatmaps", "at least one on either side", "none")
-    pairs = [(a, b) for a in first for b in second]
+    return _mean_of(list(product(first, second)))
+
+
+def _mean_of(pairs: Sequence[tuple[Map, Map]]) -> dict[str, float]:
     return {name: sum(alike(a, b) for a, b in pairs) / len(pairs) for name, alike in AGREEMENTS.items()}
 
 

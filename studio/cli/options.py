@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from studio.data.request import DataRequest
 from studio.explain.request import ExplainRequest
 from studio.registry.request import JobRequest
 
@@ -21,7 +22,7 @@ Option: TypeAlias = Callable[[Any], Any]
 FILES = click.Path(path_type=Path)
 
 
-def default(request: type[JobRequest], field: str) -> Any:
+def default(request: type[JobRequest | DataRequest], field: str) -> Any:
     """Return the default of a request's field."""
     return next(each.default for each in fields(request) if each.name == field)
 
@@ -109,7 +110,7 @@ IMAGES: tuple[Option, ...] = (
     click.option(
         "--targets",
         type=click.Choice(["one", "every"]),
-        default="one",
+        default=default(DataRequest, "targets"),
         show_default=True,
         help="Of images that show several classes: the largest one, or every one in turn.",
     ),

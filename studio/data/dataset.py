@@ -244,6 +244,21 @@ def open_dataset(data: str, limit: int | None = None, split: str | None = None) 
     return ImageFolder(Path(data).resolve().name or data, layout, cases)
 
 
+def first_readable(data: Dataset) -> Example:
+    """Return the first example that can be read.
+
+    Raises:
+        ValueError: If none can.
+    """
+    first = ""
+    for number in range(len(data)):
+        try:
+            return data.read(number)
+        except ValueError as error:
+            first = first or str(error)
+    raise ValueError(f"DATA: none of {len(data)} images can be used; {first}")
+
+
 def _layout(data: str, split: str | None) -> Layout:
     folder = Path(data)
     if not data or not folder.exists():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
-from studio.data.selection import Targets
+from studio.data.request import DataRequest
 from studio.registry.request import JobRequest
 
 
 @dataclass(frozen=True)
-class EvaluateRequest(JobRequest):
+class EvaluateRequest(JobRequest, DataRequest):
     """Which methods are judged, with which fillers, by which metrics, on what.
 
     Attributes:
@@ -22,8 +22,6 @@ class EvaluateRequest(JobRequest):
         paper: Whether methods run at their papers' sizes, and in float32.
         baselines: Whether the center, random maps and the annotated objects are judged beside.
         samples: Fills of each hole, for fillers that draw.
-        split, targets, classes, sample, limit: Which images, see `studio.data.selection`.
-        correct_only: Only images of which the classifier's first choice is what the data says.
         workers: How many processes of Ray share the work; 0: this one does it alone.
         ray: The address of a cluster of Ray; ``None``: this machine's own.
     """
@@ -36,11 +34,5 @@ class EvaluateRequest(JobRequest):
     paper: bool = False
     baselines: bool = True
     samples: int = 1
-    split: str | None = None
-    targets: Targets = "one"
-    classes: Sequence[str] = ()
-    sample: int | None = None
-    limit: int | None = None
-    correct_only: bool = False
     workers: int = 0
     ray: str | None = None

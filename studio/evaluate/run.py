@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import Setup, set_up
-from studio.evaluate.unit import EXAMPLE, Worker, unit_name
+from studio.evaluate.unit import Worker
 from studio.output import output_folder
 from studio.progress import Progress
-from studio.runs.folder import Key, RunFolder
+from studio.runs.folder import EXAMPLE, Key, RunFolder, unit_name
 from studio.runs.workers import Workers, installed
 
 if TYPE_CHECKING:

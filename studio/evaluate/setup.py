@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +14,19 @@ from attribution import Explainer
 from attribution.engine.precision import PreparedClassifier, prepare
 from studio import version
 from studio.data.classes import class_of
-from studio.data.dataset import Dataset, Example, open_dataset
-from studio.data.selection import Selection, select
+from studio.data.dataset import Dataset, Example, first_readable, open_dataset
+from studio.data.selection import select
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
-from studio.registry.build import build_classifier, build_method
+from studio.registry.build import build_classifier, build_method, usual_classifier
 from studio.registry.identity import code_of, content, filler_identity, fingerprint
 from studio.registry.parse import parse_device
 from studio.registry.tables import METHODS
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
-
-_PHOTOGRAPHS = "mobilenet_v2"
-"""The classifier of photographs, if none is asked for: small, and known to everybody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +66,9 @@ def set_up(request: EvaluateRequest) -> Setup:
     asked = bool(request.metrics)
     request = completed(request)
     needs = {name: entry.needs for name, entry in METRICS.items()}
-    request = _with(request, metrics=fitting(request.metrics, asked, data.offers, needs))
+    precision = "float32" if request.paper and request.precision == "auto" else request.precision
+    metrics = fitting(request.metrics, asked, data.offers, needs)
+    request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers)
     preset = "paper" if request.paper else "quick"
     methods = {
@@ -77,21 +76,20 @@ def set_up(request: EvaluateRequest) -> Setup:
         for name in dict.fromkeys(name for name, _ in plan.pairs)
         if name in METHODS
     }
-    name = request.classifier or ("" if request.weights else _usual(data))
+    name = request.classifier or ("" if request.weights else usual_classifier(data.kind))
     classifier = build_classifier(name or None, request.weights, request.multi_label).to(device)
-    chosen = Selection(request.targets, request.classes, request.sample, request.seed, request.limit)
-    data = select(data, chosen, classifier.labels)
+    data = select(data, request.selection(request.seed), classifier.labels)
     if not len(data):
         raise ValueError(f"DATA: {data.title} has no image that is asked for")
-    labelled, notes = _labelled(request, data, classifier)
-    example = classifier.view(_first(data).image.to(device))[None]
+    example = first_readable(data)
+    labelled, notes = _labelled(request, data.kind, example, classifier)
     return Setup(
         request=request,
         data=data,
         plan=plan,
         classifier=classifier,
         name=name or Path(str(request.weights)).stem,
-        prepared=prepare(classifier, request.precision, example),
+        prepared=prepare(classifier, request.precision, classifier.view(example.image.to(device))[None]),
         methods=methods,
         labelled=labelled,
         notes=[*data.notes, *notes],
@@ -99,34 +97,12 @@ def set_up(request: EvaluateRequest) -> Setup:
     )
 
 
-def _with(request: EvaluateRequest, **changes: Any) -> EvaluateRequest:
-    from dataclasses import replace
-
-    precision = "float32" if request.paper and request.precision == "auto" else request.precision
-    return replace(request, precision=precision, **changes)
-
-
-def _usual(data: Dataset) -> str:
-    return "scenes" if data.kind == "scenes" else _PHOTOGRAPHS
-
-
-def _first(data: Dataset) -> Example:
-    """Return the first example that can be read."""
-    first = ""
-    for number in range(len(data)):
-        try:
-            return data.read(number)
-        except ValueError as error:
-            first = first or str(error)
-    raise ValueError(f"DATA: none of {len(data)} images can be used; {first}")
-
-
 def _labelled(
-    request: EvaluateRequest, data: Dataset, classifier: ImageClassifier
+    request: EvaluateRequest, kind: str, example: Example, classifier: ImageClassifier
 ) -> tuple[bool, Sequence[str]]:
     """Return whether the classifier knows the data's classes, and what to say if it does not."""
     try:
-        class_of(_first(data), data.kind, classifier.labels)
+        class_of(example, kind, classifier.labels)
     except ValueError as error:
         if request.correct_only or request.classes or request.targets == "every":
             raise ValueError(
@@ -167,7 +143,7 @@ def _settings(
             "labels": list(classifier.labels),
         },
         "precision": request.precision,
-        "device": parse_device(request.device).type,
+        "device": classifier.mean.device.type,
         "batch_size": request.batch_size,
         "versions": {
             "infill": version(),

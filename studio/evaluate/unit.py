@@ -18,7 +18,7 @@ from studio.evaluate.plan import BASELINES, NOTHING
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import Setup, set_up
 from studio.registry.build import build_filler
-from studio.runs.folder import Key
+from studio.runs.folder import EXAMPLE, Key
 from studio.runs.part import Part, Values
 
 if TYPE_CHECKING:
@@ -28,15 +28,8 @@ if TYPE_CHECKING:
     from infill import Filler
     from studio.data.dataset import Example
 
-EXAMPLE = "example"
-"""The unit that looks at an image, and says whether it is used."""
 SHOWN = 144
 """Side in pixels of the view that is kept to be shown."""
-
-
-def unit_name(method: str, filler: str) -> str:
-    """Return what a unit's file is called."""
-    return f"{method}--{filler}" if filler else method
 
 
 @dataclass(eq=False)

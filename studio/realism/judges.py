@@ -13,13 +13,10 @@ from attribution.engine.precision import PreparedClassifier, prepare
 from infill.realism.features import Judge, judge
 from models.classifiers import ImageClassifier
 from studio.data.dataset import Dataset, Example
-from studio.registry.build import build_classifier
+from studio.registry.build import build_classifier, usual_classifier
 
 if TYPE_CHECKING:
     from studio.realism.request import RealismRequest
-
-_PHOTOGRAPHS = "mobilenet_v2"
-"""The classifier of photographs, if none is asked for: small, and known to everybody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ def load_judges(request: RealismRequest, data: Dataset, example: Example, device
     name = request.classifier
     named = any((name, request.weights, request.judge, request.judge_weights))
     if not name and not request.weights:
-        name = "scenes" if data.kind == "scenes" else _PHOTOGRAPHS
+        name = usual_classifier(data.kind)
     try:
         classifier = build_classifier(name, request.weights, request.multi_label).to(device)
     except ValueError as error:

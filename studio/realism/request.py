@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from studio.data.selection import Targets
+from studio.data.request import DataRequest
 from studio.registry.request import JobRequest
 
 LabelSource: TypeAlias = Literal["data", "top1"]
@@ -26,7 +26,7 @@ def default_fillers(scenes: bool) -> Sequence[str]:
 
 
 @dataclass(frozen=True)
-class RealismRequest(JobRequest):
+class RealismRequest(JobRequest, DataRequest):
     """Which fillers are judged, on what, and by whom.
 
     Attributes:
@@ -37,9 +37,6 @@ class RealismRequest(JobRequest):
         side: Of squares, in pixels.
         hole_area: Of holes in the background, in percent of the view; ``None``: as the shapes come.
         labels: Whose word counts for what an image shows; ``None``: the data's if the classifier knows it.
-        split: One of PASCAL VOC's lists, see `studio.data.voc`.
-        targets, classes, sample, limit: Which images, see `studio.data.selection`.
-        correct_only: Only images of which the explained classifier's first choice is what the data says.
         reference: Other images, as ``data``, which composites should look like; ``None``: the untouched ones.
         judge: The classifier that is asked about the composites; ``None``: the one that is explained.
         segmenter_point: ``X,Y``, in fractions of the view; ``None``: the annotated boxes, else the center.
@@ -56,12 +53,6 @@ class RealismRequest(JobRequest):
     side: int = 53
     hole_area: float | None = None
     labels: LabelSource | None = None
-    split: str | None = None
-    targets: Targets = "one"
-    classes: Sequence[str] = ()
-    sample: int | None = None
-    limit: int | None = None
-    correct_only: bool = False
     reference: str | None = None
     judge: str | None = None
     judge_weights: Path | None = None

@@ -12,8 +12,8 @@ from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
 from studio.data.classes import class_of
-from studio.data.dataset import Dataset, Example, open_dataset
-from studio.data.selection import Selection, select
+from studio.data.dataset import Dataset, Example, first_readable, open_dataset
+from studio.data.selection import select
 from studio.realism.asked import build_regions
 from studio.realism.batches import Reader
 from studio.realism.judges import Judges, load_judges
@@ -68,7 +68,7 @@ def set_up(request: RealismRequest) -> Setup:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     device = parse_device(request.device)
-    chosen = Selection(request.targets, request.classes, request.sample, request.seed, request.limit)
+    chosen = request.selection(request.seed)
     data = open_dataset(request.data, split=request.split)
     # Classes can be asked for by name only once the classifier has said what it calls them.
     data = data if request.classes else select(data, chosen)
@@ -78,11 +78,11 @@ def set_up(request: RealismRequest) -> Setup:
     regions = build_regions(request, data, device)
     if "truth" in split_fillers(fillers)[0] and not regions.uncovers(data):
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
-    example = _first(data)
+    example = first_readable(data)
     judges = load_judges(request, data, example, device)
     if request.classes:
         data = select(data, chosen, judges.labels)
-        regions, example = build_regions(request, data, device), _first(data)
+        regions, example = build_regions(request, data, device), first_readable(data)
     regions.check_view(judges.classifier.crop)
     labels, notes = _label_source(request.labels, data, example, judges)
     if request.correct_only and labels != "data":
@@ -131,17 +131,6 @@ def _missing(judges: Judges, reader: Reader, no_lpips: str) -> dict[str, str]:
             else {}
         ),
     }
-
-
-def _first(data: Dataset) -> Example:
-    """Return the first example that can be read."""
-    first = ""
-    for number in range(len(data)):
-        try:
-            return data.read(number)
-        except ValueError as error:
-            first = first or str(error)
-    raise ValueError(f"DATA: none of {len(data)} images can be used; {first}")
 
 
 def _label_source(

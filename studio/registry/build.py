@@ -121,6 +121,11 @@ def build_classifier(name: str | None, weights: Path | None, multi_label: bool =
     return classifier
 
 
+def usual_classifier(kind: str) -> str:
+    """Return the classifier of a kind of data (`Dataset.kind`) if none is asked for."""
+    return "scenes" if kind == "scenes" else "mobilenet_v2"  # small, and known to everybody
+
+
 def _segments(image: Tensor, settings: SettingTexts) -> Tensor:
     """LIME's superpixels of one image or of several."""
     import torch

@@ -15,6 +15,8 @@ from studio.report.results import Results, Row
 
 LEAST = 10
 """Images below which no interval is given."""
+SURE = 0.05
+"""Probabilities below which a difference is told."""
 _FLIPS = 9999
 
 
@@ -23,7 +25,6 @@ class Value:
     """A figure of one row.
 
     Attributes:
-        value: ``None``: there is none.
         low, high: Its 95 % interval over images; ``None`` if there are too few.
         images: How many.
     """

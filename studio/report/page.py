@@ -12,7 +12,7 @@ from studio.report.compare import LEAST, Value
 from studio.report.figures import Figure
 from studio.report.results import Results
 from studio.report.strips import strips
-from studio.report.tables import ARROWS, Table, beside_published, comparisons, interval, named, number
+from studio.report.tables import Table, beside_published, comparisons, headed, interval, named, number
 
 _TEMPLATE = "page.html.jinja"
 
@@ -47,7 +47,6 @@ def _run(results: Results, tables: Sequence[Table], strips_of_each: int) -> Mapp
     return {
         "title": results.title,
         "summary": summary(results),
-        "notes": [],
         "tables": [_table(table) for table in tables],
         "charts": charts(results, tables[0]),
         "strips": shown,
@@ -61,7 +60,7 @@ def _table(table: Table) -> Mapping[str, Any]:
     return {
         "title": table.title,
         "images": table.images,
-        "heads": [f"{figure.title} {ARROWS[figure.better]}".strip() for figure in table.figures],
+        "heads": [headed(figure) for figure in table.figures],
         "rows": [
             {
                 "name": named(row),

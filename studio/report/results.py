@@ -10,13 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import ndarray
 
-from studio.runs.folder import RunFolder, opened
+from studio.runs.folder import EXAMPLE, RunFolder, opened, unit_name
 
 Row: TypeAlias = "tuple[str, str]"
 """A method and a filler; baselines have none."""
 Found: TypeAlias = Mapping[str, ndarray]
 """By name the values of one unit: places and values, "k 2"."""
-EXAMPLE = "example"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +88,7 @@ def _row(
     found: dict[int, Found] = {}
     errors, missing = [], 0
     for number, known in about.items():
-        part = folder.load((number, f"{method}--{filler}" if filler else method))
+        part = folder.load((number, unit_name(method, filler)))
         if part is None:
             missing += 1
         elif part.error:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from studio.output import output_folder, save_json
+from studio.report.compare import SURE
 from studio.report.page import page, summary
 from studio.report.results import Results, read
 from studio.report.tables import Table, comparisons, latex, markdown, named, spreadsheet, tables, text
 
-SURE = 0.05
 SHOWN = 5
 """Lines of what went wrong that a terminal shows."""
 

@@ -15,8 +15,8 @@ from numpy import ndarray
 from studio.drawing.colormap import color_mapping, overlay
 from studio.report.results import Results
 from studio.report.tables import named
+from studio.runs.folder import EXAMPLE, unit_name
 
-_SIDE = 144
 _GRID = 16
 """Side to which heatmaps are shrunk to be compared."""
 
@@ -46,12 +46,12 @@ def strips(results: Results, most: int) -> list[Strip]:
 
 
 def _strip(results: Results, number: int) -> Iterator[Strip]:
-    view = results.folder.heatmap((number, "example"))
+    view = results.folder.heatmap((number, EXAMPLE))
     if view is None:
         return
     pictures, maps = [("image", _encoded(view / 255))], []
     for method, filler in results.rows:
-        heatmap = results.folder.heatmap((number, f"{method}--{filler}" if filler else method))
+        heatmap = results.folder.heatmap((number, unit_name(method, filler)))
         if heatmap is None:
             continue
         small = _shrunk(heatmap.astype(np.float32), view.shape[0])

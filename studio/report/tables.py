@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studio.report.compare import Difference, Value, differences, values
+from studio.report.compare import SURE, Difference, Value, differences, values
 from studio.report.figures import Figure, figures
 from studio.report.published import NOTE, PUBLISHED
 from studio.report.results import Results, Row
@@ -58,8 +58,8 @@ def _tables(results: Results) -> Iterator[Table]:
     done = set[int]().union(*results.rows.values())
     for title, belongs in SUBSETS.items():
         numbers = {number for number in done if belongs(results.about[number])}
-        found = figures(results, numbers.__contains__)
         if title == "all images" or len(numbers) < len(done):
+            found = figures(results, numbers.__contains__)
             cells = {figure.key: values(figure, results, seed) for figure in found}
             yield Table(title, len(numbers), found, cells, differences(found, seed))
 
@@ -69,10 +69,13 @@ def named(row: Row) -> str:
     return f"{row[0]} / {row[1]}" if row[1] else row[0]
 
 
-def number(figure: Figure, value: float | None) -> str:
+def headed(figure: Figure) -> str:
+    """Return what a column is called, with an arrow to what is better."""
+    return f"{figure.title} {ARROWS[figure.better]}".strip()
+
+
+def number(figure: Figure, value: float) -> str:
     """Return a figure's value as it is written: percent, or three digits."""
-    if value is None:
-        return ""
     return f"{100 * value:.1f} %" if figure.percent else f"{value:.3f}"
 
 
@@ -92,7 +95,7 @@ def text(table: Table) -> str:
     for start in range(0, len(table.figures), AT_ONCE):
         some = table.figures[start : start + AT_ONCE]
         widths = [max(len(figure.title) + 2, 15) + 2 for figure in some]
-        heads = [f"{figure.title} {ARROWS[figure.better]}".strip() for figure in some]
+        heads = [headed(figure) for figure in some]
         lines.append(
             " " * first + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
         )
@@ -116,7 +119,7 @@ def _value(figure: Figure, value: Value) -> str:
 
 def markdown(table: Table) -> str:
     """Return the table for Markdown."""
-    heads = [f"{figure.title} {ARROWS[figure.better]}".strip() for figure in table.figures]
+    heads = [headed(figure) for figure in table.figures]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for row in table.rows:
         cells = [_with_interval(figure, table.cells[figure.key].get(row)) for figure in table.figures]
@@ -158,7 +161,7 @@ def comparisons(table: Table) -> list[str]:
 
 def _compared(each: Difference) -> str:
     sure = "better" if each.better else "worse"
-    verdict = "undecided" if each.p >= 0.05 else ("different" if each.better is None else sure)
+    verdict = "undecided" if each.p >= SURE else ("different" if each.better is None else sure)
     between = "" if each.low is None or each.high is None else f" [{each.low:+.3f}…{each.high:+.3f}]"
     pair = f"{each.method}: {each.filler} against {each.other}"
     return f"{each.figure}: {pair} = {each.value:+.3f}{between}, p {each.p:.4f}, {verdict}"

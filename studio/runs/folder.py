@@ -20,6 +20,8 @@ Key: TypeAlias = "tuple[int, str]"
 FORMAT = 1
 """Of the folder; another one's parts are not understood."""
 SETTINGS = "run.json"
+EXAMPLE = "example"
+"""The unit that looks at an image, and says whether it is used."""
 _UNFINISHED = ".unfinished"
 
 
@@ -112,6 +114,11 @@ class RunFolder:
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         finally:
             draft.unlink(missing_ok=True)
+
+
+def unit_name(method: str, filler: str) -> str:
+    """Return what the unit of a method and a filler is called; a baseline has no filler."""
+    return f"{method}--{filler}" if filler else method
 
 
 def read_settings(path: Path) -> dict[str, Any]:
