@@ -33,6 +33,7 @@ from studio.realism.request import RealismRequest
 from studio.realism.run import RealismRun, realism
 from studio.realism.setup import set_up
 from studio.realism.table import markdown_table, remarks
+from studio.realism.unit import Worker
 
 RUNS = Path("runs/realism")
 FILLERS = ("gray", "noise", "blur", "telea", "inpaint")
@@ -98,7 +99,7 @@ def timed(clock: Clock) -> Iterator[None]:
         (Perceptual, "distance"): "networks",
         (figures, "ms_ssim"): "MS-SSIM",
         (Reader, "read"): "reading and drawing",
-        (RealismRun, "_composites"): "other fillers",
+        (Worker, "composites"): "other fillers",
         (Cache, "save"): "keeping",
     }
     hooks = [

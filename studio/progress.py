@@ -19,10 +19,13 @@ class Progress:
 
     On a terminal one bar shows the run, the rate and the time left of the whole job. Elsewhere each run ends
     with a line of its own, and every half minute a line says how long the job will still take.
+
+    Args:
+        quiet: Tells nothing, as in a process that nobody watches.
     """
 
-    def __init__(self) -> None:
-        self.live = sys.stderr.isatty()
+    def __init__(self, quiet: bool = False) -> None:
+        self.live, self._quiet = sys.stderr.isatty() and not quiet, quiet
         self._bar: Any = None
         self._total = self._done = self._before = 0
         self._name, self._things, self._begun = "", "composites", time.monotonic()
@@ -62,7 +65,7 @@ class Progress:
         yield counts.append
         seconds, count = time.perf_counter() - begun, self._done - self._before
         count = counts[-1] if counts else count
-        if not self.live:
+        if not self.live and not self._quiet:
             share = f"{100 * self._done // max(self._total, 1)} %"
             print(
                 f"{share:>5}  {name}: {count} {self._things} in {seconds:.1f} s", file=sys.stderr, flush=True
@@ -73,7 +76,7 @@ class Progress:
         step = self._before + done - self._done
         self._done += step
         self._bar.update(step)
-        if not self.live and time.monotonic() - self._told >= EVERY:
+        if not self.live and not self._quiet and time.monotonic() - self._told >= EVERY:
             self._tell_time_left()
 
     def _tell_time_left(self) -> None:

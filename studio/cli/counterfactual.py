@@ -17,6 +17,7 @@ from studio.cli.options import (
     SET,
     SEVERAL,
     TARGET,
+    WORKERS,
     batch_size,
     chosen,
     require_one_source,
@@ -46,6 +47,7 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
     FINAL,
     PAPER,
     *SEVERAL,
+    *WORKERS,
 )
 def counterfactual(images: tuple[Path, ...], method: str | None, filler: str | None, **options: Any) -> None:
     """Find the smallest removal that takes the class of each IMAGE (or of a drawn scene) away.

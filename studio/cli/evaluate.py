@@ -15,6 +15,7 @@ from studio.cli.options import (
     SAMPLES,
     SET,
     STRIPS,
+    WORKERS,
     batch_size,
     chosen,
     stoppable,
@@ -57,10 +58,7 @@ from studio.evaluate.request import EvaluateRequest
     ),
     click.option("--weights", type=FILES, help="The classifier's weights."),
     MULTI_LABEL,
-    click.option(
-        "--workers", type=click.IntRange(1, 1024), help="Share the work among so many processes of Ray."
-    ),
-    click.option("--ray", metavar="ADDRESS", help="Of a cluster of Ray. [default: this machine]"),
+    *WORKERS,
     SAMPLES,
     *RUN,
     batch_size(EvaluateRequest),

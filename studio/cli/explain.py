@@ -16,6 +16,7 @@ from studio.cli.options import (
     SET,
     SEVERAL,
     TARGET,
+    WORKERS,
     batch_size,
     chosen,
     default,
@@ -52,6 +53,7 @@ _METHODS = ", ".join(default(ExplainRequest, "methods"))
     FINAL,
     PAPER,
     *SEVERAL,
+    *WORKERS,
     click.option("--trace", is_flag=True, help="Also write the steps of optimizing methods as GIFs."),
 )
 def explain(**options: Any) -> None:

@@ -63,6 +63,14 @@ IMAGE: tuple[Option, ...] = (
 )
 """What is explained, and the classifier."""
 
+WORKERS: tuple[Option, ...] = (
+    click.option(
+        "--workers", type=click.IntRange(1, 1024), help="Share the work among so many processes of Ray."
+    ),
+    click.option("--ray", metavar="ADDRESS", help="Of a cluster of Ray. [default: this machine]"),
+)
+"""Who does the work of many images."""
+
 TARGET: Option = click.option(
     "--target",
     default=default(ExplainRequest, "target"),

@@ -7,10 +7,11 @@ from dataclasses import KW_ONLY, dataclass
 
 from studio.data.request import DataRequest
 from studio.registry.request import JobRequest
+from studio.runs.request import WorkersRequest
 
 
 @dataclass(frozen=True)
-class EvaluateRequest(JobRequest, DataRequest):
+class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
     """Which methods are judged, with which fillers, by which metrics, on what.
 
     Attributes:
@@ -22,8 +23,6 @@ class EvaluateRequest(JobRequest, DataRequest):
         paper: Whether methods run at their papers' sizes, and in float32.
         baselines: Whether the center, random maps and the annotated objects are judged beside.
         samples: Fills of each hole, for fillers that draw.
-        workers: How many processes of Ray share the work; 0: this one does it alone.
-        ray: The address of a cluster of Ray; ``None``: this machine's own.
     """
 
     data: str
@@ -34,5 +33,3 @@ class EvaluateRequest(JobRequest, DataRequest):
     paper: bool = False
     baselines: bool = True
     samples: int = 1
-    workers: int = 0
-    ray: str | None = None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
 
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import Setup, set_up
@@ -13,15 +11,7 @@ from studio.evaluate.unit import Worker
 from studio.output import output_folder
 from studio.progress import Progress
 from studio.runs.folder import EXAMPLE, Key, RunFolder, unit_name
-from studio.runs.workers import Workers, installed
-
-if TYPE_CHECKING:
-    from numpy import ndarray
-
-    from studio.runs.part import Part
-
-Doing: TypeAlias = "Callable[[Iterable[Key]], Iterator[tuple[Key, tuple[Part, ndarray | None]]]]"
-"""Does units, and yields each with what it found, in any order."""
+from studio.runs.workers import Doing, doing, require_workers
 
 
 def evaluate(request: EvaluateRequest, echo: Callable[[str], object]) -> None:
@@ -31,15 +21,12 @@ def evaluate(request: EvaluateRequest, echo: Callable[[str], object]) -> None:
         ValueError: If something asked for is unknown, impossible or cannot be read, or the folder holds
             another run, Ray is not installed, or no image could be used.
     """
-    if request.workers < 0:
-        raise ValueError(f"--workers: expected 0 or more, got {request.workers}")
-    if request.workers or request.ray is not None:
-        installed()
+    require_workers(request)
     with output_folder(request.out), Progress() as progress:
         setup = set_up(request)
         folder = RunFolder(request.out, setup.settings)
         folder.begin()
-        with _doing(request, setup) as do:
+        with doing(request, partial(Worker.made, request), Worker(setup)) as do:
             used = _look(folder, setup, do)
             pending = _pending(folder, setup, used)
             progress.plan(len(pending), "heatmaps")
@@ -51,17 +38,6 @@ def evaluate(request: EvaluateRequest, echo: Callable[[str], object]) -> None:
             echo(f"  {note}")
         for path in folder.damaged:
             echo(f"  damaged, and done again: {path}")
-
-
-@contextmanager
-def _doing(request: EvaluateRequest, setup: Setup) -> Iterator[Doing]:
-    """Yield what does units: this process, or those that were asked for."""
-    if not request.workers and request.ray is None:
-        worker = Worker(setup)
-        yield lambda keys: ((key, worker(key)) for key in keys)
-        return
-    with Workers(request.workers or 1, request.ray).sharing(partial(Worker.made, request)) as share:
-        yield share
 
 
 def _look(folder: RunFolder, setup: Setup, do: Doing) -> list[int]:

@@ -18,8 +18,8 @@ from studio.explain.paper import as_published
 from studio.explain.report import named, numbers, report
 from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
-from studio.explain.session import opened
-from studio.explain.several import Files, explain_each
+from studio.explain.several import explain_each
+from studio.explain.worker import Files, Job
 from studio.output import save_json
 from studio.registry.parse import parse_selection
 from studio.registry.tables import OPTIMIZING
@@ -40,8 +40,11 @@ def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> No
     for name in selection.methods:
         if name not in OPTIMIZING:
             raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
-    with opened(request, selection, "paper" if request.paper else "smallest") as (session, images, folder):
-        explain_each(session, images, folder, _files, lambda result: Counterfactual(result).line(), echo)
+    explain_each(Job(request, selection, "paper" if request.paper else "smallest", _files, _line), echo)
+
+
+def _line(explanation: Explanation) -> str:
+    return Counterfactual(explanation).line()
 
 
 def _files(explanation: Explanation) -> Files:

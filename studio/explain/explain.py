@@ -14,9 +14,9 @@ from studio.explain.paper import as_published, fillers_of
 from studio.explain.report import save_heatmaps, save_report
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.explain.result import Explanation
-from studio.explain.session import opened
-from studio.explain.several import Files, explain_each
+from studio.explain.several import explain_each
 from studio.explain.trace import save_trace
+from studio.explain.worker import Files, Job
 from studio.registry.parse import parse_selection, quick_settings
 from studio.registry.tables import OPTIMIZING, Preset
 
@@ -38,8 +38,7 @@ def explain(request: ExplainRequest, echo: Callable[[str], object]) -> None:
             names, got = ", ".join(OPTIMIZING), ", ".join(selection.methods)
             raise ValueError(f"--{option}: expected one of {names} among the methods, got {got}")
     preset: Preset = "paper" if request.paper else "quick"
-    with opened(request, selection, preset, fillers) as (session, images, folder):
-        explain_each(session, images, folder, _files, _line, echo)
+    explain_each(Job(request, selection, preset, _files, _line, fillers), echo)
     quick = quick_settings(selection.methods, selection.settings)
     if quick and not request.paper:
         echo(f"quick settings: {quick}; --paper for the papers'")

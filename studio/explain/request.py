@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.registry.request import JobRequest
+from studio.runs.request import WorkersRequest
 
 FILLERS = ("gray", "blur", "inpaint")
 """What fills the holes unless others are asked for."""
@@ -17,7 +18,7 @@ PAPERS = "mp2"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainRequest(JobRequest):
+class ExplainRequest(JobRequest, WorkersRequest):
     """What is to be explained, and how.
 
     Attributes:

@@ -21,16 +21,14 @@ from attribution.holes import Holes
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
 from infill import Filler
 from models.classifiers import ImageClassifier
-from studio.explain.inputs import InputImage, InputImages, target_index
+from studio.explain.inputs import InputImage, target_index
 from studio.explain.panel import Composite
 from studio.explain.paper import departures, squash
 from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.trace import Trace
-from studio.output import OutputFolder, output_folder
 from studio.progress import Progress
 from studio.registry.build import build_classifier, build_filler, build_method
-from studio.registry.papers import PUBLISHED
 from studio.registry.parse import Selection, parse_device, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.tables import PRETRAINED, Preset, SettingTexts
@@ -41,13 +39,13 @@ GROWTH = (2, 4, 8, 12, 16, 24)
 """By so many pixels a hole is widened, in turn, for which the final filler brings the class back."""
 
 
-@contextmanager
 def opened(
     request: ExplainRequest,
     selection: Selection,
     preset: Preset,
-    fillers: Mapping[str, Sequence[str]] | None = None,
-) -> Iterator[tuple[Session, InputImages, OutputFolder]]:
+    fillers: Mapping[str, Sequence[str]] | None,
+    progress: Progress,
+) -> Session:
     """Load everything; what can be wrong with settings and files is found here, before any work is done.
 
     Args:
@@ -55,6 +53,7 @@ def opened(
         selection: Its methods and fillers.
         preset: The settings to start from.
         fillers: By method the names of those that it runs with, if not with all.
+        progress: Told how it goes.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
@@ -64,17 +63,12 @@ def opened(
     final = parse_filler(wanted) if wanted else None
     methods = {name: build_method(name, settings, request.seed, preset) for name in selection.methods}
     device = parse_device(request.device)
-    with output_folder(request.out) as folder, Progress() as progress:
-        images = InputImages(request.images, request.scene, request.strict)
-        classifier = build_classifier(request.classifier, request.weights, request.multi_label).to(device)
-        if request.paper:
-            squash(classifier, selection.methods)
-        target_index(request.target, classifier.labels, top=0)
-        with_all = dict.fromkeys(methods, selection.fillers)
-        session = Session(
-            request, selection, classifier, methods, progress, {**with_all, **(fillers or {})}, final
-        )
-        yield session, images, folder
+    classifier = build_classifier(request.classifier, request.weights, request.multi_label).to(device)
+    if request.paper:
+        squash(classifier, selection.methods)
+    target_index(request.target, classifier.labels, top=0)
+    with_all = dict.fromkeys(methods, selection.fillers)
+    return Session(request, selection, classifier, methods, progress, {**with_all, **(fillers or {})}, final)
 
 
 @dataclass(eq=False)
@@ -86,7 +80,6 @@ class Session:
         final: The name and the settings of what fills the holes that were found, if not what filled them
             during the search.
         prepared: The classifier as it is run, once the first image is known.
-        room: By how many pixels the views of all images so far could be enlarged, see `MaskedScore.room`.
     """
 
     request: ExplainRequest
@@ -97,7 +90,6 @@ class Session:
     fillers: Mapping[str, Sequence[str]]
     final: tuple[str, SettingTexts] | None = None
     prepared: PreparedClassifier | None = None
-    room: int | None = None
 
     def explain(self, image: InputImage, images: int = 1) -> Explanation:
         """Run every method with every filler on one of so many images.
@@ -133,7 +125,7 @@ class Session:
             results=results,
             final=(self.final[0], final) if self.final and final else None,
             settings=self._settings(score),
-            departures=self.departures(),
+            departures=self._departures(score.room),
             seconds=time.perf_counter() - begun,
         )
 
@@ -173,27 +165,18 @@ class Session:
         search = SearchResult(outcome, probabilities[0].cpu(), found, trace)
         return MethodResult(outcome.heatmap[0].float().cpu(), [shown], int(outcome.looks), seconds, search)
 
-    def departures(self) -> dict[str, list[str]]:
+    def _departures(self, room: int) -> dict[str, list[str]]:
         """Return by method what departs from its paper; nothing if the papers were not asked for."""
-        if not self.request.paper or self.prepared is None:
+        if not self.request.paper:
             return {}
-        settings, mode = self.selection.settings, self.prepared.mode
-        more = (settings, self.classifier, mode, self.room or 0)
-        return departures(self.request, self.methods, self.fillers, *more)
-
-    def departures_in_words(self) -> Iterator[str]:
-        """Yield what departs from the papers: for each method a line, and a line for each departure."""
-        for name, texts in self.departures().items():
-            paper = f" ({PUBLISHED[name].paper})" if name in PUBLISHED else ""
-            yield f"{name}{paper}: " + ("departs from the paper:" if texts else "as published")
-            yield from (f"  - {text}" for text in texts)
+        settings, mode = self.selection.settings, cast(PreparedClassifier, self.prepared).mode
+        return departures(self.request, self.methods, self.fillers, settings, self.classifier, mode, room)
 
     def _score(self, image: InputImage) -> MaskedScore:
         """Score the classifier's view of the image; the classifier is prepared once for all images."""
         request = self.request
         pixels = image.pixels.to(self.classifier.mean.device)
         room = self.classifier.room((pixels.shape[1], pixels.shape[2]))
-        self.room = room if self.room is None else min(room, self.room)
         around, before, crop = self.classifier.view(pixels, room), room // 2, self.classifier.crop
         view = around[:, before : before + crop, before : before + crop]
         self.prepared = self.prepared or prepare(self.classifier, request.precision, view[None])

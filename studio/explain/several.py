@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from studio import version
 from studio.explain.inputs import InputImages
-from studio.explain.result import Explanation
-from studio.explain.session import Session
-from studio.output import IncompleteError, OutputFolder
+from studio.explain.request import ExplainRequest
+from studio.explain.worker import Answer, Job, Worker
+from studio.output import IncompleteError, OutputFolder, output_folder
+from studio.progress import Progress
 from studio.registry.build import weights_of
+from studio.registry.papers import PUBLISHED
+from studio.runs.workers import doing, require_workers
 
-Files: TypeAlias = Mapping[str, Callable[[Path], object]]
-"""What writes each file of an image; the last one says with which settings."""
-
-_ELSEWHERE = ("images", "out", "again", "strict", "batch_size")
+_ELSEWHERE = ("images", "out", "again", "strict", "batch_size", "workers", "ray")
 """What of a request does not change an image's result, or is known of the image itself."""
 
 
-def explain_each(
-    session: Session,
-    images: InputImages,
-    folder: OutputFolder,
-    files: Callable[[Explanation], Files],
-    line: Callable[[Explanation], str],
-    echo: Callable[[str], object],
-) -> None:
+def explain_each(job: Job, echo: Callable[[str], object]) -> None:
     """Explain every image and write its files, each in a folder of its own if there are several.
 
     Of several images, those that are there already with the same settings are skipped, and one that cannot be
@@ -41,47 +37,103 @@ def explain_each(
         ValueError: If the only image cannot be explained, or if none can.
         IncompleteError: If some cannot.
     """
-    failures: dict[str, ValueError] = {}
-    several = len(images) > 1
-    for index, name in enumerate(images.names):
-        within = images.folders[index] if several else ""
-        identity = _identity(session, images.paths[index]) if images.paths else ""
-        if several and not session.request.again and _done(folder.path / within, identity):
-            echo(f"{name}: done before with the same settings (--again does it again)")
-            continue
-        try:
-            result = replace(session.explain(images.read(index), len(images)), identity=identity)
-        except ValueError as error:
-            if not several or session.request.strict:
-                raise ValueError(f"{name}: {error}" if several else str(error)) from error
-            failures[name] = error
-            continue
-        paths = folder.publish(files(result), within=within)
-        echo(line(result))
-        echo("  " + " ".join(str(path) for path in paths))
-    for text in session.departures_in_words():
+    request = job.request
+    require_workers(request)
+    with output_folder(request.out) as folder, Progress() as progress:
+        images = InputImages(request.images, request.scene, request.strict)
+        worker = Worker(job, progress)
+        pending = list(_pending(job, images, folder, echo))
+        answers: dict[int, Answer] = {}
+        with (
+            doing(request, partial(Worker, job), worker) as do,
+            _counting(request, progress, pending) as count,
+        ):
+            for (index, _), answer in do(pending):
+                answers[index] = replace(answer, files=None)
+                if answer.error and (request.strict or len(images) == 1):
+                    raise ValueError(_named(images, index, answer.error))
+                _publish(answer, folder, images.folders[index] if len(images) > 1 else "", echo)
+                count()
+    for text in _departures_in_words([answers[index] for index in sorted(answers)]):
         echo(text)
-    _tell(failures, len(images))
+    _tell({index: answers[index].error for index in sorted(answers) if answers[index].error}, images)
 
 
-def _tell(failures: Mapping[str, ValueError], images: int) -> None:
+def _pending(
+    job: Job, images: InputImages, folder: OutputFolder, echo: Callable[[str], object]
+) -> Iterator[tuple[int, str]]:
+    """Yield the images that are to be explained, each with the identity of its result."""
+    for index, name in enumerate(images.names):
+        identity = _identity(job, images.paths[index]) if images.paths else ""
+        several = len(images) > 1 and not job.request.again
+        if several and _done(folder.path / images.folders[index], identity):
+            echo(f"{name}: done before with the same settings (--again does it again)")
+        else:
+            yield index, identity
+
+
+@contextmanager
+def _counting(
+    request: ExplainRequest, progress: Progress, pending: Sequence[object]
+) -> Iterator[Callable[[], object]]:
+    """Yield what is to be called after each image; this process itself counts composites."""
+    if not request.shared:
+        yield lambda: None
+        return
+    progress.plan(len(pending), "images")
+    done = itertools.count(1)
+    with progress.run(f"{request.workers or 1} workers"):
+        yield lambda: progress(next(done), len(pending))
+
+
+def _publish(answer: Answer, folder: OutputFolder, within: str, echo: Callable[[str], object]) -> None:
+    """Write the files of an answer, if it has any, and tell it."""
+    if answer.error or answer.files is None:
+        return
+    files = {name: partial(_save, content) for name, content in answer.files.items()}
+    paths = folder.publish(files, within=within)
+    echo(answer.line)
+    echo("  " + " ".join(str(path) for path in paths))
+
+
+def _save(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def _departures_in_words(answers: Sequence[Answer]) -> Iterator[str]:
+    """Yield what departs from the papers: for each method a line, and a line for each departure."""
+    found: dict[str, dict[str, None]] = {}
+    for answer in answers:
+        for name, texts in (answer.departures or {}).items():
+            found.setdefault(name, {}).update(dict.fromkeys(texts))
+    for name, departures in found.items():
+        paper = f" ({PUBLISHED[name].paper})" if name in PUBLISHED else ""
+        yield f"{name}{paper}: " + ("departs from the paper:" if departures else "as published")
+        yield from (f"  - {text}" for text in departures)
+
+
+def _named(images: InputImages, index: int, error: str) -> str:
+    return f"{images.names[index]}: {error}" if len(images) > 1 else error
+
+
+def _tell(failures: Mapping[int, str], images: InputImages) -> None:
     if not failures:
         return
-    reasons = "; ".join(f"{name}: {error}" for name, error in failures.items())
-    if len(failures) == images:
+    reasons = "; ".join(_named(images, index, error) for index, error in failures.items())
+    if len(failures) == len(images):
         raise ValueError(reasons)
-    raise IncompleteError(f"{len(failures)} of {images} images could not be explained: {reasons}")
+    raise IncompleteError(f"{len(failures)} of {len(images)} images could not be explained: {reasons}")
 
 
-def _identity(session: Session, path: Path) -> str:
+def _identity(job: Job, path: Path) -> str:
     """Return a digest of all that the result for a file depends on."""
-    request, settings = session.request, session.selection.settings
+    request, settings = job.request, job.selection.settings
     asked = {
         field.name: getattr(request, field.name)
         for field in dataclasses.fields(request)
         if field.name not in _ELSEWHERE
     }
-    used = [weights_of(name, settings) for name in session.selection.fillers]
+    used = [weights_of(name, settings) for name in job.selection.fillers]
     states = [_state(file) for file in (path, request.weights, *used) if file is not None]
     text = json.dumps([version(), type(request).__name__, asked, states], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import zipfile
-import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy import ndarray
+from studio.runs.arrays import read_arrays, write_arrays
+from studio.runs.part import DamagedError
+from studio.runs.write import write_whole
+
+if TYPE_CHECKING:
+    from numpy import ndarray
 
 FOLDER = "parts"
 
@@ -41,26 +43,17 @@ class Cache:
         """Return what was kept; ``None`` if nothing was, or the file is damaged."""
         path = self._file(kind, number)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
+            return read_arrays(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        except DamagedError:
             if path not in self.damaged:
                 self.damaged.append(path)
             return None
 
     def save(self, kind: str, number: int, arrays: Mapping[str, ndarray]) -> None:
         """Keep arrays, under a temporary name first."""
-        path = self._file(kind, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with unfinished.open("wb") as file:
-                np.savez(file, **dict(arrays))  # type: ignore[arg-type]
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_whole(self._file(kind, number), partial(write_arrays, arrays))
 
     def _file(self, kind: str, number: int) -> Path:
-        return self._places[kind] / f"{number:06d}.npz"
+        return self._places[kind] / f"{number:06d}.parquet"

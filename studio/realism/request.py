@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from studio.data.request import DataRequest
 from studio.registry.request import JobRequest
+from studio.runs.request import WorkersRequest
 
 LabelSource: TypeAlias = Literal["data", "top1"]
 """Whose word counts for what an image shows: the data's, or the classifier's first choice."""
@@ -26,7 +27,7 @@ def default_fillers(scenes: bool) -> Sequence[str]:
 
 
 @dataclass(frozen=True)
-class RealismRequest(JobRequest, DataRequest):
+class RealismRequest(JobRequest, DataRequest, WorkersRequest):
     """Which fillers are judged, on what, and by whom.
 
     Attributes:

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from studio.realism.cache import Cache
 
-OTHERS = "others"
-"""The kind of parts in the cache that are about other images."""
+REAL, TRUTH, REFERENCE = "real", "truth", "reference"
+"""Rows beside the fillers: the untouched images, those with the truth in the hole, and the truth itself."""
+EXAMPLES, OTHERS = "examples", "others"
+"""Kinds of parts in the cache that are no rows: about the images themselves, and about other images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ def collect(
     Raises:
         ValueError: If no image could be used.
     """
-    examples = [_load(cache, "examples", start) for start in starts]
+    examples = [_load(cache, EXAMPLES, start) for start in starts]
     skipped = [
         (str(name), str(reason))
         for part in examples

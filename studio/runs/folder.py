@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from studio.runs.part import DamagedError, ForeignError, Part, read_part, write_part
+from studio.runs.write import remove_unfinished, write_whole
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -22,7 +22,6 @@ FORMAT = 1
 SETTINGS = "run.json"
 EXAMPLE = "example"
 """The unit that looks at an image, and says whether it is used."""
-_UNFINISHED = ".unfinished"
 
 
 class RunFolder:
@@ -52,12 +51,11 @@ class RunFolder:
             _check_same(
                 read_settings(self.path), json.loads(json.dumps(self.settings, default=str)), self.path
             )
-        for left in self.path.rglob(f"*{_UNFINISHED}"):
-            left.unlink(missing_ok=True)
+        remove_unfinished(self.path)
         if not path.exists():
             content = {"format": FORMAT, "settings": self.settings}
             text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
-            self._write(path, lambda draft: draft.write_text(text, "utf-8"))
+            write_whole(path, lambda draft: draft.write_text(text, "utf-8"))
 
     def load(self, key: Key) -> Part | None:
         """Return what was kept; ``None`` if nothing was, or the file is damaged.
@@ -82,8 +80,8 @@ class RunFolder:
     def save(self, key: Key, part: Part, heatmap: ndarray | None = None) -> None:
         """Keep what a unit has found, the heatmap (or a picture, in 8 bits) first: a part's is there."""
         if heatmap is not None:
-            self._write(self.heatmap_file(key), lambda draft: _save_heatmap(draft, heatmap))
-        self._write(self.file(key), lambda draft: write_part(part, draft, self._digest))
+            write_whole(self.heatmap_file(key), lambda draft: _save_heatmap(draft, heatmap))
+        write_whole(self.file(key), lambda draft: write_part(part, draft, self._digest))
 
     def file(self, key: Key) -> Path:
         """Return where a part is."""
@@ -103,17 +101,6 @@ class RunFolder:
                 return found
         except Exception:  # whatever is wrong with a file, it is a picture less
             return None
-
-    def _write(self, path: Path, write: Any) -> None:
-        draft = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(draft)
-            os.replace(draft, path)
-        except OSError as error:  # a full disk does not say which file
-            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def unit_name(method: str, filler: str) -> str:

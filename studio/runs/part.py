@@ -7,7 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from pyarrow import Table
 
 Values: TypeAlias = Mapping[str, Sequence[tuple[float, float]]]
 """By metric: places (thresholds, steps, labels; NaN where there is only one) and the value at each."""
@@ -35,7 +38,6 @@ class Part:
 def write_part(part: Part, path: Path, digest: str) -> None:
     """Write a part; ``digest`` names the run that it belongs to."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     rows = [(name, place, value) for name, pairs in part.values.items() for place, value in pairs]
     told = {"run": digest, "unit": part.unit, "about": dict(part.about), "error": part.error}
@@ -47,7 +49,7 @@ def write_part(part: Part, path: Path, digest: str) -> None:
     table = pa.table(
         [pa.array(column, kind.type) for column, kind in zip(columns, schema, strict=True)], schema
     )
-    pq.write_table(table, path, compression="zstd")
+    write_table(table, path)
 
 
 def read_part(path: Path, digest: str) -> Part:
@@ -58,17 +60,12 @@ def read_part(path: Path, digest: str) -> Part:
         DamagedError: If it cannot be read whole.
         ForeignError: If it is of another run.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    table = read_table(path)
     try:
-        table = pq.read_table(path, use_threads=False)
         told = json.loads((table.schema.metadata or {})[_KEY])
         columns = [table.column(name).to_pylist() for name in ("metric", "place", "value")]
         run, part = told["run"], Part(told["unit"], told["about"], {}, told["error"])
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(str(path)) from error
     if run != digest:
         raise ForeignError(str(path))
@@ -76,6 +73,31 @@ def read_part(path: Path, digest: str) -> Part:
     for name, place, value in zip(*columns, strict=True):
         values.setdefault(name, []).append((_number(place), _number(value)))
     return Part(part.unit, part.about, values, part.error)
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write a table, packed, with checksums."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        DamagedError: If it cannot be read whole.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, use_threads=False, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedError(str(path)) from error
 
 
 class DamagedError(Exception):

@@ -9,14 +9,44 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from studio.runs.request import WorkersRequest
+
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
 Make: TypeAlias = Callable[[], Callable[[Any], Any]]
 """Makes what does items, in the process that is to do them; it is sent there, and must be picklable."""
+Doing: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, Any]]]
+"""Does items, and yields each with what came of it, in any order."""
 
 RETRIES = 3
 """How often a unit is tried again after its process has died."""
+
+
+def require_workers(request: WorkersRequest) -> None:
+    """Find out before any work is done whether the processes that are asked for can be had.
+
+    Raises:
+        ValueError: If their number is negative, or Ray is not installed.
+    """
+    if request.workers < 0:
+        raise ValueError(f"--workers: expected 0 or more, got {request.workers}")
+    if request.shared:
+        installed()
+
+
+@contextmanager
+def doing(request: WorkersRequest, make: Make, here: Callable[[Any], Any]) -> Iterator[Doing]:
+    """Yield what does items: ``here``, in this process, or those that were asked for, in theirs.
+
+    Raises:
+        ValueError: As for `Workers.sharing`.
+    """
+    if not request.shared:
+        yield lambda items: ((item, here(item)) for item in items)
+        return
+    with Workers(request.workers or 1, request.ray).sharing(make) as share:
+        yield share
 
 
 @dataclass(frozen=True)
@@ -32,7 +62,7 @@ class Workers:
     address: str | None = None
 
     @contextmanager
-    def sharing(self, make: Make) -> Iterator[Callable[[Iterable[Any]], Iterator[tuple[Any, Any]]]]:
+    def sharing(self, make: Make) -> Iterator[Doing]:
         """Start the processes, and yield a function that does items, and yields each with what came of it.
 
         They come as they are done. A process that dies is started again, and its item done again.

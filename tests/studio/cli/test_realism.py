@@ -227,7 +227,7 @@ main()
         job.send_signal(signal.SIGKILL)
         job.wait()
     assert not Path("infill-out/realism.csv").exists()
-    kept = {path: path.stat().st_mtime_ns for path in Path("infill-out/parts").rglob("*.npz")}
+    kept = {path: path.stat().st_mtime_ns for path in Path("infill-out/parts").rglob("*.parquet")}
     assert kept, "two batches were done"
     said = run(*asked)
     assert said.code == 0, said.err
@@ -243,7 +243,7 @@ def test_a_damaged_part_is_told_and_done_again(run: Run) -> None:
     job = ("scenes:4", *FEW, "--batch-size", 2)
     assert "damaged" not in run(*job).out
     before = told()
-    part = sorted(Path("infill-out/parts").glob("gray-*/*.npz"))[1]
+    part = sorted(Path("infill-out/parts").glob("gray-*/*.parquet"))[1]
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
     said = run(*job)

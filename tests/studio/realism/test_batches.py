@@ -25,6 +25,7 @@ from studio.realism.cache import Cache
 from studio.realism.kinds import HoleKind
 from studio.realism.regions import Regions
 from studio.realism.request import LabelSource
+from studio.runs.arrays import write_arrays
 
 LABELS = ("Red", "green", "blue")
 EYE = ImageClassifier(nn.Identity(), Preprocessing(crop=8, resize=8), labels=LABELS)
@@ -364,7 +365,7 @@ def equal_arrays(one: Mapping[str, ndarray] | None, other: Mapping[str, ndarray]
 
 
 def the_file(folder: Path) -> Path:
-    (path,) = folder.rglob("*.npz")
+    (path,) = folder.rglob("*.parquet")
     return path
 
 
@@ -456,27 +457,14 @@ def test_a_file_that_is_cut_off_counts_as_not_there(tmp_path: Path) -> None:
     assert equal_arrays(made.load("examples", 0), ARRAYS)
 
 
-def _replaced(content: bytes, place: int, byte: int) -> bytes:
-    return content[:place] + bytes([byte]) + content[place + 1 :]
-
-
-def _listed(content: bytes) -> int:
-    """Where the zip's list of files begins."""
-    return content.index(b"PK\x01\x02")
-
-
 @pytest.mark.parametrize(
     "damage",
     [
         lambda content: b"",
-        lambda content: b"no archive",
+        lambda content: b"no table",
         lambda content: bytes(len(content)),
-        lambda content: _replaced(content, content.index(b"\xf0\x3f"), 7),  # within the number 1
-        lambda content: _replaced(content, _listed(content) + 6, 109),  # a version of zip to come
-        lambda content: _replaced(content, _listed(content) + 8, 1),  # encrypted
-        lambda content: _replaced(content, _listed(content) + 10, 8),  # deflated, which it is not
-        lambda content: _replaced(content, _listed(content) + 10, 99),  # packed in an unknown way
-        lambda content: content.replace(b"'descr'", b"'dascr'"),
+        lambda content: content[:-8] + bytes(4) + content[-4:],  # the length of what describes the table
+        lambda content: content[:4] + bytes(40) + content[44:],  # the first column
     ],
 )
 def test_a_damaged_file_counts_as_not_there(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
@@ -486,12 +474,28 @@ def test_a_damaged_file_counts_as_not_there(damage: Callable[[bytes], bytes], tm
     assert damage(content) != content
     the_file(tmp_path).write_bytes(damage(content))
     assert made.load("examples", 0) is None
+    assert made.damaged == [the_file(tmp_path)]
+
+
+def test_a_wrong_byte_among_the_numbers_is_noticed(tmp_path: Path) -> None:
+    made, numbers = parts(tmp_path), np.random.default_rng(0).random(64)
+    made.save("examples", 0, {"l1": numbers})
+    content = the_file(tmp_path).read_bytes()
+    begin = content.index(numbers.tobytes()[:32])  # what is random cannot be packed
+    for place in range(begin, begin + 512, 37):
+        wrong = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+        the_file(tmp_path).write_bytes(wrong)
+        assert made.load("examples", 0) is None
 
 
 def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
     made = parts(tmp_path)
+    path = tmp_path / "an.npy"
+    np.save(path, np.array([{}], dtype=object))
     made.save("examples", 0, ARRAYS)
-    np.savez(the_file(tmp_path), l1=np.array([{}], dtype=object))
+    the_file(tmp_path).write_bytes(path.read_bytes())
+    assert made.load("examples", 0) is None
+    write_arrays({"l1": np.array([{}], dtype=object)}, the_file(tmp_path))
     assert made.load("examples", 0) is None
 
 
@@ -504,14 +508,13 @@ def test_a_part_is_kept_whole_or_not_at_all(
     if before:
         made.save("examples", 0, ARRAYS)
 
-    def break_off(file: Any, **_: ndarray) -> None:
-        file.write(b"PK\x03\x04 half of it")
-        file.flush()
+    def break_off(table: object, path: Path) -> None:
+        path.write_bytes(b"PAR1 half of it")
         raise fault
 
-    monkeypatch.setattr(np, "savez", break_off)
+    monkeypatch.setattr("studio.runs.arrays.write_table", break_off)
     with pytest.raises(type(fault)):
         made.save("examples", 0, {"l1": np.zeros(9)})
     found = made.load("examples", 0)
     assert equal_arrays(found, ARRAYS) if before else found is None
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == list(tmp_path.rglob("*.npz"))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == list(tmp_path.rglob("*.parquet"))

@@ -168,7 +168,7 @@ def test_without_any_image_the_first_fault_is_said(tmp_path: Path) -> None:
 
 def test_parts_that_have_gone_are_named(tmp_path: Path) -> None:
     records = written(tmp_path, {"real": {"l1": np.ones(4)}}, starts=(0, 2))
-    for path in tmp_path.glob("parts/real-*/*2.npz"):
+    for path in tmp_path.glob("parts/real-*/*2.parquet"):
         path.unlink()
     with pytest.raises(OSError, match="figures of real from image 2 on are no longer in the output folder"):
         collect(records.cache, (0, 2), ["real"], "real")
