@@ -9,19 +9,17 @@ import json
 import os
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import torch
 import torchvision
 from safetensors.torch import save_file
-from torch.nn.modules import module as torch_module
 
+from benchmarks.clock import Clock, networks_timed
 from benchmarks.holes import ASSETS
 from benchmarks.report import table, write
 from infill.realism import similarity as figures
@@ -55,42 +53,6 @@ def requests(scenes: int, photographs: int | None) -> dict[str, RealismRequest]:
     }
 
 
-class Clock:
-    """Adds up seconds by what they were spent on; what is timed inside of it counts for itself."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = defaultdict(float)
-        self._open: list[tuple[str, float]] = []
-
-    def enter(self, name: str) -> None:
-        """Something that is timed begins; what it is part of waits."""
-        now = time.perf_counter()
-        if self._open:
-            outer, begun = self._open[-1]
-            self.spent[outer] += now - begun
-        self._open.append((name, now))
-
-    def leave(self) -> None:
-        """It ends, and what it is part of goes on."""
-        now = time.perf_counter()
-        name, begun = self._open.pop()
-        self.spent[name] += now - begun
-        if self._open:
-            self._open[-1] = (self._open[-1][0], now)
-
-    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, timed."""
-
-        def run(*arguments: Any, **options: Any) -> Any:
-            self.enter(name)
-            try:
-                return function(*arguments, **options)
-            finally:
-                self.leave()
-
-        return run
-
-
 @contextmanager
 def timed(clock: Clock) -> Iterator[None]:
     """Time all networks, LPIPS's own arithmetic with them, and what else there is to do."""
@@ -102,13 +64,8 @@ def timed(clock: Clock) -> Iterator[None]:
         (Worker, "composites"): "other fillers",
         (Cache, "save"): "keeping",
     }
-    hooks = [
-        torch_module.register_module_forward_pre_hook(lambda *_: clock.enter("networks")),
-        torch_module.register_module_forward_hook(lambda *_: clock.leave(), always_call=True),
-    ]
     with ExitStack() as stack:
-        for hook in hooks:
-            stack.callback(hook.remove)
+        stack.enter_context(networks_timed(clock))
         for (owner, name), said in places.items():
             stack.enter_context(mock.patch.object(owner, name, clock.timed(said, getattr(owner, name))))
         yield

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,6 +55,25 @@ def test_captum_and_quantus_example(shown):
     exec(source, names)
     assert names["attributions"].shape == (1, 1, 224, 224)
     assert callable(names["explain_func"])
+
+
+def test_quantus_judges_our_heatmaps_by_five_metrics(capsys):
+    pytest.importorskip("quantus")
+    names = {}
+    exec(blocks("docs/quantus.md")[0], names)
+    table = names["table"]
+    assert len(table) == len(capsys.readouterr().out.splitlines()) == 2 * 5
+    for filler in ("Gray", "Blur"):
+        found = {name: value for (whose, name), value in table.items() if whose == filler}
+        assert len(found) == 5
+        assert 0 < found["sparseness"] < 1
+        assert 0 < found["complexity"] < np.log(224 * 224)
+        assert found["pointing"] == 1.0
+        assert 0 < found["pixel flipping"] < 1
+    # Of heatmaps without their sign; the last heatmaps are those of blur.
+    heat, inside = names["heatmaps"], names["objects"]
+    shares = np.abs(heat * inside).sum((1, 2, 3)) / np.abs(heat).sum((1, 2, 3))
+    assert table["Blur", "mass in the object"] == pytest.approx(shares.mean(), abs=0.02)
 
 
 def test_the_two_commands_are_what_ci_runs():

@@ -1,12 +1,18 @@
-"""Does a heatmap depend on what the classifier has learned (Adebayo et al. 2018)?"""
+"""Does a heatmap depend on what the classifier has learned, and on nothing that it does not see?
+
+Adebayo et al. (2018) randomize layers; Kindermans et al. (2019) shift the input.
+"""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import torch
-from torch import Generator, nn
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
 
+from attribution.score import MaskedScore
 from infill.validate import require
 
 Order: TypeAlias = Literal["cascading", "independent"]
@@ -56,6 +62,66 @@ def randomized(
         _redraw(changed.get_submodule(name), generator)
         if number in stops:
             yield name, copy.deepcopy(changed)
+
+
+class Unshifted(nn.Module):
+    """A classifier of images that were mixed with a color: it takes the color out again.
+
+    Args:
+        classifier: Returns logits of images as they were.
+        color: RGB in [0, 1].
+        amount: The color's share, in [0, 1).
+    """
+
+    color: Tensor
+
+    def __init__(
+        self, classifier: Callable[[Tensor], Tensor], color: Float[Tensor, " 3"], amount: float
+    ) -> None:
+        super().__init__()
+        self.classifier, self.amount = classifier, amount
+        self.register_buffer("color", color[:, None, None])
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Tensor:
+        """Return the logits of the images without the color."""
+        color = self.color.to(images)
+        return self.classifier((images - self.amount * color) / (1 - self.amount))
+
+
+def shifted(
+    score: MaskedScore,
+    classifier: Callable[[Tensor], Tensor],
+    color: Float[Tensor, " 3"],
+    amount: float = 0.2,
+) -> MaskedScore:
+    """Return the same question asked of shifted images: a method that is to be trusted gives the same answer.
+
+    Every image is mixed with a color, and the classifier takes that color out before it looks, so that it
+    says of each shifted image what it said of the image (Kindermans et al. 2019, who add a constant and take
+    it out in the first layer's bias; mixing keeps images in [0, 1]). What changes nevertheless is the
+    filler's: gray stays gray, while a fill that is taken from the image is shifted as the image is.
+
+    Args:
+        score: Of images as they are.
+        classifier: The score's, as it was given.
+        color: RGB in [0, 1].
+        amount: The color's share.
+
+    Raises:
+        ValueError: If a color is not in [0, 1], the amount not in [0, 1), or the filler made for the image.
+    """
+    require(bool(((color >= 0) & (color <= 1)).all()), "color", "RGB in [0, 1]", color.tolist())
+    require(0 <= amount < 1, "amount", "in [0, 1)", amount)
+    own = bool(getattr(score.filler, "of_image", False))
+    require(not own, "filler", "one that is not made for an image", type(score.filler).__name__)
+
+    def mixed(images: Tensor) -> Tensor:
+        return torch.lerp(images, color.to(images)[:, None, None].expand_as(images), amount)
+
+    around = None if score.around is None else mixed(score.around)
+    return replace(
+        score, image=mixed(score.image), around=around, classifier=Unshifted(classifier, color, amount)
+    )
 
 
 def _weights(layer: nn.Module) -> bool:

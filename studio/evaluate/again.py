@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from attribution.evaluation.agreement import AGREEMENTS, agreement, agreement_across, pixel_deviation
-from attribution.evaluation.sanity import layers, randomized
+from attribution.evaluation.sanity import layers, randomized, shifted
 from studio.evaluate.explained import Explained
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ SEGMENTS = (50, 150)
 MP2's grid."""
 SHARES = (0.0, 0.25, 0.5, 1.0)
 """Of the layers that are randomized from the last one on; 0: the last one alone."""
+
+TINT = (1.0, 0.5, 0.0)
+"""The color with which images are mixed to see whether heatmaps follow."""
 
 
 def sensitivity(explained: Explained, _: str) -> Values:
@@ -104,6 +107,21 @@ def randomization(explained: Explained, _: str) -> Values:
             found = alike(explained.heatmap.float().cpu(), lost)
             values.setdefault(f"randomization.{name}", []).append((stop / count, found))
     return values
+
+
+def shift(explained: Explained, _: str) -> Values:
+    """Return how far the heatmap of a tinted image, of which the classifier says the same, is the same.
+
+    Raises:
+        ValueError: If the filler is made for the image as it is.
+    """
+    score, method = explained.score, cast("Explainer", explained.method)
+    color = torch.tensor(TINT, device=score.image.device)
+    tinted = method(shifted(score, explained.subject.classifier, color))[0].float().cpu()
+    return {
+        f"shift.{name}": [(math.nan, alike(explained.heatmap.float().cpu(), tinted))]
+        for name, alike in AGREEMENTS.items()
+    }
 
 
 def _with_network(classifier: ImageClassifier, network: torch.nn.Module) -> ImageClassifier:

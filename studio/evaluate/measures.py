@@ -25,7 +25,7 @@ from attribution.evaluation.own_evidence import own_evidence
 from attribution.evaluation.pointing import pointing_hit
 from attribution.evaluation.salient_object import salient_object
 from attribution.explainer import SamplingExplainer
-from studio.evaluate.again import randomization, sensitivity
+from studio.evaluate.again import randomization, sensitivity, shift
 from studio.evaluate.explained import Explained
 from studio.registry.tables import METHODS
 from studio.runs.part import Values
@@ -179,5 +179,6 @@ COMPUTE: Mapping[str, Metric] = {
     "object": with_and_without,
     "sensitivity": sensitivity,
     "randomization": randomization,
+    "shift": shift,
 }
 """What finds the values of each of the metrics."""

@@ -86,4 +86,8 @@ METRICS: Mapping[str, MetricEntry] = {
         "agreement with the heatmaps of networks that lost what they learned",
         "Adebayo et al. 2018", of="again",
     ),
+    "shift": MetricEntry(
+        "agreement with the heatmap of the tinted image, of which the classifier says the same",
+        "Kindermans et al. 2019", of="again",
+    ),
 }  # fmt: skip

@@ -61,6 +61,7 @@ KINDS: Sequence[Kinds] = (
     Kinds(r"sensitivity([^.]*)\.spearman", "agreement{}, Spearman", "higher"),
     Kinds(r"sensitivity([^.]*)\.deviation", "deviation{}", "neither"),
     Kinds(r"randomization\.(.*)", "network randomized, {}", "lower", place=1.0),
+    Kinds(r"shift\.(.*)", "image tinted, {}", "higher"),
 )
 CURVES = ".curve"
 """How names end whose values are drawn, and make no figure."""

@@ -7,7 +7,10 @@ import torch
 from planted import Network
 from torch import nn
 
-from attribution.evaluation.sanity import layers, randomized
+from attribution import MaskedScore, SlidingPatch
+from attribution.evaluation.agreement import rank_correlation
+from attribution.evaluation.sanity import layers, randomized, shifted
+from infill import Blur, Given, Gray
 
 
 def chance(seed: int = 0) -> torch.Generator:
@@ -73,3 +76,46 @@ def test_stops_choose_among_the_same_networks():
 def test_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+TINT = torch.tensor([1.0, 0.5, 0.0])
+
+
+def asked(filler: object) -> MaskedScore:
+    image = torch.rand(3, 48, 64, generator=chance(3))
+    return MaskedScore(image, 1, Network().eval(), filler)
+
+
+def test_a_tinted_image_is_classified_as_it_was_before():
+    score = asked(Gray())
+    tinted = shifted(score, score.classifier, TINT, 0.3)
+    torch.testing.assert_close(tinted.image, 0.7 * score.image + 0.3 * TINT[:, None, None])
+    torch.testing.assert_close(tinted.clean_logits, score.clean_logits, atol=1e-5, rtol=1e-5)
+
+
+def test_a_fill_from_the_image_follows_the_tint_and_gray_does_not():
+    method = SlidingPatch(patch=16, stride=8)
+    alike = {}
+    for filler in (Blur(sigma=4.0), Gray()):
+        score = asked(filler)
+        before, after = method(score)[0], method(shifted(score, score.classifier, TINT, 0.3))[0]
+        alike[type(filler)] = rank_correlation(before, after)
+        if isinstance(filler, Blur):
+            torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-3)
+    assert alike[Blur] > 0.999 > alike[Gray]
+
+
+@pytest.mark.parametrize(
+    ("color", "amount", "said"),
+    [([1.0, 0.5, 1.5], 0.2, "color"), ([1.0, 0.5, 0.0], 1.0, "amount"), ([1.0, 0.5, 0.0], -0.1, "amount")],
+)
+def test_a_tint_that_is_none_is_refused(color: list[float], amount: float, said: str):
+    score = asked(Gray())
+    with pytest.raises(ValueError, match=said):
+        shifted(score, score.classifier, torch.tensor(color), amount)
+
+
+def test_a_fill_that_is_made_for_the_image_cannot_follow():
+    score = asked(Given(torch.zeros(3, 48, 64)))
+    with pytest.raises(ValueError, match="filler"):
+        shifted(score, score.classifier, TINT)

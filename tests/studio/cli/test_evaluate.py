@@ -26,7 +26,7 @@ TITLES = (
     "localization", "alpha * mean", "pointing",
     "saliency", "deletion, gray", "insertion", "SRG", "fall at 5 %",
     "beyond chance", "own", "outside", "labels", "all filled", "without object", "object alone", "precision",
-    "MAE", "agreement, HOG", "deviation", "randomized",
+    "MAE", "agreement, HOG", "deviation", "randomized", "tinted",
 )  # fmt: skip
 TABLES = ("report.csv", "report.md", "report.tex", "report.json", "report.html")
 
