@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("infill", "attribution", "models", "studio")
 LIBRARIES = ("infill", "attribution", "models")
-SHARED = tuple(f"attribution.{room}" for room in ("score", "explainer", "holes", "engine"))
+SHARED = tuple(f"attribution.{room}" for room in ("score", "explainer", "estimate", "holes", "engine"))
 JOB = tuple(
     f"studio.{room}"
     for room in ("registry", "data", "drawing", "runs", "output", "progress", "files", "version")
@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "attribution.holes": ("infill",),
     "attribution.score": ("attribution.engine", "infill"),
     "attribution.explainer": ("attribution.score", "attribution.holes", "infill"),
+    "attribution.estimate": ("attribution.score", "attribution.holes", "attribution.explainer", "infill"),
     "attribution.engine": ("attribution.engine", "infill"),
     "attribution.methods": (*SHARED, "attribution.optimize", "infill"),
     "attribution.optimize": (*SHARED, "attribution.optimize", "infill"),

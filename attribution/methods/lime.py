@@ -1,5 +1,7 @@
 """LIME: a linear model of the score in which superpixels are on."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
@@ -9,8 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
+from attribution.estimate import GROUPS, QUANTILE, Estimate, jackknife, joined, reliability, rounds
 from attribution.explainer import Heatmap
-from attribution.holes import SegmentHoles, batches
+from attribution.holes import SegmentHoles
 from attribution.score import MaskedScore
 from infill.validate import Count, Positive, Range, Seed, Share, require, require_settings
 
@@ -38,7 +41,7 @@ class Lime:
         segments: About how many superpixels SLIC makes, at least 2.
         compactness: SLIC's weight of space against color.
         sigma: Gaussian smoothing before SLIC, in pixels.
-        samples: Number of samples, the first of which is the image itself.
+        samples: Number of samples, the first of which is the image itself; with ``until`` at most so many.
         keep: Probability that a superpixel is on.
         kernel_width: Scale of the kernel ``sqrt(exp(-distance^2 / kernel_width^2))``.
         distance: ``"cosine"``, as in the package: between the vectors of what is on in the sample and in
@@ -51,6 +54,8 @@ class Lime:
             ``lasso_path``). By default all superpixels have coefficients.
         segmentation: Replaces SLIC: labels for every image, or a function from an image "c h w" to its
             labels; as tensors or as arrays.
+        until: The reliability at which samples are enough (`attribution.estimate.reliability`); ``None``: all
+            are taken.
         seed: Seed of the samples, which do not depend on the other images of a batch.
 
     Raises:
@@ -67,6 +72,7 @@ class Lime:
     alpha: Positive = 1.0
     features: Count | None = None
     segmentation: Segmentation | Labels | None = None
+    until: Share | None = None
     seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -78,11 +84,32 @@ class Lime:
         Raises:
             ValueError: If given segments do not fit the image, or as for the score.
         """
-        maps = []
+        return self.estimate(score).heatmap
+
+    def estimate(self, score: MaskedScore) -> Estimate:
+        """Return the coefficients of all pixels with their errors.
+
+        Raises:
+            ValueError: As for a call.
+        """
+        found = []
         for one in score:
             holes = self.holes(one)
-            maps.append(self.coefficients(one, holes)[holes.segments])
-        return torch.stack(maps)
+            found.append(self._estimate(one, holes, self._scored(one, holes)))
+        return joined(found)
+
+    def _estimate(self, score: MaskedScore, holes: SegmentHoles, samples: Samples) -> Estimate:
+        fitted = self._fitted(samples)
+        error = jackknife(torch.stack([self._fitted(some) for some in samples.left_out()]))
+        told = fitted.abs() > QUANTILE * error
+        heatmap, error, told = (each.to(score.image.device)[holes.segments] for each in (fitted, error, told))
+        return Estimate(
+            heatmap=heatmap.to(score.image)[None],
+            error=error.to(score.image)[None],
+            told=told[None],
+            reliability=torch.tensor([self._reliability(samples, holes)]),
+            samples=torch.tensor([len(samples.outputs)]),
+        )
 
     def holes(self, score: MaskedScore) -> SegmentHoles:
         """Return the samples of the one image of a score."""
@@ -121,21 +148,63 @@ class Lime:
 
     def coefficients(self, score: MaskedScore, holes: SegmentHoles) -> Float[Tensor, " s"]:
         """Return the superpixels' coefficients from the given samples of one image."""
-        scores, distances = [], []
-        chunks = batches(holes, score.execution.batch_size)
+        return self._fitted(self._scored(score, holes)).to(score.image)
+
+    def _scored(self, score: MaskedScore, holes: SegmentHoles) -> Samples:
+        """Score the samples of one image, all or as many as are enough."""
+        scores: list[Tensor] = []
+        distances: list[Tensor] = []
+
+        def samples() -> Samples:
+            outputs = torch.cat(scores).double().cpu()
+            on = holes.on[: len(outputs)].double().cpu()
+            distance = torch.cat(distances) if distances else cosine_distance(holes.on[: len(outputs)])
+            weights = (-(distance.double().cpu() ** 2) / self.kernel_width**2).exp().sqrt()
+            return Samples(on, outputs, weights)
+
+        def enough() -> bool:
+            assert self.until is not None
+            return self._reliability(samples(), holes) >= self.until
+
+        chunks = rounds(holes, score.execution.batch_size, None if self.until is None else enough)
         for _, images, batch in score.stream_images(chunks, len(holes)):
             scores.append(batch)
             if self.distance == "l2":
                 distances.append((images.float() - score.image).square().flatten(1).mean(dim=1).sqrt())
-        distance = torch.cat(distances) if distances else cosine_distance(holes.on)
-        weights = (-(distance.double().cpu() ** 2) / self.kernel_width**2).exp().sqrt()
-        on, outputs = holes.on.double().cpu(), torch.cat(scores).double().cpu()
-        chosen = torch.arange(on.shape[1])
+        return samples()
+
+    def _reliability(self, samples: Samples, holes: SegmentHoles) -> float:
+        """Compare the pixels of two halves; the first sample is in both."""
+        number = torch.arange(len(samples.outputs))
+        halves = [samples.part((number % 2 == side) | (number == 0)) for side in (0, 1)]
+        return reliability(*(self._fitted(half)[holes.segments.cpu()] for half in halves))
+
+    def _fitted(self, samples: Samples) -> Float[Tensor, " s"]:
+        chosen = torch.arange(samples.on.shape[1])
         if self.features is not None:
-            chosen = lasso_choice(on, outputs, weights, self.features)
-        fitted = on.new_zeros(on.shape[1])
-        fitted[chosen] = ridge(on[:, chosen], outputs, weights, self.alpha)
-        return fitted.to(score.image)
+            chosen = lasso_choice(samples.on, samples.outputs, samples.weights, self.features)
+        fitted = samples.on.new_zeros(samples.on.shape[1])
+        fitted[chosen] = ridge(samples.on[:, chosen], samples.outputs, samples.weights, self.alpha)
+        return fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What LIME's regression is made of, in float64: what is on, the scores, and what they weigh."""
+
+    on: Float[Tensor, "n s"]
+    outputs: Float[Tensor, " n"]
+    weights: Float[Tensor, " n"]
+
+    def part(self, chosen: Bool[Tensor, " n"]) -> Samples:
+        """Return some of the samples."""
+        return Samples(self.on[chosen], self.outputs[chosen], self.weights[chosen])
+
+    def left_out(self) -> list[Samples]:
+        """Return the samples with each of some groups left out; the first one, the image, stays."""
+        number = torch.arange(len(self.outputs))
+        groups = min(GROUPS, len(number) - 1)
+        return [self.part((number % groups != group) | (number == 0)) for group in range(groups)]
 
 
 def cosine_distance(on: Bool[Tensor, "n s"]) -> Float[Tensor, " n"]:

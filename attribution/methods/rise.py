@@ -1,16 +1,33 @@
-"""RISE: the mean of random masks, weighted by the score of what they keep."""
+"""RISE: what random masks keep, and what is then left of the score."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from attribution.estimate import (
+    GROUPS,
+    QUANTILE,
+    Estimate,
+    MaskMoments,
+    MaskSums,
+    jackknife,
+    joined,
+    reliability,
+    rounds,
+)
 from attribution.explainer import Heatmap
-from attribution.holes import Border, RandomGridHoles, batches
+from attribution.holes import Border, RandomGridHoles
 from attribution.score import MaskedScore
 from infill.validate import Count, Length, Seed, Share, require_settings
 
 Normalize = Literal["probability", "mass"]
+Estimator = Literal["paper", "covariance"]
 
 
 @dataclass(frozen=True)
@@ -21,45 +38,82 @@ class Rise:
     random masks; ``1 - hole`` is what is kept.
 
     Attributes:
-        masks: Number of random masks (4000 to 8000 in the paper).
+        masks: Number of random masks (4000 to 8000 in the paper); with ``until`` at most so many.
         cells: Cells of the binary grid along each side.
         keep: Probability that a cell is kept.
-        normalize: What the weighted sum of the masks is divided by: ``"probability"``, the paper's, by
-            ``masks * keep``; ``"mass"``, as in xplique, by the sum of the masks at each pixel.
+        estimator: ``"paper"``: eq. 6. ``"covariance"``: at each pixel the covariance of score and mask over
+            the mask's variance: the slope of the score, which has the same order, needs a half to a quarter
+            of the masks, and is 0 where a pixel does not matter.
+        normalize: What the paper's weighted sum of the masks is divided by: ``"probability"``, the paper's,
+            by ``masks * keep``; ``"mass"``, as in xplique, by the sum of the masks at each pixel.
         border: What a mask is within half a cell of the upsampled grid's border: ``"mirrored"`` (the
             published code), or ``"constant"``.
+        until: The reliability at which masks are enough (`attribution.estimate.reliability`); ``None``: all
+            are taken.
         seed: Seed of the masks, which are the same for every image of a batch.
 
     Raises:
-        ValueError: If ``masks`` or ``cells`` is below 1, ``keep`` is not between 0 and 1, or
-            ``normalize`` or ``border`` is unknown.
+        ValueError: If a number is out of its range, or ``estimator``, ``normalize`` or ``border`` is unknown.
     """
 
     masks: Count = 4000
     cells: Length = 7
     keep: Share = 0.5
+    estimator: Estimator = "paper"
     normalize: Normalize = "probability"
     border: Border = "mirrored"
+    until: Share | None = None
     seed: Seed = 0
 
     def __post_init__(self) -> None:
         require_settings(self)
 
+    @property
+    def signed(self) -> bool:
+        """Whether values speak for the target above 0 and against it below."""
+        return self.estimator == "covariance"
+
     def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the expected score given that a pixel is kept."""
-        total = torch.zeros_like(score.image[:, 0])
-        mass = torch.zeros_like(score.image[0, 0])
-        holes = self.holes(score)
-        for i, one in enumerate(score):
-            mass.zero_()
-            for hole, scores in one.stream(batches(holes, one.execution.batch_size), len(holes)):
-                kept = 1 - hole[:, 0]
-                total[i] += torch.einsum("n,nhw->hw", scores, kept)
-                mass += kept.sum(dim=0)
-        # A pixel that no mask keeps has no estimate: it gets 0, as in the paper's sum.
-        return total / (mass.clamp_min(1e-6) if self.normalize == "mass" else self.masks * self.keep)
+        """Return the expected score given that a pixel is kept, or the score's slope."""
+        return self.estimate(score).heatmap
 
     def holes(self, score: MaskedScore) -> RandomGridHoles:
         """Return the random holes, soft and in [0, 1]."""
         device = score.image.device
         return RandomGridHoles(self.masks, score.size, self.cells, self.keep, self.seed, device, self.border)
+
+    def estimate(self, score: MaskedScore) -> Estimate:
+        """Return the heatmap with its error."""
+        holes, found = self.holes(score), []
+        for one in score:
+            sums = MaskSums.of(one, min(GROUPS, self.masks), self.keep)
+            enough = None if self.until is None else partial(self._enough, sums, self.until)
+            for hole, scores in one.stream(rounds(holes, one.execution.batch_size, enough), len(holes)):
+                sums.add(1 - hole[:, 0], scores)
+            found.append(self._estimate(sums))
+        return joined(found)
+
+    def _estimate(self, sums: MaskSums) -> Estimate:
+        left_out = sums.left_out() if sums.dealt > 1 else [sums.moments()]
+        slope, others = sums.moments().slope(), torch.stack([each.slope() for each in left_out])
+        return Estimate(
+            heatmap=self._map(sums.moments())[None],
+            error=jackknife(torch.stack([self._map(each) for each in left_out]))[None],
+            told=(slope.abs() > QUANTILE * jackknife(others))[None],
+            reliability=torch.tensor([self.reliability(sums)]),
+            samples=torch.tensor([sums.dealt]),
+        )
+
+    def _enough(self, sums: MaskSums, wanted: float) -> bool:
+        return self.reliability(sums) >= wanted
+
+    def reliability(self, sums: MaskSums) -> float:
+        """Return how reliable the map from such sums is; 0 of a single mask."""
+        return reliability(*map(self._map, sums.halves())) if sums.dealt > 1 else 0.0
+
+    def _map(self, moments: MaskMoments) -> Float[Tensor, "h w"]:
+        if self.estimator == "covariance":
+            return moments.slope()
+        # A pixel that no mask keeps has no estimate: it gets 0, as in the paper's sum.
+        mass = moments.mass.clamp_min(1e-6) if self.normalize == "mass" else moments.count * self.keep
+        return moments.weighted / mass

@@ -60,7 +60,9 @@ def counterfactual(images: tuple[Path, ...], method: str | None, filler: str | N
     """
     require_one_source(images, options["scene"])
     with stoppable():
-        from studio.explain.counterfactual import counterfactual as run
+        from studio.explain.counterfactual import removing
+        from studio.explain.several import explain_each
 
         methods, fillers = ((text,) if text is not None else () for text in (method, filler))
-        run(ExplainRequest(images=images, methods=methods, fillers=fillers, **chosen(options)), click.echo)
+        request = ExplainRequest(images=images, methods=methods, fillers=fillers, **chosen(options))
+        explain_each(removing(request, click.echo), click.echo)

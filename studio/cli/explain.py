@@ -54,6 +54,12 @@ _METHODS = ", ".join(default(ExplainRequest, "methods"))
     PAPER,
     *SEVERAL,
     *WORKERS,
+    click.option(
+        "--until",
+        type=float,
+        metavar="RELIABILITY",
+        help="Sample until a map agrees so well with one of as many new samples, as in 0.95 (rise, lime).",
+    ),
     click.option("--trace", is_flag=True, help="Also write the steps of optimizing methods as GIFs."),
 )
 def explain(**options: Any) -> None:
@@ -64,6 +70,7 @@ def explain(**options: Any) -> None:
     """
     require_one_source(options["images"], options["scene"])
     with stoppable():
-        from studio.explain.explain import explain as run
+        from studio.explain.explain import explaining
+        from studio.explain.several import explain_each
 
-        run(ExplainRequest(**chosen(options)), click.echo)
+        explain_each(explaining(ExplainRequest(**chosen(options)), click.echo), click.echo)

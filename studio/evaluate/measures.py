@@ -27,7 +27,7 @@ from attribution.evaluation.salient_object import salient_object
 from attribution.explainer import SamplingExplainer
 from studio.evaluate.again import randomization, sensitivity, shift
 from studio.evaluate.explained import Explained
-from studio.registry.tables import METHODS
+from studio.registry.build import is_signed
 from studio.runs.part import Values
 
 ALONE = math.nan
@@ -115,8 +115,8 @@ def removed(explained: Explained, filler: str) -> Values:
 
 def own(explained: Explained, _: str) -> Values:
     """Return the share of the heatmap that is not the object's."""
-    entry = METHODS.get(explained.name)
-    signed = entry is None or entry.signed  # where a baseline is 0 it claims nothing
+    # Where a baseline is 0 it claims nothing.
+    signed = explained.method is None or is_signed(explained.name, explained.method)
     region = explained.subject.region.to(explained.in_batch.device)[None]
     return {"own": [(ALONE, float(own_evidence(explained.in_batch, region, signed)))]}
 

@@ -20,7 +20,7 @@ from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
-from studio.registry.build import build_classifier, build_method, usual_classifier
+from studio.registry.build import build_classifier, build_method, is_signed, usual_classifier
 from studio.registry.identity import code_of, content, filler_identity, fingerprint
 from studio.registry.parse import parse_device
 from studio.registry.tables import METHODS
@@ -130,7 +130,7 @@ def _settings(
         "metrics": [f"{metric}:{filler}" if filler else metric for metric, filler in plan.metrics],
         "methods": {each: repr(method) for each, method in methods.items()},
         "fillers": {each: filler_identity(each, plan.settings) for each in plan.fillers},
-        "signed": {each: METHODS[each].signed for each in methods},
+        "signed": {each: is_signed(each, method) for each, method in methods.items()},
         "classes": list(request.classes),
         **{each: getattr(request, each) for each in simple},
         "labelled": labelled,

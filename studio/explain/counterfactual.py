@@ -1,4 +1,4 @@
-"""The job of ``infill counterfactual``: the smallest removal that takes the class away."""
+"""What ``infill counterfactual`` does: the smallest removal that takes the class away."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from studio.explain.paper import as_published
 from studio.explain.report import named, numbers, report
 from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
-from studio.explain.several import explain_each
 from studio.explain.worker import Files, Job
 from studio.output import save_json
 from studio.registry.parse import parse_selection
@@ -29,18 +28,18 @@ FINAL = "exemplar"
 """What fills the hole of a photograph at the end, where the shipped network looked for it."""
 
 
-def counterfactual(request: ExplainRequest, echo: Callable[[str], object]) -> None:
-    """Take the class away from each image, with the request's one method and filler, and write the files.
+def removing(request: ExplainRequest, echo: Callable[[str], object]) -> Job:
+    """Return the job of taking the class away from each image, with the request's one method and filler.
 
     Raises:
-        ValueError: If something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown or impossible.
     """
     request = with_classifier(_completed(request), echo)
     selection = parse_selection(request.fillers, request.settings, request.methods)
     for name in selection.methods:
         if name not in OPTIMIZING:
             raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
-    explain_each(Job(request, selection, "paper" if request.paper else "smallest", _files, _line), echo)
+    return Job(request, selection, "paper" if request.paper else "smallest", _files, _line)
 
 
 def _line(explanation: Explanation) -> str:

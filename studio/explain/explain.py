@@ -1,8 +1,8 @@
-"""The job of ``infill explain``: every method with every filler on every image."""
+"""What ``infill explain`` does: every method with every filler on every image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,39 +14,70 @@ from studio.explain.paper import as_published, fillers_of
 from studio.explain.report import save_heatmaps, save_report
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.explain.result import Explanation
-from studio.explain.several import explain_each
 from studio.explain.trace import save_trace
 from studio.explain.worker import Files, Job
 from studio.registry.parse import parse_selection, quick_settings
-from studio.registry.tables import OPTIMIZING, Preset
+from studio.registry.tables import OPTIMIZING, UNTIL, Preset
 
 
-def explain(request: ExplainRequest, echo: Callable[[str], object]) -> None:
-    """Explain every image and write its files; ``echo`` gets the result of each in a line.
+def explaining(request: ExplainRequest, echo: Callable[[str], object]) -> Job:
+    """Return the job of explaining every image and writing its files; ``echo`` gets what is chosen meanwhile.
 
-    What can be wrong with the names, settings, files and the target is found before any work is done.
+    What can be wrong with names, settings and the target is found here, before any work is done.
 
     Raises:
-        ValueError: If something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown or impossible.
     """
     fillers = fillers_of(request)
     request = as_published(request) if request.paper else replace(request, fillers=request.fillers or FILLERS)
-    request = with_classifier(request, echo)
+    request = with_classifier(request if request.until is None else _until(request, request.until), echo)
     selection = parse_selection(request.fillers, request.settings, request.methods)
     for option, given in {"trace": request.trace, "final": request.final}.items():
         if given and not OPTIMIZING.keys() & set(selection.methods):
             names, got = ", ".join(OPTIMIZING), ", ".join(selection.methods)
             raise ValueError(f"--{option}: expected one of {names} among the methods, got {got}")
     preset: Preset = "paper" if request.paper else "quick"
-    explain_each(Job(request, selection, preset, _files, _line, fillers), echo)
-    quick = quick_settings(selection.methods, selection.settings)
-    if quick and not request.paper:
-        echo(f"quick settings: {quick}; --paper for the papers'")
+    quick = "" if request.paper else quick_settings(selection.methods, selection.settings)
+    closing = f"quick settings: {quick}; --paper for the papers'" if quick else ""
+    return Job(request, selection, preset, _files, _line, fillers, closing)
+
+
+def _until(request: ExplainRequest, until: float) -> ExplainRequest:
+    """Return the request with settings that end sampling when a map is reliable, or at a larger number.
+
+    Raises:
+        ValueError: If that is not between 0 and 1, or no method can end so.
+    """
+    if not 0 < until < 1:
+        raise ValueError(f"--until: expected a reliability between 0 and 1, as in 0.95, got {until:g}")
+    names = [name for name in request.methods if name in UNTIL]
+    if not names:
+        raise ValueError(
+            f"--until: expected one of {', '.join(UNTIL)} among the methods, got {', '.join(request.methods)}"
+        )
+    most = [f"{name}.{UNTIL[name][0]}={UNTIL[name][1]}" for name in names]
+    ends = [f"{name}.until={until}" for name in names]
+    return replace(request, settings=(*most, *request.settings, *ends))
 
 
 def _line(result: Explanation) -> str:
     label, p = result.label(result.target), float(result.probabilities[result.target])
-    return f"{result.image.title}: {label}, p = {p:.3f} ({result.seconds:.1f} s)"
+    head = f"{result.image.title}: {label}, p = {p:.3f} ({result.seconds:.1f} s)"
+    return "\n".join([head, *(f"  {text}" for text in _runs(result))])
+
+
+def _runs(result: Explanation) -> Iterator[str]:
+    """Yield what each run took, and how far its map can be trusted."""
+    for (filler, method), run in result.results.items():
+        text = f"{method:12} {filler:12} {run.forwards:6} forwards {run.seconds:8.1f} s"
+        if run.estimate:
+            found = float(run.estimate.reliability)
+            text += f"   reliability {found:.3f}"
+            until = getattr(result.methods[method], "until", None)
+            if until is not None and found < until:
+                field = UNTIL[method][0]
+                text += f", {until:g} not reached: --set {method}.{field}={4 * run.composites} takes more"
+        yield text
 
 
 def _files(result: Explanation) -> Files:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from studio.drawing.colormap import color_mapping, overlay, within
@@ -125,6 +125,8 @@ def _cell(sheet: Sheet, page: Page, cell: Cell, corner: tuple[float, float], hea
     colors = color_mapping(cell.heatmap, seen, cell.signed)
     axes = sheet.picture(x, y + TITLE, heat, HEAT, overlay(page.image, cell.heatmap, seen, colors))
     _outline_view(axes, page)
+    if cell.told is not None:
+        _hatch(axes, seen & ~cell.told)
     bar = sheet.axes(x + heat + 0.06, y + TITLE, 0.09, HEAT)
     low, high = colors.get_clim()
     ticks = [low, (low + high) / 2, high]
@@ -133,6 +135,13 @@ def _cell(sheet: Sheet, page: Page, cell: Cell, corner: tuple[float, float], hea
     scale.ax.tick_params(labelsize=6.5, length=2, pad=1.5, colors=INK)
     scale.outline.set_visible(False)
     draw_shown(sheet, cell, (x + heat + BAR, y), page.target)
+
+
+def _hatch(axes: Axes, where: Bool[ndarray, "h w"]) -> None:
+    """Hatch some pixels, if there are any."""
+    if where.any() and not where.all():
+        areas = axes.contourf(where.astype(float), levels=[0.5, 1.5], colors="none", hatches=["/////"])
+        areas.set(edgecolor=(0.2, 0.2, 0.2, 0.55), linewidth=0)
 
 
 def _outline_view(axes: Axes, page: Page) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor
 
 from attribution import Explainer
@@ -17,7 +18,8 @@ from studio.drawing.captions import percent, settings_line
 from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
 from studio.explain.result import Explanation, MethodResult, SearchResult
-from studio.registry.tables import ALL_FILLERS, METHODS
+from studio.registry.build import is_signed
+from studio.registry.tables import ALL_FILLERS
 
 SHOWN_SIDE = 640
 _AGAINST = torch.tensor([0.45, 0.62, 0.85]).view(3, 1, 1)  # the blue of what speaks against
@@ -32,7 +34,7 @@ def page(explanation: Explanation) -> Page:
     return Page(
         title=f"{explanation.name} · {target} · p = {probability:.3f}",
         subtitle=explanation.image.title,
-        legend=f"Red speaks for {target!r}, blue against it; yellow lines bound what was removed.",
+        legend=_legend(explanation, target),
         image=_pixels(image),
         box=explanation.classifier.view_box(size),
         target=target,
@@ -44,12 +46,28 @@ def page(explanation: Explanation) -> Page:
                 explanation.classifier.to_input(run.heatmap, size).numpy(),
                 run.samples,
                 _course(run),
-                METHODS[name].signed,
+                is_signed(name, explanation.methods[name]),
+                _told(explanation, run),
             )
             for (filler, name), run in explanation.results.items()
         },
         truth=_truth(explanation),
     )
+
+
+def _legend(explanation: Explanation, target: str) -> str:
+    text = f"Red speaks for {target!r}, blue against it; yellow lines bound what was removed."
+    known = any(run.estimate is not None for run in explanation.results.values())
+    return f"{text} Hatched: not told from no effect, with so many samples." if known else text
+
+
+def _told(explanation: Explanation, run: MethodResult) -> ndarray | None:
+    """Return which pixels of the image are told from no effect, if the method knows."""
+    if run.estimate is None:
+        return None
+    size = explanation.image.pixels.shape[1:]
+    told = explanation.classifier.to_input(run.estimate.told[0].float().cpu(), (size[0], size[1]))
+    return (told >= 0.5).numpy()
 
 
 def filler_brief(explanation: Explanation, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from studio.drawing.curves import draw_curves, legend
@@ -56,12 +56,14 @@ class Cell:
     Attributes:
         samples: Composites that were looked at. If there is a course, the counterfactual it led to.
         signed: Whether values speak for the target above 0 and against it below.
+        told: Which pixels are told from no effect; ``None``: that is not known.
     """
 
     heatmap: Float[ndarray, "h w"]
     samples: Sequence[Composite]
     course: Course | None = None
     signed: bool = False
+    told: Bool[ndarray, "h w"] | None = None
 
 
 def draw_shown(sheet: Sheet, cell: Cell, corner: tuple[float, float], target: str) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from attribution import Outcome
+from attribution.estimate import Estimate
 from infill import Adaptive, Filler, Given
 from studio import version
 from studio.explain.result import Explanation, MethodResult, SearchResult
@@ -58,13 +59,17 @@ def save_report(explanation: Explanation, path: Path) -> None:
 def save_heatmaps(explanation: Explanation, path: Path) -> None:
     """Write ``heatmaps.npz``: under ``method/filler`` a float32 array of the input image's size.
 
-    Beside it, under ``method/filler/hole``, what an optimizing method removes: 1 there and 0 elsewhere.
+    Beside it, under ``method/filler/error``, the standard error of each pixel, of a method that estimates it
+    from samples; under ``method/filler/hole``, what an optimizing method removes: 1 there and 0 elsewhere.
     """
     height, width = explanation.image.pixels.shape[1:]
     maps: dict[str, Any] = {}
     for (filler, method), run in explanation.results.items():
         heatmap = explanation.classifier.to_input(run.heatmap, (height, width))
         maps[f"{method}/{filler}"] = heatmap.float().numpy()
+        if run.estimate:
+            error = explanation.classifier.to_input(run.estimate.error[0].cpu(), (height, width))
+            maps[f"{method}/{filler}/error"] = error.float().numpy()
         if run.search:
             hole = explanation.classifier.to_input(run.search.outcome.hole[0, 0].cpu(), (height, width))
             maps[f"{method}/{filler}/hole"] = (hole >= 0.5).numpy().astype(np.uint8)
@@ -134,9 +139,19 @@ def _run(filler: str, method: str, run: MethodResult) -> dict[str, Any]:
         "method": method,
         "filler": filler,
         "composites": run.composites,
+        "forwards": run.forwards,
         "seconds": round(run.seconds, 3),
         "composites_per_second": round(run.composites / run.seconds, 1),
         **(numbers(run.search) if run.search else {}),
+        **(_trusted(run.estimate) if run.estimate else {}),
+    }
+
+
+def _trusted(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "reliability": round(float(estimate.reliability), 4),
+        "told": round(float(estimate.told.float().mean()), 4),
+        "mean_error": float(estimate.error.mean()) if bool(estimate.error.isfinite().all()) else None,
     }
 
 

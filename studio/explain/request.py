@@ -34,6 +34,7 @@ class ExplainRequest(JobRequest, WorkersRequest):
             filled it during the search.
         trace: Whether the steps of optimizing methods are kept.
         again: Whether images that are done already, with the same settings, are done again.
+        until: The reliability at which samples of methods that draw are enough; ``None``: all are taken.
         strict: Whether the first of several images that cannot be explained stops the job.
     """
 
@@ -48,3 +49,4 @@ class ExplainRequest(JobRequest, WorkersRequest):
     trace: bool = False
     again: bool = False
     strict: bool = False
+    until: float | None = None

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attribution import Explainer, Outcome
+from attribution.estimate import Estimate
 from infill import Filler
 from models.classifiers import ImageClassifier
 from studio.explain.inputs import InputImage
@@ -56,13 +57,17 @@ class MethodResult:
 
     Attributes:
         samples: Some of the composites that were looked at; of an optimizing method the counterfactual.
+        forwards: How many images the classifier was shown.
+        estimate: The heatmap with its error, of a method that knows it.
     """
 
     heatmap: Float[Tensor, "crop crop"]
     samples: Sequence[Composite]
     composites: int
     seconds: float
+    forwards: int
     search: SearchResult | None = None
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, eq=False)

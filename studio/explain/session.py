@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attribution import Execution, Explainer, MaskedScore, Sampling, probability, refilled, sigmoid
 from attribution.engine.precision import PreparedClassifier, prepare
+from attribution.estimate import EstimatingExplainer
 from attribution.explainer import SamplingExplainer
 from attribution.holes import Holes
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
@@ -141,12 +142,23 @@ class Session:
         with _naming(name):
             if isinstance(method, OptimizingExplainer):
                 return self._optimize(method, title, score, final)
-            holes = cast(SamplingExplainer, method).holes(score)
+            holes, estimate = cast(SamplingExplainer, method).holes(score), None
             begun = time.perf_counter()
-            with self.progress.run(title):
-                heatmap = method(score)[0].float().cpu()
+            with self.progress.run(title) as count:
+                if isinstance(method, EstimatingExplainer):
+                    estimate = method.estimate(score)
+                    count(int(estimate.samples))
+                heatmap = method(score) if estimate is None else estimate.heatmap
             seconds = time.perf_counter() - begun
-            return MethodResult(heatmap, self._some_composites(score, holes), len(holes), seconds)
+            composites = len(holes) if estimate is None else int(estimate.samples)
+            return MethodResult(
+                heatmap[0].float().cpu(),
+                self._some_composites(score, holes),
+                composites,
+                seconds,
+                composites * score.fills_per_hole,
+                estimate=estimate,
+            )
 
     def _optimize(
         self, method: OptimizingExplainer, title: str, score: MaskedScore, final: Filler | None
@@ -163,7 +175,8 @@ class Session:
         (shown,) = self._shown(score, image, hole, probabilities)
         shown = replace(shown, probability=outcome.left.item())  # the mean, where fills differ
         search = SearchResult(outcome, probabilities[0].cpu(), found, trace)
-        return MethodResult(outcome.heatmap[0].float().cpu(), [shown], int(outcome.looks), seconds, search)
+        looks = int(outcome.looks)
+        return MethodResult(outcome.heatmap[0].float().cpu(), [shown], looks, seconds, looks, search)
 
     def _departures(self, room: int) -> dict[str, list[str]]:
         """Return by method what departs from its paper; nothing if the papers were not asked for."""

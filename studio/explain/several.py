@@ -57,6 +57,8 @@ def explain_each(job: Job, echo: Callable[[str], object]) -> None:
     for text in _departures_in_words([answers[index] for index in sorted(answers)]):
         echo(text)
     _tell({index: answers[index].error for index in sorted(answers) if answers[index].error}, images)
+    if job.closing:
+        echo(job.closing)
 
 
 def _pending(

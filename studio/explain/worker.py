@@ -31,6 +31,7 @@ class Job:
         files: What is written of a result.
         line: A result in a line.
         fillers: By method the names of those that it runs with, if not with all.
+        closing: What is to be said at the end.
     """
 
     request: ExplainRequest
@@ -39,6 +40,7 @@ class Job:
     files: Callable[[Explanation], Files]
     line: Callable[[Explanation], str]
     fillers: Mapping[str, Sequence[str]] | None = None
+    closing: str = ""
 
 
 @dataclass(frozen=True)

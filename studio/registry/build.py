@@ -43,6 +43,11 @@ def build_method(name: str, settings: SettingTexts, seed: int = 0, preset: Prese
     return method
 
 
+def is_signed(name: str, method: Explainer) -> bool:
+    """Whether the heatmap of the method of this name speaks for the target above 0 and against it below."""
+    return bool(getattr(method, "signed", METHODS[name].signed))
+
+
 def build_filler(
     name: str,
     settings: SettingTexts,

@@ -45,7 +45,7 @@ SAMPLING: Mapping[str, Entry] = {
         "attribution:Rise",
         "keep random soft regions, average them",
         "Petsiuk et al. 2018",
-        quick={"masks": 1000},
+        quick={"masks": 1000, "estimator": "covariance"},
     ),
     "pda": Entry(
         "attribution:PredictionDifference",
@@ -56,6 +56,9 @@ SAMPLING: Mapping[str, Entry] = {
     ),
 }
 """Methods that score holes which are known beforehand."""
+
+UNTIL: Mapping[str, tuple[str, int]] = {"rise": ("masks", 8000), "lime": ("samples", 4000)}
+"""Methods that can stop when samples are enough: the field of their number, and the most that is then."""
 
 
 # A fifth of the paper's steps at five times its rate: logits can go as far.

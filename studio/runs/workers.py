@@ -43,10 +43,15 @@ def doing(request: WorkersRequest, make: Make, here: Callable[[Any], Any]) -> It
         ValueError: As for `Workers.sharing`.
     """
     if not request.shared:
-        yield lambda items: ((item, here(item)) for item in items)
+        yield lambda items: _here(here, items)
         return
     with Workers(request.workers or 1, request.ray).sharing(make) as share:
         yield share
+
+
+def _here(do: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    planned = list(items)
+    return zip(planned, map(do, planned), strict=True)  # no call of ours between an item and its doing
 
 
 @dataclass(frozen=True)

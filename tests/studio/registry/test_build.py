@@ -67,7 +67,7 @@ def test_methods_are_the_papers_unless_quick() -> None:
     assert made["mp2"] == MP2()
     assert made["dssr-plus"] == DSSRPlus()
     assert build_method("sp", {}, preset="quick") == SlidingPatch(stride=8)
-    assert build_method("rise", {}, 5, "quick") == Rise(masks=1000, seed=5)
+    assert build_method("rise", {}, 5, "quick") == Rise(masks=1000, estimator="covariance", seed=5)
     assert build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, lr=0.25, seed=5)
     assert build_method("mp2", {}, preset="quick") == MP2(graded=True)
 
@@ -104,12 +104,12 @@ def test_the_smallest_removal_has_settings_of_its_own() -> None:
 
 def test_settings_go_before_seed_and_quick() -> None:
     given = settings("rise.seed=9", "rise.masks=20")
-    assert build_method("rise", given, 5, "quick") == Rise(masks=20, seed=9)
+    assert build_method("rise", given, 5, "quick") == Rise(masks=20, estimator="covariance", seed=9)
 
 
 def test_shortcuts_tell_the_papers_values() -> None:
     told = quick_settings(["sp", "rise"], settings("rise.masks=20"))
-    assert told == "sp.stride 8 (paper: 3)"
+    assert told == "sp.stride 8 (paper: 3), rise.estimator covariance (paper: paper)"
 
 
 def test_every_filler_has_its_class_and_fills(image: Tensor) -> None:

@@ -1,0 +1,197 @@
+"""A heatmap from random samples, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from attribution.explainer import Explainer, Heatmap
+from attribution.holes import Holes
+from attribution.score import MaskedScore
+from infill.filler import Hole
+
+GROUPS = 10
+"""Into so many groups samples are dealt, one after another; each is left out once."""
+QUANTILE = 2.262
+"""Of Student's t with `GROUPS` - 1 degrees of freedom, for intervals of 95 %."""
+ROUND = 100
+"""After so many samples it is asked again whether they are enough."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Heatmaps that random samples have left, and what chance may have done to them.
+
+    Attributes:
+        heatmap: One map per image.
+        error: The standard error of each pixel, infinite where one sample or none is known.
+        told: Which pixels are told from no effect: the interval of 95 % does not hold it.
+        reliability: The rank correlation that the map of each image would have with that of as many new
+            samples, see `reliability`.
+        samples: How many samples each image took.
+    """
+
+    heatmap: Heatmap
+    error: Float[Tensor, "b h w"]
+    told: Bool[Tensor, "b h w"]
+    reliability: Float[Tensor, " b"]
+    samples: Int[Tensor, " b"]
+
+
+@runtime_checkable
+class EstimatingExplainer(Explainer, Protocol):
+    """A method whose heatmap is an estimate from samples."""
+
+    @property
+    def until(self) -> float | None:
+        """The reliability at which samples are enough; ``None``: all are taken."""
+        ...
+
+    def estimate(self, score: MaskedScore) -> Estimate:
+        """Return the heatmap of each image of the score with its error."""
+        ...
+
+
+def joined(estimates: list[Estimate]) -> Estimate:
+    """Return the estimates of several images as one."""
+    names = ("heatmap", "error", "told", "reliability", "samples")
+    return Estimate(*(torch.cat([getattr(each, name) for each in estimates]) for name in names))
+
+
+def reliability(first: Float[Tensor, "h w"], second: Float[Tensor, "h w"]) -> float:
+    """Return how well a map would agree with another one like it, from two that have half its samples each.
+
+    Spearman's rank correlation r of the halves, stepped up to the whole by Spearman and Brown (1910):
+    ``2 r / (1 + r)``; 0 where halves disagree or say nothing.
+    """
+    from scipy.stats import spearmanr
+
+    a, b = (each.detach().double().cpu().flatten().numpy() for each in (first, second))
+    if a.min() == a.max() or b.min() == b.max():
+        return 0.0
+    halves = max(float(spearmanr(a, b).statistic), 0.0)
+    return 2 * halves / (1 + halves)
+
+
+def jackknife(left_out: Tensor) -> Tensor:
+    """Return the standard error of figures "...", from their values "g ..." with each of g groups left out.
+
+    Quenouille (1956), Tukey (1958): ``sqrt((g - 1) / g * sum (value - mean)^2)``; infinite for one group.
+    """
+    count = len(left_out)
+    if count < 2:
+        return torch.full_like(left_out[0], torch.inf)
+    return ((count - 1) * left_out.var(dim=0, correction=0)).sqrt()
+
+
+def rounds(
+    holes: Holes, size: int, enough: Callable[[], bool] | None = None, each: int = ROUND
+) -> Iterator[Hole]:
+    """Yield holes in order, at most ``size`` at a time; end when ``enough`` says so.
+
+    It is asked after every ``each`` holes, wherever batches begin and end, once all of these are dealt with.
+    """
+    for start in range(0, len(holes), each):
+        if enough is not None and start and enough():
+            return
+        end = min(start + each, len(holes))
+        for place in range(start, end, size):
+            yield holes[place : min(place + size, end)]
+
+
+@dataclass(frozen=True, eq=False)
+class MaskMoments:
+    """Sums over masks and their scores, from which a pixel's figures are made; all of the same masks.
+
+    Masks and scores are counted from ``keep`` and ``start``, near their means: no digits are lost.
+
+    Attributes:
+        count: How many masks.
+        score: Sum of the scores.
+        mask: Sum of each pixel's masks.
+        square: Sum of their squares.
+        product: Sum of score times mask.
+    """
+
+    count: Float[Tensor, ""]
+    score: Float[Tensor, ""]
+    mask: Float[Tensor, "h w"]
+    square: Float[Tensor, "h w"]
+    product: Float[Tensor, "h w"]
+    keep: float
+    start: Float[Tensor, ""]
+
+    @property
+    def mass(self) -> Float[Tensor, "h w"]:
+        """The sum of the masks themselves."""
+        return self.mask + self.count * self.keep
+
+    @property
+    def weighted(self) -> Float[Tensor, "h w"]:
+        """The sum of the scores themselves times the masks themselves."""
+        return self.product + self.start * self.mask + self.keep * (self.score + self.count * self.start)
+
+    def slope(self) -> Float[Tensor, "h w"]:
+        """Return the covariance of score and mask over the mask's variance; 0 where masks do not differ."""
+        covariance = self.product / self.count - self.score * self.mask / self.count.square()
+        variance = self.square / self.count - (self.mask / self.count).square()
+        return torch.where(variance > 1e-7, covariance / variance.clamp_min(1e-7), 0.0)
+
+
+@dataclass(eq=False)
+class MaskSums:
+    """What `MaskMoments` are made of, summed up group by group.
+
+    Attributes:
+        sums: By group the sums over mask, its square, and score times mask.
+        totals: By group the number of masks, and the sum of the scores.
+    """
+
+    sums: Float[Tensor, "g 3 h w"]
+    totals: Float[Tensor, "g 2"]
+    keep: float
+    start: Float[Tensor, ""]
+    dealt: int = 0
+
+    @classmethod
+    def of(cls, score: MaskedScore, groups: int, keep: float) -> MaskSums:
+        """Return the sums of no mask, for the one image of a score."""
+        image = score.image
+        sums = image.new_zeros(groups, 3, *score.size, dtype=torch.float32)
+        totals = image.new_zeros(groups, 2, dtype=torch.float32)
+        return cls(sums, totals, keep, score.clean[0].float())
+
+    def add(self, masks: Float[Tensor, "n h w"], scores: Float[Tensor, " n"]) -> None:
+        """Deal masks with their scores to the groups in turn."""
+        groups, device = len(self.sums), masks.device
+        group = (self.dealt + torch.arange(len(masks), device=device)) % groups
+        member = torch.zeros(groups, len(masks), device=device).scatter_(0, group[None], 1.0)
+        shifted, values = (masks - self.keep).flatten(1), scores.float() - self.start
+        by_group = torch.cat([member, member * values]) @ shifted
+        mask, product = by_group.view(2, groups, *masks.shape[1:])
+        square = (member @ shifted.square()).view_as(mask)
+        self.sums += torch.stack([mask, square, product], dim=1)
+        self.totals += torch.stack([member.sum(1), member @ values], dim=1)
+        self.dealt += len(masks)
+
+    def moments(self, groups: Bool[Tensor, " g"] | None = None) -> MaskMoments:
+        """Return the moments of some of the groups together, or of all."""
+        chosen = slice(None) if groups is None else groups.to(self.sums.device)
+        mask, square, product = self.sums[chosen].sum(0)
+        count, score = self.totals[chosen].sum(0)
+        return MaskMoments(count, score, mask, square, product, self.keep, self.start)
+
+    def left_out(self) -> list[MaskMoments]:
+        """Return the moments with each of the groups left out."""
+        every = torch.arange(len(self.sums))
+        return [self.moments(every != group) for group in every.tolist()]
+
+    def halves(self) -> tuple[MaskMoments, MaskMoments]:
+        """Return the moments of every other group, and of those in between."""
+        even = torch.arange(len(self.sums)) % 2 == 0
+        return self.moments(even), self.moments(~even)
