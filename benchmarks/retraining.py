@@ -85,7 +85,7 @@ class Centered(nn.Module):
 
 
 def trained(data: Drawn, epochs: int, seed: int, shipped: bool = True) -> Centered:
-    """Train the shipped network on, with flips; or one from the beginning, which can learn images by heart."""
+    """Train the shipped network on, with flips; or one from nothing, which can learn images by heart."""
     network = Centered(None if shipped else seed).train()
     rng = torch.Generator().manual_seed(seed)
     steps, rate = epochs * (len(data.labels) // 32), 1e-3 if shipped else 3e-3
@@ -220,9 +220,9 @@ def _permuted(found: Found, options: argparse.Namespace) -> str:
     ]
     head = [f"{metric}, {name}" for metric in AGREEMENTS for name in ("another seed", "permuted")]
     return (
-        f"## Labels permuted\n\nAgreement of the maps of {options.explained} scenes that were trained on, of "
-        "a network with the true labels: with\nthose of one from another seed, and with those of one that has "
-        f"learned permuted labels by heart,\nat {SMALL} x {SMALL} "
+        f"## Labels permuted\n\nAgreement of the maps of {options.explained} scenes that were trained on, "
+        "of a network with the true labels: with\nthose of one from another seed, and with those of one that "
+        f"has learned permuted labels by heart,\nat {SMALL} x {SMALL} "
         f"({100 * float(found['learned']):.1f} % of them).\n\n" + table(["", *head], lines)
     )
 
