@@ -53,6 +53,13 @@ from studio.evaluate.request import EvaluateRequest
     ),
     *IMAGES,
     click.option(
+        "--largest-box",
+        type=float,
+        metavar="SHARE",
+        help="Only images where the boxes of the class cover at most this share. "
+        "[default: all; with paper-c 0.5]",
+    ),
+    click.option(
         "--classifier",
         help="Whose decisions are explained: see `infill list`. [default: scenes, or mobilenet_v2]",
     ),

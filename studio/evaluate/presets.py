@@ -19,6 +19,7 @@ class Preset:
         fillers: For methods that have none of their own.
         metrics: As `EvaluateRequest.metrics`.
         paper: Whether methods run at their papers' sizes.
+        largest_box: As `EvaluateRequest.largest_box`, where the data has boxes.
     """
 
     summary: str
@@ -26,6 +27,7 @@ class Preset:
     fillers: Sequence[str]
     metrics: Sequence[str]
     paper: bool = False
+    largest_box: float | None = None
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -56,14 +58,19 @@ PRESETS: Mapping[str, Preset] = {
         (),
         ("localization-mean", "salient", "pointing"),
         paper=True,
+        largest_box=0.5,
     ),
 }  # fmt: skip
 USUAL = "quick"
 """The preset that is meant if none is named."""
 
 
-def completed(request: EvaluateRequest) -> EvaluateRequest:
+def completed(request: EvaluateRequest, offers: frozenset[str]) -> EvaluateRequest:
     """Return the request with what its preset says of all that the user has not asked for.
+
+    Args:
+        request: As the user wrote it.
+        offers: What the data knows.
 
     Raises:
         ValueError: If there is no such preset.
@@ -76,6 +83,7 @@ def completed(request: EvaluateRequest) -> EvaluateRequest:
         fillers=request.fillers or preset.fillers or PRESETS[USUAL].fillers[:1],
         metrics=request.metrics or preset.metrics,
         paper=request.paper or (preset.paper and own),
+        largest_box=request.largest_box or (preset.largest_box if "boxes" in offers else None),
     )
 
 

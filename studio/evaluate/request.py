@@ -23,6 +23,8 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
         paper: Whether methods run at their papers' sizes, and in float32.
         baselines: Whether the center, random maps and the annotated objects are judged beside.
         samples: Fills of each hole, for fillers that draw.
+        largest_box: Only images where the boxes of the class cover at most this share, in (0, 1];
+            ``None``: the preset's.
     """
 
     data: str
@@ -33,3 +35,4 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
     paper: bool = False
     baselines: bool = True
     samples: int = 1
+    largest_box: float | None = None

@@ -64,7 +64,8 @@ def set_up(request: EvaluateRequest) -> Setup:
     device = parse_device(request.device)
     data = open_dataset(request.data, split=request.split)
     asked = bool(request.metrics)
-    request = completed(request)
+    _check_largest_box(request.largest_box, data)
+    request = completed(request, data.offers)
     needs = {name: entry.needs for name, entry in METRICS.items()}
     precision = "float32" if request.paper and request.precision == "auto" else request.precision
     metrics = fitting(request.metrics, asked, data.offers, needs)
@@ -97,6 +98,15 @@ def set_up(request: EvaluateRequest) -> Setup:
     )
 
 
+def _check_largest_box(share: float | None, data: Dataset) -> None:
+    if share is None:
+        return
+    if not 0 < share <= 1:
+        raise ValueError(f"--largest-box: expected a share above 0 and up to 1, as in 0.5, got {share:g}")
+    if "boxes" not in data.offers:
+        raise ValueError(f"--largest-box: no boxes are annotated in {data.title}")
+
+
 def _labelled(
     request: EvaluateRequest, kind: str, example: Example, classifier: ImageClassifier
 ) -> tuple[bool, Sequence[str]]:
@@ -121,7 +131,10 @@ def _settings(
     methods: Mapping[str, Explainer],
     labelled: bool,
 ) -> dict[str, Any]:
-    simple = ("paper", "baselines", "samples", "split", "targets", "sample", "limit", "correct_only", "seed")
+    simple = (
+        "paper", "baselines", "samples", "split", "targets", "sample", "limit", "correct_only", "largest_box",
+        "seed",
+    )  # fmt: skip
     return {
         "data": data.title,
         "images": len(data),

@@ -12,6 +12,7 @@ import torch
 from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
 from attribution.evaluation.baselines import background_map, center_map, object_map, random_map
 from studio.data.classes import class_of
+from studio.data.regions import boxed
 from studio.evaluate.explained import Explained, Subject
 from studio.evaluate.measures import COMPUTE
 from studio.evaluate.plan import BASELINES, NOTHING
@@ -71,6 +72,9 @@ class Worker:
         target, first = int(cast("Tensor", score.target)), int(score.clean_logits[0].argmax())
         if setup.request.correct_only and target != first:
             raise ValueError(f"--correct-only: the classifier takes it for {setup.classifier.labels[first]}")
+        most = setup.request.largest_box
+        if most is not None and (share := float(boxed(example).float().mean())) > most:
+            raise ValueError(f"--largest-box: the boxes cover {100 * share:.0f} % of the image")
         return {
             "name": example.name,
             "target": target,

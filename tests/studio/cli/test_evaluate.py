@@ -16,6 +16,7 @@ from command import Run, refused, runner
 from PIL import Image
 
 from models import scenes
+from studio.data.dataset import open_dataset
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import BASELINES
 from studio.evaluate.presets import PRESETS
@@ -174,6 +175,23 @@ def test_a_bad_image_is_told_and_does_not_stop_the_run(run: Run, tmp_path: Path)
     assert "--metric salient: needs silhouettes, which the data does not say" in refused_run.err
 
 
+def test_images_whose_boxes_are_large_are_left_out(run: Run) -> None:
+    data, shares = open_dataset("scenes:6"), {}
+    for number in range(6):
+        covered = np.zeros((224, 224))
+        for left, top, right, bottom in data.read(number).boxes.tolist():
+            covered[top:bottom, left:right] = 1
+        shares[f"scene-{number}"] = covered.mean()
+    most = sorted(shares.values())[2]
+    said = run("scenes:6", "--method", "sp", *FEW, "--metric", "pointing", "--largest-box", most + 1e-6)
+    assert said.code == 0, said.err
+    found = told()
+    skipped = {each["image"] for each in found["skipped"]}
+    assert len(skipped) == 3
+    assert skipped == {name for name, share in shares.items() if share > most + 1e-6}
+    assert found["tables"][0]["images"] == 3
+
+
 def test_a_method_that_fails_on_an_image_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from attribution import SlidingPatch
 
@@ -196,6 +214,8 @@ def test_a_method_that_fails_on_an_image_is_told(run: Run, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--largest-box", "0"), "--largest-box: expected a share above 0 and up to 1, as in 0.5, got 0"),
+        (("--largest-box", "nan"), "--largest-box: expected a share above 0 and up to 1, as in 0.5, got nan"),
         (("--method", "spp"), "unknown method 'spp'; did you mean 'sp'"),
         (("--metric", "deletoin"), "unknown metric 'deletoin'; did you mean 'deletion'"),
         (("--metric", "pointing:gray"), "pointing removes nothing with a filler"),
@@ -243,7 +263,7 @@ def test_presets_are_complete() -> None:
     from studio.evaluate.request import EvaluateRequest
 
     for name in PRESETS:
-        request = completed(EvaluateRequest("scenes", preset=name))
+        request = completed(EvaluateRequest("scenes", preset=name), frozenset({"boxes"}))
         plan = parse(request, frozenset({"boxes", "silhouettes", "labels"}))
         assert all(plan.metrics_of(pair) for pair in plan.pairs), name
         assert request.paper == (name != "quick")
