@@ -49,7 +49,7 @@ EXEMPT = {
     ("attribution.integrations.captum", "tqdm")
 }  # captum's `show_progress` is a tqdm bar, for its users too
 LAZY = {
-    "torchvision", "cv2", "skimage", "captum", "lime", "quantus",
+    "openvino", "torchvision", "cv2", "skimage", "captum", "lime", "quantus",
     "transformers", "diffusers", "lpips", "pytorch_msssim", "sklearn", "torchmetrics",
 }  # fmt: skip
 GLOBAL_SEEDS = {

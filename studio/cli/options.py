@@ -63,6 +63,15 @@ IMAGE: tuple[Option, ...] = (
 )
 """What is explained, and the classifier."""
 
+RUNTIME: Option = click.option(
+    "--runtime",
+    type=click.Choice(["eager", "openvino", "auto"]),
+    default=default(JobRequest, "runtime"),
+    show_default=True,
+    help="What runs the classifier: torch, or OpenVINO in float32, for methods without gradients; auto is "
+    "OpenVINO where it is installed and can.",
+)
+
 WORKERS: tuple[Option, ...] = (
     click.option(
         "--workers", type=click.IntRange(1, 1024), help="Share the work among so many processes of Ray."

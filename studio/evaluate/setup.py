@@ -12,6 +12,7 @@ import torch
 
 from attribution import Explainer
 from attribution.engine.precision import PreparedClassifier, prepare
+from infill.network import Precision
 from studio import version
 from studio.data.classes import class_of
 from studio.data.dataset import Dataset, Example, first_readable, open_dataset
@@ -23,6 +24,7 @@ from studio.evaluate.request import EvaluateRequest
 from studio.registry.build import build_classifier, build_method, is_signed, usual_classifier
 from studio.registry.identity import code_of, content, filler_identity, fingerprint
 from studio.registry.parse import parse_device
+from studio.registry.runtime import running
 from studio.registry.tables import METHODS
 
 if TYPE_CHECKING:
@@ -84,17 +86,22 @@ def set_up(request: EvaluateRequest) -> Setup:
         raise ValueError(f"DATA: {data.title} has no image that is asked for")
     example = first_readable(data)
     labelled, notes = _labelled(request, data.kind, example, classifier)
+    run, runtime = running(classifier, request.runtime, methods)
+    computed: Precision = "float32" if runtime == "openvino" else request.precision
     return Setup(
         request=request,
         data=data,
         plan=plan,
         classifier=classifier,
         name=name or Path(str(request.weights)).stem,
-        prepared=prepare(classifier, request.precision, classifier.view(example.image.to(device))[None]),
+        prepared=prepare(run, computed, classifier.view(example.image.to(device))[None]),
         methods=methods,
         labelled=labelled,
-        notes=[*data.notes, *notes],
-        settings=_settings(request, data, plan, classifier, name, methods, labelled),
+        notes=[*data.notes, *notes, *([] if request.runtime == "eager" else [f"run by {runtime}"])],
+        settings={
+            **_settings(request, data, plan, classifier, name, methods, labelled),
+            "runtime": runtime.partition(" ")[0],
+        },
     )
 
 

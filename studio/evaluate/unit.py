@@ -110,7 +110,7 @@ class Worker:
             classifier=setup.prepared,
             around=around,
             link=sigmoid if classifier.multi_label else probability,
-            execution=Execution(request.batch_size, request.precision),
+            execution=Execution(request.batch_size, setup.prepared.precision),
             sampling=Sampling(samples=request.samples, seed=request.seed),
         )
         if not setup.labelled:

@@ -21,6 +21,7 @@ from attribution.explainer import SamplingExplainer
 from attribution.holes import Holes
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
 from infill import Filler
+from infill.network import Precision
 from models.classifiers import ImageClassifier
 from studio.explain.inputs import InputImage, target_index
 from studio.explain.panel import Composite
@@ -32,6 +33,7 @@ from studio.progress import Progress
 from studio.registry.build import build_classifier, build_filler, build_method
 from studio.registry.parse import Selection, parse_device, parse_filler
 from studio.registry.pretrained import loading_options
+from studio.registry.runtime import running
 from studio.registry.tables import PRETRAINED, Preset, SettingTexts
 
 SHOWN = 4
@@ -69,7 +71,9 @@ def opened(
         squash(classifier, selection.methods)
     target_index(request.target, classifier.labels, top=0)
     with_all = dict.fromkeys(methods, selection.fillers)
-    return Session(request, selection, classifier, methods, progress, {**with_all, **(fillers or {})}, final)
+    fillers = {**with_all, **(fillers or {})}
+    run, runtime = running(classifier, request.runtime, selection.methods)
+    return Session(request, selection, classifier, methods, progress, fillers, run, runtime, final)
 
 
 @dataclass(eq=False)
@@ -78,6 +82,8 @@ class Session:
 
     Attributes:
         fillers: By method the names of those that it runs with.
+        running: The classifier as its runtime has it.
+        runtime: What that is, in words.
         final: The name and the settings of what fills the holes that were found, if not what filled them
             during the search.
         prepared: The classifier as it is run, once the first image is known.
@@ -89,6 +95,8 @@ class Session:
     methods: Mapping[str, Explainer]
     progress: Progress
     fillers: Mapping[str, Sequence[str]]
+    running: ImageClassifier
+    runtime: str
     final: tuple[str, SettingTexts] | None = None
     prepared: PreparedClassifier | None = None
 
@@ -192,14 +200,15 @@ class Session:
         room = self.classifier.room((pixels.shape[1], pixels.shape[2]))
         around, before, crop = self.classifier.view(pixels, room), room // 2, self.classifier.crop
         view = around[:, before : before + crop, before : before + crop]
-        self.prepared = self.prepared or prepare(self.classifier, request.precision, view[None])
+        precision: Precision = "float32" if self.runtime == "openvino" else request.precision
+        self.prepared = self.prepared or prepare(self.running, precision, view[None])
         score = MaskedScore(
             view,
             target=0,
             classifier=self.prepared,
             around=around,
             link=sigmoid if self.classifier.multi_label else probability,
-            execution=Execution(request.batch_size, request.precision, self.progress),
+            execution=Execution(request.batch_size, precision, self.progress),
             sampling=Sampling(seed=request.seed),
         )
         top = int(score.clean_logits[0].argmax())
@@ -239,6 +248,7 @@ class Session:
             "seed": request.seed,
             "device": str(score.image.device),
             "precision": request.precision,
+            "runtime": self.runtime,
             "computed_in": cast(PreparedClassifier, self.prepared).mode,
             "batch_size": request.batch_size,
             "samples": request.samples,

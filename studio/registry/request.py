@@ -21,6 +21,7 @@ class JobRequest:
         seed: Of all that is drawn by chance.
         device: ``cpu``, ``cuda``, ..., or ``auto``.
         precision: ``float32``, ``bfloat16`` or ``auto``.
+        runtime: What runs the explained classifier: ``eager``, ``openvino`` or ``auto``.
         batch_size: How many images the networks are given at once.
         settings: Texts like ``sp.patch=41``.
     """
@@ -33,5 +34,6 @@ class JobRequest:
     seed: int = 0
     device: str = "auto"
     precision: Any = "auto"
+    runtime: Any = "eager"
     batch_size: int = 64
     settings: Sequence[str] = ()

@@ -507,3 +507,25 @@ def test_a_reliability_that_is_not_reached_is_told_with_the_remedy(run: Run) -> 
 )
 def test_until_that_means_nothing_is_refused(run: Run, words: tuple[str, ...], message: str) -> None:
     refused(run(*words), message)
+
+
+def test_openvino_gives_the_same_maps_and_is_told(run: Run) -> None:
+    pytest.importorskip("openvino")
+    words = ("--method", "sp", "--filler", "gray", "--set", "sp.stride=56", "--precision", "float32")
+    assert run(*words, "--out", "eager").code == 0
+    said = run(*words, "--runtime", "openvino", "--out", "fast")
+    assert said.code == 0, said.err
+    settings = [json.loads(Path(out, "explain.json").read_text())["settings"] for out in ("eager", "fast")]
+    assert [each["runtime"] for each in settings] == ["eager", "openvino"]
+    maps = [np.load(Path(out, "heatmaps.npz"))["sp/gray"] for out in ("eager", "fast")]
+    np.testing.assert_allclose(maps[1], maps[0], atol=1e-4)
+
+
+def test_a_method_that_follows_gradients_is_refused_or_run_by_torch(run: Run) -> None:
+    pytest.importorskip("openvino")
+    words = ("--method", "mp2", "--filler", "gray", "--set", "mp2.cells=4")
+    refused(run(*words, "--runtime", "openvino"), "--runtime: OpenVINO gives no gradients, which mp2 needs")
+    said = run(*words, "--runtime", "auto")
+    assert said.code == 0, said.err
+    told = json.loads(Path("infill-out/explain.json").read_text())["settings"]["runtime"]
+    assert told == "eager (OpenVINO gives no gradients, which mp2 needs)"
