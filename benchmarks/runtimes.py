@@ -1,0 +1,135 @@
+"""SP beside captum's Occlusion: torch in float32 and bfloat16, and OpenVINO; all in turn, round by round.
+
+``python -m benchmarks.runtimes`` writes ``results/runtimes.md``.
+"""
+
+import argparse
+import statistics
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attribution import Execution, MaskedScore, SlidingPatch
+from attribution.engine.precision import prepare
+from benchmarks.holes import ASSETS
+from benchmarks.report import command, table, write
+from benchmarks.speed import seconds
+from infill import Gray
+from models.classifiers import ImageClassifier, load_classifier
+from models.classifiers.runtime import converted
+from models.preprocessing import Preprocessing
+from models.scenes import draw
+
+GRAY = Gray()
+USUAL = "captum, float32"
+GOALS: dict[str, dict[str, float]] = {
+    "ResNet-50": {"SP, float32": 1.5, "SP, bfloat16": 4, "SP, OpenVINO float32": 2.5},
+    "MobileNetV2": {"SP, OpenVINO float32": 3},
+}
+
+
+def resnet50() -> ImageClassifier:
+    """Torchvision's ResNet-50 with random weights: the arithmetic is the same."""
+    from torchvision.models import get_model
+
+    with torch.random.fork_rng():
+        torch.default_generator.manual_seed(0)
+        network = get_model("resnet50", weights=None).eval()
+    return ImageClassifier(network, Preprocessing(crop=224, resize=256))
+
+
+def occlusion(classifier: ImageClassifier, image: Tensor, stride: int, batch: int) -> Tensor:
+    """Captum's map for class 0, averaged over the patches that cover a pixel."""
+    from captum.attr import Occlusion
+
+    baseline = torch.tensor(GRAY.color).view(1, 3, 1, 1).expand_as(image)
+    with torch.inference_mode():
+        found: Tensor = Occlusion(lambda images: classifier(images).softmax(1)).attribute(
+            image, (3, 29, 29), (3, stride, stride), baseline, target=0, perturbations_per_eval=batch
+        )
+    return found.mean(1)
+
+
+def jobs(classifier: ImageClassifier, stride: int) -> dict[str, Callable[[], Tensor]]:
+    """What is run, by name; captum with the batch that suits it best."""
+    image = draw(0).image[None]
+    trials = {batch: seconds(partial(occlusion, classifier, image, 56, batch))[0] for batch in (1, 16)}
+    best = min(trials, key=lambda batch: trials[batch])
+    method = SlidingPatch(patch=29, stride=stride, average=True)
+    ready = {
+        "SP, float32": prepare(classifier, "float32", image),
+        "SP, bfloat16": prepare(classifier, "auto", image),
+        "SP, OpenVINO float32": prepare(converted(classifier), "float32", image),
+    }
+    return {
+        USUAL: partial(occlusion, classifier, image, stride, best),
+        **{
+            name: partial(
+                lambda each: method(
+                    MaskedScore(image, 0, each, GRAY, execution=Execution(32, precision=each.precision))
+                ),
+                each,
+            )
+            for name, each in ready.items()
+        },
+    }
+
+
+def measured(
+    classifier: ImageClassifier, stride: int, rounds: int, goals: dict[str, float]
+) -> list[list[str]]:
+    """Rows of the table: seconds, the ratio to captum round by round, and how far maps are apart."""
+    planned, spent = jobs(classifier, stride), defaultdict(list)
+    maps: dict[str, np.ndarray] = {}
+    for _ in range(rounds):
+        for name, job in planned.items():
+            time, heatmap = seconds(job)
+            spent[name].append(time)
+            maps[name] = heatmap.float().numpy()
+    rows = []
+    for name, times in spent.items():
+        ratios = [usual / time for usual, time in zip(spent[USUAL], times, strict=True)]
+        goal = f" ({goals[name]:g})" if name in goals else ""
+        gap = np.abs(maps[name] - maps[USUAL]).max() / max(np.abs(maps[USUAL]).max(), 1e-12)
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        rows.append(
+            [
+                name,
+                f"{statistics.median(times):.1f}",
+                f"{statistics.median(ratios):.2f}{goal}",
+                spread,
+                f"{gap:.1e}",
+            ]
+        )
+    return rows
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stride", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    mobilenet = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
+    networks = {"ResNet-50": resnet50(), "MobileNetV2": load_classifier("mobilenet_v2", mobilenet)}
+    head = ["", "seconds", "times captum (goal)", "all rounds", "largest difference, of the largest value"]
+    parts = [
+        f"## {name}\n\n{table(head, measured(each, options.stride, options.rounds, GOALS[name]))}"
+        for name, each in networks.items()
+    ]
+    text = (
+        f"Patch 29, stride {options.stride}, gray, 224 x 224, {torch.get_num_threads()} threads, median "
+        f"of {options.rounds} rounds. bfloat16 is `--precision auto`,\n"
+        f"float32 where the processor has no bfloat16."
+    )
+    said = command("benchmarks.runtimes", parser, options)
+    packages = ("torch", "torchvision", "captum", "openvino")
+    write("runtimes", "Runtimes", said, "\n\n".join([text, *parts]), packages)
+
+
+if __name__ == "__main__":
+    main()
