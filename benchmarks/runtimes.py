@@ -57,7 +57,7 @@ def occlusion(classifier: ImageClassifier, image: Tensor, stride: int, batch: in
 def jobs(classifier: ImageClassifier, stride: int) -> dict[str, Callable[[], Tensor]]:
     """What is run, by name; captum with the batch that suits it best."""
     image = draw(0).image[None]
-    trials = {batch: seconds(partial(occlusion, classifier, image, 56, batch))[0] for batch in (1, 16)}
+    trials = {batch: seconds(partial(occlusion, classifier, image, 29, batch))[0] for batch in (1, 16)}
     best = min(trials, key=lambda batch: trials[batch])
     method = SlidingPatch(patch=29, stride=stride, average=True)
     ready = {
