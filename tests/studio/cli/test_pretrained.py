@@ -73,7 +73,7 @@ def test_every_family_explains_from_a_local_checkpoint(family: str, run: Run, tm
         said = run(*QUICK, "--filler", word, "--out", out)
         assert said.code == 0, said.err
         with np.load(Path(out) / "heatmaps.npz") as found:
-            assert list(found) == [f"lime/{family}"]
+            assert list(found) == [f"lime/{family}", f"lime/{family}/error"]
             maps.append(found[f"lime/{family}"])
     assert np.isfinite(maps[0]).all()
     assert maps[0].std() > 0
