@@ -123,7 +123,7 @@ def test_holes_in_the_background_are_the_fillers_own_evidence(run: Run) -> None:
     areas = [Path(folder, "realism.csv").read_text().split() for folder in ("five", "three")]
     holes = [[line.split(",")[:3] for line in each[1:]] for each in areas]
     assert holes[0] == holes[1]
-    assert run(*asked, "--hole-area", 4, "--out", "four").code == 0
+    assert run("scenes:4", *asked[1:], "--hole-area", 4, "--out", "four").code == 0
     assert told("four")["area"] == pytest.approx(0.04, rel=0.05)
     assert told("four")["settings"]["hole_area"] == 4
 
