@@ -96,6 +96,7 @@ def rounds(
 
     It is asked after every ``each`` holes, wherever batches begin and end, once all of these are dealt with.
     """
+    each = len(holes) if enough is None else each  # nobody asks: batches need not end with a round
     for start in range(0, len(holes), each):
         if enough is not None and start and enough():
             return

@@ -94,12 +94,13 @@ class Rise:
         return joined(found)
 
     def _estimate(self, sums: MaskSums) -> Estimate:
-        left_out = sums.left_out() if sums.dealt > 1 else [sums.moments()]
-        slope, others = sums.moments().slope(), torch.stack([each.slope() for each in left_out])
+        whole = sums.moments()
+        left_out = sums.left_out() if sums.dealt > 1 else [whole]
+        others = torch.stack([each.slope() for each in left_out])
         return Estimate(
-            heatmap=self._map(sums.moments())[None],
+            heatmap=self._map(whole)[None],
             error=jackknife(torch.stack([self._map(each) for each in left_out]))[None],
-            told=(slope.abs() > QUANTILE * jackknife(others))[None],
+            told=(whole.slope().abs() > QUANTILE * jackknife(others))[None],
             reliability=torch.tensor([self.reliability(sums)]),
             samples=torch.tensor([sums.dealt]),
         )
