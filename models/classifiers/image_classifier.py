@@ -1,5 +1,6 @@
 """Image classifiers: [0, 1] images of any size in, logits out."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -62,6 +63,12 @@ class ImageClassifier(nn.Module):
         """Return the logits of images in [0, 1]."""
         logits: Tensor = self.network((self._shown(images) - self.mean) / self.std)
         return logits
+
+    def with_network(self, network: nn.Module) -> "ImageClassifier":
+        """Return a classifier that shares all but the network; this one is left as it is."""
+        changed = copy.copy(self)
+        changed._modules = {**self._modules, "network": network}
+        return changed
 
     def probabilities(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Return how probable each class is: sigmoids where an image may be of several, else the softmax.

@@ -64,9 +64,7 @@ def converted(classifier: ImageClassifier) -> ImageClassifier:
         raise ValueError(
             f"OpenVINO gives other logits, by {apart:.1g} of the largest (at most {TOLERANCE:g})"
         )
-    changed = copy.copy(classifier)
-    changed._modules = {**classifier._modules, "network": fast}
-    return changed
+    return classifier.with_network(fast)
 
 
 def _compiled(network: nn.Module, example: Tensor, shape: tuple[int, ...]) -> Any:

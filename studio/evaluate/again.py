@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attribution import Explainer
-    from models.classifiers import ImageClassifier
     from studio.runs.part import Values
 
 PATCHES = (5, 17, 29, 41, 53)
@@ -101,7 +99,7 @@ def randomization(explained: Explained, _: str) -> Values:
     chance = explained.subject.chance("network")
     values: dict[str, list[tuple[float, float]]] = {}
     for stop, (_, network) in zip(stops, randomized(classifier.network, chance, stops=stops), strict=True):
-        score = replace(explained.score, classifier=_with_network(classifier, network))
+        score = replace(explained.score, classifier=classifier.with_network(network))
         lost = method(score)[0].float().cpu()
         for name, alike in AGREEMENTS.items():
             found = alike(explained.heatmap.float().cpu(), lost)
@@ -122,9 +120,3 @@ def shift(explained: Explained, _: str) -> Values:
         f"shift.{name}": [(math.nan, alike(explained.heatmap.float().cpu(), tinted))]
         for name, alike in AGREEMENTS.items()
     }
-
-
-def _with_network(classifier: ImageClassifier, network: torch.nn.Module) -> ImageClassifier:
-    changed = copy.copy(classifier)
-    changed._modules = {**classifier._modules, "network": network}
-    return changed
