@@ -1,6 +1,7 @@
 """Where the evidence is: methods of attribution that see nothing but the score of a hole."""
 
 from attribution.engine.execution import Execution as Execution
+from attribution.engine.link import Against as Against
 from attribution.engine.link import log_odds as log_odds
 from attribution.engine.link import logit as logit
 from attribution.engine.link import probability as probability
@@ -29,6 +30,7 @@ __all__ = [
     "MP2",
     "SDR",
     "SSR",
+    "Against",
     "DSSRPlus",
     "Execution",
     "Explainer",

@@ -1,11 +1,15 @@
 """Links: what is read off the logits as the score of the target."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from infill.validate import require
 
 Logits: TypeAlias = Float[Tensor, "n k"]
 """The output of a classifier for ``n`` images, in float32."""
@@ -43,6 +47,45 @@ def log_odds(logits: Logits, target: Targets) -> Scores:
     """
     others = logits.scatter(1, target[:, None], -torch.inf)
     return logit(logits, target) - others.logsumexp(dim=1)
+
+
+@dataclass(frozen=True)
+class Against:
+    """Why the target rather than another class: their log-odds, the difference of their logits.
+
+    With the softmax this is ``log(p / q)``, and with two classes `log_odds` itself; with classes that do not
+    exclude each other it is the difference of their log-odds. It is above 0 where the target is more likely,
+    and 0, its chance, where both are as likely (Prabhushankar et al. 2020 explain the same contrast).
+
+    Attributes:
+        other: The class that the target is compared with.
+
+    Raises:
+        ValueError: If it is negative; when called, if it is no class of the classifier or is the target.
+    """
+
+    other: int
+
+    def __post_init__(self) -> None:
+        require(self.other >= 0, "other", "at least 0", self.other)
+
+    def __call__(self, logits: Logits, target: Targets) -> Scores:
+        """Return the difference of the two logits."""
+        require(self.other < logits.shape[1], "other", f"below the {logits.shape[1]} classes", self.other)
+        require(not bool((target == self.other).any()), "other", "another class than the target", self.other)
+        return logit(logits, target) - logits[:, self.other]
+
+    def probability(self, logits: Logits, target: Targets) -> Scores:
+        """Return ``p / (p + q)``: the target's probability if it is one of the two."""
+        return self(logits, target).sigmoid()
+
+
+def activation(link: Link) -> Link:
+    """Return a link of the same scores whose derivative is that of the target's logit alone.
+
+    A comparison of two classes is followed as it is: it is a difference of logits already.
+    """
+    return link if isinstance(link, Against) else partial(with_slope_of_logit, link)
 
 
 def with_slope_of_logit(link: Link, logits: Logits, target: Targets) -> Scores:

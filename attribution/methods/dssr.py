@@ -16,7 +16,7 @@ from attribution.explainer import Heatmap
 from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import area, dssr, dssr_plus, pooled_area, sdr, smoothed, ssr, two_stage
-from attribution.optimize.problem import Problem
+from attribution.optimize.problem import Problem, as_probability
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import Count, Length, Level, Positive, Weight, require, require_settings
@@ -69,6 +69,7 @@ class _PixelEvidence(ABC):
             steps=self.steps,
             curves=self._curves,
             outlook=self.outlook,
+            scale=as_probability(score),
         )
 
     @property

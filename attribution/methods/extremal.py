@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution.engine.link import with_slope_of_logit
+from attribution.engine.link import activation
 from attribution.explainer import Heatmap
 from attribution.optimize.bumps import Bumps, ContinuedBumps, MarginBumps
 from attribution.optimize.cached_score import CachedScore, Outlook
@@ -109,7 +109,7 @@ class ExtremalPerturbation:
         grid = [math.ceil(side / self.step) for side in size]
         followed, inverse_link = in_log_odds(score, self.followed == "odds")
         if self.followed == "activation":
-            followed = score.relinked(partial(with_slope_of_logit, score.link), score.sampling.pool)
+            followed = score.relinked(activation(score.link), score.sampling.pool)
         bumps = (ContinuedBumps if self.border == "continued" else MarginBumps)(size, self.step, self.sigma)
         start = score.image.new_ones(len(score), 1, *grid)
         deviation = partial(area_deviation, share=self.area, shuffle=shuffled(bumps(start[:1])))

@@ -13,7 +13,7 @@ from attribution.holes import Upsampling, require_cells, upsampled
 from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import area, total_variation
-from attribution.optimize.problem import Problem
+from attribution.optimize.problem import Problem, as_probability
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import Count, Length, Positive, Range, Reach, Seed, Weight, require_settings
@@ -106,6 +106,7 @@ class MeaningfulPerturbation:
             steps=self.steps,
             score=score.enlarged(self.jitter) if self.jitter else score,
             outlook=self.outlook,
+            scale=as_probability(score),
         )
 
     def _loss(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution.engine.link import with_slope_of_logit
+from attribution.engine.link import activation
 from attribution.explainer import Heatmap
 from attribution.holes import Upsampling, require_cells, upsampled
 from attribution.optimize.cached_score import CachedScore, Outlook
@@ -107,7 +107,7 @@ class MP2:
         require_cells(self.cells, size)
         odds, inverse_link = in_log_odds(score)
         if self.slope == "logit":
-            odds = odds.relinked(partial(with_slope_of_logit, odds.link), odds.sampling.pool)
+            odds = odds.relinked(activation(odds.link), odds.sampling.pool)
         stop = score.chance if self.chance is None else torch.full_like(score.chance, self.chance)
         to_pixels = partial(upsampled, size=size, how=self.upsampling)
 

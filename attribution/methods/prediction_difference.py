@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution.engine.link import probability, sigmoid
+from attribution.engine.link import Against, probability, sigmoid
 from attribution.explainer import Heatmap
 from attribution.holes import PatchHoles, batches
 from attribution.score import MaskedScore
@@ -52,8 +52,8 @@ class PredictionDifference:
         """Return the weight of evidence per pixel, in bits.
 
         Raises:
-            ValueError: If the patch is larger than the image, the score's link is no probability, or as for
-                the score.
+            ValueError: If the patch is larger than the image, the score's link is neither a probability nor
+                a comparison of two classes, or as for the score.
         """
         return self.evidence(score)[0]
 
@@ -74,8 +74,11 @@ class PredictionDifference:
         Raises:
             ValueError: As for a call.
         """
-        name = getattr(score.link, "__name__", score.link)
-        require(score.link in (probability, sigmoid), "link", "probability or sigmoid", name)
+        if isinstance(score.link, Against):
+            score = score.relinked(score.link.probability, score.sampling.pool)
+        else:
+            name = getattr(score.link, "__name__", score.link)
+            require(score.link in (probability, sigmoid), "link", "probability, sigmoid or Against", name)
         if score.sampling.samples == 1:
             score = score.with_sampling(samples=self.samples)
         holes = self.holes(score)
@@ -97,8 +100,9 @@ class PredictionDifference:
 
     def _bits(self, one: MaskedScore, probabilities: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Return the logarithm of the odds of probabilities, to base 2."""
-        # A sigmoid tells two classes apart, whatever others there are; so does a single logit.
-        classes = 2 if one.link is sigmoid else max(one.clean_logits.shape[1], 2)
+        # A sigmoid tells two classes apart, whatever others there are, as a comparison does; so does a single
+        # logit.
+        classes = max(one.clean_logits.shape[1], 2) if one.link is probability else 2
         probabilities = probabilities.clamp(0, 1)  # a mean of ones may be rounded to more
         return torch.log2(
             (probabilities * self.instances + 1) / ((1 - probabilities) * self.instances + classes - 1)

@@ -18,6 +18,10 @@ Outlook: TypeAlias = Literal["chessboard", "none"]
 """What stands for the fill of pixels that are still observed."""
 
 
+Scale: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""``(scores "m", which image each is of "m") -> "m"``."""
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """One call within a step.
@@ -50,6 +54,7 @@ class CachedScore:
             shows the outlook.
         inverse_link: Maps scores to the units of the images' own score.
         outlook: ``"chessboard"`` or ``"none"``; of no consequence for fills that do not depend on the hole.
+        scale: What calls return instead of the scores; by default these themselves.
 
     Attributes:
         rows: Which images are active.
@@ -66,6 +71,7 @@ class CachedScore:
         refresh: int = 1,
         inverse_link: Callable[[Tensor], Tensor] = torch.clone,
         outlook: Outlook = "chessboard",
+        scale: Scale | None = None,
     ) -> None:
         self.score = score
         self.rows = torch.arange(len(score), device=score.image.device)
@@ -75,7 +81,7 @@ class CachedScore:
         self.outlooks = torch.zeros(len(score)).long()
         self._per_hole = score.filler.per_hole
         self._threshold = float(getattr(score.filler, "threshold", 0.5))
-        self._refresh, self._inverse_link = refresh, inverse_link
+        self._refresh, self._inverse_link, self._scale = refresh, inverse_link, scale
         self._age = torch.full_like(self.rows, refresh)
         # One generator an image: what an image gets does not depend on those beside it.
         self._generators = [score.sampling.generator() for _ in range(len(score))]
@@ -122,7 +128,7 @@ class CachedScore:
         self.composites[self.rows.cpu()] += holes_per_image * self.score.fills_per_hole
         means = self._inverse_link(scores.detach()).view(-1, holes_per_image).mean(dim=1)
         self.calls.append(Call(hole.detach(), fill, means))
-        return scores
+        return scores if self._scale is None else self._scale(scores, rows)
 
     def _fill(self, hole: Tensor, rows: Tensor, holes_per_image: int) -> Fill:
         """Return the fills of all holes of this call, new ones for images that are due."""

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from attribution.engine.link import Against
 from attribution.explainer import Explainer
 from attribution.optimize.cached_score import CachedScore
 from attribution.optimize.problem import Problem
@@ -98,9 +99,10 @@ def require_above_chance(score: MaskedScore) -> None:
     low = (score.clean <= score.chance).nonzero()[:, 0].tolist()
     if low:
         scores = ", ".join(f"{float(score.clean[i]):.3g} of image {i}" for i in low[:3])
-        raise ValueError(
-            f"target must be a class above chance ({float(score.chance[low[0]]):.3g}), got {scores}"
-        )
+        against, chance = isinstance(score.link, Against), float(score.chance[low[0]])
+        rule = "more likely than the class it is compared with (log-odds above 0)"
+        rule = rule if against else f"a class above chance ({chance:.3g})"
+        raise ValueError(f"target must be {rule}, got {scores}")
 
 
 class _Loop:
@@ -109,7 +111,7 @@ class _Loop:
     def __init__(self, score: MaskedScore, problem: Problem, refresh: int) -> None:
         self.score, self.problem = score, problem
         self.cached_score = CachedScore(
-            problem.score or score, refresh, problem.inverse_link, problem.outlook
+            problem.score or score, refresh, problem.inverse_link, problem.outlook, problem.scale
         )
         self.parameters = problem.start.detach().clone()
         self.active = self.cached_score.rows

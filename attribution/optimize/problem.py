@@ -1,15 +1,20 @@
 """The problem that an optimizing method states: where to start, what to minimize, how, and when to stop."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from attribution.engine.link import log_odds, logit, probability, sigmoid
+from attribution.engine.link import Against, log_odds, logit, probability, sigmoid
 from attribution.engine.sampling import pooled_odds
-from attribution.optimize.cached_score import CachedScore, Outlook
+from attribution.optimize.cached_score import CachedScore, Outlook, Scale
 from attribution.score import MaskedScore
+
+UNTOUCHED = 0.9
+"""What stands for the untouched image's probability where a score is none (`as_probability`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,7 @@ class Problem:
         outlook: Where slopes of pixels come from that are not removed, see `CachedScore`.
         score: The score that is cached, if not the images' own: of larger images, with another link.
         inverse_link: Maps its values back to the units of the images' own score.
+        scale: What the loss follows instead of the scores, if not these themselves (`as_probability`).
         chance: At which of the images' own scores "n" the class counts as gone, if not at the score's chance.
     """
 
@@ -51,6 +57,7 @@ class Problem:
     score: MaskedScore | None = None
     outlook: Outlook = "chessboard"
     inverse_link: Callable[[Tensor], Tensor] = torch.clone
+    scale: Scale | None = None
     chance: Tensor | None = None
 
 
@@ -64,3 +71,20 @@ def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, C
     if wanted and score.link is sigmoid:
         return score.relinked(logit, pooled_odds), torch.sigmoid
     return score, torch.clone
+
+
+def as_probability(score: MaskedScore) -> Scale | None:
+    """Return how a score is followed whose penalty is weighed against a probability.
+
+    ``None`` if it is one. A comparison of two classes has no bounds: however much has been removed, removing
+    more would pay. It is followed as a probability that is `UNTOUCHED` for the untouched image and as far
+    from 1 at chance, and whose log-odds rise with the score.
+    """
+    if not isinstance(score.link, Against):
+        return None
+    return partial(_squashed, score.clean, score.chance)
+
+
+def _squashed(clean: Tensor, chance: Tensor, scores: Tensor, rows: Tensor) -> Tensor:
+    share = (scores - chance[rows]) / (clean - chance)[rows]
+    return (math.log(UNTOUCHED / (1 - UNTOUCHED)) * (2 * share - 1)).sigmoid()

@@ -39,7 +39,7 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
         "--filler",
         help=f"What fills the hole; see `infill list`. [default: {FILLER}; with --paper the paper's]",
     ),
-    TARGET,
+    *TARGET,
     *RUN,
     batch_size(ExplainRequest),
     SAMPLES,

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from studio.cli.options import (
+    AGAINST,
     FILES,
     IMAGES,
     MULTI_LABEL,
@@ -66,6 +67,7 @@ from studio.evaluate.request import EvaluateRequest
     ),
     click.option("--weights", type=FILES, help="The classifier's weights."),
     MULTI_LABEL,
+    AGAINST,
     *WORKERS,
     SAMPLES,
     *RUN,

@@ -46,7 +46,7 @@ _METHODS = ", ".join(default(ExplainRequest, "methods"))
         multiple=True,
         help=f"What fills the holes; see `infill list`. [default: {', '.join(FILLERS)}]",
     ),
-    TARGET,
+    *TARGET,
     *RUN,
     RUNTIME,
     batch_size(ExplainRequest),

@@ -80,12 +80,23 @@ WORKERS: tuple[Option, ...] = (
 )
 """Who does the work of many images."""
 
-TARGET: Option = click.option(
-    "--target",
-    default=default(ExplainRequest, "target"),
-    show_default=True,
-    help="The class to explain: index, name or top1.",
+AGAINST: Option = click.option(
+    "--against",
+    metavar="CLASS",
+    help="Explain why the target rather than this class, by their log-odds: index, name, top1, or next for "
+    "the likeliest apart from the target.",
 )
+
+TARGET: tuple[Option, ...] = (
+    click.option(
+        "--target",
+        default=default(ExplainRequest, "target"),
+        show_default=True,
+        help="The class to explain: index, name or top1; against:P,Q is --target P --against Q.",
+    ),
+    AGAINST,
+)
+"""What is explained."""
 
 RUN: tuple[Option, ...] = (
     click.option(

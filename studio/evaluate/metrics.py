@@ -17,6 +17,7 @@ class MetricEntry:
         removes: Whether it takes a filler of its own, ``NAME:FILLER``; gray unless one is named.
         of: What it looks at: a ``heatmap`` (which baselines have, too), a method's own ``samples`` (which
             optimizing methods do not have beforehand), its ``filler``, or the method run ``again``.
+        probability: Whether the score must be one.
     """
 
     summary: str
@@ -24,6 +25,7 @@ class MetricEntry:
     needs: str = ""
     removes: bool = False
     of: str = "heatmap"
+    probability: bool = False
 
 
 METRICS: Mapping[str, MetricEntry] = {
@@ -44,7 +46,7 @@ METRICS: Mapping[str, MetricEntry] = {
     ),
     "saliency": MetricEntry(
         "log area minus log score of the box cut out; alpha tuned on the other half",
-        "Dabkowski & Gal 2017",
+        "Dabkowski & Gal 2017", probability=True,
     ),
     "deletion": MetricEntry(
         "area under the score as the evidence goes",

@@ -25,6 +25,8 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
         samples: Fills of each hole, for fillers that draw.
         largest_box: Only images where the boxes of the class cover at most this share, in (0, 1];
             ``None``: the preset's.
+        against: The class that each image's is compared with: its index, its name, ``top1`` or ``next``
+            (`studio.registry.target`).
     """
 
     data: str
@@ -36,3 +38,4 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
     baselines: bool = True
     samples: int = 1
     largest_box: float | None = None
+    against: str | None = None

@@ -26,6 +26,7 @@ from studio.registry.identity import code_of, content, filler_identity, fingerpr
 from studio.registry.parse import parse_device
 from studio.registry.runtime import running
 from studio.registry.tables import METHODS
+from studio.registry.target import NEXT, TOP, check_target, parse_target
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
@@ -71,6 +72,8 @@ def set_up(request: EvaluateRequest) -> Setup:
     needs = {name: entry.needs for name, entry in METRICS.items()}
     precision = "float32" if request.paper and request.precision == "auto" else request.precision
     metrics = fitting(request.metrics, asked, data.offers, needs)
+    if request.against is not None:
+        metrics = _without_probabilities(metrics, asked)
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers)
     preset = "paper" if request.paper else "quick"
@@ -81,6 +84,7 @@ def set_up(request: EvaluateRequest) -> Setup:
     }
     name = request.classifier or ("" if request.weights else usual_classifier(data.kind))
     classifier = build_classifier(name or None, request.weights, request.multi_label).to(device)
+    _check_comparison(request, classifier.labels)
     data = select(data, request.selection(request.seed), classifier.labels)
     if not len(data):
         raise ValueError(f"DATA: {data.title} has no image that is asked for")
@@ -114,6 +118,29 @@ def _check_largest_box(share: float | None, data: Dataset) -> None:
         raise ValueError(f"--largest-box: no boxes are annotated in {data.title}")
 
 
+def _check_comparison(request: EvaluateRequest, labels: Sequence[str]) -> None:
+    """Check the class that targets are compared with.
+
+    Raises:
+        ValueError: If there is no such class.
+    """
+    if request.against is not None:
+        check_target(parse_target(TOP, NEXT if request.against == TOP else request.against), labels)
+
+
+def _without_probabilities(metrics: Sequence[str], asked: bool) -> list[str]:
+    """Return the metrics that log-odds have.
+
+    Raises:
+        ValueError: If another one was asked for.
+    """
+    known = {text: METRICS.get(text.partition(":")[0]) for text in metrics}
+    unfit = [text for text, entry in known.items() if entry is not None and entry.probability]
+    if unfit and asked:
+        raise ValueError(f"--metric {unfit[0]}: needs a probability, which the log-odds of --against are not")
+    return [text for text in metrics if text not in unfit]
+
+
 def _labelled(
     request: EvaluateRequest, kind: str, example: Example, classifier: ImageClassifier
 ) -> tuple[bool, Sequence[str]]:
@@ -140,7 +167,7 @@ def _settings(
 ) -> dict[str, Any]:
     simple = (
         "paper", "baselines", "samples", "split", "targets", "sample", "limit", "correct_only", "largest_box",
-        "seed",
+        "seed", "against",
     )  # fmt: skip
     return {
         "data": data.title,

@@ -19,6 +19,7 @@ from studio.evaluate.plan import BASELINES, NOTHING
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import Setup, set_up
 from studio.registry.build import build_filler
+from studio.registry.target import compared
 from studio.runs.folder import EXAMPLE, Key
 from studio.runs.part import Part, Values
 
@@ -115,6 +116,7 @@ class Worker:
         )
         if not setup.labelled:
             score = replace(score, target=int(score.clean_logits[0].argmax()))
+        score = compared(score, request.against, classifier.labels)
         seen = partial(_seen, classifier, pixels)
         build = partial(self._filler, view=view, seen=seen)
         self._subject = Subject(number, example, classifier, score, build, request.seed)

@@ -15,7 +15,7 @@ from studio.explain.counterfactual_figure import Change, draw
 from studio.explain.default_classifier import with_classifier
 from studio.explain.page import course, filler_brief
 from studio.explain.paper import as_published
-from studio.explain.report import named, numbers, report
+from studio.explain.report import compared, named, numbers, report
 from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.worker import Files, Job
@@ -84,9 +84,11 @@ class Counterfactual:
         return f"{self.headline('->')} ({self._now()}), {self._verdict()}"
 
     def headline(self, arrow: str) -> str:
-        """Return the class with its probability before and after."""
-        before = float(self.explanation.probabilities[self.explanation.target])
-        return f"{self._target} {before:.3f} {arrow} {self.search.outcome.left.item():.3f}"
+        """Return what is explained, with its score before and after."""
+        outcome, quantity = self.search.outcome, self.explanation.quantity
+        about = self._target if quantity.bounded else f"{self.explanation.about}: {quantity.symbol}"
+        before, after = (quantity.number(value.item()) for value in (outcome.clean, outcome.left))
+        return f"{about} {before} {arrow} {after}"
 
     def change(self) -> Change:
         """Return what the sheet shows."""
@@ -103,6 +105,7 @@ class Counterfactual:
             image=explanation.classifier.view(explanation.image.pixels).permute(1, 2, 0).cpu().numpy(),
             after=self.run.samples[0],
             target=self._target,
+            against="" if explanation.against is None else explanation.label(explanation.against),
             bars=[(explanation.label(i), float(before[i]), float(after[i])) for i in self._classes()],
             course=replace(course(self.search), notes=self._notes()),
         )
@@ -111,9 +114,14 @@ class Counterfactual:
         """Return what ``counterfactual.json`` says."""
         full, after = report(self.explanation), self.search.probabilities
         return {
-            **{key: full[key] for key in ("image", "classifier", "target", "top")},
+            **{
+                key: full[key]
+                for key in ("image", "classifier", "target", "against", "score", "top")
+                if key in full
+            },
             "after": {
                 "target": named(self.explanation, self.explanation.target, after),
+                **compared(self.explanation, after),
                 "top": [named(self.explanation, index, after) for index in self.explanation.best(after)],
             },
             "method": {"name": self.method, **full["methods"][self.method]},
@@ -129,8 +137,10 @@ class Counterfactual:
 
     def _now(self) -> str:
         first = self._first(self.search.probabilities)
-        label = f"{self.explanation.label(first)} {float(self.search.probabilities[first]):.2f}"
-        return f"{'still' if first == self.explanation.target else 'now'}: {label}"
+        other = self.explanation.against
+        seen = [first, *([other] if other not in (None, first, self.explanation.target) else [])]
+        labels = [f"{self.explanation.label(i)} {float(self.search.probabilities[i]):.2f}" for i in seen]
+        return f"{'still' if first == self.explanation.target else 'now'}: {', '.join(labels)}"
 
     def _verdict(self) -> str:
         text = f"{percent(self.search.area)} of the {self._whole()} removed{self._failure()}"
@@ -145,6 +155,8 @@ class Counterfactual:
         if not self.search.failure:
             return ""
         floor = "" if outcome.removable.item() else f", {self.search.failure}"
+        if self.explanation.against is not None:
+            return f"; {self.explanation.label(self.explanation.against)} is not as likely{floor}"
         return f"; the class is not gone: chance is {outcome.chance.item():.3f}{floor}"
 
     def _whole(self) -> str:
@@ -155,13 +167,16 @@ class Counterfactual:
 
     def _notes(self) -> list[str]:
         outcome = self.search.outcome
-        error = outcome.left_error.item()
+        error, quantity = outcome.left_error.item(), self.explanation.quantity
+        left, kept, floor, chance = (
+            quantity.written(getattr(outcome, name).item()) for name in ("left", "kept", "floor", "chance")
+        )
         return [
-            *([f"result: p {outcome.left.item():.3f} ± {error:.3f}, as fills differ"] if error else []),
+            *([f"result: {left} ± {error:.3f}, as fills differ"] if error else []),
             f"{int(outcome.steps)} steps, {int(outcome.looks)} looks of the classifier",
-            f"all but the hole filled: p {outcome.kept.item():.3f}",
-            f"everything filled: p {outcome.floor.item():.3f}",
-            f"chance: p {outcome.chance.item():.3f}",
+            f"all but the hole filled: {kept}",
+            f"everything filled: {floor}",
+            f"{quantity.end}: {chance}",
             *self._as_found(),
         ]
 
@@ -170,19 +185,22 @@ class Counterfactual:
         final, found = self.explanation.final, self.search.found
         if not final:
             return []
-        left, area = found.left.item(), percent(found.hole.mean().item())
-        return [f"filled at the end by {final[0]}", f"as {self.filler} had it: p {left:.3f}, {area} removed"]
+        left = self.explanation.quantity.written(found.left.item())
+        area = percent(found.hole.mean().item())
+        return [f"filled at the end by {final[0]}", f"as {self.filler} had it: {left}, {area} removed"]
 
     def _first(self, probabilities: Tensor) -> int:
         return int(probabilities.argmax())
 
     def _classes(self) -> list[int]:
-        """Return the most probable classes, before or after, and the one that is explained."""
+        """Return the most probable classes, before or after, and those that are explained."""
+        explanation = self.explanation
+        named = [explanation.target, *([] if explanation.against is None else [explanation.against])]
         before, after = self.explanation.probabilities, self.search.probabilities
         highest = before.maximum(after)
-        best = {*self.explanation.best(before), *self.explanation.best(after)} - {self.explanation.target}
-        others = sorted(best, key=lambda index: float(highest[index]), reverse=True)[: ROWS - 1]
-        return [self.explanation.target, *others]
+        best = {*explanation.best(before), *explanation.best(after)} - {*named}
+        others = sorted(best, key=lambda index: float(highest[index]), reverse=True)
+        return [*named, *others[: ROWS - len(named)]]
 
 
 def _save_image(pixels: Any, path: Path) -> None:

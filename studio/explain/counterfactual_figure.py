@@ -17,7 +17,7 @@ from studio.explain.panel import Composite, Course
 # All lengths are inches, measured from the top left.
 MARGIN, HEAD, TITLE, VIEW, GAP, BARS, CURVE = 0.3, 0.95, 0.28, 3.1, 0.2, 3.4, 0.95
 ROW, BAR = 0.44, 0.075
-BEFORE, AFTER, AFTER_TARGET = "#b9c1ca", "#4d5966", "#b2182b"
+BEFORE, AFTER, AFTER_TARGET, AFTER_AGAINST = "#b9c1ca", "#4d5966", "#b2182b", "#2166ac"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,7 @@ class Change:
         image: The classifier's view of the image.
         after: The counterfactual.
         target: The label that is explained.
+        against: The label that it is compared with, if it is.
         bars: Labels with their probabilities before and after.
     """
 
@@ -41,6 +42,7 @@ class Change:
     target: str
     bars: Sequence[tuple[str, float, float]]
     course: Course
+    against: str = ""
 
 
 def draw(change: Change, path: Path) -> None:
@@ -69,7 +71,9 @@ def laid_out(change: Change) -> Sheet:
 
 
 def _pictures(sheet: Sheet, change: Change, y: float) -> None:
-    after = f"without: {change.after.label} is seen, p of {change.target} {change.after.probability:.3f}"
+    quantity, score = change.after.quantity, change.after.score
+    of = f" of {change.target} " if quantity.bounded else " "
+    after = f"without: {change.after.label} is seen, {quantity.written(score, of)}"
     for i, (title, image) in enumerate(
         [("the image, and a line around what is removed", change.image), (after, change.after.image)]
     ):
@@ -84,11 +88,11 @@ def _bars(sheet: Sheet, change: Change, x: float, y: float) -> None:
     length = BARS - 1.0
     sheet.text(x, y + 0.06, "what the classifier sees, before (pale) and after (dark)", 8.5, BARS)
     for i, (label, before, after) in enumerate(change.bars):
-        top, target = y + TITLE + i * ROW, label == change.target
-        style: dict[str, Any] = {"weight": "bold"} if target else {}
+        top, own = y + TITLE + i * ROW, {change.target: AFTER_TARGET, change.against: AFTER_AGAINST}
+        style: dict[str, Any] = {"weight": "bold"} if label in own else {}
         sheet.text(x, top, label, 8.5, length, **style)
         sheet.text(x + length + 0.08, top, f"{before:.3f} → {after:.3f}", 8.5, **style)
-        for j, (value, color) in enumerate([(before, BEFORE), (after, AFTER_TARGET if target else AFTER)]):
+        for j, (value, color) in enumerate([(before, BEFORE), (after, own.get(label, AFTER))]):
             axes = sheet.axes(x, top + 0.18 + j * (BAR + 0.01), length, BAR)
             axes.barh(0, value, color=color, height=1)
             axes.set(xlim=(0, 1), ylim=(-0.5, 0.5), facecolor="#f1f1f1")
@@ -97,8 +101,8 @@ def _bars(sheet: Sheet, change: Change, x: float, y: float) -> None:
 
 def _curve(sheet: Sheet, course: Course, y: float, width: float) -> None:
     x = MARGIN
-    sheet.text(x, y + 0.06, "probability of the class, step by step:", 8.5)
-    for i, (text, color) in enumerate(legend(course.curves)):
+    sheet.text(x, y + 0.06, f"{course.quantity.name}, step by step:", 8.5)
+    for i, (text, color) in enumerate(legend(course.curves, course.quantity.end)):
         sheet.text(x + 2.5 + 0.85 * i, y + 0.06, text, 8.5, 0.85, color=color)
     axes = sheet.axes(x + 0.15, y + TITLE, width - 0.2, CURVE)
-    draw_curves(axes, course.curves, course.result, course.chance, 7)
+    draw_curves(axes, course.curves, course.result, course.chance, 7, course.quantity.bounded)

@@ -61,8 +61,8 @@ def _until(request: ExplainRequest, until: float) -> ExplainRequest:
 
 
 def _line(result: Explanation) -> str:
-    label, p = result.label(result.target), float(result.probabilities[result.target])
-    head = f"{result.image.title}: {label}, p = {p:.3f} ({result.seconds:.1f} s)"
+    score = result.quantity.written(result.clean, " = ")
+    head = f"{result.image.title}: {result.about}, {score} ({result.seconds:.1f} s)"
     return "\n".join([head, *(f"  {text}" for text in _runs(result))])
 
 
@@ -88,5 +88,7 @@ def _files(result: Explanation) -> Files:
     }
     for (filler, method), run in result.results.items():
         if run.search and run.search.trace:
-            files[f"trace-{method}-{filler}.gif"] = partial(save_trace, run.search.trace, run.search.outcome)
+            files[f"trace-{method}-{filler}.gif"] = partial(
+                save_trace, run.search.trace, run.search.outcome, quantity=result.quantity
+            )
     return {**files, "explain.json": partial(save_report, result)}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # All lengths are inches, measured from the top left.
 MARGIN, ROW_LABEL, HEAD, COLUMN_HEAD, BARS = 0.25, 0.5, 0.8, 0.62, 3.4
+FOR, AGAINST, OTHER = "#b2182b", "#2166ac", "#9aa5b1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class Page:
     Attributes:
         box: The classifier's view (left, top, right, bottom) in pixels of the image.
         target: The label that is explained.
+        against: The label that it is compared with, if it is.
         top: The most probable labels of the untouched image with their probabilities, best first.
         fillers: Name and settings of each row.
         methods: Name and settings of each column.
@@ -55,6 +57,7 @@ class Page:
     cells: Mapping[tuple[str, str], Cell]
     truth: Sequence[Panel] = ()
     legend: str = ""
+    against: str = ""
 
 
 def draw(page: Page, path: Path) -> None:
@@ -109,12 +112,13 @@ def _header(sheet: Sheet, page: Page, left: float, heat: float) -> None:
 
 def _bars(sheet: Sheet, page: Page, x: float, y: float) -> None:
     length, step = BARS - 0.7, HEAT / max(len(page.top), 5)
+    colors = {page.target: FOR, **({page.against: AGAINST} if page.against else {})}
     for i, (label, probability) in enumerate(page.top):
-        style: dict[str, Any] = {"weight": "bold"} if label == page.target else {}
+        style: dict[str, Any] = {"weight": "bold"} if label in colors else {}
         sheet.text(x, y + i * step + 0.05, label, 8.5, length, **style)
         sheet.text(x + length + 0.1, y + i * step + 0.05, f"{probability:.3f}", 8.5, **style)
         axes = sheet.axes(x, y + i * step + 0.23, length, 0.08)
-        axes.barh(0, probability, color="#b2182b" if label == page.target else "#9aa5b1", height=1)
+        axes.barh(0, probability, color=colors.get(label, OTHER), height=1)
         axes.set(xlim=(0, 1), ylim=(-0.5, 0.5), facecolor="#eeeeee")
         bare(axes)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,33 +72,6 @@ class InputImages:
             ValueError: If its file cannot be read as one.
         """
         return _file(self.paths[index], self.folders[index]) if self.paths else _scene(self._scene)
-
-
-def target_index(target: str, labels: Sequence[str], top: int) -> int:
-    """Return the class that ``--target`` means: an index, a label, or ``top1``.
-
-    Raises:
-        ValueError: If it is none of these, or several classes have the label.
-    """
-    if target == "top1":
-        return top
-    if target.lstrip("-").isdecimal():
-        if 0 <= int(target) < len(labels):
-            return int(target)
-        raise ValueError(f"--target: expected 0 to {len(labels) - 1}, got {target}")
-    folded = [label.casefold() for label in labels]
-    matches = [index for index, label in enumerate(folded) if label == target.casefold()]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise ValueError(
-            f"--target: {target!r} is the name of classes {' and '.join(map(str, matches))}; give one"
-        )
-    near = difflib.get_close_matches(target.casefold(), folded, n=1)
-    hint = (
-        f"did you mean {labels[folded.index(near[0])]!r}?" if near else "give an index, a class name or top1"
-    )
-    raise ValueError(f"--target: the classifier has no class {target!r}; {hint}")
 
 
 def _file(path: Path, folder: str) -> InputImage:

@@ -30,15 +30,19 @@ def page(explanation: Explanation) -> Page:
     image = _shown(explanation.image.pixels)
     size = (image.shape[1], image.shape[2])
     probabilities = explanation.probabilities
-    target, probability = explanation.label(explanation.target), float(probabilities[explanation.target])
+    target, score = (
+        explanation.label(explanation.target),
+        explanation.quantity.written(explanation.clean, " = "),
+    )
     return Page(
-        title=f"{explanation.name} · {target} · p = {probability:.3f}",
+        title=f"{explanation.name} · {explanation.about} · {score}",
         subtitle=explanation.image.title,
-        legend=_legend(explanation, target),
+        legend=_legend(explanation),
         image=_pixels(image),
         box=explanation.classifier.view_box(size),
         target=target,
-        top=[(explanation.label(i), float(probabilities[i])) for i in explanation.best(probabilities)],
+        against="" if explanation.against is None else explanation.label(explanation.against),
+        top=[(explanation.label(i), float(probabilities[i])) for i in _top(explanation)],
         fillers=[(name, filler_brief(explanation, name)) for name in explanation.fillers],
         methods=[(name, _column(explanation, name, method)) for name, method in explanation.methods.items()],
         cells={
@@ -55,8 +59,20 @@ def page(explanation: Explanation) -> Page:
     )
 
 
-def _legend(explanation: Explanation, target: str) -> str:
-    text = f"Red speaks for {target!r}, blue against it; yellow lines bound what was removed."
+def _top(explanation: Explanation) -> list[int]:
+    """Return the most probable classes and, in their place, the ones that are compared."""
+    best = explanation.best(explanation.probabilities)
+    if explanation.against is None:
+        return best
+    pair = [index for index in (explanation.target, explanation.against) if index not in best]
+    chosen = [*best[: len(best) - len(pair)], *pair]
+    return sorted(chosen, key=lambda index: float(explanation.probabilities[index]), reverse=True)
+
+
+def _legend(explanation: Explanation) -> str:
+    blue = "against it" if explanation.against is None else f"for {explanation.label(explanation.against)!r}"
+    target = explanation.label(explanation.target)
+    text = f"Red speaks for {target!r}, blue {blue}; yellow lines bound what was removed."
     known = any(run.estimate is not None for run in explanation.results.values())
     return f"{text} Hatched: not told from no effect, with so many samples." if known else text
 
@@ -97,7 +113,7 @@ def _course(run: MethodResult) -> Course | None:
 def course(search: SearchResult) -> Course:
     """Return how a search went, as it is to be shown."""
     outcome = search.outcome
-    steps = int(outcome.steps)
+    steps, number = int(outcome.steps), search.quantity.number
     return Course(
         curves={name: curve[0, :steps].cpu().numpy() for name, curve in outcome.curves.items()},
         result=outcome.left.item(),
@@ -105,10 +121,11 @@ def course(search: SearchResult) -> Course:
         notes=(
             f"{percent(search.area)} removed",
             f"{steps} steps",
-            f"kept {outcome.kept.item():.3f}",
-            f"all filled {outcome.floor.item():.3f}",
+            f"kept {number(outcome.kept.item())}",
+            f"all filled {number(outcome.floor.item())}",
         ),
         failure=search.failure,
+        quantity=search.quantity,
     )
 
 
@@ -119,15 +136,17 @@ def _truth(explanation: Explanation) -> list[Panel]:
         return []
     with torch.inference_mode():
         logits = explanation.classifier(scene.background[None].to(explanation.classifier.mean.device))
-    left = float(explanation.classifier.probabilities(logits)[0, explanation.target])
+    left = explanation.link(logits.float(), torch.tensor([explanation.target], device=logits.device)).item()
     gray = 0.25 * scene.image.mean(0, keepdim=True) + 0.7
     lit = gray.expand(3, -1, -1)
     for silhouette, label in zip(scene.silhouettes, explanation.image.origin["objects"], strict=True):
-        same = label["label"] == explanation.classifier.labels[explanation.target]
-        lit = torch.where(silhouette, scene.image if same else gray * _AGAINST, lit)
+        blue = explanation.against is None or label["label"] == explanation.label(explanation.against)
+        same = label["label"] == explanation.label(explanation.target)
+        lit = torch.where(silhouette, scene.image if same else gray * _AGAINST if blue else gray, lit)
+    rest = "the rest" if explanation.against is None else explanation.label(explanation.against)
     return [
-        Panel(f"truth: nothing there, p {left:.3f}", _pixels(scene.background)),
-        Panel("truth: the target (blue: the rest)", _pixels(lit)),
+        Panel(f"truth: nothing there, {explanation.quantity.written(left)}", _pixels(scene.background)),
+        Panel(f"truth: the target (blue: {rest})", _pixels(lit)),
     ]
 
 

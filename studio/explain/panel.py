@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from studio.drawing.curves import draw_curves, legend
 from studio.drawing.sheet import INK, WRONG, Sheet, outline
+from studio.explain.quantity import PROBABILITY, Quantity
 
 # All lengths are inches.
 STAMP, TITLE, GAP = 1.04, 0.3, 0.12
@@ -22,12 +23,18 @@ PICTURE, LINE, CURVE = 1.36, 0.135, 0.62
 
 @dataclass(frozen=True, eq=False)
 class Composite:
-    """One composite that the method looked at, in the classifier's view."""
+    """One composite that the method looked at, in the classifier's view.
+
+    Attributes:
+        label: The classifier's first choice for it.
+        quantity: What the score is.
+    """
 
     image: Float[ndarray, "c c 3"]
     hole: Float[ndarray, "c c"]
-    probability: float
+    score: float
     label: str
+    quantity: Quantity = PROBABILITY
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +42,12 @@ class Course:
     """How an optimizing method came to its counterfactual.
 
     Attributes:
-        curves: The probability step by step, by what the step looked at: ``removed``, ``kept``.
-        result: The probability of the class in the counterfactual.
-        chance: The probability at which the class is gone.
+        curves: The score step by step, by what the step looked at: ``removed``, ``kept``.
+        result: The score of the counterfactual.
+        chance: The score at which the target is gone.
         notes: A few words each.
-        failure: Why the class is not gone; empty if it is.
+        failure: Why the target is not gone; empty if it is.
+        quantity: What the score is.
     """
 
     curves: Mapping[str, Float[ndarray, " t"]]
@@ -47,6 +55,7 @@ class Course:
     chance: float
     notes: Sequence[str]
     failure: str = ""
+    quantity: Quantity = PROBABILITY
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +89,7 @@ def draw_shown(sheet: Sheet, cell: Cell, corner: tuple[float, float], target: st
 def _stamp(sheet: Sheet, sample: Composite, corner: tuple[float, float], side: float, target: str) -> None:
     x, y = corner
     right = sample.label == target
-    sheet.text(x, y + 0.05, f"p {sample.probability:.3f}", 6.5, side, weight="bold")
+    sheet.text(x, y + 0.05, sample.quantity.written(sample.score), 6.5, side, weight="bold")
     sheet.text(x, y + 0.16, sample.label, 6.5, side, color=INK if right else WRONG)
     axes = sheet.picture(x, y + TITLE, side, side, sample.image)
     outline(axes, sample.hole)
@@ -95,10 +104,10 @@ def _counterfactual(
     room = SHOWN - PICTURE - GAP / 2
     for i, note in enumerate(course.notes):
         sheet.text(aside, y + TITLE + i * LINE, note, 6.5, room)
-    marks = legend(course.curves)
+    marks = legend(course.curves, course.quantity.end)
     for i, (text, color) in enumerate(marks):
         below = y + TITLE + PICTURE - (len(marks) - i) * LINE
         sheet.text(aside, below, text, 6.5, room, color=color)
     sheet.text(x, y + TITLE + PICTURE + 0.04, course.failure, 6.5, SHOWN, color=WRONG)
     axes = sheet.axes(x + 0.1, y + TITLE + HEAT - CURVE - 0.1, SHOWN - 0.15, CURVE)
-    draw_curves(axes, course.curves, course.result, course.chance, 5.5)
+    draw_curves(axes, course.curves, course.result, course.chance, 5.5, course.quantity.bounded)

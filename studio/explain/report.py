@@ -38,6 +38,8 @@ def report(explanation: Explanation) -> dict[str, Any]:
             **{key: getattr(explanation.classifier, key).flatten().tolist() for key in ("mean", "std")},
         },
         "target": named(explanation, explanation.target, probabilities),
+        **compared(explanation, probabilities),
+        "score": {"kind": explanation.quantity.kind, "clean": explanation.clean},
         "top": [named(explanation, index, probabilities) for index in explanation.best(probabilities)],
         "methods": {name: described(method) for name, method in explanation.methods.items()},
         "fillers": {name: _filler(explanation, name) for name in explanation.fillers},
@@ -101,6 +103,13 @@ def _described(filler: Filler) -> dict[str, Any]:
     if isinstance(filler, Given) and filler.maker:
         return {**described(filler.maker), "where": "photograph"}
     return described(filler)
+
+
+def compared(explanation: Explanation, probabilities: Tensor) -> dict[str, Any]:
+    """Return the class that the target is compared with, if it is."""
+    if explanation.against is None:
+        return {}
+    return {"against": named(explanation, explanation.against, probabilities)}
 
 
 def named(explanation: Explanation, index: int, probabilities: Tensor) -> dict[str, Any]:

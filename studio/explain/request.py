@@ -25,7 +25,8 @@ class ExplainRequest(JobRequest, WorkersRequest):
         images: Files; without any, the scene of this number.
         scene: The number of a drawn scene.
         methods: Names.
-        target: The class to explain: its index, its name, or ``top1``.
+        target: The class to explain: its index, its name, or ``top1`` (`studio.registry.target`).
+        against: The class that it is compared with: its index, its name, ``top1`` or ``next``.
         samples: How many fills each hole gets from a filler that draws.
         fillers: Names, each with its settings if need be; without any, `FILLERS`, or the papers' own.
         paper: Whether methods run as their papers have it, in whatever the user leaves open
@@ -43,6 +44,7 @@ class ExplainRequest(JobRequest, WorkersRequest):
     methods: Sequence[str] = ("sp", "lime", "rise")
     fillers: Sequence[str] = ()
     target: str = "top1"
+    against: str | None = None
     samples: int = 1
     paper: bool = False
     final: str | None = None

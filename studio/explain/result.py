@@ -9,12 +9,14 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution import Explainer, Outcome
+from attribution import Against, Explainer, Outcome
+from attribution.engine.link import Link
 from attribution.estimate import Estimate
 from infill import Filler
 from models.classifiers import ImageClassifier
 from studio.explain.inputs import InputImage
 from studio.explain.panel import Composite
+from studio.explain.quantity import PROBABILITY, Quantity, quantity_of
 from studio.explain.trace import Trace
 
 TOP = 5
@@ -29,12 +31,14 @@ class SearchResult:
         probabilities: What the classifier sees in the counterfactual (the first, if there are several fills).
         found: The result as the search left it.
         trace: Its steps, if they were to be kept.
+        quantity: What its scores are.
     """
 
     outcome: Outcome
     probabilities: Float[Tensor, " k"]
     found: Outcome
     trace: Trace | None = None
+    quantity: Quantity = PROBABILITY
 
     @property
     def area(self) -> float:
@@ -47,8 +51,8 @@ class SearchResult:
         if self.outcome.reached.item():
             return ""
         if not self.outcome.removable.item():
-            return f"still p {self.outcome.floor.item():.3f} with everything filled"
-        return f"not at chance ({self.outcome.chance.item():.3f})"
+            return f"still {self.quantity.written(self.outcome.floor.item())} with everything filled"
+        return f"not {self.quantity.at_end(self.outcome.chance.item())}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +79,9 @@ class Explanation:
     """The explanation of one image; ``results`` are by (filler, method).
 
     Attributes:
+        target: The class that is explained.
+        link: What the score is of it.
+        clean: The score of the untouched image.
         final: Name and filler that filled the holes which were found, if not the one of the search.
         departures: By method what departs from its paper, if papers were asked for.
         identity: A digest of all that the result depends on.
@@ -85,6 +92,8 @@ class Explanation:
     classifier: ImageClassifier
     name: str
     target: int
+    link: Link
+    clean: float
     probabilities: Float[Tensor, " k"]
     methods: Mapping[str, Explainer]
     fillers: Mapping[str, Filler]
@@ -95,6 +104,22 @@ class Explanation:
     final: tuple[str, Filler] | None = None
     departures: Mapping[str, Sequence[str]] = field(default_factory=dict)
     identity: str = ""
+
+    @property
+    def against(self) -> int | None:
+        """The class that the target is compared with, if it is."""
+        return self.link.other if isinstance(self.link, Against) else None
+
+    @property
+    def about(self) -> str:
+        """What is explained, in words."""
+        target = self.label(self.target)
+        return target if self.against is None else f"{target} rather than {self.label(self.against)}"
+
+    @property
+    def quantity(self) -> Quantity:
+        """What the score is."""
+        return quantity_of(self.link)
 
     def label(self, index: int) -> str:
         """Return the name of a class."""

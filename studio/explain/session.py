@@ -23,9 +23,10 @@ from attribution.optimize.loop import OptimizingExplainer, require_above_chance
 from infill import Filler
 from infill.network import Precision
 from models.classifiers import ImageClassifier
-from studio.explain.inputs import InputImage, target_index
+from studio.explain.inputs import InputImage
 from studio.explain.panel import Composite
 from studio.explain.paper import departures, squash
+from studio.explain.quantity import quantity_of
 from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.trace import Trace
@@ -35,6 +36,7 @@ from studio.registry.parse import Selection, parse_device, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
 from studio.registry.tables import PRETRAINED, Preset, SettingTexts
+from studio.registry.target import check_target, parse_target, targeted
 
 SHOWN = 4
 """How many composites of each run are kept to be shown."""
@@ -69,7 +71,7 @@ def opened(
     classifier = build_classifier(request.classifier, request.weights, request.multi_label).to(device)
     if request.paper:
         squash(classifier, selection.methods)
-    target_index(request.target, classifier.labels, top=0)
+    check_target(parse_target(request.target, request.against), classifier.labels)
     with_all = dict.fromkeys(methods, selection.fillers)
     fillers = {**with_all, **(fillers or {})}
     run, runtime = running(classifier, request.runtime, selection.methods)
@@ -125,6 +127,8 @@ class Session:
             classifier=self.classifier,
             name=self.request.classifier or cast(Path, self.request.weights).stem,
             target=int(cast(Tensor, score.target)),
+            link=score.link,
+            clean=score.clean.item(),
             probabilities=self.classifier.probabilities(score.clean_logits)[0].cpu(),
             methods=self.methods,
             fillers=fillers,
@@ -180,9 +184,10 @@ class Session:
         seconds = time.perf_counter() - begun
         image, hole = outcome.counterfactual, outcome.hole
         probabilities = self.classifier.probabilities(replace(score, image=image, around=None).clean_logits)
-        (shown,) = self._shown(score, image, hole, probabilities)
-        shown = replace(shown, probability=outcome.left.item())  # the mean, where fills differ
-        search = SearchResult(outcome, probabilities[0].cpu(), found, trace)
+        # The score is the mean, where fills differ.
+        (shown,) = self._shown(score, image, hole, probabilities, outcome.left)
+        quantity = quantity_of(score.link)
+        search = SearchResult(outcome, probabilities[0].cpu(), found, trace, quantity)
         looks = int(outcome.looks)
         return MethodResult(outcome.heatmap[0].float().cpu(), [shown], looks, seconds, looks, search)
 
@@ -211,8 +216,8 @@ class Session:
             execution=Execution(request.batch_size, precision, self.progress),
             sampling=Sampling(seed=request.seed),
         )
-        top = int(score.clean_logits[0].argmax())
-        return replace(score, target=target_index(request.target, self.classifier.labels, top))
+        text = parse_target(request.target, request.against)
+        return targeted(score, text, self.classifier.labels)
 
     def _seen(self, image: InputImage, change: Callable[[Tensor], Tensor]) -> Tensor:
         """Return what the classifier sees of a changed photograph."""
@@ -224,21 +229,22 @@ class Session:
         drawn = (holes[i : i + 1] for i in torch.randperm(len(holes), generator=generator).tolist())
         chosen = torch.cat(list(islice((hole for hole in drawn if hole.any()), SHOWN)))
         once = score.with_sampling(samples=1)
-        probabilities = self.classifier.probabilities(once.logits(chosen))
-        return self._shown(score, once.perturbed(chosen), chosen, probabilities)
+        logits = once.logits(chosen)
+        scores, probabilities = score.evaluator.score(logits), self.classifier.probabilities(logits)
+        return self._shown(score, once.perturbed(chosen), chosen, probabilities, scores)
 
     def _shown(
-        self, score: MaskedScore, images: Tensor, holes: Tensor, probabilities: Tensor
+        self, score: MaskedScore, images: Tensor, holes: Tensor, probabilities: Tensor, scores: Tensor
     ) -> list[Composite]:
-        target = int(cast(Tensor, score.target))
         return [
             Composite(
                 image=image.permute(1, 2, 0).cpu().numpy(),
                 hole=hole[0].cpu().numpy(),
-                probability=float(each[target]),
+                score=float(one),
                 label=self.classifier.labels[int(each.argmax())],
+                quantity=quantity_of(score.link),
             )
-            for image, hole, each in zip(images, holes, probabilities, strict=True)
+            for image, hole, each, one in zip(images, holes, probabilities, scores, strict=True)
         ]
 
     def _settings(self, score: MaskedScore) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from attribution import MaskedScore, Outcome
 from attribution.optimize.loop import Step
 from studio.drawing.captions import percent
+from studio.explain.quantity import PROBABILITY, Quantity
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,14 +83,14 @@ class Trace:
         return self.shot(step.number, float(step.scores[0]), image[0, :, *middle], step.hole[0, :, *middle])
 
 
-def save_trace(trace: Trace, outcome: Outcome, path: Path) -> None:
-    """Write the steps and the result as an animated GIF."""
+def save_trace(trace: Trace, outcome: Outcome, path: Path, quantity: Quantity = PROBABILITY) -> None:
+    """Write the steps and the result, whose scores are of this quantity, as an animated GIF."""
     from PIL import Image
 
     shots, steps = trace.all(), int(outcome.steps)
     left = outcome.left.item()
-    captions = [f"step {shot.number + 1} of {steps}: p {shot.score:.3f}" for shot in shots]
-    captions.append(f"result, evidence removed: p {left:.3f}")
+    captions = [f"step {shot.number + 1} of {steps}: {quantity.written(shot.score)}" for shot in shots]
+    captions.append(f"result, evidence removed: {quantity.written(left)}")
     result = trace.shot(steps, left, outcome.counterfactual[0], outcome.hole[0])
     frames = [_frame(*each) for each in zip([*shots, result], captions, strict=True)]
     pause = int(1000 * min(SECONDS / len(frames), 0.4))

@@ -80,6 +80,37 @@ def test_another_class_than_the_first_choice(run: Run) -> None:
     assert line.endswith("; the classifier's first choice was heart 0.83")
 
 
+def test_one_class_becomes_another(run: Run) -> None:
+    """The smallest removal after which the other is as likely."""
+    said = run("--scene", 3, "--against", "crate", *GRAY)
+    assert said.code == 0, said.err
+    found = told()
+    assert (found["target"]["name"], found["against"]["name"]) == ("heart", "crate")
+    assert found["score"] == {"kind": "log-odds", "clean": found["clean"]}
+    before, after = found["target"]["probability"] / found["against"]["probability"], found["after"]
+    assert found["clean"] == pytest.approx(np.log(before), abs=1e-4)
+    ratio = after["target"]["probability"] / after["against"]["probability"]
+    assert found["left"] == pytest.approx(np.log(ratio), abs=1e-4)
+    assert found["reached"] is True
+    assert found["left"] <= found["chance"] == 0 < found["clean"]
+    assert after["against"]["probability"] > found["against"]["probability"]
+    line = said.out.splitlines()[0]
+    start = f"heart rather than crate: log-odds {found['clean']:+.2f} -> {found['left']:+.2f} (now: "
+    assert line.startswith(start)
+    assert f"crate {after['against']['probability']:.2f}" in line
+    assert run("--scene", 3, "--target", "against:heart,crate", *GRAY).out == said.out
+
+
+def test_a_class_that_does_not_become_another_is_told(run: Run) -> None:
+    small = ["--set", "extremal.steps=2", "--set", "extremal.area=0.001"]
+    said = run("--scene", 3, "--against", "crate", "--filler", "noise", "--method", "extremal", *small)
+    assert said.code == 0, said.err
+    floor = told()["floor"]
+    ending = f"; crate is not as likely, still log-odds {floor:+.2f} with everything filled"
+    assert floor > 0
+    assert said.out.splitlines()[0].endswith("0.1 % of the image removed" + ending)
+
+
 def test_a_class_that_cannot_be_removed_is_told_plainly(run: Run) -> None:
     said = run("--scene", 6, "--filler", "blur", "--set", "mp2-descent.cells=4")
     assert said.code == 0, said.err
@@ -116,6 +147,13 @@ def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["--target", "crate", "--against", "heart"],
+            "mp2-descent: target must be more likely than the class it is compared with (log-odds above 0), "
+            "got -0.7",
+        ),
+        (["--target", "against:heart,heart"], "--against: 'heart' is what is explained"),
+        (["--against", "hart"], "--against: the classifier has no class 'hart'; did you mean 'heart'?"),
         (["--target", "ball"], "mp2-descent: target must be a class above chance (0.0833), got 0.0"),
         (
             ["--method", "sp"],

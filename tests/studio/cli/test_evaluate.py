@@ -104,6 +104,33 @@ def test_the_deletion_is_that_of_the_library(run: Run) -> None:
     assert ours == pytest.approx(areas, abs=1e-4)
 
 
+def test_targets_are_compared_with_another_class(run: Run) -> None:
+    """The score is the log-odds; what is of probabilities is left out, an image of the other class told."""
+    said = run("scenes:6", "--method", "sp", *FEW, "--against", "gear", "--no-baselines")
+    assert said.code == 0, said.err
+    found, labels = told(), [scenes.draw(number, objects=1).labels[0] for number in range(6)]
+    ours = [number for number, label in enumerate(labels) if scenes.CLASSES[label] == "gear"]
+    titles = [each["title"] for each in found["tables"][0]["figures"]]
+    assert any("deletion" in title for title in titles)
+    assert not any("saliency" in title for title in titles)
+    assert len(ours) == 1
+    assert ["'gear' is what is explained" in each["reason"] for each in found["skipped"]] == [True]
+    other = run(*SMALL, "--against", "next", "--out", "next")
+    assert other.code == 0, other.err
+    assert figure(told("next"), "deletion, gray", "sp / gray") < 0  # no probability
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--against", "geer"), "--against: the classifier has no class 'geer'; did you mean 'gear'?"),
+        (("--against", "gear", "--metric", "saliency"), "--metric saliency: needs a probability, which"),
+    ],
+)
+def test_comparisons_that_cannot_be_are_refused(run: Run, words: tuple[str, ...], message: str) -> None:
+    refused(run("scenes:1", "--method", "sp", *FEW, *words), message)
+
+
 def test_the_same_command_goes_on_and_does_nothing_twice(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(*SMALL).code == 0
     before = tables(Path("infill-out"))

@@ -1,4 +1,4 @@
-"""What is explained, and as which class."""
+"""What is explained."""
 
 from pathlib import Path
 
@@ -7,35 +7,7 @@ import torch
 from PIL import Image
 
 from models import scenes
-from studio.explain.inputs import InputImages, target_index
-
-LABELS = ("tench", "Crane", "crane", "gear", "7")
-
-
-def test_targets_are_indices_names_or_the_top() -> None:
-    assert target_index("top1", LABELS, top=3) == 3
-    assert target_index("0", LABELS, top=3) == 0
-    assert target_index("4", LABELS, top=3) == 4
-    assert target_index("gear", LABELS, top=0) == 3
-    assert target_index("TENCH", LABELS, top=3) == 0
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        ("5", "--target: expected 0 to 4, got 5"),
-        ("-1", "--target: expected 0 to 4, got -1"),
-        ("crane", "'crane' is the name of classes 1 and 2; give one"),
-        ("gears", "has no class 'gears'; did you mean 'gear'?"),
-        ("Trench", "did you mean 'tench'?"),
-        ("--", "give an index, a class name or top1"),
-        ("", "give an index, a class name or top1"),
-    ],
-)
-def test_other_targets_are_refused(target: str, message: str) -> None:
-    with pytest.raises(ValueError, match="--target") as caught:
-        target_index(target, LABELS, top=0)
-    assert message in str(caught.value)
+from studio.explain.inputs import InputImages
 
 
 def test_without_files_the_scene_is_drawn() -> None:

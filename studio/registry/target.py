@@ -1,0 +1,151 @@
+"""What is explained, as users write it: a class, or one class rather than another."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from attribution import Against
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attribution import MaskedScore
+
+TOP, NEXT = "top1", "next"
+"""The classifier's first choice, and its first choice apart from the target."""
+
+
+@dataclass(frozen=True)
+class TargetText:
+    """A target, taken apart.
+
+    Attributes:
+        place: The class: its index, its name, or ``top1``; of ``against:P,Q`` both, if ``pair`` is set.
+        against: The class that it is compared with: its index, its name, ``top1`` or ``next``; ``None`` if
+            it is not compared.
+    """
+
+    place: str
+    against: str | None = None
+    pair: bool = False
+
+
+def parse_target(target: str, against: str | None = None) -> TargetText:
+    """Take ``--target`` and ``--against`` apart; ``against:P,Q`` says both.
+
+    Raises:
+        ValueError: If a comparison is given twice, or half of it is missing.
+    """
+    kind, colon, place = target.partition(":")
+    if colon and kind == "class":
+        return TargetText(place, against)
+    if not (colon and kind == "against"):
+        return TargetText(target, against)
+    if against is not None:
+        raise ValueError(f"--against: {target!r} says already what is compared; give one")
+    if not all(part.strip() for part in place.partition(",")[::2]):
+        raise ValueError(f"--target: expected against:P,Q with two classes, got {target!r}")
+    return TargetText(place, None, pair=True)
+
+
+def check_target(text: TargetText, labels: Sequence[str]) -> None:
+    """Find what is wrong with a target before there is an image.
+
+    Raises:
+        ValueError: As for `targeted`.
+    """
+    text = _split(text, labels)
+    first = None if text.place == TOP else class_index("--target", text.place, labels)
+    if text.against not in (None, TOP, NEXT):
+        _distinct(first, class_index("--against", str(text.against), labels), labels)
+    elif text.against is not None and len(labels) < 2:
+        raise ValueError("--against: the classifier has one class; there is none to compare it with")
+    elif text.place == text.against == TOP:
+        raise ValueError(f"--against: top1 is what is explained; give another class, or {NEXT}")
+
+
+def targeted(score: MaskedScore, text: TargetText, labels: Sequence[str]) -> MaskedScore:
+    """Return the score of the target that is meant, for the one image of a score.
+
+    Raises:
+        ValueError: If there is no such class, several have its name, or it is compared with itself.
+    """
+    text = _split(text, labels)
+    order: list[int] = score.clean_logits[0].argsort(descending=True, stable=True).tolist()
+    first = order[0] if text.place == TOP else class_index("--target", text.place, labels)
+    return compared(replace(score, target=first), text.against, labels)
+
+
+def compared(score: MaskedScore, against: str | None, labels: Sequence[str]) -> MaskedScore:
+    """Return the score of the one image's target rather than the class that is named.
+
+    Raises:
+        ValueError: As for `targeted`.
+    """
+    if against is None:
+        return score
+    first, order = int(_target(score)), score.clean_logits[0].argsort(descending=True, stable=True).tolist()
+    if against == NEXT:
+        others = [index for index in order if index != first]
+        if not others:
+            raise ValueError("--against: the classifier has one class; there is none to compare it with")
+        return replace(score, link=Against(others[0]))
+    other = order[0] if against == TOP else class_index("--against", against, labels)
+    _distinct(first, other, labels)
+    return replace(score, link=Against(other))
+
+
+def class_index(option: str, text: str, labels: Sequence[str]) -> int:
+    """Return the class that an option means by an index or a label.
+
+    Raises:
+        ValueError: If it is neither, or several classes have the label.
+    """
+    if text.lstrip("-").isdecimal():
+        if 0 <= int(text) < len(labels):
+            return int(text)
+        raise ValueError(f"{option}: expected 0 to {len(labels) - 1}, got {text}")
+    folded = [label.casefold() for label in labels]
+    matches = [index for index, label in enumerate(folded) if label == text.casefold()]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ValueError(
+            f"{option}: {text!r} is the name of classes {' and '.join(map(str, matches))}; give one"
+        )
+    near = difflib.get_close_matches(text.casefold(), folded, n=1)
+    words = "give an index, a class name or top1" + (f" or {NEXT}" if option == "--against" else "")
+    hint = f"did you mean {labels[folded.index(near[0])]!r}?" if near else words
+    raise ValueError(f"{option}: the classifier has no class {text!r}; {hint}")
+
+
+def _split(text: TargetText, labels: Sequence[str]) -> TargetText:
+    """Split the two classes of ``against:P,Q``, whose names may have commas, where both are known."""
+    if not text.pair:
+        return text
+    parts = text.place.split(",")
+    halves = [(",".join(parts[:i]).strip(), ",".join(parts[i:]).strip()) for i in range(1, len(parts))]
+    for first, other in halves:
+        if _known(first, labels) and _known(other, labels):
+            return TargetText(first, other)
+    return TargetText(*halves[0])
+
+
+def _known(text: str, labels: Sequence[str]) -> bool:
+    try:
+        return text in (TOP, NEXT) or class_index("", text, labels) >= 0
+    except ValueError:
+        return False
+
+
+def _distinct(first: int | None, other: int, labels: Sequence[str]) -> None:
+    if first == other:
+        raise ValueError(f"--against: {labels[other]!r} is what is explained; give another class")
+
+
+def _target(score: MaskedScore) -> Tensor:
+    target: Tensor = score.target  # type: ignore[assignment]
+    return target
