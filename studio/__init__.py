@@ -6,6 +6,6 @@ def version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version("infill")
+        return version("infill-attribution")
     except PackageNotFoundError:
         return "unknown (not installed)"

@@ -15,6 +15,7 @@ from attribution.estimate import GROUPS, QUANTILE, Estimate, jackknife, joined, 
 from attribution.explainer import Heatmap
 from attribution.holes import SegmentHoles
 from attribution.score import MaskedScore
+from infill.extras import optional
 from infill.validate import Count, Positive, Range, Seed, Share, require, require_settings
 
 Labels: TypeAlias = Integer[Tensor, "h w"] | Integer[np.ndarray, "h w"]
@@ -230,8 +231,7 @@ def lasso_choice(
     inputs: Float[Tensor, "n s"], outputs: Float[Tensor, " n"], weights: Float[Tensor, " n"], count: int
 ) -> Int[Tensor, " k"]:
     """Return the inputs that the path of the LASSO has at its end, or where it last had at most so many."""
-    from sklearn.linear_model import lars_path
-
+    lars_path = optional("sklearn.linear_model", "lime.features").lars_path
     total = weights.sum()
     centered = (inputs - weights @ inputs / total) * weights.sqrt()[:, None]
     path = lars_path(

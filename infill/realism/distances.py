@@ -5,11 +5,13 @@ read them group by group: memory-mapped features need not fit into memory.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
+from infill.extras import optional
 from infill.realism.resampling import GROUPS, Estimate, jackknife, split
 from infill.validate import require
 
@@ -81,10 +83,6 @@ def two_sample_accuracy(
     Raises:
         ValueError: If there are fewer than 2 images a fold, or the features are not finite or not as many.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     _check(features, real, 2 * folds)
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(features), generator=generator)[:PROBED].sort().values
@@ -93,11 +91,18 @@ def two_sample_accuracy(
     for held in split(len(chosen), generator, folds):
         rest = torch.ones(len(chosen), dtype=torch.bool)
         rest[held] = False
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+        probe = _probe()
         probe.fit(pairs[rest].flatten(0, 1).numpy(), [0, 1] * int(rest.sum()))
         predicted = torch.from_numpy(probe.predict(pairs[held].flatten(0, 1).numpy())).view(-1, 2)
         right[held] = (predicted == torch.tensor([0, 1])).double().mean(1)
     return right
+
+
+def _probe() -> Any:
+    """A logistic regression on standardized features."""
+    modules = ("linear_model", "pipeline", "preprocessing")
+    linear, pipeline, scaling = (optional(f"sklearn.{each}", "the two-sample test") for each in modules)
+    return pipeline.make_pipeline(scaling.StandardScaler(), linear.LogisticRegression(C=0.01, max_iter=1000))
 
 
 def _parts(features: Tensor, real: Tensor, generator: Generator, groups: int) -> list[Integer[Tensor, " _g"]]:

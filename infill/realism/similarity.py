@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
+from infill.extras import optional
 from infill.filler import Hole
 from infill.validate import require
 
@@ -45,13 +46,12 @@ def ms_ssim(images: Pictures, originals: Pictures) -> Float[Tensor, " n"]:
     Raises:
         ValueError: If the shapes differ, or a side is shorter than `SMALLEST_SIDE` pixels.
     """
-    from pytorch_msssim import ms_ssim as published
-
     _check_pair(images, originals)
     size = tuple(images.shape[2:])
     require(min(size) >= SMALLEST_SIDE, "images", f"of at least {SMALLEST_SIDE} px a side for MS-SSIM", size)
     # Its narrow convolutions run several times faster in this layout.
     pair = [batch.float().contiguous(memory_format=torch.channels_last) for batch in (images, originals)]
+    published = optional("pytorch_msssim", "MS-SSIM").ms_ssim
     similarity: Tensor = published(*pair, data_range=1.0, size_average=False)
     return similarity
 
@@ -154,8 +154,7 @@ def backbone_file(net: Backbone) -> str:
 
 
 def _published(net: Backbone) -> Any:
-    import lpips
-
+    lpips = optional("lpips", "LPIPS")
     try:
         # What a download says belongs to stderr; and lpips asks torchvision in a way that it frowns upon.
         with warnings.catch_warnings(), redirect_stdout(sys.stderr):

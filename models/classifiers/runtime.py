@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.classifiers.image_classifier import ImageClassifier
+from models.weights.libraries import import_library
 
 TOLERANCE = 1e-4
 """By how much logits may differ, as a share of the largest one where that is more than 1."""
@@ -68,10 +69,7 @@ def converted(classifier: ImageClassifier) -> ImageClassifier:
 
 
 def _compiled(network: nn.Module, example: Tensor, shape: tuple[int, ...]) -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise ValueError("OpenVINO is not installed; `pip install infill[openvino]`") from error
+    openvino = import_library("openvino", "running a classifier by OpenVINO")
     options = {
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),

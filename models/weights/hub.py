@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.weights.environment import hub_folder, offline
-from models.weights.libraries import one_line, quiet
+from models.weights.libraries import import_library, one_line, quiet
 
 _Result = TypeVar("_Result")
 
@@ -75,10 +75,7 @@ def fetch(model: str, parts: Sequence[str], bars: bool) -> Path:
     Raises:
         ValueError: If the library is missing, or the model cannot be had.
     """
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise ValueError(f"weights: {model} needs huggingface_hub: pip install huggingface_hub") from error
+    huggingface_hub = import_library("huggingface_hub", f"weights: {model}")
 
     def take(local: bool) -> Path:
         lacking = list(parts)

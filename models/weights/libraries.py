@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,35 +36,40 @@ def quiet_loggers(loggers: Iterable[str], bars: Iterable[Any]) -> Iterator[None]
 @contextmanager
 def quiet(*loggers: str) -> Iterator[None]:
     """Keep warnings, these loggers and the hub's progress bars from the user."""
-    with quiet_loggers((*loggers, "huggingface_hub"), [_HubBars()]):
+    with quiet_loggers((*loggers, "huggingface_hub"), [_HubBars()] if _has_hub() else []):
         yield
+
+
+def _has_hub() -> bool:
+    """Return whether the hub's library is installed, and import it."""
+    try:
+        importlib.import_module("huggingface_hub.utils")
+    except ImportError:
+        return False
+    return True
 
 
 class _HubBars:
     """The hub's progress bars, whose switches have other names than those of the libraries that use it."""
 
     def __init__(self) -> None:
-        from huggingface_hub import utils
-
-        hub: Any = utils
+        hub = sys.modules["huggingface_hub.utils"]
         self.is_progress_bar_enabled = lambda: not hub.are_progress_bars_disabled()
         self.disable_progress_bar = hub.disable_progress_bars
         self.enable_progress_bar = hub.enable_progress_bars
 
 
 def import_library(name: str, user: str) -> Any:
-    """Import a library, without the warnings that it begins with.
+    """Import a library that an extra brings, without the warnings that it begins with.
 
     Raises:
         ValueError: If it cannot be imported; the message begins with the ``user`` who needs it.
     """
+    from infill.extras import optional  # imports torch, which nothing else here needs
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            return importlib.import_module(name)
-        except ImportError as error:
-            reason = f"needs the library {name} ({one_line(error)}): pip install {name}"
-            raise ValueError(f"{user} {reason}") from error
+        return optional(name, user)
 
 
 def one_line(error: BaseException) -> str:

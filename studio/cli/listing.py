@@ -121,7 +121,9 @@ def _fetched(weights: str) -> str:
 def _elsewhere() -> Iterator[str]:
     yield f"  {'timm:NAME':15} a network of timm, with its own weights or those of --weights FILE"
     if find_spec("timm") is None:
-        yield f"  {'':15} missing: `pip install timm`"
+        from infill.extras import command
+
+        yield f"  {'':15} missing: `{command('hub')}`"
     yield f"  {'hf:FOLDER':15} a model of transformers for image classification, or hf:ID from the hub"
     yield f"  {'clip:FOLDER':15} a CLIP model, or clip:ID from the hub, as a classifier of what a list names:"
     yield f"  {'':15} clip:FOLDER@labels=FILE (one label a line), or ...,template=a photo of a {{}}"

@@ -23,8 +23,24 @@ from studio.cli.weights import weights
 from studio.output import IncompleteError
 
 
+def _say_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or context.resilient_parsing:
+        return
+    from studio.doctor.build import torch_and_device
+
+    click.echo(f"infill {version()}, {torch_and_device()}")
+    context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version(), prog_name="infill")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Show versions and device.",
+)
 def infill() -> None:
     """Explain an image classifier by removing parts of the image."""
 

@@ -12,6 +12,7 @@ import torch
 
 from attribution import Explainer
 from attribution.engine.precision import PreparedClassifier, prepare
+from infill.extras import require_extra
 from infill.network import Precision
 from studio import version
 from studio.data.classes import class_of
@@ -62,8 +63,9 @@ def set_up(request: EvaluateRequest) -> Setup:
     """Check the request and load everything.
 
     Raises:
-        ValueError: If something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown, impossible or cannot be read, or a library is missing.
     """
+    require_extra("evaluate", "infill evaluate")
     device = parse_device(request.device)
     data = open_dataset(request.data, split=request.split)
     asked = bool(request.metrics)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from infill.extras import require_extra
 from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
@@ -65,8 +66,9 @@ def set_up(request: RealismRequest) -> Setup:
     """Check the request and load everything.
 
     Raises:
-        ValueError: If something asked for is unknown, impossible or cannot be read.
+        ValueError: If something asked for is unknown, impossible or cannot be read, or a library is missing.
     """
+    require_extra("realism", "infill realism")
     device = parse_device(request.device)
     chosen = request.selection(request.seed)
     data = open_dataset(request.data, split=request.split)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from infill.extras import require_extra
 from studio.output import output_folder, save_json
 from studio.report.compare import SURE
 from studio.report.page import page, summary
@@ -24,6 +25,7 @@ def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], o
     Raises:
         ValueError: If a folder is no run, nothing is in it yet, or ``out`` cannot be written.
     """
+    require_extra("evaluate", "infill report")
     found = [(results, tables(results)) for results in map(read, runs)]
     for results, made in found:
         tell(results, made, echo)

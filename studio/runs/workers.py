@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from infill.extras import optional
 from studio.runs.request import WorkersRequest
 
 Item = TypeVar("Item")
@@ -172,11 +173,7 @@ def installed() -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # Under `uv run` Ray would build every worker an environment of its own, for minutes; this one is right.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ValueError("--workers, --ray: Ray is not installed; `pip install infill[ray]`") from error
-    return ray
+    return optional("ray", "work in several processes (--workers, --ray)")
 
 
 def _first_line(error: BaseException) -> str:

@@ -174,4 +174,4 @@ def test_timms_unknown_names_are_refused(name: str, message: str) -> None:
 
 def test_without_timm_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    one_line("timm:resnet18", r"timm:resnet18 needs the library timm \(.*\): pip install timm")
+    one_line("timm:resnet18", r"timm:resnet18 needs timm, which is not installed: pip .*\[hub\]")

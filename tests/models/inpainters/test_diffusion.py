@@ -433,5 +433,5 @@ def test_parameters_that_a_pipeline_does_not_have_are_refused(published):
 def test_without_diffusers_the_package_is_named(monkeypatch, published):
     folder = published("inpaint")
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(ValueError, match=r"needs the library diffusers \(.*\): pip install diffusers"):
+    with pytest.raises(ValueError, match=r"needs diffusers, which is not installed: pip .*\[hub\]"):
         diffusion.load(folder)

@@ -298,4 +298,7 @@ def test_presets_are_complete() -> None:
 
 def test_without_ray_it_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    refused(run(*SMALL, "--workers", 2), "Ray is not installed; `pip install infill[ray]`")
+    refused(
+        run(*SMALL, "--workers", 2),
+        "(--workers, --ray) needs ray, which is not installed: pip install 'infill-attribution[ray]'",
+    )

@@ -1,0 +1,1 @@
+"""What ``infill doctor`` tells: the state of an installation, a line for each thing, with the remedy."""
