@@ -9,6 +9,7 @@ import click
 
 from studio.cli.options import (
     FILES,
+    FILL_CACHE,
     FINAL,
     IMAGE,
     PAPER,
@@ -44,6 +45,7 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
     batch_size(ExplainRequest),
     SAMPLES,
     SET,
+    *FILL_CACHE,
     FINAL,
     PAPER,
     *SEVERAL,

@@ -10,6 +10,7 @@ import click
 from studio.cli.options import (
     AGAINST,
     FILES,
+    FILL_CACHE,
     IMAGES,
     MULTI_LABEL,
     RUN,
@@ -74,6 +75,7 @@ from studio.evaluate.request import EvaluateRequest
     RUNTIME,
     batch_size(EvaluateRequest),
     SET,
+    *FILL_CACHE,
     STRIPS,
 )
 def evaluate(strips: int, **options: Any) -> None:

@@ -8,6 +8,7 @@ import click
 
 from studio.cli.options import (
     FILES,
+    FILL_CACHE,
     FINAL,
     IMAGE,
     PAPER,
@@ -52,6 +53,7 @@ _METHODS = ", ".join(default(ExplainRequest, "methods"))
     batch_size(ExplainRequest),
     SAMPLES,
     SET,
+    *FILL_CACHE,
     FINAL,
     PAPER,
     *SEVERAL,

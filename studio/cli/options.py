@@ -158,6 +158,23 @@ IMAGES: tuple[Option, ...] = (
 )
 """Which images of the data."""
 
+FILL_CACHE: tuple[Option, ...] = (
+    click.option(
+        "--fill-cache",
+        type=FILES,
+        metavar="DIR",
+        help="Keep fills in this folder, for commands that fill the same holes of the same images again.",
+    ),
+    click.option(
+        "--fill-cache-size",
+        type=float,
+        default=default(JobRequest, "fill_cache_size"),
+        show_default=True,
+        help="Gigabytes that it may take; what was not asked for longest goes.",
+    ),
+)
+"""What is filled once for several commands."""
+
 STRIPS: Option = click.option(
     "--strips",
     type=click.IntRange(0),

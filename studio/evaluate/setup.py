@@ -23,6 +23,7 @@ from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
 from studio.registry.build import build_classifier, build_method, is_signed, usual_classifier
+from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import code_of, content, filler_identity, fingerprint
 from studio.registry.parse import parse_device
 from studio.registry.runtime import running
@@ -45,6 +46,7 @@ class Setup:
         labelled: Whether targets are what the data says; else the classifier's own first choices.
         notes: What the user must know.
         settings: All that the results depend on, in values that JSON has.
+        cache: Fills that other commands have made, and this one.
     """
 
     request: EvaluateRequest
@@ -57,6 +59,7 @@ class Setup:
     labelled: bool
     notes: Sequence[str]
     settings: Mapping[str, Any]
+    cache: FillCache | None = None
 
 
 def set_up(request: EvaluateRequest) -> Setup:
@@ -108,6 +111,7 @@ def set_up(request: EvaluateRequest) -> Setup:
             **_settings(request, data, plan, classifier, name, methods, labelled),
             "runtime": runtime.partition(" ")[0],
         },
+        cache=opened_cache(request.fill_cache, request.fill_cache_size),
     )
 
 

@@ -126,7 +126,8 @@ class Worker:
         """Build a filler, once for all images unless it needs to know the image."""
         if getattr(self._fillers.get(name), "of_image", True):
             settings, precision = self.setup.plan.settings, self.setup.request.precision
-            self._fillers[name] = build_filler(name, settings, view, precision, seen)
+            filler, cache = build_filler(name, settings, view, precision, seen), self.setup.cache
+            self._fillers[name] = cache.keeping(name, settings, precision, filler) if cache else filler
         return self._fillers[name]
 
     def _explained(self, number: int, name: str, filler: str) -> Explained:

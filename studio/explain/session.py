@@ -32,6 +32,7 @@ from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.trace import Trace
 from studio.progress import Progress
 from studio.registry.build import build_classifier, build_filler, build_method
+from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.parse import Selection, parse_device, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
@@ -75,7 +76,8 @@ def opened(
     with_all = dict.fromkeys(methods, selection.fillers)
     fillers = {**with_all, **(fillers or {})}
     run, runtime = running(classifier, request.runtime, selection.methods)
-    return Session(request, selection, classifier, methods, progress, fillers, run, runtime, final)
+    cache = opened_cache(request.fill_cache, request.fill_cache_size)
+    return Session(request, selection, classifier, methods, progress, fillers, run, runtime, final, cache)
 
 
 @dataclass(eq=False)
@@ -88,6 +90,7 @@ class Session:
         runtime: What that is, in words.
         final: The name and the settings of what fills the holes that were found, if not what filled them
             during the search.
+        cache: Fills that other commands have made, and this one.
         prepared: The classifier as it is run, once the first image is known.
     """
 
@@ -100,6 +103,7 @@ class Session:
     running: ImageClassifier
     runtime: str
     final: tuple[str, SettingTexts] | None = None
+    cache: FillCache | None = None
     prepared: PreparedClassifier | None = None
 
     def explain(self, image: InputImage, images: int = 1) -> Explanation:
@@ -119,7 +123,9 @@ class Session:
         final = build_filler(*self.final, view, precision, seen) if self.final else None
         results: dict[tuple[str, str], MethodResult] = {}
         for filler in fillers:
-            filled = replace(score, filler=fillers[filler]).with_sampling(samples=self.request.samples)
+            kept = self.cache.keeping(filler, settings, precision, fillers[filler]) if self.cache else None
+            filled = replace(score, filler=kept or fillers[filler])
+            filled = filled.with_sampling(samples=self.request.samples)
             for method in (each for each in self.methods if filler in self.fillers[each]):
                 results[filler, method] = self.run(method, filler, filled, final)
         return Explanation(

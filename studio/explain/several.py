@@ -23,7 +23,17 @@ from studio.registry.build import weights_of
 from studio.registry.papers import PUBLISHED
 from studio.runs.workers import doing, require_workers
 
-_ELSEWHERE = ("images", "out", "again", "strict", "batch_size", "workers", "ray")
+_ELSEWHERE = (
+    "images",
+    "out",
+    "again",
+    "strict",
+    "batch_size",
+    "workers",
+    "ray",
+    "fill_cache",
+    "fill_cache_size",
+)
 """What of a request does not change an image's result, or is known of the image itself."""
 
 

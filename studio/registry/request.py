@@ -23,6 +23,8 @@ class JobRequest:
         precision: ``float32``, ``bfloat16`` or ``auto``.
         runtime: What runs the explained classifier: ``eager``, ``openvino`` or ``auto``.
         batch_size: How many images the networks are given at once.
+        fill_cache: A folder of fills that commands share; ``None``: fills are made anew.
+        fill_cache_size: How large it may become, in gigabytes.
         settings: Texts like ``sp.patch=41``.
     """
 
@@ -37,3 +39,5 @@ class JobRequest:
     runtime: Any = "eager"
     batch_size: int = 64
     settings: Sequence[str] = ()
+    fill_cache: Path | None = None
+    fill_cache_size: float = 10.0
