@@ -46,6 +46,8 @@ Length = Annotated[int, Range(1, 10**4)]
 """In pixels, or in cells."""
 Reach = Annotated[int, Range(0, 10**4)]
 """In pixels; may be none."""
+Patience = Annotated[int, Range(0, 10**6)]
+"""In steps; may be none."""
 Positive = Annotated[float, Range(0, 10**6, open_low=True)]
 """A rate, a width."""
 Weight = Annotated[float, Range(0, 10**9)]

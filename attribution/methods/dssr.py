@@ -19,7 +19,7 @@ from attribution.optimize.objectives import area, dssr, dssr_plus, pooled_area, 
 from attribution.optimize.problem import Problem, as_probability
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import Count, Length, Level, Positive, Weight, require, require_settings
+from infill.validate import Count, Length, Level, Patience, Positive, Weight, require, require_settings
 
 Start = Literal["everything", "nothing"]
 
@@ -36,6 +36,7 @@ class _PixelEvidence(ABC):
     lr: Positive
     refresh: Count
     outlook: Outlook
+    patience: Patience
     _curves: ClassVar[tuple[str, ...]]
     _start: ClassVar[float] = 1.0
 
@@ -70,6 +71,7 @@ class _PixelEvidence(ABC):
             curves=self._curves,
             outlook=self.outlook,
             scale=as_probability(score),
+            patience=self.patience,
         )
 
     @property
@@ -122,6 +124,8 @@ class SSR(_PixelEvidence):
         outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
             depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
             pixel then has the slope of what the filler proposes there, which for many is 0.
+        patience: An image is done when its loss rests for so many steps (`attribution.optimize.plateau`); 0:
+            all steps are taken.
         start: What is evidence at first: ``"everything"`` is ours; the paper's words are ``"nothing"``, from
             where a score that is 0 when all is filled has hardly a slope to follow.
 
@@ -134,6 +138,7 @@ class SSR(_PixelEvidence):
     lr: Positive = 0.1
     refresh: Count = 1
     outlook: Outlook = "chessboard"
+    patience: Patience = 0
     start: Start = "everything"
     _curves = ("kept",)
 
@@ -160,6 +165,7 @@ class SDR(_PixelEvidence):
     lr: Positive = 0.1
     refresh: Count = 1
     outlook: Outlook = "chessboard"
+    patience: Patience = 0
     _curves = ("removed",)
     _start = 0.0
 
@@ -181,7 +187,7 @@ class DSSR(_TwoStages):
         enough: Which share of the untouched image's score is enough; the paper gives no number.
         steps: Steps of Adam.
         lr: Its learning rate.
-        refresh, outlook: As for `SSR`.
+        refresh, outlook, patience: As for `SSR`.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -194,6 +200,7 @@ class DSSR(_TwoStages):
     lr: Positive = 0.1
     refresh: Count = 1
     outlook: Outlook = "chessboard"
+    patience: Patience = 0
 
     def _objective(self, score: CachedScore, evidence: Tensor) -> Tensor:
         return dssr(score, evidence)
@@ -209,7 +216,7 @@ class DSSRPlus(_TwoStages):
     Attributes:
         window: Side of the window of the average, in pixels (k2).
         pool: Side of the window of the maxima, in pixels (k1).
-        penalty, small, enough, steps, lr, refresh, outlook: As for `DSSR`.
+        penalty, small, enough, steps, lr, refresh, outlook, patience: As for `DSSR`.
 
     Raises:
         ValueError: If a number is out of its range, or a window is larger than the image.
@@ -224,6 +231,7 @@ class DSSRPlus(_TwoStages):
     lr: Positive = 0.1
     refresh: Count = 1
     outlook: Outlook = "chessboard"
+    patience: Patience = 0
 
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
         """Return the heatmap and all other results; ``watch`` is called after every step.

@@ -19,7 +19,7 @@ from attribution.optimize.objectives import Penalty, area_deviation, dssr, sdr, 
 from attribution.optimize.problem import Problem, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import Count, Length, Positive, Range, Share, require, require_settings
+from infill.validate import Count, Length, Patience, Positive, Range, Share, require, require_settings
 
 Variant = Literal["preserve", "delete", "dual"]
 Followed = Literal["odds", "activation", "score"]
@@ -56,6 +56,8 @@ class ExtremalPerturbation:
             the area (so that of the image more than ``area`` may be covered) and in which bumps are lost.
         mirrored: Whether every second composite is shown as its mirror image, the first of them, too.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation.
+        patience: An image is done when its loss rests for so many steps (`attribution.optimize.plateau`); 0:
+            all steps are taken.
         outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
             depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
             pixel then has the slope of what the filler proposes there, which for many is 0.
@@ -77,6 +79,7 @@ class ExtremalPerturbation:
     mirrored: bool = False
     refresh: Count = 1
     outlook: Outlook = "chessboard"
+    patience: Patience = 0
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -125,6 +128,7 @@ class ExtremalPerturbation:
             score=followed,
             inverse_link=inverse_link,
             outlook=self.outlook,
+            patience=self.patience,
         )
 
     def _loss(

@@ -18,7 +18,7 @@ from attribution.optimize.objectives import area, sdr, ssr
 from attribution.optimize.problem import Problem, as_probability, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import Count, Length, Positive, Range, Seed, Weight, require_settings
+from infill.validate import Count, Length, Patience, Positive, Range, Seed, Weight, require_settings
 
 Region = Literal["ssr", "sdr"]
 Grid = Literal["coarse", "full"]
@@ -49,6 +49,8 @@ class Fido:
             probabilities, or for each cell, on the ``"coarse"`` one, after which the holes are upsampled.
         upsampling: How the cells become pixels.
         odds: Whether a probability is followed as log-odds (the paper), or as it is.
+        patience: An image is done when its loss rests for so many steps (`attribution.optimize.plateau`); 0:
+            all steps are taken.
         seed: Seed of the holes, which are drawn alike for every image.
         outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
             depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
@@ -72,6 +74,7 @@ class Fido:
     odds: bool = True
     seed: Seed = 0
     outlook: Outlook = "chessboard"
+    patience: Patience = 0
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -117,6 +120,7 @@ class Fido:
             inverse_link=inverse_link,
             scale=None if self.odds else as_probability(score),
             outlook=self.outlook,
+            patience=self.patience,
         )
 
     def _penalties(self) -> Iterator[float]:

@@ -16,7 +16,7 @@ from attribution.optimize.objectives import area, total_variation
 from attribution.optimize.problem import Problem, as_probability
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import Count, Length, Positive, Range, Reach, Seed, Weight, require_settings
+from infill.validate import Count, Length, Patience, Positive, Range, Reach, Seed, Weight, require_settings
 
 Jittered = Literal["composite", "image"]
 Regularized = Literal["coarse", "full"]
@@ -46,6 +46,8 @@ class MeaningfulPerturbation:
         regularized: Where area and total variation are taken: on the ``"coarse"`` cells or on the ``"full"``
             image's pixels.
         refresh: After how many steps the fills are made anew; more than 1 is an approximation.
+        patience: An image is done when its loss rests for so many steps (`attribution.optimize.plateau`); 0:
+            all steps are taken.
         seed: Seed of the random start and of the shifts, which are the same for all images.
         outlook: Where slopes of pixels come from that are not removed, see `CachedScore`: with a filler that
             depends on the hole, from its fills of a ``"chessboard"``. Published code has ``"none"``: such a
@@ -69,6 +71,7 @@ class MeaningfulPerturbation:
     refresh: Count = 1
     seed: Seed = 0
     outlook: Outlook = "chessboard"
+    patience: Patience = 0
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -107,6 +110,7 @@ class MeaningfulPerturbation:
             score=score.enlarged(self.jitter) if self.jitter else score,
             outlook=self.outlook,
             scale=as_probability(score),
+            patience=self.patience,
         )
 
     def _loss(

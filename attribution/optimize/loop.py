@@ -16,6 +16,7 @@ from torch import Tensor
 from attribution.engine.link import Against
 from attribution.explainer import Explainer
 from attribution.optimize.cached_score import CachedScore
+from attribution.optimize.plateau import Plateau
 from attribution.optimize.problem import Problem
 from attribution.optimize.result import Outcome, evaluated, joined
 from attribution.score import MaskedScore
@@ -119,6 +120,7 @@ class _Loop:
         self.curves = {
             name: score.image.new_full((len(score), problem.steps), torch.nan) for name in problem.curves
         }
+        self._plateau = Plateau(len(score), problem.steps, problem.patience, score.image)
         self._optimizer = problem.optimizer(self.parameters)
         self._scheduler = problem.scheduler(self._optimizer) if problem.scheduler else None
 
@@ -136,7 +138,7 @@ class _Loop:
             leaf = self.parameters[rows].requires_grad_()
             loss = self.problem.loss(leaf, self.cached_score)
             self._record(number, rows)
-            done = self._update_active(leaf.detach(), rows)
+            done = self._update_active(leaf.detach(), rows) | self._rest(number, rows, loss)
             if not done.all():
                 gradient = torch.autograd.grad(loss.sum(), leaf)[0]
                 self._advance(rows[~done], gradient[~done])
@@ -158,6 +160,12 @@ class _Loop:
         self.cached_score.expire(rows[done & ~due])
         self.active = rows[~(done & due)]
         return done
+
+    def _rest(self, number: int, rows: Tensor, loss: Tensor) -> Tensor:
+        """Take out images whose loss rests, and return which these are."""
+        rests = self._plateau.rests(number, rows, loss)
+        self.active = self.active[~torch.isin(self.active, rows[rests])]
+        return rests
 
     def _advance(self, rows: Tensor, gradient: Tensor) -> None:
         before = self.parameters.clone()

@@ -40,6 +40,7 @@ class Problem:
         score: The score that is cached, if not the images' own: of larger images, with another link.
         inverse_link: Maps its values back to the units of the images' own score.
         scale: What the loss follows instead of the scores, if not these themselves (`as_probability`).
+        patience: How many steps the loss must rest for an image to be done, see `Plateau`; 0: never.
         chance: At which of the images' own scores "n" the class counts as gone, if not at the score's chance.
     """
 
@@ -59,6 +60,7 @@ class Problem:
     inverse_link: Callable[[Tensor], Tensor] = torch.clone
     scale: Scale | None = None
     chance: Tensor | None = None
+    patience: int = 0
 
 
 def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, Callable[[Tensor], Tensor]]:

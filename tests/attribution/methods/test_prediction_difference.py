@@ -133,7 +133,9 @@ def test_a_score_with_samples_of_its_own_has_them(image):
 
 @pytest.mark.parametrize("link", [logit, log_odds])
 def test_only_probabilities_have_odds(image, link):
-    with pytest.raises(ValueError, match=rf"link must be probability, sigmoid or Against, got '{link.__name__}'"):
+    with pytest.raises(
+        ValueError, match=rf"link must be probability, sigmoid or Against, got '{link.__name__}'"
+    ):
         PredictionDifference()(MaskedScore(image, 0, Network(), link=link))
 
 

@@ -44,6 +44,16 @@ def run(
 
 
 @pytest.fixture
+def fast(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same without LPIPS, and without the picture, for tests of everything else."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    monkeypatch.setattr("studio.realism.run.draw_strips", lambda *arguments: arguments[-1].touch())
+    return runner(capsys, "realism")
+
+
+@pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither weights at hand nor a network."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
@@ -106,9 +116,9 @@ def test_scenes_where_everything_is_known(run: Run) -> None:
     assert figure(found, "l1", "inpaint") < figure(found, "l1", "gray")
 
 
-def test_holes_in_the_background_are_the_fillers_own_evidence(run: Run) -> None:
-    asked = ("scenes:12", "--holes", "background", *FEW)
-    said = run(*asked, "--batch-size", 5, "--out", "five")
+def test_holes_in_the_background_are_the_fillers_own_evidence(fast: Run) -> None:
+    asked = ("scenes:6", "--holes", "background", *FEW)
+    said = fast(*asked, "--batch-size", 5, "--out", "five")
     assert said.code == 0, said.err
     found = told("five")
     for name in ("change", "divergence"):
@@ -119,20 +129,20 @@ def test_holes_in_the_background_are_the_fillers_own_evidence(run: Run) -> None:
     assert figure(found, "l1", "real") == 0
     assert figure(found, "seam", "gray") > figure(found, "seam", "real")
     assert "change of the probability" in said.out
-    assert run(*asked, "--batch-size", 3, "--out", "three").code == 0
+    assert fast(*asked, "--batch-size", 3, "--out", "three").code == 0
     areas = [Path(folder, "realism.csv").read_text().split() for folder in ("five", "three")]
     holes = [[line.split(",")[:3] for line in each[1:]] for each in areas]
     assert holes[0] == holes[1]
-    assert run("scenes:4", *asked[1:], "--hole-area", 4, "--out", "four").code == 0
+    assert fast("scenes:2", *asked[1:], "--hole-area", 4, "--out", "four").code == 0
     assert told("four")["area"] == pytest.approx(0.04, rel=0.05)
     assert told("four")["settings"]["hole_area"] == 4
 
 
-def test_composites_are_compared_with_other_images(run: Run, tmp_path: Path) -> None:
+def test_composites_are_compared_with_other_images(fast: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 12)
     asked = ("data", "--classifier", "scenes", *FEW)
-    assert run(*asked, "--out", "same").code == 0
-    said = run(*asked, "--reference", "scenes:20", "--out", "others")
+    assert fast(*asked, "--out", "same").code == 0
+    said = fast(*asked, "--reference", "scenes:20", "--out", "others")
     assert said.code == 0, said.err
     same, others = told("same"), told("others")
     for name in ("frechet", "kernel"):
@@ -141,15 +151,15 @@ def test_composites_are_compared_with_other_images(run: Run, tmp_path: Path) -> 
     assert figure(others, "frechet", "real") > 0
     assert others["metrics"]["two_sample"] == same["metrics"]["two_sample"]
     assert "Frechet and kernel distance are those to the images of scenes:20" in said.out
-    assert run(*asked, "--reference", "scenes:20", "--out", "others").code == 0
+    assert fast(*asked, "--reference", "scenes:20", "--out", "others").code == 0
     assert told("others") == others
 
 
 def test_other_images_are_looked_for_before_anything_is_loaded(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    fast: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("studio.realism.setup.load_judges", lambda *_: pytest.fail("loaded"))
-    refused(run("scenes:2", *FEW, "--reference", "nowhere"), "DATA: no such folder: nowhere")
+    refused(fast("scenes:2", *FEW, "--reference", "nowhere"), "DATA: no such folder: nowhere")
 
 
 def test_the_files(run: Run) -> None:
@@ -175,9 +185,9 @@ def test_the_files(run: Run) -> None:
     ]  # fmt: skip
 
 
-def test_broken_off_it_goes_on_where_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_off_it_goes_on_where_it_was(fast: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ("scenes:6", *FEW, "--batch-size", 2)
-    assert run(*whole, "--out", "whole").code == 0
+    assert fast(*whole, "--out", "whole").code == 0
     read: list[Sequence[int]] = []
     reading = batches.Reader.read
 
@@ -188,10 +198,10 @@ def test_broken_off_it_goes_on_where_it_was(run: Run, monkeypatch: pytest.Monkey
         return reading(reader, numbers)
 
     monkeypatch.setattr(batches.Reader, "read", stopped)
-    said = run(*whole, "--out", "halves", "--strips", 1)
+    said = fast(*whole, "--out", "halves", "--strips", 1)
     assert said.code == 130
     assert not Path("halves/realism.json").exists()
-    assert run(*whole, "--out", "halves", "--strips", 1).code == 0
+    assert fast(*whole, "--out", "halves", "--strips", 1).code == 0
     assert read == [[0, 1], [2, 3], [2, 3], [4, 5], [0]]  # the last one is for the strip
     assert told("halves") == told("whole")
     assert Path("halves/realism.csv").read_text() == Path("whole/realism.csv").read_text()
@@ -239,23 +249,23 @@ main()
     assert Path("infill-out/realism.csv").read_bytes() == Path("undisturbed/realism.csv").read_bytes()
 
 
-def test_a_damaged_part_is_told_and_done_again(run: Run) -> None:
+def test_a_damaged_part_is_told_and_done_again(fast: Run) -> None:
     job = ("scenes:4", *FEW, "--batch-size", 2)
-    assert "damaged" not in run(*job).out
+    assert "damaged" not in fast(*job).out
     before = told()
     part = sorted(Path("infill-out/parts").glob("gray-*/*.parquet"))[1]
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    said = run(*job)
+    said = fast(*job)
     assert said.code == 0, said.err
     assert f"damaged, and done again: {part}" in said.out
     assert told() == before
     assert part.stat().st_size == len(whole)
-    assert "damaged" not in run(*job).out
+    assert "damaged" not in fast(*job).out
 
 
-def test_a_filler_more_costs_that_filler_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run("scenes:4", "--filler", "gray").code == 0
+def test_a_filler_more_costs_that_filler_alone(fast: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fast("scenes:4", "--filler", "gray").code == 0
     before = told()
     filled: list[str] = []
     build = metrics.BatchMetrics.__call__
@@ -265,19 +275,21 @@ def test_a_filler_more_costs_that_filler_alone(run: Run, monkeypatch: pytest.Mon
         return build(self, composites)
 
     monkeypatch.setattr(metrics.BatchMetrics, "__call__", counted)
-    assert run("scenes:4", "--filler", "gray", "--filler", "blur").code == 0
+    assert fast("scenes:4", "--filler", "gray", "--filler", "blur").code == 0
     assert filled == ["batch"]
     for metric in before["metrics"]:
         if metric != "two_sample":
             assert figure(told(), metric, "gray") == figure(before, metric, "gray")
-    assert run("scenes:4", "--filler", "gray", "--seed", 1, "--holes", "squares").code == 0
+    assert fast("scenes:4", "--filler", "gray", "--seed", 1, "--holes", "squares").code == 0
     assert len(filled) == 1 + 2  # other holes: everything anew
 
 
-def test_the_batch_size_and_order_change_nothing(run: Run) -> None:
+def test_the_batch_size_and_order_change_nothing(fast: Run) -> None:
     fillers = ("--filler", "noise", "--filler", "mean-segment", "--precision", "float32")
     for size in (1, 4):
-        assert run("scenes:4", *fillers, "--holes", "segments", "--batch-size", size, "--out", size).code == 0
+        assert (
+            fast("scenes:4", *fillers, "--holes", "segments", "--batch-size", size, "--out", size).code == 0
+        )
     one, four = told("1"), told("4")
     for metric in set(one["metrics"]):
         for row in one["rows"]:
@@ -303,9 +315,9 @@ def test_photographs_judged_by_another_classifier(run: Run, assets: Path) -> Non
     assert figure(judged, "probability", "real") != figure(alone, "probability", "real")
 
 
-def test_labels_of_the_data(run: Run, assets: Path) -> None:
+def test_labels_of_the_data(fast: Run, assets: Path) -> None:
     weights = assets / "classifiers" / "mobilenet_v2.safetensors"
-    said = run(
+    said = fast(
         assets / "imagenet_val", "--limit", 6, "--filler", "gray", "--weights", weights, "--holes", "squares"
     )
     assert said.code == 0, said.err
@@ -343,7 +355,7 @@ def test_backbones_of_lpips_are_weights_like_all_others(
     assert Path(backbone_file(net)) == store.location(network)
 
 
-def test_a_view_too_small_for_ms_ssim(run: Run, tmp_path: Path) -> None:
+def test_a_view_too_small_for_ms_ssim(fast: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 2)
     with torch.random.fork_rng():
         network = torchvision.models.squeezenet1_1(num_classes=5)
@@ -352,13 +364,13 @@ def test_a_view_too_small_for_ms_ssim(run: Run, tmp_path: Path) -> None:
         tmp_path / "small.safetensors",
         {"arch": "torchvision.squeezenet1_1", "crop": "96"},
     )
-    said = run("data", "--filler", "gray", "--weights", "small.safetensors")
+    said = fast("data", "--filler", "gray", "--weights", "small.safetensors")
     assert said.code == 0, said.err
     assert "needs sides of 161 px" in told()["missing"]["ms_ssim"]
     assert "needs sides of 161 px" in said.out
 
 
-def test_a_segmenter_finds_the_object(run: Run, tmp_path: Path) -> None:
+def test_a_segmenter_finds_the_object(fast: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 2)
     with torch.random.fork_rng():
         torch.manual_seed(3)
@@ -371,37 +383,37 @@ def test_a_segmenter_finds_the_object(run: Run, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "segmenter.pth")
     asked = ("data", "--filler", "gray", "--segmenter", "lraspp_mobilenet_v3_large", "--segmenter-weights",
              "segmenter.pth")  # fmt: skip
-    refused_class = run(*asked, "--segmenter-class", "clas 1", "--out", "none")
+    refused_class = fast(*asked, "--segmenter-class", "clas 1", "--out", "none")
     assert refused_class.code == 2
     assert "unknown class of the segmenter 'clas 1'; did you mean 'class 1'" in refused_class.err
     found = {}
     for kind in ("object", "surroundings"):
-        said = run(*asked, "--holes", kind, "--grow", 0, "--out", kind)
+        said = fast(*asked, "--holes", kind, "--grow", 0, "--out", kind)
         assert said.code == 0, said.err
         found[kind] = told(kind)["area"]
     assert found["object"] + found["surroundings"] == pytest.approx(1, abs=1e-5)
 
 
-def test_instances_are_the_object(run: Run, tmp_path: Path) -> None:
+def test_instances_are_the_object(fast: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 2)
     tiny_segmenters.saved("mask2former", tmp_path / "net")
     asked = ("data", "--filler", "gray", "--segmenter", "hf:net")
     refused(
-        run(*asked, "--segmenter-class", "dgo"), "unknown class of the segmenter 'dgo'; did you mean 'dog'"
+        fast(*asked, "--segmenter-class", "dgo"), "unknown class of the segmenter 'dgo'; did you mean 'dog'"
     )
-    refused(run(*asked, "--segmenter-point", "0.5,0.5"), "--segmenter-point: hf:net takes no point")
+    refused(fast(*asked, "--segmenter-point", "0.5,0.5"), "--segmenter-point: hf:net takes no point")
     found = {}
     for kind in ("object", "surroundings"):
-        said = run(*asked, "--holes", kind, "--grow", 0, "--segmenter-class", "dog", "--out", kind)
+        said = fast(*asked, "--holes", kind, "--grow", 0, "--segmenter-class", "dog", "--out", kind)
         assert said.code == 0, said.err
         found[kind] = told(kind)
     assert found["object"]["images"] == 2
     assert found["object"]["area"] + found["surroundings"]["area"] == pytest.approx(1, abs=1e-5)
-    assert run(*asked, "--out", "largest").code == 0
+    assert fast(*asked, "--out", "largest").code == 0
     assert told("largest")["area"] != found["object"]["area"]
 
 
-def test_another_network_in_the_segmenters_folder_starts_anew(run: Run, tmp_path: Path) -> None:
+def test_another_network_in_the_segmenters_folder_starts_anew(fast: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 2)
     tiny_segmenters.saved("mask2former", tmp_path / "net")
     areas = []
@@ -410,21 +422,21 @@ def test_another_network_in_the_segmenters_folder_starts_anew(run: Run, tmp_path
         save_file(
             {key: scale * value for key, value in state.items()}, "net/model.safetensors", {"format": "pt"}
         )
-        assert run("data", "--filler", "gray", "--segmenter", "hf:net").code == 0
+        assert fast("data", "--filler", "gray", "--segmenter", "hf:net").code == 0
         areas.append(told()["area"])
     assert areas[0] == areas[1] != areas[2]
 
 
 def test_a_promptable_segmenter_is_shown_a_point(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photographs(tmp_path / "data", 2)
     tiny_segmenters.saved("sam2", tmp_path / "net")
     asked = ("data", "--filler", "gray", "--segmenter", "hf:net", "--strips", 1)
-    refused(run(*asked, "--segmenter-class", "dog"), "--segmenter-class: hf:net knows no classes")
+    refused(fast(*asked, "--segmenter-class", "dog"), "--segmenter-class: hf:net knows no classes")
     for bad in ("0.5", "0.5,1.1", "-0.1,0.5", "a,b", "nan,0.5", "0.1,0.2,0.3", ""):
         message = f"--segmenter-point: expected X,Y with both from 0 to 1, got {bad!r}"
-        refused(run(*asked, "--segmenter-point", bad), message)
+        refused(fast(*asked, "--segmenter-point", bad), message)
     read: list[Sequence[int]] = []
     reading = batches.Reader.read
 
@@ -436,7 +448,7 @@ def test_a_promptable_segmenter_is_shown_a_point(
     strip = 1  # is read once more
     for point, reads in (([], 1), (["0.5,0.5"], 0), (["0.2,0.75"], 1), (["0.2,0.75"], 0)):
         read.clear()
-        said = run(*asked, *(["--segmenter-point", *point] if point else []))
+        said = fast(*asked, *(["--segmenter-point", *point] if point else []))
         assert said.code == 0, said.err
         assert told()["images"] == 2
         expected = [float(side) for side in point[0].split(",")] if point else [0.5, 0.5]
@@ -444,14 +456,14 @@ def test_a_promptable_segmenter_is_shown_a_point(
         assert len(read) == reads + strip
 
 
-def test_a_promptable_segmenter_is_shown_the_annotated_boxes(run: Run, tmp_path: Path) -> None:
+def test_a_promptable_segmenter_is_shown_the_annotated_boxes(fast: Run, tmp_path: Path) -> None:
     tiny_segmenters.saved("sam", tmp_path / "net")
     asked = ("scenes:3", "--filler", "gray", "--segmenter", "hf:net")
-    said = run(*asked)
+    said = fast(*asked)
     assert said.code == 0, said.err
     assert told()["settings"]["holes"] == "object"
     assert told()["settings"]["segmenter_point"] is None
-    assert run(*asked, "--segmenter-point", "0.1,0.9", "--out", "point").code == 0
+    assert fast(*asked, "--segmenter-point", "0.1,0.9", "--out", "point").code == 0
     assert told("point")["settings"]["segmenter_point"] == [0.1, 0.9]
     assert told("point")["area"] != told()["area"]
 
@@ -469,14 +481,14 @@ def test_a_segmenter_that_cannot_be_had_says_how(
     assert "'hf download facebook/sam-vit-base --local-dir FOLDER', then use hf:FOLDER" in said.err
 
 
-def test_bad_files_are_listed_and_passed_over(run: Run, tmp_path: Path) -> None:
+def test_bad_files_are_listed_and_passed_over(fast: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 6)
     masks = tmp_path / "data" / "masks"
     Image.new("L", (240, 200), 0).save(masks / "1.png")
     Image.new("L", (240, 200), 255).save(masks / "2.png")
     Image.new("L", (50, 50), 255).save(masks / "3.png")
     (tmp_path / "data" / "images" / "4.png").write_bytes(b"no image")
-    said = run("data", "--filler", "gray")
+    said = fast("data", "--filler", "gray")
     assert said.code == 0, said.err
     found = told()
     assert found["images"] == 2
@@ -487,20 +499,20 @@ def test_bad_files_are_listed_and_passed_over(run: Run, tmp_path: Path) -> None:
         assert reason in said.out, name
     for name in ("0.png", "5.png"):
         (tmp_path / "data" / "images" / name).unlink()
-    said = run("data", "--filler", "gray", "--out", "none")
+    said = fast("data", "--filler", "gray", "--out", "none")
     assert said.code == 2
     assert "none of 4 images can be used" in said.err
     assert said.err.count("\n") == 1
 
 
-def test_a_random_subset_and_some_classes(run: Run) -> None:
-    said = run("scenes:40", "--filler", "gray", "--sample", 6, "--seed", 3, "--limit", 4)
+def test_a_random_subset_and_some_classes(fast: Run) -> None:
+    said = fast("scenes:40", "--filler", "gray", "--sample", 6, "--seed", 3, "--limit", 4)
     assert said.code == 0, said.err
     names = rows("image", "real")
     assert len(names) == 4
     assert names != [f"scene-{number}" for number in range(4)]
     label = scenes.CLASSES[scenes.draw(0, objects=1).labels[0]]
-    said = run("scenes:40", "--filler", "gray", "--classes", label, "--limit", 2)
+    said = fast("scenes:40", "--filler", "gray", "--classes", label, "--limit", 2)
     assert said.code == 0, said.err
     assert rows("target", "real") == [label, label]
 
@@ -510,7 +522,7 @@ def rows(column: str, filler: str) -> list[str]:
         return [row[column] for row in csv.DictReader(file) if row["filler"] == filler]
 
 
-def test_only_what_the_classifier_knows(run: Run, assets: Path) -> None:
+def test_only_what_the_classifier_knows(fast: Run, assets: Path) -> None:
     weights = assets / "classifiers" / "mobilenet_v2.safetensors"
     asked = (
         assets / "imagenet_val",
@@ -523,12 +535,12 @@ def test_only_what_the_classifier_knows(run: Run, assets: Path) -> None:
         "--holes",
         "squares",
     )
-    assert run(*asked).code == 0
+    assert fast(*asked).code == 0
     right = {
         name for name, hit in zip(rows("image", "real"), rows("accuracy", "real"), strict=True) if hit == "1"
     }
     assert 0 < len(right) < 12
-    said = run(*asked, "--correct-only")
+    said = fast(*asked, "--correct-only")
     assert said.code == 0, said.err
     assert set(rows("image", "real")) == right
     assert figure(told(), "accuracy", "real") == 1
@@ -538,8 +550,8 @@ def test_only_what_the_classifier_knows(run: Run, assets: Path) -> None:
         assert each["reason"].startswith("--correct-only: the classifier takes it for ")
 
 
-def test_one_image_has_no_interval(run: Run) -> None:
-    said = run("scenes:1", "--filler", "gray")
+def test_one_image_has_no_interval(fast: Run) -> None:
+    said = fast("scenes:1", "--filler", "gray")
     assert said.code == 0, said.err
     found = told()
     assert "needs at least 2 images, got 1" in found["missing"]["frechet"]
@@ -595,7 +607,7 @@ def make():
 
 
 def test_a_classifier_without_layers_is_asked_and_its_code_counts(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     photographs(tmp_path / "data", 2)
@@ -605,7 +617,9 @@ def test_a_classifier_without_layers_is_asked_and_its_code_counts(
         sys.modules.pop("brightness", None)
         shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
         importlib.invalidate_caches()
-        said = run("data", "--filler", "gray", "--holes", "squares", "--classifier", "python:brightness:make")
+        said = fast(
+            "data", "--filler", "gray", "--holes", "squares", "--classifier", "python:brightness:make"
+        )
         assert said.code == 0, said.err
         figures.append(figure(told(), "probability", "real"))
     assert figures[0] == figures[1] != figures[2]
@@ -614,7 +628,7 @@ def test_a_classifier_without_layers_is_asked_and_its_code_counts(
     assert "accuracy" in told()["metrics"]
 
 
-def test_other_classes_of_the_same_network_are_measured_anew(run: Run, tmp_path: Path) -> None:
+def test_other_classes_of_the_same_network_are_measured_anew(fast: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 2)
     tiny_classifiers.save_clip(tmp_path / "clip")
     entropies = []
@@ -622,7 +636,8 @@ def test_other_classes_of_the_same_network_are_measured_anew(run: Run, tmp_path:
         Path("labels.txt").write_text(words)
         name = "clip:clip@labels=labels.txt"
         assert (
-            run("data", "--filler", "gray", "--holes", "squares", "--side", 5, "--classifier", name).code == 0
+            fast("data", "--filler", "gray", "--holes", "squares", "--side", 5, "--classifier", name).code
+            == 0
         )
         entropies.append(figure(told(), "entropy", "real"))
     assert entropies[0] != entropies[1]

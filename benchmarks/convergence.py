@@ -1,0 +1,130 @@
+"""`uv run python -m benchmarks.convergence`: what it saves and costs to stop a search whose loss rests.
+
+Drawn scenes with the papers' settings and the shipped classifier, and ECSSD photographs with the quick
+settings and MobileNetV2's first label; both filled as each method's paper has it (the first of its fillers).
+Each image is explained twice, with all steps and with `patience`. Figures are kept in `runs/convergence`,
+image by image, so that the command can be broken off and goes on where it was.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from attribution import MaskedScore
+from attribution.optimize.result import Outcome
+from benchmarks import holes
+from benchmarks.fillers import of_first_label
+from benchmarks.holes import ASSETS
+from benchmarks.inpainting import interval
+from benchmarks.presets import filler_of
+from benchmarks.report import Found, command, kept, table, write
+from models.classifiers import load_classifier
+from models.scenes import draw
+from studio.registry.build import build_filler, build_method
+from studio.registry.tables import OPTIMIZING, Preset
+
+RUNS = Path("runs/convergence")
+METHODS = ("mp", "fido", "extremal", "ssr", "sdr", "dssr", "dssr-plus")
+
+
+def compared(name: str, preset: Preset, patience: int, score: MaskedScore) -> Found:
+    """Steps, seconds and what is left of both runs, and how well their heatmaps agree."""
+    method = build_method(name, {}, preset=preset)
+    found: dict[str, float] = {}
+    outcomes: dict[str, Outcome] = {}
+    for run, steps in {"all": 0, "rested": patience}.items():
+        begun = time.process_time()
+        outcomes[run] = replace(method, patience=steps).optimize(score)  # type: ignore[type-var, attr-defined]
+        found[f"{run} seconds"] = time.process_time() - begun
+        found[f"{run} steps"] = float(outcomes[run].steps)
+        found[f"{run} left"], found[f"{run} kept"] = float(outcomes[run].left), float(outcomes[run].kept)
+    maps = (outcome.heatmap[0].flatten().numpy() for outcome in outcomes.values())
+    found["spearman"] = float(spearmanr(*maps).statistic)
+    return {key: np.array(value) for key, value in found.items()}
+
+
+def scenes(count: int, name: str) -> Iterator[MaskedScore]:
+    """Yield scores of scenes of one object, filled as the method's paper has it."""
+    classifier = load_classifier("scenes")
+    for index in range(count):
+        scene = draw(index, objects=1)
+        filler = build_filler(filler_of(name), {}, scene.image)
+        score = MaskedScore(scene.image, scene.labels[0], classifier, filler)
+        if bool((score.clean > 2 * score.chance).all()):
+            yield score
+
+
+def photographs(count: int, name: str) -> Iterator[MaskedScore]:
+    """Yield scores of photographs, filled as the method's paper has it."""
+    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    for case in holes.silhouettes(count):
+        yield of_first_label(case.image, classifier, filler_of(name))
+
+
+def rows(
+    title: str, preset: Preset, patience: int, scores: Callable[[str], Iterator[MaskedScore]]
+) -> Iterator[list[object]]:
+    """Yield a line for each method."""
+    for name in METHODS:
+        found = []
+        for number, score in enumerate(tqdm(scores(name), desc=f"{title} {name}")):
+            path = RUNS / f"{title}-{preset}-{patience}" / name / f"{number}.npz"
+            found.append(kept(path, partial(compared, name, preset, patience, score)))
+        figures = {key: np.array([float(each[key]) for each in found]) for key in found[0]}
+        saved = [1 - figures[f"rested {key}"] / figures[f"all {key}"] for key in ("steps", "seconds")]
+        both = [
+            " / ".join(f"{figures[f'{run} {key}'].mean():.3f}" for run in ("all", "rested"))
+            for key in ("left", "kept")
+        ]
+        quick = OPTIMIZING[name].quick if preset == "quick" else {}
+        steps = build_method(name, {f"{name}": {}}, preset=preset).steps  # type: ignore[attr-defined]
+        yield [
+            name, filler_of(name), steps if not quick else f"{steps} (quick)",
+            *(f"{100 * np.median(each):.0f} %" for each in saved), interval(figures["spearman"], 2),
+            f"{np.median(figures['spearman']):.2f}", *both,
+        ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=20, help="Scenes.")
+    parser.add_argument("--photographs", type=int, default=20, help="Photographs.")
+    parser.add_argument("--patience", type=int, default=20, help="Steps that a loss must rest.")
+    options = parser.parse_args()
+    header = ["method", "filler", "steps, at most", "steps saved (median)", "seconds saved (median)",
+              "Spearman to all steps", "its median", "p left: all / rested",
+              "p kept: all / rested"]  # fmt: skip
+    groups: list[tuple[str, Preset, int, Callable[[int, str], Iterator[MaskedScore]]]] = [
+        ("scenes", "paper", options.scenes, scenes),
+        ("photographs", "quick", options.photographs, photographs),
+    ]
+    parts = []
+    for title, preset, count, of in groups:
+        if count:
+            lines = list(rows(title, preset, options.patience, partial(of, count)))
+            parts.append(f"## {count} {title}, {preset} settings\n\n" + table(header, lines))
+    about = (
+        f"A search stops for an image when the mean of its last {options.patience} losses is that of as many "
+        "before, within their noise or a thousandth of all that the loss has changed. Means with intervals "
+        "over images.\n\n"
+    )
+    made = command("benchmarks.convergence", parser, options)
+    write(
+        "convergence",
+        "Searches that stop when their loss rests",
+        made,
+        about + "\n\n".join(parts),
+        ("torch", "scipy"),
+    )
+
+
+if __name__ == "__main__":
+    main()
