@@ -104,7 +104,19 @@ def load_function(place: str, weights: Path | None = None) -> ImageClassifier:
     """
     source = f"classifier: python:{place}"
     refuse_weights(weights, f"python:{place}")
-    result = _result(place, source)
+    return as_classifier(_result(place, source), source)
+
+
+def as_classifier(result: Any, source: str) -> ImageClassifier:
+    """Return as a classifier what a function returns, as `load_function` has it.
+
+    Args:
+        result: An `ImageClassifier`, or a module or callable with or without attributes.
+        source: Where it is from; the first words of errors.
+
+    Raises:
+        ValueError: If it does not classify.
+    """
     if isinstance(result, ImageClassifier):
         return result
     if not callable(result):

@@ -1,7 +1,9 @@
 """Classifiers by name: those of torchvision, of other libraries, of files, and the one that ships."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 from models.classifiers import clip, custom, places365, scenes, timm, transformers
 from models.classifiers import torchvision as architectures
@@ -10,7 +12,10 @@ from models.scenes.draw import CLASSES
 from models.spelling import suggestion
 from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
 
-FORMS: dict[str, Callable[[str, Path | None], ImageClassifier]] = {
+Loader: TypeAlias = Callable[[str, Path | None], ImageClassifier]
+"""Gets what stands behind the first colon of a name, and the file of weights."""
+
+FORMS: dict[str, Loader] = {
     "timm:NAME": timm.load,
     "hf:FOLDER": transformers.load,
     "clip:FOLDER@labels=FILE": clip.load,
@@ -18,13 +23,14 @@ FORMS: dict[str, Callable[[str, Path | None], ImageClassifier]] = {
     "python:MODULE:FUNCTION": custom.load_function,
     "places365": places365.load,
 }
-"""How classifiers that are neither ``scenes`` nor torchvision's are named, and what loads them.
-
-A loader gets what stands behind the first colon, and the file of weights.
-"""
+"""How classifiers that are neither ``scenes`` nor torchvision's are named, and what loads them."""
 
 
-def load_classifier(name: str | None = "scenes", weights: Path | None = None) -> ImageClassifier:
+def load_classifier(
+    name: str | None = "scenes",
+    weights: Path | None = None,
+    more: Mapping[str, Loader] = MappingProxyType({}),
+) -> ImageClassifier:
     """Return the classifier of this name, in evaluation mode.
 
     ``scenes`` is the network that ships with the package; names in one of `FORMS` are explained where they
@@ -32,17 +38,18 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     class names; ``NAME@v1`` takes their first version), or those in the file ``weights``. A safetensors file
     may say in its metadata what it is: ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``),
     ``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels`` (a JSON list), ``multi_label``
-    (``true`` or ``false``).
+    (``true`` or ``false``). ``more`` are forms beside `FORMS`.
 
     Raises:
         ValueError: If the name is unknown, or the weights cannot be had or do not fit.
     """
-    loader = None if name is None else _loader(name)
+    forms = {**FORMS, **more}
+    loader = None if name is None else _loader(name, forms)
     if name is not None and loader is not None:
         return loader(name.partition(":")[2], weights).eval()
     if name not in (None, "scenes") and name.partition("@")[0] not in (known := architectures.names()):
         hint = suggestion(name, ["scenes", *known]) or ";"
-        expected = f"expected 'scenes', a torchvision network or one of the forms {', '.join(FORMS)}"
+        expected = f"expected 'scenes', a torchvision network or one of the forms {', '.join(forms)}"
         raise ValueError(f"unknown classifier {name!r}{hint} see `infill list --all`; {expected}")
     checkpoint = None if weights is None else read_checkpoint(weights)
     name = _agreed(name, checkpoint)
@@ -51,10 +58,10 @@ def load_classifier(name: str | None = "scenes", weights: Path | None = None) ->
     return architectures.load(name, checkpoint).eval()
 
 
-def _loader(name: str) -> Callable[[str, Path | None], ImageClassifier] | None:
-    """Return the loader of a name in one of `FORMS`; whether there is such a network is another question."""
+def _loader(name: str, forms: Mapping[str, Loader]) -> Loader | None:
+    """Return the loader of a name in a form; whether there is such a network is another question."""
     prefix, colon, place = name.partition(":")
-    for form, loader in FORMS.items():
+    for form, loader in forms.items():
         if name == form or (colon and place and form.startswith(f"{prefix}:")):
             return loader
     return None

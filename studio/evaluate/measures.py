@@ -27,6 +27,8 @@ from attribution.evaluation.salient_object import salient_object
 from attribution.explainer import SamplingExplainer
 from studio.evaluate.again import randomization, sensitivity, shift
 from studio.evaluate.explained import Explained
+from studio.evaluate.metrics import ADDED
+from studio.registry.added import AddedMetric
 from studio.registry.build import is_signed
 from studio.runs.part import Values
 
@@ -158,6 +160,15 @@ def with_and_without(explained: Explained, _: str) -> Values:
     return {"object.removed": [(ALONE, removed)], "object.kept": [(ALONE, kept)]}
 
 
+def of_others(name: str, added: AddedMetric) -> Metric:
+    """Return the metric that another package adds."""
+
+    def compute(explained: Explained, filler: str) -> Values:
+        return {f"{name}:{filler}" if filler else name: [(ALONE, added.value(explained, filler))]}
+
+    return compute
+
+
 def _sampling(explained: Explained) -> SamplingExplainer:
     return cast(SamplingExplainer, explained.method)
 
@@ -180,5 +191,6 @@ COMPUTE: Mapping[str, Metric] = {
     "sensitivity": sensitivity,
     "randomization": randomization,
     "shift": shift,
+    **{name: of_others(name, added) for name, added in ADDED.items()},
 }
 """What finds the values of each of the metrics."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from studio.registry.added import metrics
+
 
 @dataclass(frozen=True)
 class MetricEntry:
@@ -18,6 +20,7 @@ class MetricEntry:
         of: What it looks at: a ``heatmap`` (which baselines have, too), a method's own ``samples`` (which
             optimizing methods do not have beforehand), its ``filler``, or the method run ``again``.
         probability: Whether the score must be one.
+        origin: The package that adds it, and its version; empty for infill's own.
     """
 
     summary: str
@@ -26,9 +29,10 @@ class MetricEntry:
     removes: bool = False
     of: str = "heatmap"
     probability: bool = False
+    origin: str = ""
 
 
-METRICS: Mapping[str, MetricEntry] = {
+_OURS: Mapping[str, MetricEntry] = {
     "localization": MetricEntry(
         "share of images whose box above alpha * maximum misses the object; alpha tuned on the other half",
         "Agarwal & Nguyen 2020",
@@ -93,3 +97,14 @@ METRICS: Mapping[str, MetricEntry] = {
         "Kindermans et al. 2019", of="again",
     ),
 }  # fmt: skip
+
+ADDED = metrics(frozenset(_OURS))
+"""Those that other packages add."""
+METRICS: Mapping[str, MetricEntry] = {
+    **_OURS,
+    **{
+        name: MetricEntry(each.summary, each.source, each.needs, each.removes, each.of, origin=each.origin)
+        for name, each in ADDED.items()
+    },
+}
+"""All of them."""

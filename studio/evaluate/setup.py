@@ -24,7 +24,7 @@ from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
 from studio.registry.build import build_classifier, build_method, is_signed, usual_classifier
 from studio.registry.fill_cache import FillCache, opened_cache
-from studio.registry.identity import code_of, content, filler_identity, fingerprint
+from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
 from studio.registry.parse import parse_device
 from studio.registry.runtime import running
 from studio.registry.tables import METHODS
@@ -202,5 +202,8 @@ def _settings(
             "infill": version(),
             "torch": torch.__version__,
             "python": platform.python_version(),
+            **added_by(
+                [*methods, *plan.fillers], name, [METRICS[metric].origin for metric, _ in plan.metrics]
+            ),
         },
     }

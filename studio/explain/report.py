@@ -18,6 +18,7 @@ from infill import Adaptive, Filler, Given
 from studio import version
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.output import save_json
+from studio.registry.identity import added_by
 
 _PREPROCESSING = ("crop", "resize", "interpolation", "multi_label")
 
@@ -49,7 +50,12 @@ def report(explanation: Explanation) -> dict[str, Any]:
         **({"departures": dict(explanation.departures)} if explanation.settings["paper"] else {}),
         **({"identity": explanation.identity} if explanation.identity else {}),
         "seconds": round(explanation.seconds, 3),
-        "versions": {"infill": version(), "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {
+            "infill": version(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            **added_by([*explanation.methods, *explanation.fillers], explanation.name),
+        },
     }
 
 

@@ -20,6 +20,7 @@ from studio.explain.worker import Answer, Job, Worker
 from studio.output import IncompleteError, OutputFolder, output_folder
 from studio.progress import Progress
 from studio.registry.build import weights_of
+from studio.registry.identity import added_by
 from studio.registry.papers import PUBLISHED
 from studio.runs.workers import doing, require_workers
 
@@ -147,7 +148,9 @@ def _identity(job: Job, path: Path) -> str:
     }
     used = [weights_of(name, settings) for name in job.selection.fillers]
     states = [_state(file) for file in (path, request.weights, *used) if file is not None]
-    text = json.dumps([version(), type(request).__name__, asked, states], sort_keys=True, default=str)
+    added = added_by([*job.selection.methods, *job.selection.fillers], request.classifier)
+    versions = [version(), *added.items()]
+    text = json.dumps([*versions, type(request).__name__, asked, states], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

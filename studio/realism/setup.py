@@ -21,7 +21,7 @@ from studio.realism.judges import Judges, load_judges
 from studio.realism.metrics import OF_CLASSES, OF_FEATURES, ImageMetrics
 from studio.realism.regions import Regions
 from studio.realism.request import LabelSource, RealismRequest, default_fillers
-from studio.registry.identity import code_of, content, filler_identity, fingerprint, place_of
+from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint, place_of
 from studio.registry.parse import parse_device, parse_selection, split_fillers
 from studio.registry.tables import SettingTexts
 
@@ -205,11 +205,12 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
     classifiers = [judges.classifier]
     if judges.judging_classifier not in (None, judges.classifier):
         classifiers.append(judges.judging_classifier)
+    added = {**added_by((), request.classifier), **added_by((), request.judge)}
     return {
         "fingerprint": data.fingerprint(),
         "classifiers": [fingerprint(each) for each in classifiers],
         "code": [content(code_of(name)) for name in (request.classifier, request.judge)],
         "segmenter_weights": content(request.segmenter_weights),
         "segmenter": content(place_of(request.segmenter)),
-        "versions": [version(), torch.__version__],
+        "versions": [version(), torch.__version__, *added.items()],
     }

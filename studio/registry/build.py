@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.registry import pretrained
+from studio.registry import added, pretrained
 from studio.registry.entry import Entry
 from studio.registry.fields import parse_fields
 from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, SHIPPED_WEIGHTS, Preset, SettingTexts
@@ -121,7 +121,7 @@ def build_classifier(name: str | None, weights: Path | None, multi_label: bool =
     """
     from models.classifiers import load_classifier
 
-    classifier = load_classifier(name, weights)
+    classifier = load_classifier(name, weights, added.loaders())
     classifier.multi_label = classifier.multi_label or multi_label
     return classifier
 

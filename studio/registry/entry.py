@@ -27,6 +27,7 @@ class Entry:
         options: Settings that are not the class's, but say how it is used; by name with their type.
         of_image: Whether a filler fits only the images that it was built for (`Filler`).
         signed: Whether its heatmap speaks for the target above 0 and against it below.
+        origin: The package that adds it, and its version; empty for what is infill's own.
     """
 
     target: str
@@ -39,6 +40,7 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=dict)
     of_image: bool = False
     signed: bool = False
+    origin: str = ""
 
     @property
     def hidden(self) -> Collection[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from studio.files import size_and_time
+from studio.registry.added import classifiers
 from studio.registry.build import weights_of
-from studio.registry.tables import ALL_FILLERS, SettingTexts
+from studio.registry.tables import ALL_FILLERS, METHODS, SettingTexts
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
@@ -38,7 +39,26 @@ def filler_identity(name: str, settings: SettingTexts) -> Mapping[str, Any]:
     weights = weights_of(name, settings)
     segments = settings.get("lime", {}) if entry.of_image else {}
     texts = {**segments, **settings.get(name, {})}
-    return {"place": entry.target, "fixed": dict(entry.fixed), "set": texts, "weights": content(weights)}
+    origin = {"origin": entry.origin} if entry.origin else {}
+    return {
+        "place": entry.target, "fixed": dict(entry.fixed), "set": texts, "weights": content(weights), **origin
+    }  # fmt: skip
+
+
+def added_by(names: Iterable[str], classifier: str | None, origins: Iterable[str] = ()) -> dict[str, str]:
+    """Return the packages that add these methods and fillers, or this classifier, with their versions.
+
+    ``origins`` are those of what else is used, as an `Entry` has it.
+    """
+    rows = [table[name] for name in names for table in (METHODS, ALL_FILLERS) if name in table]
+    source = classifiers().get((classifier or "").partition(":")[0])
+    every = {*origins, *(row.origin for row in rows), source.origin if source else ""}
+    return dict(_parted(origin) for origin in sorted(every) if origin)
+
+
+def _parted(origin: str) -> tuple[str, str]:
+    package, _, version = origin.rpartition(" ")
+    return package, version
 
 
 def code_of(name: str | None) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
+from studio.registry import added
 from studio.registry.entry import Entry, Pretrained
 
 SettingTexts: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -139,8 +140,6 @@ OPTIMIZING: Mapping[str, Entry] = {
 }
 """Methods that look for their hole step by step."""
 
-METHODS: Mapping[str, Entry] = {**SAMPLING, **OPTIMIZING}
-
 FILLERS: Mapping[str, Entry] = {
     "gray": Entry("infill:Gray", "ImageNet's mean color", "Agarwal & Nguyen 2020"),
     "mean": Entry("infill:Mean", "mean color of the image", "", {"kind": "image"}),
@@ -257,4 +256,10 @@ PRETRAINED: Mapping[str, Pretrained] = {
     ),
 }
 
+# What other packages add comes last, and takes no name of ours.
+FILLERS = {**FILLERS, **added.fillers({*FILLERS, *PRETRAINED})}
 ALL_FILLERS: Mapping[str, Entry] = {**FILLERS, **PRETRAINED}
+
+_ADDED = added.methods({*SAMPLING, *OPTIMIZING})
+SAMPLING, OPTIMIZING = {**SAMPLING, **_ADDED[0]}, {**OPTIMIZING, **_ADDED[1]}
+METHODS: Mapping[str, Entry] = {**SAMPLING, **OPTIMIZING}

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from studio.registry.added import metrics
 from studio.report.results import Found, Results, Row
 
 Kind: TypeAlias = Literal["mean", "share", "tuned", "by class", "three most frequent"]
@@ -63,6 +64,8 @@ KINDS: Sequence[Kinds] = (
     Kinds(r"randomization\.(.*)", "network randomized, {}", "lower", place=1.0),
     Kinds(r"shift\.(.*)", "image tinted, {}", "higher"),
 )
+OURS = frozenset(re.match(r"[a-z-]+", kinds.pattern)[0] for kinds in KINDS)  # type: ignore[index]
+"""The metrics that these are of."""
 CURVES = ".curve"
 """How names end whose values are drawn, and make no figure."""
 
@@ -104,8 +107,24 @@ def figures(results: Results, wanted: Callable[[int], bool] = lambda number: Tru
     return [figure for figure in made if figure is not None]
 
 
+def without_figure(results: Results) -> list[str]:
+    """Return the names of values that make no figure here: the package that adds their metric is not here."""
+    rows = results.rows.values()
+    names = dict.fromkeys(name for each in rows for found in each.values() for name in found)
+    known = {name for _, name in _matching(names)}
+    return [name for name in names if name not in known and not name.endswith(CURVES)]
+
+
 def _matching(names: Mapping[str, None]) -> Iterator[tuple[Kinds, str]]:
-    for kinds in KINDS:
+    of_others = (
+        Kinds(
+            f"{name}:(.*)" if added.removes else name,
+            f"{name}, {{}}" if added.removes else name,
+            added.better,
+        )
+        for name, added in metrics(OURS).items()
+    )
+    for kinds in (*KINDS, *of_others):
         fitting = (name for name in names if not name.endswith(CURVES))
         yield from ((kinds, name) for name in fitting if re.fullmatch(kinds.pattern, name))
 

@@ -11,6 +11,7 @@ from typing import Any
 from infill.extras import require_extra
 from studio.output import output_folder, save_json
 from studio.report.compare import SURE
+from studio.report.figures import without_figure
 from studio.report.page import page, summary
 from studio.report.results import Results, read
 from studio.report.tables import Table, comparisons, latex, markdown, named, spreadsheet, tables, text
@@ -53,6 +54,8 @@ def tell(results: Results, made: Sequence[Table], echo: Callable[[str], object])
         echo(f"{len(sure)} of {len(made[0].differences)} differences between fillers are sure (Holm, .05):")
         for line in comparisons(made[0])[: len(sure)]:
             echo(f"  {line}")
+    if strange := without_figure(results):
+        echo(f"no column for {', '.join(strange)}: the package that adds this metric is not installed here")
     wrong = [(name, reason) for name, reason in results.skipped]
     wrong += [(f"{name}, {named(row)}", reason) for name, row, reason in results.errors]
     for name, reason in wrong[:SHOWN]:
