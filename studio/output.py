@@ -36,7 +36,7 @@ class OutputFolder:
                 write(self._draft / name)
             except OSError as error:  # a full disk does not say which file
                 raise OSError(error.errno, error.strerror or str(error), str(place / name)) from error
-        place.mkdir(exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         for name in files:
             os.replace(self._draft / name, place / name)
         return [place / name for name in files]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 EVERY = 30.0
@@ -22,10 +23,13 @@ class Progress:
 
     Args:
         quiet: Tells nothing, as in a process that nobody watches.
+        passing: Tells nothing but by a bar on a terminal or in a notebook, for what takes more than a moment;
+            when the job is done, it goes.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.live, self._quiet = sys.stderr.isatty() and not quiet, quiet
+    def __init__(self, quiet: bool = False, passing: bool = False) -> None:
+        watched = sys.stderr.isatty() or (passing and _notebook())
+        self.live, self._quiet, self._passing = watched and not quiet, quiet or passing, passing
         self._bar: Any = None
         self._total = self._done = self._before = 0
         self._name, self._things, self._begun = "", "composites", time.monotonic()
@@ -40,16 +44,16 @@ class Progress:
 
     def plan(self, total: int, things: str = "composites") -> None:
         """Say how many composites, or other things, the whole job has; the first word counts."""
-        from tqdm import tqdm
-
         if self._bar is None:
             self._total, self._things = total, things
-            self._bar = tqdm(
+            self._bar = _bar_class(self.live)(
                 total=total,
                 unit=_UNITS.get(things, "it"),
                 dynamic_ncols=True,
                 smoothing=0.05,
                 disable=not self.live,
+                leave=not self._passing,
+                delay=1.0 if self._passing else 0.0,
             )
 
     @contextmanager
@@ -86,3 +90,20 @@ class Progress:
         left = (self._told - self._begun) * max(self._total - self._done, 0) / max(self._done, 1)
         share = f"{100 * self._done // max(self._total, 1)} %"
         print(f"{share:>5}  {self._name}: {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)
+
+
+def _notebook() -> bool:
+    """Whether a notebook shows what is printed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _bar_class(live: bool) -> Any:
+    """Return tqdm; a notebook that has widgets gets a bar of its own."""
+    if live and _notebook() and find_spec("ipywidgets"):
+        from tqdm.notebook import tqdm as widget
+
+        return widget
+    from tqdm import tqdm
+
+    return tqdm

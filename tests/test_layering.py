@@ -17,6 +17,7 @@ JOB = tuple(
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infill": ("infill",),
     "infill.extras": (),
+    "infill.door": ("infill", "studio.door"),
     "infill.fillers": (
         "infill.fillers",
         "infill.filler",
@@ -44,6 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "attribution.integrations": (*SHARED, "attribution.integrations", "infill"),
     "studio": ("studio.version", *LIBRARIES),
     "studio.cli": ("studio", *LIBRARIES),
+    "studio.door": ("studio", *LIBRARIES),
     "studio.explain": ("studio.explain", *JOB, *LIBRARIES),
     "studio.realism": ("studio.realism", *JOB, *LIBRARIES),
     "studio.training": ("studio.training", *JOB, *LIBRARIES),
@@ -63,6 +65,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "studio.drawing": ("studio.drawing", *LIBRARIES),
 }
 """What a folder (or a file) may import of ours; the longest name that fits a module counts."""
+DOOR = "infill.door"
+"""The one file of the library that leads to the rooms above it, when somebody asks for them by name."""
 
 NO_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base"}
 NO_LIBRARY_IMPORTS = {"argparse", "matplotlib", "click", "tqdm"}
@@ -199,7 +203,8 @@ def arrows(sources: Mapping[str, str]) -> dict[str, set[str]]:
             longest = [name, name.rpartition(".")[0]]
             known = (f"{place}{end}" for place in longest for end in ("", ".__init__"))
             ends |= {next((place for place in known if place in sources), module)}
-        found[module] = ends - {module}
+        above = {end for end in ends if module == DOOR and end.startswith("studio.")}
+        found[module] = ends - {module} - above  # the door is entered from outside, when all is loaded
     return found
 
 
@@ -251,6 +256,31 @@ def test_no_folder_imports_itself_in_a_circle():
     assert circle(folders(arrows(SOURCES))) == []
 
 
+def test_only_the_door_leads_from_the_library_to_the_rooms_above():
+    leading = {
+        module
+        for module, source in SOURCES.items()
+        if module.split(".")[0] in LIBRARIES
+        and any(_within(name, "studio") for name in _imports(ast.parse(source), module))
+    }
+    assert leading == {DOOR}
+
+
+def test_the_door_imports_nothing_before_it_is_entered():
+    """What it names is for type checkers; nobody else enters."""
+    tree = ast.parse(SOURCES[DOOR])
+    typing = [node for node in tree.body if isinstance(node, ast.If)]
+    assert [ast.unparse(node.test) for node in typing] == ["TYPE_CHECKING"]
+    tree.body = [node for node in tree.body if node not in typing]
+    assert not [name for name in _imports(tree, DOOR) if name.split(".")[0] in PACKAGES]
+    entering = {
+        module
+        for module, source in SOURCES.items()
+        if any(_within(name, DOOR) for name in _imports(ast.parse(source), module))
+    }
+    assert entering == {"infill.__init__"}
+
+
 def test_the_files_are_found():
     assert {path.parts[0] for path in FILES} == set(PACKAGES)
     assert Path("infill/filler.py") in FILES
@@ -260,6 +290,9 @@ PLANTED = {
     "rule 1, infill to models": ("import models.classifiers", "infill.network"),
     "rule 1, infill to attribution": ("from attribution import MaskedScore", "infill.realism.similarity"),
     "rule 1, infill to studio": ("import studio", "infill.filler"),
+    "rule 1, the package to studio": ("from studio.door.explain import explain", "infill.__init__"),
+    "rule 1, the door to another room": ("from studio.explain.session import opened", "infill.door"),
+    "rule 1, a job to the door": ("from studio.door.explain import explain", "studio.explain.several"),
     "rule 1, models to infill": ("from infill.filler import composite", "models.scenes.draw"),
     "rule 1, models to attribution": ("def f():\n    import attribution.score", "models.inpainters.small"),
     "rule 1, models to studio": ("from studio.registry import FILLERS", "models.__init__"),
@@ -310,6 +343,7 @@ ALLOWED = {
     "attribution to infill": ("from infill import Gray", "attribution.score"),
     "a method to shared code": ("from attribution.score import MaskedScore", "attribution.methods.lime"),
     "the package to its methods": ("from attribution.methods.lime import Lime", "attribution.__init__"),
+    "the door to its room": ("from studio.door.explain import explain", "infill.door"),
     "studio to all": ("import click\nimport models, infill\nfrom attribution import Lime", "studio.cli.main"),
     "studio prints": ("print(1)", "studio.cli.main"),
     "a generator of one's own": ("import torch\ndef f():\n    torch.Generator().manual_seed(0)", "infill.x"),

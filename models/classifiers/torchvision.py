@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from models.classifiers import metadata
 from models.classifiers.image_classifier import ImageClassifier
+from models.classifiers.transforms import published
 from models.preprocessing import Preprocessing
 from models.weights.checkpoint import Checkpoint, load_state
 from models.weights.torchvision import published_checkpoint
@@ -65,14 +66,7 @@ def nearest_entry(name: str, path: Path) -> tuple[Any, bool]:
 
 def preprocessing_of(entry: Any) -> Preprocessing:
     """Return the preprocessing that torchvision publishes with weights."""
-    transforms = entry.transforms()
-    return Preprocessing(
-        crop=transforms.crop_size[0],
-        resize=transforms.resize_size[0],
-        mean=tuple(transforms.mean),
-        std=tuple(transforms.std),
-        interpolation=transforms.interpolation.value,
-    )
+    return published(entry.transforms())
 
 
 def _filled(name: str, checkpoint: Checkpoint, options: dict[str, Any]) -> tuple[nn.Module, int]:

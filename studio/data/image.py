@@ -48,8 +48,6 @@ def read_picture(path: Path) -> Picture:
     Raises:
         ValueError: If the file is missing, damaged, no image, too small, or of a kind that has no RGB values.
     """
-    import torch
-
     if path.is_dir():
         raise ValueError(f"image: {path} is a folder; give the image files in it")
     if not path.is_file():
@@ -57,8 +55,33 @@ def read_picture(path: Path) -> Picture:
     if not path.stat().st_size:
         raise ValueError(f"image: {path} is empty (0 bytes)")
     picture, notes = _opened(path)
-    pixels = _pixels(picture, path, notes)
-    return Picture(path, torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), tuple(notes))
+    return Picture(path, _tensor(_pixels(picture, path, notes)), tuple(notes))
+
+
+def from_pillow(picture: Image, name: str) -> tuple[Float[Tensor, "3 h w"], tuple[str, ...]]:
+    """Return a picture that is in memory as `read_picture` would read its file, and what was done to it.
+
+    Raises:
+        ValueError: If it is too small, of a kind that has no RGB values, or its file is damaged; the message
+            calls it by this name.
+    """
+    from PIL import ImageOps
+
+    notes: list[str] = []
+    try:
+        _check_size(picture, name)
+        if picture.getexif().get(_ORIENTATION, 1) != 1:
+            notes.append("turned upright as its EXIF tag says")
+        pixels = _pixels(ImageOps.exif_transpose(picture), name, notes)
+    except (OSError, SyntaxError) as error:  # it is read from its file only now
+        raise ValueError(f"image: {name} is damaged or cut short ({error})") from error
+    return _tensor(pixels), tuple(notes)
+
+
+def _tensor(pixels: Float[ndarray, "h w 3"]) -> Float[Tensor, "3 h w"]:
+    import torch
+
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def _opened(path: Path) -> tuple[Image, list[str]]:
@@ -89,7 +112,7 @@ def _opened(path: Path) -> tuple[Image, list[str]]:
         raise ValueError(f"image: {path} is damaged or cut short ({error})") from error
 
 
-def _check_size(picture: Image, path: Path) -> None:
+def _check_size(picture: Image, path: Path | str) -> None:
     if min(picture.size) < SMALLEST_SIDE:
         raise ValueError(
             f"image: {path} is {picture.width} x {picture.height} pixels; "
@@ -97,7 +120,7 @@ def _check_size(picture: Image, path: Path) -> None:
         )
 
 
-def _pixels(picture: Image, path: Path, notes: list[str]) -> Float[ndarray, "h w 3"]:
+def _pixels(picture: Image, path: Path | str, notes: list[str]) -> Float[ndarray, "h w 3"]:
     import numpy as np
 
     if picture.mode.startswith("I"):
@@ -140,7 +163,7 @@ def _in_srgb(picture: Image, notes: list[str]) -> Image:
     return converted or picture
 
 
-def _sixteen_bits(values: ndarray, path: Path, notes: list[str]) -> ndarray:
+def _sixteen_bits(values: ndarray, path: Path | str, notes: list[str]) -> ndarray:
     if values.min() < 0 or values.max() > _SIXTEEN_BITS:
         span = f"{values.min()} to {values.max()}"
         raise ValueError(f"image: {path} has values from {span}; save it with 8 or 16 bits a pixel")
@@ -148,7 +171,7 @@ def _sixteen_bits(values: ndarray, path: Path, notes: list[str]) -> ndarray:
     return values / _SIXTEEN_BITS
 
 
-def _floats(values: ndarray, path: Path) -> ndarray:
+def _floats(values: ndarray, path: Path | str) -> ndarray:
     import numpy as np
 
     if not np.isfinite(values).all():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 def settings_line(thing: object, hidden: Collection[str] = (), count: int = 4) -> str:
     """Return settings in a line: the first numbers, and what is not as usual; without the ``hidden`` ones."""
     shown = []
-    for field in dataclasses.fields(thing):  # type: ignore[arg-type]
+    for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
         value = getattr(thing, field.name)
         if not field.init or field.name in {"seed", *hidden} or isinstance(value, Tensor | nn.Module):
             continue

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from attribution.optimize.loop import OptimizingExplainer
 from studio.explain.default_classifier import with_classifier
 from studio.explain.figure import draw
 from studio.explain.page import page
@@ -16,12 +17,15 @@ from studio.explain.request import FILLERS, ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.trace import save_trace
 from studio.explain.worker import Files, Job
+from studio.registry.own import NOTHING, Own
 from studio.registry.parse import parse_selection, quick_settings
 from studio.registry.tables import OPTIMIZING, UNTIL, Preset
 
 
-def explaining(request: ExplainRequest, echo: Callable[[str], object]) -> Job:
+def explaining(request: ExplainRequest, echo: Callable[[str], object], own: Own = NOTHING) -> Job:
     """Return the job of explaining every image and writing its files; ``echo`` gets what is chosen meanwhile.
+
+    The request calls what the caller brings along, its ``own``, by the names that it has there.
 
     What can be wrong with names, settings and the target is found here, before any work is done.
 
@@ -31,15 +35,16 @@ def explaining(request: ExplainRequest, echo: Callable[[str], object]) -> Job:
     fillers = fillers_of(request)
     request = as_published(request) if request.paper else replace(request, fillers=request.fillers or FILLERS)
     request = with_classifier(request if request.until is None else _until(request, request.until), echo)
-    selection = parse_selection(request.fillers, request.settings, request.methods)
+    selection = parse_selection(request.fillers, request.settings, request.methods, own=own)
+    optimizing = {name for name, each in own.methods.items() if isinstance(each, OptimizingExplainer)}
     for option, given in {"trace": request.trace, "final": request.final}.items():
-        if given and not OPTIMIZING.keys() & set(selection.methods):
+        if given and not (OPTIMIZING.keys() | optimizing) & set(selection.methods):
             names, got = ", ".join(OPTIMIZING), ", ".join(selection.methods)
             raise ValueError(f"--{option}: expected one of {names} among the methods, got {got}")
     preset: Preset = "paper" if request.paper else "quick"
     quick = "" if request.paper else quick_settings(selection.methods, selection.settings)
     closing = f"quick settings: {quick}; --paper for the papers'" if quick else ""
-    return Job(request, selection, preset, _files, _line, fillers, closing)
+    return Job(request, selection, preset, files_of, _line, fillers, closing, own)
 
 
 def _until(request: ExplainRequest, until: float) -> ExplainRequest:
@@ -80,7 +85,7 @@ def _runs(result: Explanation) -> Iterator[str]:
         yield text
 
 
-def _files(result: Explanation) -> Files:
+def files_of(result: Explanation) -> Files:
     """Return what writes each file."""
     files: dict[str, Callable[[Path], object]] = {
         "explain.png": partial(draw, page(result)),

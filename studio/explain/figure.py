@@ -63,10 +63,11 @@ class Page:
 def draw(page: Page, path: Path) -> None:
     """Draw the page and write it as PNG."""
     with any_script():
-        _laid_out(page).save(path)
+        laid_out(page).save(path)
 
 
-def _laid_out(page: Page) -> Sheet:
+def laid_out(page: Page) -> Sheet:
+    """Return the page as it is drawn."""
     height, width = page.image.shape[:2]
     heat = HEAT * min(max(width / height, 0.5), 1.5)
     cell = heat + BAR + SHOWN

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.data.image import read_picture
+from studio.data.pixels import pixels_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -55,7 +57,7 @@ class InputImages:
             raise ValueError(f"--scene: expected 0 or more, got {scene}")
         self.paths, self._scene = tuple(paths), scene
         self.names = [" ".join(path.name.split()) for path in paths] or [f"scene {scene}"]
-        self.folders = _folders(paths) or [f"scene-{scene}"]
+        self.folders = folders([path.stem for path in paths]) or [f"scene-{scene}"]
         for path in paths if strict and len(paths) > 1 else ():
             read_picture(path)
 
@@ -71,7 +73,20 @@ class InputImages:
         Raises:
             ValueError: If its file cannot be read as one.
         """
-        return _file(self.paths[index], self.folders[index]) if self.paths else _scene(self._scene)
+        return _file(self.paths[index], self.folders[index]) if self.paths else scene_image(self._scene)
+
+
+def memory_image(image: Any, folder: str) -> InputImage:
+    """Return an image that is in memory, see `studio.data.pixels.pixels_of`.
+
+    Raises:
+        ValueError: As for `pixels_of`.
+    """
+    pixels, notes, kind = pixels_of(image, folder)
+    height, width = pixels.shape[1:]
+    digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
+    origin = {"memory": kind, "sha256": digest, "height": height, "width": width, "notes": list(notes)}
+    return InputImage(folder, ", ".join([f"{folder}, {width} x {height}", *notes]), pixels, origin, notes)
 
 
 def _file(path: Path, folder: str) -> InputImage:
@@ -83,7 +98,8 @@ def _file(path: Path, folder: str) -> InputImage:
     return InputImage(folder, title, picture.image, origin, picture.notes)
 
 
-def _scene(index: int) -> InputImage:
+def scene_image(index: int) -> InputImage:
+    """Return the drawn scene of this number, with its truth."""
     from models import scenes
 
     scene = scenes.draw(index)
@@ -101,15 +117,15 @@ def _scene(index: int) -> InputImage:
     return InputImage(f"scene-{index}", title, scene.image, origin, (), scene)
 
 
-def _folders(paths: Sequence[Path]) -> list[str]:
-    """Return the files' stems, numbered where one comes again (in any case: some file systems have none)."""
+def folders(stems: Sequence[str]) -> list[str]:
+    """Return the stems, numbered where one comes again (in any case: some file systems have none)."""
     taken: set[str] = set()
     names = []
-    for path in paths:
-        name, number = path.stem, 1
+    for stem in stems:
+        name, number = stem, 1
         while name.casefold() in taken:
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{stem}-{number}"
         taken.add(name.casefold())
         names.append(name)
     return names

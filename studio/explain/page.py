@@ -12,6 +12,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from attribution import Explainer
+from attribution.engine.answers import logits_of
+from attribution.engine.precision import Lent
 from attribution.optimize.loop import OptimizingExplainer
 from infill import Given
 from studio.drawing.captions import percent, settings_line
@@ -88,7 +90,8 @@ def _told(explanation: Explanation, run: MethodResult) -> ndarray | None:
 
 def filler_brief(explanation: Explanation, name: str) -> str:
     """Return what stands beside a filler's name: its checkpoint and how it was loaded, its settings."""
-    filler, hidden = explanation.fillers[name], ALL_FILLERS[name].hidden
+    filler = explanation.fillers[name]
+    hidden = ALL_FILLERS[name].hidden if name in ALL_FILLERS else ()
     texts = [settings_line(filler, hidden)]
     if isinstance(filler, Given) and filler.maker:
         texts = [settings_line(filler.maker, hidden), "where photograph"]
@@ -135,8 +138,9 @@ def _truth(explanation: Explanation) -> list[Panel]:
     if scene is None:
         return []
     with torch.inference_mode():
-        logits = explanation.classifier(scene.background[None].to(explanation.classifier.mean.device))
-    left = explanation.link(logits.float(), torch.tensor([explanation.target], device=logits.device)).item()
+        classifier = Lent(explanation.classifier)  # which may be the caller's, and in training
+        logits = logits_of(classifier(scene.background[None].to(explanation.classifier.mean.device)), 1)
+    left = explanation.link(logits, torch.tensor([explanation.target], device=logits.device)).item()
     gray = 0.25 * scene.image.mean(0, keepdim=True) + 0.7
     lit = gray.expand(3, -1, -1)
     for silhouette, label in zip(scene.silhouettes, explanation.image.origin["objects"], strict=True):

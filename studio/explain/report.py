@@ -15,6 +15,7 @@ from torch import Tensor
 from attribution import Outcome
 from attribution.estimate import Estimate
 from infill import Adaptive, Filler, Given
+from models.classifiers import ImageClassifier
 from studio import version
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.output import save_json
@@ -35,7 +36,7 @@ def report(explanation: Explanation) -> dict[str, Any]:
         "classifier": {
             "name": explanation.name,
             "classes": len(probabilities),
-            **{key: getattr(explanation.classifier, key) for key in _PREPROCESSING},
+            **_preprocessing(explanation.classifier),
             **{key: getattr(explanation.classifier, key).flatten().tolist() for key in ("mean", "std")},
         },
         "target": named(explanation, explanation.target, probabilities),
@@ -59,6 +60,12 @@ def report(explanation: Explanation) -> dict[str, Any]:
     }
 
 
+def _preprocessing(classifier: ImageClassifier) -> dict[str, Any]:
+    """Return how images are shown; one that is shown whole images has neither crop nor size."""
+    whole = {} if classifier.crop else {"crop": None, "resize": None}
+    return {**{key: getattr(classifier, key) for key in _PREPROCESSING}, **whole}
+
+
 def save_report(explanation: Explanation, path: Path) -> None:
     """Write ``explain.json``."""
     save_json(report(explanation), path)
@@ -70,6 +77,12 @@ def save_heatmaps(explanation: Explanation, path: Path) -> None:
     Beside it, under ``method/filler/error``, the standard error of each pixel, of a method that estimates it
     from samples; under ``method/filler/hole``, what an optimizing method removes: 1 there and 0 elsewhere.
     """
+    with path.open("wb") as file:
+        np.savez_compressed(file, **heatmaps(explanation))
+
+
+def heatmaps(explanation: Explanation) -> dict[str, Any]:
+    """Return what ``heatmaps.npz`` holds."""
     height, width = explanation.image.pixels.shape[1:]
     maps: dict[str, Any] = {}
     for (filler, method), run in explanation.results.items():
@@ -81,13 +94,13 @@ def save_heatmaps(explanation: Explanation, path: Path) -> None:
         if run.search:
             hole = explanation.classifier.to_input(run.search.outcome.hole[0, 0].cpu(), (height, width))
             maps[f"{method}/{filler}/hole"] = (hole >= 0.5).numpy().astype(np.uint8)
-    with path.open("wb") as file:
-        np.savez_compressed(file, **maps)
+    return maps
 
 
 def described(thing: object) -> dict[str, Any]:
     """Return the class and all settings of a dataclass, in what JSON knows."""
-    fields = [field for field in dataclasses.fields(thing) if field.init]  # type: ignore[arg-type]
+    named = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
+    fields = [field for field in named if field.init]
     return {
         "class": type(thing).__name__,
         **{field.name: _plain(getattr(thing, field.name)) for field in fields},

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infill.validate import Count
 from studio.registry.request import JobRequest
 from studio.runs.request import WorkersRequest
 
@@ -45,7 +46,7 @@ class ExplainRequest(JobRequest, WorkersRequest):
     fillers: Sequence[str] = ()
     target: str = "top1"
     against: str | None = None
-    samples: int = 1
+    samples: Count = 1
     paper: bool = False
     final: str | None = None
     trace: bool = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jaxtyping import Float
@@ -124,6 +124,21 @@ class Explanation:
     def label(self, index: int) -> str:
         """Return the name of a class."""
         return self.classifier.labels[index]
+
+    def part(self, runs: Collection[tuple[str, str]]) -> Explanation:
+        """Return the explanation by some of its runs, which are (filler, method), in its own order."""
+        if len(runs) == len(self.results):
+            return self
+        results = {key: run for key, run in self.results.items() if key in runs}
+        fillers, methods = {filler for filler, _ in results}, {method for _, method in results}
+        return replace(
+            self,
+            methods={name: each for name, each in self.methods.items() if name in methods},
+            fillers={name: each for name, each in self.fillers.items() if name in fillers},
+            loaded={name: each for name, each in self.loaded.items() if name in fillers},
+            results=results,
+            identity="",
+        )
 
     def best(self, probabilities: Float[Tensor, " k"], count: int = TOP) -> list[int]:
         """Return the most probable classes, best first."""

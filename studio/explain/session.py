@@ -23,6 +23,7 @@ from attribution.optimize.loop import OptimizingExplainer, require_above_chance
 from infill import Filler
 from infill.network import Precision
 from models.classifiers import ImageClassifier
+from models.classifiers.metadata import class_names
 from studio.explain.inputs import InputImage
 from studio.explain.panel import Composite
 from studio.explain.paper import departures, squash
@@ -33,6 +34,7 @@ from studio.explain.trace import Trace
 from studio.progress import Progress
 from studio.registry.build import build_classifier, build_filler, build_method
 from studio.registry.fill_cache import FillCache, opened_cache
+from studio.registry.own import NOTHING, Own
 from studio.registry.parse import Selection, parse_device, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
@@ -51,6 +53,7 @@ def opened(
     preset: Preset,
     fillers: Mapping[str, Sequence[str]] | None,
     progress: Progress,
+    own: Own = NOTHING,
 ) -> Session:
     """Load everything; what can be wrong with settings and files is found here, before any work is done.
 
@@ -60,6 +63,7 @@ def opened(
         preset: The settings to start from.
         fillers: By method the names of those that it runs with, if not with all.
         progress: Told how it goes.
+        own: What the caller brings along.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
@@ -67,17 +71,24 @@ def opened(
     settings = selection.settings
     wanted = request.final if request.final != "none" else None
     final = parse_filler(wanted) if wanted else None
-    methods = {name: build_method(name, settings, request.seed, preset) for name in selection.methods}
-    device = parse_device(request.device)
-    classifier = build_classifier(request.classifier, request.weights, request.multi_label).to(device)
+    built = (each for each in selection.methods if each not in own.methods)
+    methods = {**own.methods, **{name: build_method(name, settings, request.seed, preset) for name in built}}
+    methods = {name: methods[name] for name in selection.methods}
+    classifier = own.classifier
+    if classifier is None:
+        device = parse_device(request.device)
+        classifier = build_classifier(request.classifier, request.weights, request.multi_label).to(device)
     if request.paper:
         squash(classifier, selection.methods)
-    check_target(parse_target(request.target, request.against), classifier.labels)
+    if classifier.labels:  # else they are numbered, once their number is known
+        check_target(parse_target(request.target, request.against), classifier.labels)
     with_all = dict.fromkeys(methods, selection.fillers)
     fillers = {**with_all, **(fillers or {})}
     run, runtime = running(classifier, request.runtime, selection.methods)
     cache = opened_cache(request.fill_cache, request.fill_cache_size)
-    return Session(request, selection, classifier, methods, progress, fillers, run, runtime, final, cache)
+    return Session(
+        request, selection, classifier, methods, progress, fillers, run, runtime, own, final, cache
+    )
 
 
 @dataclass(eq=False)
@@ -88,6 +99,7 @@ class Session:
         fillers: By method the names of those that it runs with.
         running: The classifier as its runtime has it.
         runtime: What that is, in words.
+        own: What the caller brought along.
         final: The name and the settings of what fills the holes that were found, if not what filled them
             during the search.
         cache: Fills that other commands have made, and this one.
@@ -102,6 +114,7 @@ class Session:
     fillers: Mapping[str, Sequence[str]]
     running: ImageClassifier
     runtime: str
+    own: Own = NOTHING
     final: tuple[str, SettingTexts] | None = None
     cache: FillCache | None = None
     prepared: PreparedClassifier | None = None
@@ -119,11 +132,16 @@ class Session:
         self.progress.plan(images * sum(each * len(self.fillers[name]) for name, each in planned.items()))
         precision = self.request.precision
         view, seen = score.image[0], partial(self._seen, image)
-        fillers = {name: build_filler(name, settings, view, precision, seen) for name in names}
+        own = self.own.fillers
+        fillers = {
+            name: own[name] if name in own else build_filler(name, settings, view, precision, seen)
+            for name in names
+        }
         final = build_filler(*self.final, view, precision, seen) if self.final else None
         results: dict[tuple[str, str], MethodResult] = {}
         for filler in fillers:
-            kept = self.cache.keeping(filler, settings, precision, fillers[filler]) if self.cache else None
+            cache = None if filler in own else self.cache  # which knows fills by their filler's name
+            kept = cache.keeping(filler, settings, precision, fillers[filler]) if cache else None
             filled = replace(score, filler=kept or fillers[filler])
             filled = filled.with_sampling(samples=self.request.samples)
             for method in (each for each in self.methods if filler in self.fillers[each]):
@@ -209,8 +227,9 @@ class Session:
         request = self.request
         pixels = image.pixels.to(self.classifier.mean.device)
         room = self.classifier.room((pixels.shape[1], pixels.shape[2]))
-        around, before, crop = self.classifier.view(pixels, room), room // 2, self.classifier.crop
-        view = around[:, before : before + crop, before : before + crop]
+        around, before = self.classifier.view(pixels, room), room // 2
+        height, width = (side - room for side in around.shape[1:])
+        view = around[:, before : before + height, before : before + width]
         precision: Precision = "float32" if self.runtime == "openvino" else request.precision
         self.prepared = self.prepared or prepare(self.running, precision, view[None])
         score = MaskedScore(
@@ -222,6 +241,8 @@ class Session:
             execution=Execution(request.batch_size, precision, self.progress),
             sampling=Sampling(seed=request.seed),
         )
+        labels, classes = self.classifier.labels, score.clean_logits.shape[1]
+        self.classifier.labels = class_names(labels, classes, "classifier")
         text = parse_target(request.target, request.against)
         return targeted(score, text, self.classifier.labels)
 

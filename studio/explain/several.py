@@ -77,12 +77,12 @@ def _pending(
 ) -> Iterator[tuple[int, str]]:
     """Yield the images that are to be explained, each with the identity of its result."""
     for index, name in enumerate(images.names):
-        identity = _identity(job, images.paths[index]) if images.paths else ""
+        known = identity(job, images.paths[index]) if images.paths else ""
         several = len(images) > 1 and not job.request.again
-        if several and _done(folder.path / images.folders[index], identity):
+        if several and _done(folder.path / images.folders[index], known):
             echo(f"{name}: done before with the same settings (--again does it again)")
         else:
-            yield index, identity
+            yield index, known
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _tell(failures: Mapping[int, str], images: InputImages) -> None:
     raise IncompleteError(f"{len(failures)} of {len(images)} images could not be explained: {reasons}")
 
 
-def _identity(job: Job, path: Path) -> str:
+def identity(job: Job, path: Path) -> str:
     """Return a digest of all that the result for a file depends on."""
     request, settings = job.request, job.selection.settings
     asked = {

@@ -13,6 +13,7 @@ from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.session import Session, opened
 from studio.progress import Progress
+from studio.registry.own import NOTHING, Own
 from studio.registry.parse import Selection
 from studio.registry.tables import Preset
 
@@ -32,6 +33,7 @@ class Job:
         line: A result in a line.
         fillers: By method the names of those that it runs with, if not with all.
         closing: What is to be said at the end.
+        own: What the caller brings along.
     """
 
     request: ExplainRequest
@@ -41,6 +43,7 @@ class Job:
     line: Callable[[Explanation], str]
     fillers: Mapping[str, Sequence[str]] | None = None
     closing: str = ""
+    own: Own = NOTHING
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Worker:
         self.job = job
         self.images = InputImages(job.request.images, job.request.scene)
         self.session: Session = opened(
-            job.request, job.selection, job.preset, job.fillers, progress or Progress(quiet=True)
+            job.request, job.selection, job.preset, job.fillers, progress or Progress(quiet=True), job.own
         )
 
     def __call__(self, item: tuple[int, str]) -> Answer:

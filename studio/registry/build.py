@@ -45,7 +45,8 @@ def build_method(name: str, settings: SettingTexts, seed: int = 0, preset: Prese
 
 def is_signed(name: str, method: Explainer) -> bool:
     """Whether the heatmap of the method of this name speaks for the target above 0 and against it below."""
-    return bool(getattr(method, "signed", METHODS[name].signed))
+    entry = METHODS.get(name) or next((each for each in METHODS.values() if each.is_of(method)), None)
+    return bool(getattr(method, "signed", entry is not None and entry.signed))
 
 
 def build_filler(

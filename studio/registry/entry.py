@@ -51,6 +51,11 @@ class Entry:
         """Import and return the class."""
         return import_name(self.target)
 
+    def is_of(self, thing: object) -> bool:
+        """Whether a thing is of the class that the name means; nothing is imported for that."""
+        package, name = self.target.split(":")
+        return type(thing).__name__ == name and type(thing).__module__.partition(".")[0] == package
+
     def fields(self) -> dict[str, list[Any]]:
         """Return the fields that a text can set, each with its types."""
         return {**settable(self.load(), self.hidden), **{name: [kind] for name, kind in self.options.items()}}

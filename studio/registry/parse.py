@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from studio.registry.fields import known, parse_fields
+from studio.registry.own import NOTHING, Own
 from studio.registry.tables import ALL_FILLERS, METHODS, SettingTexts
 
 _FILLER = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields>.+))?")
@@ -26,7 +27,11 @@ class Selection:
 
 
 def parse_selection(
-    fillers: Sequence[str], settings: Sequence[str], methods: Sequence[str] = (), rows: Sequence[str] = ()
+    fillers: Sequence[str],
+    settings: Sequence[str],
+    methods: Sequence[str] = (),
+    rows: Sequence[str] = (),
+    own: Own = NOTHING,
 ) -> Selection:
     """Check all names and settings of a request.
 
@@ -35,15 +40,16 @@ def parse_selection(
         settings: Texts like ``sp.patch=41``.
         methods: Names.
         rows: What else may stand among the fillers; it is left out of the selection.
+        own: What the caller brings along: further names, whose settings are settled.
 
     Raises:
         ValueError: If a name is unknown, or a setting is of another form, unknown, not used or out of range.
     """
     names, own_settings = split_fillers(fillers)
     for name in methods:
-        known(name, METHODS, "method")
+        known(name, [*METHODS, *own.methods], "method")
     for name in names:
-        known(name, [*ALL_FILLERS, *rows], "filler")
+        known(name, [*ALL_FILLERS, *own.fillers, *rows], "filler")
     names = tuple(name for name in names if name not in rows)
     return Selection(tuple(methods), names, parse_settings((*own_settings, *settings), [*methods, *names]))
 
@@ -116,7 +122,7 @@ def parse_device(name: str) -> torch.device:
 def quick_settings(methods: Iterable[str], settings: SettingTexts) -> str:
     """Return in a line where the quick settings of these methods differ from their papers'."""
     differences = []
-    for name in methods:
+    for name in (each for each in methods if each in METHODS):
         defaults = {field.name: field.default for field in dataclasses.fields(METHODS[name].load())}
         for key, value in METHODS[name].quick.items():
             if key not in settings.get(name, {}):

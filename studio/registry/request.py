@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, TypeAlias
+
+from infill.validate import Range, Seed
+
+BatchSize: TypeAlias = Annotated[int, Range(1, 4096)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +37,11 @@ class JobRequest:
     weights: Path | None = None
     multi_label: bool = False
     out: Path = Path("infill-out")
-    seed: int = 0
+    seed: Seed = 0
     device: str = "auto"
-    precision: Any = "auto"
-    runtime: Any = "eager"
-    batch_size: int = 64
+    precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    runtime: Literal["eager", "openvino", "auto"] = "eager"
+    batch_size: BatchSize = 64
     settings: Sequence[str] = ()
     fill_cache: Path | None = None
     fill_cache_size: float = 10.0

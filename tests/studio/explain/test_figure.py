@@ -99,13 +99,13 @@ def overlaps(sheet: Sheet) -> list[tuple[str, str]]:
 def test_no_text_overlaps_or_leaves_the_page(
     fillers: int, methods: int, size: tuple[int, int], truth: int, courses: int
 ) -> None:
-    sheet = figures._laid_out(page(fillers, methods, size, truth=truth, courses=courses))
+    sheet = figures.laid_out(page(fillers, methods, size, truth=truth, courses=courses))
     assert overlaps(sheet) == []
 
 
 @pytest.mark.parametrize(("truth", "courses"), [(0, 0), (2, 1)])
 def test_no_panels_overlap_or_leave_the_page(truth: int, courses: int) -> None:
-    sheet = figures._laid_out(page(2, 3, truth=truth, courses=courses))
+    sheet = figures.laid_out(page(2, 3, truth=truth, courses=courses))
     assert len(sheet.figure.axes) == 1 + truth + 3 + 2 * 3 * (2 + 4) - 2 * courses * 2
     assert_apart(sheet)
 
@@ -162,7 +162,7 @@ def test_a_class_that_stays_is_told_in_red() -> None:
     assert WRONG in colors(True)
     assert WRONG not in colors(False)
     told = [
-        text for text in figures._laid_out(page(courses=1)).figure.texts if "everything" in text.get_text()
+        text for text in figures.laid_out(page(courses=1)).figure.texts if "everything" in text.get_text()
     ]
     assert {(text.get_text(), text.get_color()) for text in told} == {(COURSE.failure, WRONG)}
 
@@ -182,7 +182,7 @@ def test_the_png_is_written_without_warnings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("samples", [0, 1, 3])
 def test_fewer_samples_leave_room_empty(samples: int, tmp_path: Path) -> None:
-    sheet = figures._laid_out(page(1, 1, samples=samples))
+    sheet = figures.laid_out(page(1, 1, samples=samples))
     assert len(sheet.figure.axes) == 1 + 3 + 2 + samples
 
 

@@ -1,0 +1,1 @@
+"""What Python sees: ``infill.explain`` and its like: the command's own jobs, with objects beside names."""

@@ -1,0 +1,141 @@
+"""Anything that classifies: a name, a network with its preprocessing, or a function."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from models.classifiers import ImageClassifier
+from models.classifiers import load_classifier as load_by_name
+from models.classifiers.given import given
+from studio.door.things import listed
+from studio.explain.inputs import folders
+from studio.registry.parse import parse_device
+
+if TYPE_CHECKING:
+    from torch import device, nn
+
+    AnyClassifier: TypeAlias = "str | nn.Module | Callable[..., Any]"
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A classifier that was asked for.
+
+    Attributes:
+        name: Its name; of an object what it is to be called; ``None``: the job's usual one.
+        own: The object, if it is one.
+    """
+
+    name: str | None
+    own: ImageClassifier | None = None
+
+
+def load_classifier(
+    classifier: AnyClassifier | None = "scenes",
+    weights: Path | str | None = None,
+    *,
+    preprocessing: Any = None,
+    labels: Sequence[str] = (),
+    multi_label: bool = False,
+) -> ImageClassifier:
+    """Return a classifier that maps RGB images in [0, 1] of any size to logits.
+
+    Args:
+        classifier: A name, as the command's ``--classifier`` takes it; or a module or function from images
+            "n 3 h w" to logits "n k", which is neither copied nor changed.
+        weights: The file of weights of a name; ``None`` as a name leaves that to the file.
+        preprocessing: How a module wants its images: transforms of torchvision, or a
+            `models.preprocessing.Preprocessing`. ``None``: as they are, in [0, 1].
+        labels: The names of the classes of a module or function.
+        multi_label: Whether its classes do not exclude each other.
+
+    Raises:
+        ValueError: If the name is unknown, its weights cannot be had or do not fit, or something is given
+            that does not go with the rest.
+    """
+    if classifier is not None and not isinstance(classifier, str):
+        if weights is not None:
+            raise ValueError("weights: expected none beside a classifier that is an object")
+        return given(classifier, preprocessing, labels, multi_label)
+    if preprocessing is not None or len(labels):
+        raise ValueError(f"preprocessing, labels: expected none, for {classifier or weights} has its own")
+    found = load_by_name(classifier, None if weights is None else Path(weights))
+    found.multi_label = found.multi_label or multi_label
+    return found
+
+
+def classifiers_of(
+    classifier: Any, preprocessing: Any, labels: Sequence[str], multi_label: bool, where: str
+) -> list[Asked]:
+    """Return the classifiers that are asked for; objects on the device of this name, copied only for that.
+
+    Raises:
+        ValueError: As for `load_classifier`.
+    """
+    found = listed(classifier, "classifier")
+    objects = [thing for _, thing in found if not isinstance(thing, str | None)]
+    if not objects and (preprocessing is not None or len(labels)):
+        raise ValueError("preprocessing, labels: expected none beside a classifier that is a name")
+    for key, thing in found:
+        if key and not callable(thing):
+            raise ValueError(f"classifier: {key!r} is to name an object, got {thing!r:.80}")
+    names = iter(folders([key or _name(thing) for key, thing in found if callable(thing)]))
+    return [
+        Asked(
+            next(names),
+            _on(where, load_classifier(thing, **_more(thing, preprocessing, labels, multi_label))),
+        )
+        if callable(thing)
+        else Asked(_text(thing))
+        for _, thing in found
+    ]
+
+
+def _more(thing: Any, preprocessing: Any, labels: Sequence[str], multi_label: bool) -> dict[str, Any]:
+    own = isinstance(thing, ImageClassifier)
+    return {"preprocessing": None if own else preprocessing, "labels": labels, "multi_label": multi_label}
+
+
+def _text(thing: Any) -> str | None:
+    if thing is None or isinstance(thing, str):
+        return thing
+    raise ValueError(
+        "classifier: expected a name, a module or a callable from images in [0, 1] to logits, got "
+        f"{type(thing).__name__}"
+    )
+
+
+def _name(thing: Any) -> str:
+    if isinstance(thing, ImageClassifier):
+        return _name(thing.network)
+    name = getattr(thing, "__name__", type(thing).__name__)
+    return "function" if name == "<lambda>" else str(name)
+
+
+def _on(where: str, classifier: ImageClassifier) -> ImageClassifier:
+    """Return the classifier on a device; ``auto`` is where its network is."""
+    tensors = [*classifier.network.parameters(), *classifier.network.buffers()]
+    here = tensors[0].device if tensors else parse_device("auto" if where == "auto" else where)
+    wanted = here if where == "auto" else parse_device(where)
+    return _moved(classifier, wanted, bool(tensors) and here != wanted)
+
+
+def _moved(classifier: ImageClassifier, wanted: device, elsewhere: bool) -> ImageClassifier:
+    """Return the classifier with its own buffers on a device, and with a copy of the network if need be."""
+    network = classifier.network
+    if elsewhere:
+        try:
+            network = copy.deepcopy(network).to(wanted)
+        except Exception as error:  # whatever it holds may refuse to be copied
+            raise ValueError(
+                f"device: cannot copy the classifier to {wanted} ({error}); move it there"
+            ) from error
+    moved = classifier.with_network(network)
+    moved._buffers = {
+        name: each if each is None else each.to(wanted) for name, each in moved._buffers.items()
+    }
+    return moved

@@ -1,0 +1,175 @@
+"""Several explanations: images, classifiers, methods and fillers as a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from studio.door.show import figure_of, figure_png, grid_html
+from studio.explain.explain import files_of
+from studio.output import output_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from studio.door.explanation import Explanation
+    from studio.explain.result import Explanation as Result
+
+
+class Explanations(Sequence["Explanation"]):
+    """A list of explanations, by classifier, image, filler and method, in the order they were asked for.
+
+    ``grid.only(method="lime", filler="gray")`` is the one that is meant, ``grid.where(method="lime")`` the
+    smaller grid. A notebook shows the heatmaps side by side, ``print`` a line for each.
+    """
+
+    def __init__(self, explanations: Sequence[Explanation]) -> None:
+        self._all = tuple(explanations)
+
+    @overload
+    def __getitem__(self, index: int) -> Explanation: ...
+    @overload
+    def __getitem__(self, index: slice) -> Explanations: ...
+    def __getitem__(self, index: int | slice) -> Explanation | Explanations:
+        found = self._all[index]
+        return Explanations(found) if isinstance(found, tuple) else found
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def images(self) -> list[str]:
+        """The names of the images."""
+        return _names(self, lambda each: each.image)
+
+    @property
+    def classifiers(self) -> list[str]:
+        """The names of the classifiers."""
+        return _names(self, lambda each: each.classifier)
+
+    @property
+    def methods(self) -> list[str]:
+        """The names of the methods."""
+        return _names(self, lambda each: each.method)
+
+    @property
+    def fillers(self) -> list[str]:
+        """The names of the fillers."""
+        return _names(self, lambda each: each.filler)
+
+    def where(self, **names: str) -> Explanations:
+        """Return the explanations of this ``image``, ``classifier``, ``method`` or ``filler``.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        axes = ("image", "classifier", "method", "filler")
+        for axis in names:
+            if axis not in axes:
+                raise ValueError(f"where: expected {', '.join(axes)}, got {axis!r}")
+        found = [each for each in self if all(getattr(each, axis) == name for axis, name in names.items())]
+        if not found:
+            asked = ", ".join(f"{axis} {name!r}" for axis, name in names.items())
+            known = "; ".join(f"{axis}: {', '.join(getattr(self, axis + 's'))}" for axis in axes)
+            raise ValueError(f"where: there is no {asked}; {known}")
+        return Explanations(found)
+
+    def only(self, **names: str) -> Explanation:
+        """Return the one explanation that is meant, as `where` has it.
+
+        Raises:
+            ValueError: If there is none, or more than one.
+        """
+        found = self.where(**names)
+        if len(found) > 1:
+            raise ValueError(f"only: expected names that mean one explanation, got {len(found)}")
+        return found[0]
+
+    def figure(self) -> Figure:
+        """Return all methods and fillers of the one image and classifier, as ``explain.png`` shows them.
+
+        Raises:
+            ValueError: If there are several images or classifiers.
+        """
+        return figure_of(self._result())
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write the command's files; several images, or classifiers, get a folder each.
+
+        Raises:
+            ValueError: If they cannot be written.
+        """
+        groups = self._groups()
+        with output_folder(Path(folder)) as output:
+            return [
+                path
+                for (classifier, image), cells in groups.items()
+                for path in output.publish(
+                    files_of(_joined(cells)), within=str(self._place(classifier, image))
+                )
+            ]
+
+    def _place(self, classifier: str, image: str) -> Path:
+        """Return the folder of an image within that of all."""
+        names = [classifier] * (len(self.classifiers) > 1) + [image] * (len(self.images) > 1)
+        return Path(*names)
+
+    def _groups(self) -> dict[tuple[str, str], list[Explanation]]:
+        found: dict[tuple[str, str], list[Explanation]] = {}
+        for each in self:
+            found.setdefault((each.classifier, each.image), []).append(each)
+        return found
+
+    def _result(self) -> Result:
+        groups = self._groups()
+        if len(groups) > 1:
+            raise ValueError(
+                f"figure: expected one image and classifier, got {len(groups)}; where(image=...) has less"
+            )
+        return _joined(next(iter(groups.values())))
+
+    def __str__(self) -> str:
+        rows = [
+            (
+                each.image,
+                each.classifier,
+                f"{each.target.label} {each.probability:.3f}",
+                each.method,
+                each.filler,
+            )
+            for each in self
+        ]
+        lines = [("image", "classifier", "target", "method", "filler"), *rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(5)]
+        told = [
+            "  ".join(f"{text:{width}}" for text, width in zip(line, widths, strict=True)) for line in lines
+        ]
+        notes = dict.fromkeys(note for each in self for note in each.notes)
+        return "\n".join([*(line.rstrip() for line in told), *notes])
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.images)} images, {len(self.classifiers)} classifiers"
+        return f"<Explanations: {sizes}, {len(self.methods)} methods, {len(self.fillers)} fillers>"
+
+    def _repr_html_(self) -> str:
+        columns = list(dict.fromkeys((each.method, each.filler) for each in self))
+        several = len(self.classifiers) > 1
+        rows = []
+        for (classifier, image), cells in self._groups().items():
+            placed = {(each.method, each.filler): each.result for each in cells}
+            name = f"{image}, {classifier}" if several else image
+            rows.append((name, [placed.get(column) for column in columns]))
+        return grid_html(rows, [f"{method} / {filler}" for method, filler in columns])
+
+    def _repr_png_(self) -> bytes | None:
+        return figure_png(self._result()) if len(self._groups()) == 1 else None
+
+
+def _names(explanations: Explanations, name: Callable[[Explanation], str]) -> list[str]:
+    return list(dict.fromkeys(map(name, explanations)))
+
+
+def _joined(cells: Sequence[Explanation]) -> Result:
+    """Return the result that holds all explanations of one image and classifier."""
+    return cells[0].whole.part({(each.filler, each.method) for each in cells})

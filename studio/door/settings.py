@@ -1,0 +1,65 @@
+"""Keywords become the fields of a request, and the settings of its methods and fillers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.spelling import suggestion
+from studio.registry.tables import ALL_FILLERS, METHODS
+
+_PATHS = ("weights", "judge_weights", "segmenter_weights", "fill_cache", "out")
+
+
+def sorted_out(
+    keywords: Mapping[str, Any], fields: Sequence[str], names: Sequence[str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return which fields of the request are given, and the settings, in the words of ``--set``.
+
+    Args:
+        keywords: Names of such fields; ``settings``, which maps ``NAME.FIELD`` to values; and fields of a
+            method or filler alone, where only one has it.
+        fields: Those of the request that may be given.
+        names: Methods and fillers that are used, and known by name.
+
+    Raises:
+        ValueError: If a keyword is none of these, or means several.
+    """
+    keywords = dict(keywords)
+    named = keywords.pop("settings", None) or {}
+    if not isinstance(named, Mapping):
+        raise ValueError(f"settings: expected a mapping as in {{'sp.patch': 41}}, got {named!r:.80}")
+    given = {name: _field(name, value) for name, value in keywords.items() if name in fields}
+    rest = {name: value for name, value in keywords.items() if name not in fields}
+    texts = [f"{_place(str(key), fields, names)}={text(value)}" for key, value in {**named, **rest}.items()]
+    return {key: value for key, value in given.items() if value is not None}, tuple(texts)
+
+
+def text(value: Any) -> str:
+    """Return a value as it is written on the command line."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(text, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _field(name: str, value: Any) -> Any:
+    return Path(value) if name in _PATHS and isinstance(value, str) else value
+
+
+def _place(key: str, fields: Sequence[str], names: Sequence[str]) -> str:
+    """Return the setting that a key means, as ``NAME.FIELD``."""
+    if "." in key:
+        return key
+    entries = {**METHODS, **ALL_FILLERS}
+    known = {name: list(entries[name].fields()) for name in names}
+    owners = [name for name, own in known.items() if key in own]
+    if len(owners) == 1:
+        return f"{owners[0]}.{key}"
+    if owners:
+        ways = " or ".join(f"'{name}.{key}'" for name in owners)
+        raise ValueError(f"{key}: {' and '.join(owners)} have it; say which, as in settings={{{ways}: ...}}")
+    settings = [field for own in known.values() for field in own]
+    hint = suggestion(key, [*settings, *fields]) or ";"
+    whose = "; ".join(f"of {name}: {', '.join(own) or 'none'}" for name, own in known.items())
+    raise ValueError(f"unknown setting {key!r}{hint} known: {', '.join(fields)}" + f"; {whose}" * bool(whose))

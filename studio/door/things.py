@@ -1,0 +1,130 @@
+"""One thing or several, by name or as objects: what callers give, as requests have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from studio.explain.inputs import folders
+from studio.registry.fields import known
+from studio.registry.tables import ALL_FILLERS, METHODS
+
+if TYPE_CHECKING:
+    from attribution import Explainer
+    from infill import Filler
+
+    Several: TypeAlias = "list[Any] | tuple[Any, ...] | Mapping[str, Any]"
+
+
+@dataclass(frozen=True)
+class Things:
+    """Methods, or fillers, in the order in which they were given.
+
+    Attributes:
+        texts: As a request has them: names (of fillers perhaps with settings), and the names of objects.
+        own: The objects, by these names.
+    """
+
+    texts: tuple[str, ...]
+    own: Mapping[str, Any]
+
+
+def listed(given: Any, kind: str) -> list[tuple[str, Any]]:
+    """Return what was given: one thing, a list, or a mapping by name; without a name it is "".
+
+    Raises:
+        ValueError: If there is nothing.
+    """
+    if isinstance(given, Mapping):
+        found = [(_name(key, kind), thing) for key, thing in given.items()]
+    else:
+        found = [("", thing) for thing in (given if several(given) else [given])]
+    if not found:
+        raise ValueError(f"{kind}: expected one or more, got none")
+    return found
+
+
+def several(given: Any) -> bool:
+    """Whether it is a list, a tuple or a mapping, and so asks for a grid."""
+    return isinstance(given, list | tuple | Mapping)
+
+
+def methods_of(given: Any) -> Things:
+    """Return the methods.
+
+    Raises:
+        ValueError: If a name is unknown, or an object is no method.
+    """
+    found = listed(given, "method")
+    for _, thing in found:
+        if isinstance(thing, str):
+            known(thing, METHODS, "method")
+        else:
+            _require_method(thing)
+    return _things(found, "method", tuple(METHODS))
+
+
+def fillers_of(given: Any) -> Things:
+    """Return the fillers; their names are parsed elsewhere.
+
+    Raises:
+        ValueError: If an object is no filler.
+    """
+    found = listed(given, "filler")
+    for _, thing in found:
+        if not isinstance(thing, str):
+            _require_filler(thing)
+    return _things(found, "filler", tuple(ALL_FILLERS))
+
+
+def _things(found: Sequence[tuple[str, Any]], kind: str, taken: Sequence[str]) -> Things:
+    """Call objects by their keys, or else their classes, numbered where one comes again."""
+    names = [key or (thing if isinstance(thing, str) else type(thing).__name__) for key, thing in found]
+    for name, (key, thing) in zip(names, found, strict=True):
+        if key and isinstance(thing, str) and key != thing:
+            raise ValueError(f"{kind}: {key!r} is to name an object, got the name {thing!r}")
+        if name in taken and not isinstance(thing, str):
+            raise ValueError(f"{kind}: {name!r} is the name of one of infill's own; give another")
+    objects = [not isinstance(thing, str) for _, thing in found]
+    numbered = iter(folders([name for name, own in zip(names, objects, strict=True) if own]))
+    texts = [next(numbered) if own else name for name, own in zip(names, objects, strict=True)]
+    things = zip(texts, objects, found, strict=True)
+    return Things(tuple(dict.fromkeys(texts)), {text: thing for text, own, (_, thing) in things if own})
+
+
+def _require_method(thing: Any) -> Explainer:
+    if isinstance(thing, type):
+        raise ValueError(
+            f"method: expected an object, got the class {thing.__name__}; give {thing.__name__}()"
+        )
+    asked = callable(thing) and (hasattr(thing, "holes") or hasattr(thing, "optimize"))
+    if not asked:
+        raise ValueError(
+            "method: expected a name, or an object that is called with a score and has holes(score) or "
+            f"optimize(score), got {type(thing).__name__}"
+        )
+    method: Explainer = thing
+    return method
+
+
+def _require_filler(thing: Any) -> Filler:
+    from infill import Filler
+
+    if isinstance(thing, type):
+        raise ValueError(
+            f"filler: expected an object, got the class {thing.__name__}; give {thing.__name__}()"
+        )
+    if not isinstance(thing, Filler):
+        remedy = "; infill.Learned(f) makes a filler of a function (image, hole) -> image" * callable(thing)
+        raise ValueError(
+            "filler: expected a name, or a callable (image, hole, generator) with per_hole, sees_hidden and "
+            f"stochastic, got {type(thing).__name__}{remedy}"
+        )
+    return thing
+
+
+def _name(key: Any, kind: str) -> str:
+    if not isinstance(key, str) or not key.strip() or set(key) & set("/\\:@,="):
+        raise ValueError(f"{kind}: expected names without / \\ : @ , = as keys, got {key!r}")
+    return key

@@ -1,0 +1,354 @@
+"""`infill.explain`: the command's own results, from whatever shows and whatever classifies."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command import Run, runner, saved_photograph
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor, nn
+
+import infill
+from attribution import Lime, SlidingPatch
+from infill import Blur, Explanation, Explanations
+from models.classifiers import ImageClassifier, load_classifier
+from models.preprocessing import Preprocessing
+
+FILES = ["explain.png", "heatmaps.npz", "explain.json"]
+TIMES = ("seconds", "composites_per_second")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return runner(capsys)
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    return saved_photograph(tmp_path)
+
+
+def told(folder: Path) -> dict[str, Any]:
+    """What explain.json says, but for the time it took."""
+    text = (folder / "explain.json").read_text("utf-8")
+    return json.loads(text, object_hook=lambda each: {k: v for k, v in each.items() if k not in TIMES})
+
+
+def tiny(images: Tensor) -> Tensor:
+    """Logits of three classes: how red, green and blue an image is."""
+    return 8 * images.mean((2, 3))
+
+
+class Tiny(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(self.conv(images)).mean((2, 3))
+
+
+def small(seed: int = 0) -> ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+
+
+def quick(image: Any, classifier: Any = tiny, **more: Any) -> Any:
+    settings = {"patch": 16, "stride": 16} if "method" not in more else {}
+    return infill.explain(image, classifier, **{"filler": "gray", **settings, **more})
+
+
+def test_the_command_and_the_call_write_the_same_bytes(run: Run, photograph: Path) -> None:
+    words = (
+        "--classifier",
+        "scenes",
+        "--method",
+        "sp",
+        "--method",
+        "rise",
+        "--filler",
+        "gray",
+        "--filler",
+        "blur@sigma=5",
+        "--set",
+        "sp.stride=64",
+        "--set",
+        "rise.masks=20",
+        "--seed",
+        3,
+        "--target",
+        "crate",
+    )
+    said = run(photograph.name, *words, "--out", "command")  # fmt: skip
+    assert said.code == 0, said.err
+    grid = infill.explain(
+        photograph.name,
+        "scenes",
+        target="crate",
+        method=["sp", "rise"],
+        filler=["gray", "blur@sigma=5"],
+        seed=3,
+        settings={"sp.stride": 64, "rise.masks": 20},
+    )
+    assert [path.name for path in grid.save("call")] == FILES
+    for name in ("heatmaps.npz", "explain.png"):
+        assert Path("call", name).read_bytes() == Path("command", name).read_bytes()
+    assert told(Path("call")) == told(Path("command"))
+    assert told(Path("call"))["identity"]
+    one = grid.only(method="rise", filler="blur")
+    with np.load("command/heatmaps.npz") as maps:
+        np.testing.assert_array_equal(one.heatmap, maps["rise/blur"])
+        np.testing.assert_array_equal(one.error, maps["rise/blur/error"])
+    assert (one.target.index, one.target.label) == (told(Path("call"))["target"]["index"], "crate")
+    assert one.probability == told(Path("call"))["target"]["probability"]
+
+
+def test_an_image_is_the_same_from_a_file_and_from_memory(photograph: Path) -> None:
+    with Image.open(photograph) as picture:
+        picture.load()
+    pixels = np.array(picture)
+    from_file = quick(photograph, "scenes", stride=64, patch=64)
+    forms: list[Any] = [
+        str(photograph),
+        picture,
+        pixels,
+        pixels.astype(np.float32) / 255,
+        torch.from_numpy(pixels).permute(2, 0, 1),
+        (torch.from_numpy(pixels).permute(2, 0, 1) / 255)[None],
+    ]
+    for form in forms:
+        np.testing.assert_array_equal(quick(form, "scenes", stride=64, patch=64).heatmap, from_file.heatmap)
+    assert from_file.heatmap.shape == pixels.shape[:2]
+    assert from_file.heatmap.dtype == np.float32
+
+
+def test_a_function_is_shown_the_pixels_as_they_are() -> None:
+    image, seen = small(), []
+
+    def watched(images: Tensor) -> Tensor:
+        seen.append(images[0].clone())
+        return tiny(images)
+
+    found = quick(image, watched, target=0, filler=infill.Gray(color=(0.0, 0.0, 0.0)), precision="float32")
+    assert found.heatmap.shape == image.shape[:2]
+    assert all(each.shape == (3, *image.shape[:2]) for each in seen)
+    assert torch.equal(seen[0], torch.from_numpy(image).permute(2, 0, 1) / 255)
+    assert (found.target.index, found.target.label) == (0, "class 0")
+    red = (image / 255).mean((0, 1))
+    assert found.probability == pytest.approx(np.exp(8 * red[0]) / np.exp(8 * red).sum(), abs=1e-5)
+    assert [each.image.shape for each in found.shown()] == [(40, 56, 3)] * 4
+
+
+def test_a_module_is_as_before_and_gets_its_preprocessing() -> None:
+    from torchvision import transforms
+
+    steps = transforms.Compose(
+        [
+            transforms.Resize(36),
+            transforms.CenterCrop(32),
+            transforms.ToTensor(),
+            transforms.Normalize((0.1, 0.2, 0.3), (0.5, 0.6, 0.7)),
+        ]
+    )
+    network = Tiny().train()
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    labels = ["a", "b", "c", "d"]
+    one = quick(small(), network, preprocessing=steps, labels=labels, target="c")
+    same = ImageClassifier(network, Preprocessing(32, 36, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)), labels)
+    np.testing.assert_array_equal(one.heatmap, quick(small(), same, target="c").heatmap)
+    assert (one.target.index, one.target.label) == (2, "c")
+    assert one.heatmap[:, :4].any() == 0
+    assert all(part.training for part in network.modules())
+    assert all(each.requires_grad and each.grad is None for each in network.parameters())
+    assert all(torch.equal(each, before[name]) for name, each in network.state_dict().items())
+
+
+def test_objects_stand_where_names_do(photograph: Path) -> None:
+    by_name = quick(photograph, "scenes", filler="blur@sigma=6", patch=64, stride=64)
+    by_object = infill.explain(
+        photograph, load_classifier("scenes"), method=SlidingPatch(patch=64, stride=64), filler=Blur(6.0)
+    )
+    np.testing.assert_array_equal(by_name.heatmap, by_object.heatmap)
+    assert (by_object.method, by_object.filler, by_object.classifier) == (
+        "SlidingPatch", "Blur", "SceneClassifier",
+    )  # fmt: skip
+    assert "SlidingPatch (patch 64, stride 64" in str(by_object)
+
+
+def test_lists_give_a_grid(tmp_path: Path) -> None:
+    grid = infill.explain(
+        {"first": small(), "second": small(1)},
+        [tiny, Tiny().eval()],
+        method={"coarse": SlidingPatch(20, 20), "fine": Lime(samples=4)},
+        filler=["gray", "blur"],
+    )
+    assert isinstance(grid, Explanations)
+    assert len(grid) == 16
+    assert (grid.images, grid.classifiers) == (["first", "second"], ["tiny", "Tiny"])
+    assert (grid.methods, grid.fillers) == (["coarse", "fine"], ["gray", "blur"])
+    part = grid.where(image="second", classifier="tiny")
+    assert [(each.method, each.filler) for each in part] == [
+        ("coarse", "gray"), ("fine", "gray"), ("coarse", "blur"), ("fine", "blur"),
+    ]  # fmt: skip
+    alone = infill.explain(small(1), tiny, method=SlidingPatch(20, 20), filler="blur")
+    np.testing.assert_array_equal(part.only(method="coarse", filler="blur").heatmap, alone.heatmap)
+    saved = {path.relative_to(tmp_path).as_posix() for path in grid.save(tmp_path)}
+    assert saved == {
+        f"{which}/{image}/{file}"
+        for which in ("tiny", "Tiny")
+        for image in ("first", "second")
+        for file in FILES
+    }
+    assert len(str(grid).splitlines()) == 17
+    assert grid._repr_html_().count("<img") == 16
+    for wrong, message in (
+        ({"method": "rise"}, "there is no method 'rise'"),
+        ({"methd": "fine"}, "expected"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            grid.where(**wrong)
+
+
+def test_it_shows_itself() -> None:
+    found = quick(small(), target=1)
+    assert isinstance(found, Explanation)
+    assert str(found).splitlines()[2].startswith("target      class 1 (class 1), p = ")
+    assert repr(found) == f"<Explanation of picture, tiny: class 1 {found.probability:.3f} by sp/gray>"
+    assert found._repr_png_().startswith(b"\x89PNG")
+    assert found._repr_html_().count("<img") == 2
+    assert found.figure().get_size_inches()[0] > 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"method": "spp"}, "unknown method 'spp'; did you mean 'sp'?"),
+        ({"filler": "grey"}, "unknown filler 'grey'; did you mean 'gray'?"),
+        ({"target": "zzz"}, "--target: the classifier has no class 'zzz'"),
+        ({"target": 3}, "--target: expected 0 to 2, got 3"),
+        ({"target": True}, "--target: expected an index, a class name or top1, got True"),
+        ({"pach": 3}, "unknown setting 'pach'; did you mean 'patch'?"),
+        ({"settings": {"sp.pach": 3}}, "unknown field of sp 'pach'; did you mean 'patch'?"),
+        ({"settings": {"telea.radius": 3}}, "--set telea.radius=3: telea is not used here"),
+        ({"method": ["sp", "pda"], "patch": 3}, "patch: sp and pda have it; say which, as in settings="),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"precision": "float16"}, "precision must be one of"),
+        ({"device": "gpu9"}, "--device: 'gpu9' cannot be used here; try cpu"),
+        ({"until": 0.9}, "--until: expected one of rise, lime among the methods, got sp"),
+        ({"method": SlidingPatch}, "method: expected an object, got the class SlidingPatch"),
+        ({"method": tiny}, "method: expected a name, or an object that is called with a score"),
+        ({"filler": tiny}, "infill.Learned(f) makes a filler of a function"),
+        ({"filler": {"gray": Blur()}}, "filler: 'gray' is the name of one of infill's own"),
+        ({"method": []}, "method: expected one or more, got none"),
+        ({"method": SlidingPatch(), "paper": True}, "--paper: expected names of methods"),
+        ({"labels": ["a", "b"]}, "classifier has 3 classes, but names 2"),
+        ({"preprocessing": 7}, "preprocessing: expected Resize, CenterCrop, Normalize"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        infill.explain(small(), tiny, **{"filler": "gray", **asked})
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("nothing.png", "image: no such file: nothing.png"),
+        ("scene:-1", "--scene: expected 0 or more, got -1"),
+        (7, "image: expected a file, a PIL image, an array h w 3 or a tensor 3 h w, got int"),
+        (np.zeros((3, 40, 40)), ".transpose(1, 2, 0) puts the channels last"),
+        (torch.zeros(40, 40, 3), ".permute(2, 0, 1) puts the channels first"),
+        (
+            np.full((40, 40, 3), 128.0),
+            "expected values in [0, 1] (normalization belongs to the classifier), got",
+        ),
+        (np.full((40, 40, 3), np.nan), "expected finite values, got NaN or infinity"),
+        (np.zeros((40, 40, 3), np.int32), "expected bytes or floating-point numbers, got int32"),
+        (torch.zeros(2, 3, 40, 40), "expected one image, got a batch of 2; list(images) gives a grid"),
+        (np.zeros((4, 4, 3), np.uint8), "is 4 x 4 pixels; expected at least 8 x 8"),
+        (Image.new("RGB", (4, 4)), "is 4 x 4 pixels; expected at least 8 x 8"),
+        ([], "image: expected one or more, got none"),
+    ],
+)
+def test_what_is_no_image_is_told(image: Any, message: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        quick(image)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("classifier", [7, "resnet51", {"a": "scenes"}, [], None])
+def test_what_is_no_classifier_is_told(
+    classifier: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="classifier"):
+        quick(small(), classifier)
+
+
+def test_an_image_of_several_that_cannot_be_explained_is_named() -> None:
+    def picky(images: Tensor) -> Tensor:
+        return tiny(images) * (float("nan") if images.shape[3] == 64 else 1)
+
+    wide = np.zeros((40, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"picture-2: .*NaN"):
+        quick([small(), wide], picky)
+
+
+def test_a_method_of_ones_own_needs_no_more_than_holes() -> None:
+    class Halves:
+        signed = True
+
+        def holes(self, score: Any) -> Tensor:
+            holes = torch.zeros(2, 1, *score.size)
+            holes[0, ..., : score.size[1] // 2], holes[1, ..., score.size[1] // 2 :] = 1, 1
+            return holes
+
+        def __call__(self, score: Any) -> Tensor:
+            holes = self.holes(score)
+            return ((score.clean - score(holes))[:, None, None] * holes[:, 0]).sum(0)[None]
+
+    found = quick(small(), method=Halves(), target=0)
+    assert found.method == "Halves"
+    assert len(np.unique(found.heatmap)) == 2
+    assert found.figure()
+
+
+def test_progress_says_nothing_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    quick(small())
+    quick(small(), progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="module")
+def makes() -> Callable[..., Preprocessing]:
+    from models.classifiers.transforms import preprocessing_of
+
+    return preprocessing_of
+
+
+def test_torchvisions_transforms_are_understood(makes: Callable[..., Preprocessing]) -> None:
+    from torchvision import models, transforms
+    from torchvision.transforms import v2
+
+    normalize = transforms.Normalize((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    assert makes(models.ResNet18_Weights.DEFAULT.transforms()) == Preprocessing()
+    squeezed = makes([v2.Resize((48, 48)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), normalize])
+    assert (squeezed.crop, squeezed.resize, squeezed.mean) == (48, (48, 48), (0.5, 0.5, 0.5))
+    assert makes(normalize).crop is None
+    for steps, message in (
+        ([transforms.CenterCrop(8)], "expected Resize before CenterCrop, got CenterCrop alone"),
+        ([transforms.Resize(8)], "expected CenterCrop after Resize of the short side"),
+        ([transforms.RandomCrop(8)], "in this order, got RandomCrop"),
+        ([transforms.Resize((8, 9))], "expected a view that is square, got 8 x 9"),
+        ([normalize, transforms.Resize((8, 8))], "in this order, got Normalize, Resize"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            makes(steps)
