@@ -45,7 +45,7 @@ def tiny(images: Tensor) -> Tensor:
     return 8 * images.mean((2, 3))
 
 
-class Tiny(nn.Module):
+class Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
@@ -155,7 +155,7 @@ def test_a_module_is_as_before_and_gets_its_preprocessing() -> None:
             transforms.Normalize((0.1, 0.2, 0.3), (0.5, 0.6, 0.7)),
         ]
     )
-    network = Tiny().train()
+    network = Network().train()
     before = {name: each.clone() for name, each in network.state_dict().items()}
     labels = ["a", "b", "c", "d"]
     one = quick(small(), network, preprocessing=steps, labels=labels, target="c")
@@ -183,13 +183,13 @@ def test_objects_stand_where_names_do(photograph: Path) -> None:
 def test_lists_give_a_grid(tmp_path: Path) -> None:
     grid = infill.explain(
         {"first": small(), "second": small(1)},
-        [tiny, Tiny().eval()],
+        [tiny, Network().eval()],
         method={"coarse": SlidingPatch(20, 20), "fine": Lime(samples=4)},
         filler=["gray", "blur"],
     )
     assert isinstance(grid, Explanations)
     assert len(grid) == 16
-    assert (grid.images, grid.classifiers) == (["first", "second"], ["tiny", "Tiny"])
+    assert (grid.images, grid.classifiers) == (["first", "second"], ["tiny", "Network"])
     assert (grid.methods, grid.fillers) == (["coarse", "fine"], ["gray", "blur"])
     part = grid.where(image="second", classifier="tiny")
     assert [(each.method, each.filler) for each in part] == [
@@ -200,7 +200,7 @@ def test_lists_give_a_grid(tmp_path: Path) -> None:
     saved = {path.relative_to(tmp_path).as_posix() for path in grid.save(tmp_path)}
     assert saved == {
         f"{which}/{image}/{file}"
-        for which in ("tiny", "Tiny")
+        for which in ("tiny", "Network")
         for image in ("first", "second")
         for file in FILES
     }
