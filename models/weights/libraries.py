@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from infill.extras import optional
+
 
 @contextmanager
 def quiet_loggers(loggers: Iterable[str], bars: Iterable[Any]) -> Iterator[None]:
@@ -65,8 +67,6 @@ def import_library(name: str, user: str) -> Any:
     Raises:
         ValueError: If it cannot be imported; the message begins with the ``user`` who needs it.
     """
-    from infill.extras import optional  # imports torch, which nothing else here needs
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return optional(name, user)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from studio.cli import completion
 from studio.cli.options import (
     FILES,
     FILL_CACHE,
@@ -34,10 +35,12 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
     *IMAGE,
     click.option(
         "--method",
+        shell_complete=completion.SEARCHING,
         help=f"An optimizing method; see `infill list`. [default: {METHOD}; with --paper {PAPERS}]",
     ),
     click.option(
         "--filler",
+        shell_complete=completion.FILLER,
         help=f"What fills the hole; see `infill list`. [default: {FILLER}; with --paper the paper's]",
     ),
     *TARGET,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from studio.cli import completion
 from studio.cli.options import (
     AGAINST,
     FILES,
@@ -33,18 +34,27 @@ from studio.evaluate.request import EvaluateRequest
     click.option(
         "--method",
         "methods",
+        shell_complete=completion.METHOD,
         multiple=True,
         help="See `infill list`; NAME/FILLER,... for a method with fillers of its own, as in mp/blur.",
     ),
-    click.option("--filler", "fillers", multiple=True, help="With which all other methods run."),
+    click.option(
+        "--filler",
+        "fillers",
+        shell_complete=completion.FILLER,
+        multiple=True,
+        help="With which all other methods run.",
+    ),
     click.option(
         "--metric",
         "metrics",
+        shell_complete=completion.METRIC,
         multiple=True,
         help="See `infill list`; NAME:FILLER for one that removes, as in deletion:inpaint (else gray).",
     ),
     click.option(
         "--preset",
+        shell_complete=completion.PRESET,
         help="What is run where you name nothing: quick, paper-a, paper-b or paper-c. [default: quick]",
     ),
     click.option("--paper", is_flag=True, help="Methods at their papers' sizes, in float32."),
@@ -64,6 +74,7 @@ from studio.evaluate.request import EvaluateRequest
     ),
     click.option(
         "--classifier",
+        shell_complete=completion.CLASSIFIER,
         help="Whose decisions are explained: see `infill list`. [default: scenes, or mobilenet_v2]",
     ),
     click.option("--weights", type=FILES, help="The classifier's weights."),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from studio.cli import completion
 from studio.cli.options import (
     FILES,
     FILL_CACHE,
@@ -38,12 +39,14 @@ _METHODS = ", ".join(default(ExplainRequest, "methods"))
     click.option(
         "--method",
         "methods",
+        shell_complete=completion.METHOD,
         multiple=True,
         help=f"See `infill list`; may be given more than once. [default: {_METHODS}]",
     ),
     click.option(
         "--filler",
         "fillers",
+        shell_complete=completion.FILLER,
         multiple=True,
         help=f"What fills the holes; see `infill list`. [default: {', '.join(FILLERS)}]",
     ),

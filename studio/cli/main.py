@@ -12,6 +12,7 @@ import click
 
 from studio import version
 from studio.cli.counterfactual import counterfactual
+from studio.cli.doctor import doctor
 from studio.cli.evaluate import evaluate
 from studio.cli.explain import explain
 from studio.cli.listing import listing
@@ -48,7 +49,7 @@ def infill() -> None:
 OURS = ("infill", "attribution", "models", "studio")
 """The packages whose warnings are for users."""
 
-for command in (explain, counterfactual, evaluate, report, listing, realism, train, weights):
+for command in (explain, counterfactual, evaluate, report, listing, realism, train, weights, doctor):
     infill.add_command(command)
 
 

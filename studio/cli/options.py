@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from studio.cli import completion
 from studio.data.request import DataRequest
 from studio.explain.request import ExplainRequest
 from studio.registry.request import JobRequest
@@ -52,6 +53,7 @@ IMAGE: tuple[Option, ...] = (
     ),
     click.option(
         "--classifier",
+        shell_complete=completion.CLASSIFIER,
         help="scenes, a torchvision network such as resnet50, or timm:NAME, hf:FOLDER, file:PATH, ...: "
         "see `infill list`. [default: scenes for a scene; for photographs resnet50 or mobilenet_v2, if their "
         "weights are here]",
@@ -193,6 +195,7 @@ SAMPLES: Option = click.option(
 
 FINAL: Option = click.option(
     "--final",
+    shell_complete=completion.FILLER,
     metavar="FILLER",
     help="What fills and judges the hole that an optimizing method found, and widens it where the class "
     "comes back; none: what filled it during the search.",

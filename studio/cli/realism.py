@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from studio.cli import completion
 from studio.cli.options import (
     FILES,
     IMAGES,
@@ -29,6 +30,7 @@ HOLES: tuple[Option, ...] = (
     click.option(
         "--filler",
         "fillers",
+        shell_complete=completion.FILLER,
         multiple=True,
         help=f"See `infill list`; may be given more than once. [default: {_FILLERS}]",
     ),
@@ -73,12 +75,17 @@ HOLES: tuple[Option, ...] = (
 JUDGES: tuple[Option, ...] = (
     click.option(
         "--classifier",
+        shell_complete=completion.CLASSIFIER,
         help="Whose view it is: scenes, a torchvision network, or timm:NAME, hf:FOLDER, file:PATH, ...: "
         "see `infill list`. [default: scenes, or mobilenet_v2]",
     ),
     click.option("--weights", type=FILES, help="The classifier's weights."),
     MULTI_LABEL,
-    click.option("--judge", help="Another classifier, asked about the composites. [default: the same]"),
+    click.option(
+        "--judge",
+        shell_complete=completion.CLASSIFIER,
+        help="Another classifier, asked about the composites. [default: the same]",
+    ),
     click.option("--judge-weights", type=FILES, help="The judge's weights."),
     click.option(
         "--labels",

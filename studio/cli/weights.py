@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from studio.cli import completion
 from studio.cli.options import stoppable
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def listing() -> None:
 
 
 @weights.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.WEIGHTS)
 def fetch(names: tuple[str, ...]) -> None:
     """Fetch weights by NAME, and check them; what broke off goes on where it was.
 
@@ -60,7 +61,7 @@ def fetch(names: tuple[str, ...]) -> None:
 
 
 @weights.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completion.WEIGHTS)
 def verify(names: tuple[str, ...]) -> None:
     """Check the weights that are here (or those of NAME) for damage, by size and hash."""
     from models.weights import store
@@ -83,7 +84,7 @@ def verify(names: tuple[str, ...]) -> None:
 
 
 @weights.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.WEIGHTS)
 def where(name: str | None) -> None:
     """Say where the weights of NAME are or belong, or where weights are kept."""
     from models.weights import store

@@ -19,8 +19,13 @@ def torch_and_device() -> str:
     return f"torch {build['__version__']}, device {_device(bool(build.get('cuda') or build.get('hip')))}"
 
 
+def has_driver() -> bool:
+    """Return whether Linux shows a driver of a GPU."""
+    return any(Path(place).exists() for place in _DRIVERS)
+
+
 def _device(accelerated: bool) -> str:
-    if not accelerated or (sys.platform == "linux" and not any(Path(place).exists() for place in _DRIVERS)):
+    if not accelerated or (sys.platform == "linux" and not has_driver()):
         return "cpu"
     try:
         import torch

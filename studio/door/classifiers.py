@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.classifiers import ImageClassifier
-from models.classifiers import load_classifier as load_by_name
 from models.classifiers.given import given
 from studio.door.things import listed
 from studio.explain.inputs import folders
+from studio.registry.build import build_classifier
 from studio.registry.parse import parse_device
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def load_classifier(
         return given(classifier, preprocessing, labels, multi_label)
     if preprocessing is not None or len(labels):
         raise ValueError(f"preprocessing, labels: expected none, for {classifier or weights} has its own")
-    found = load_by_name(classifier, None if weights is None else Path(weights))
-    found.multi_label = found.multi_label or multi_label
-    return found
+    return build_classifier(classifier, None if weights is None else Path(weights), multi_label)
 
 
 def classifiers_of(

@@ -70,15 +70,15 @@ def plugins(
         taken: Returns the names of infill's own.
         made: Makes of a plugin what stands for it here.
     """
-    points = sorted(entry_points(group=f"infill.{group}"), key=lambda each: (_origin(each), each.name))
+    points = sorted(entry_points(group=f"infill.{group}"), key=lambda each: (origin(each), each.name))
     owners = dict.fromkeys(taken(), "infill itself") if points else {}
     found: dict[str, Any] = {}
     for point in points:
         try:
             found[point.name] = made(_loaded(point, owners))
-            owners[point.name] = _origin(point)
+            owners[point.name] = origin(point)
         except ValueError as error:
-            text = f"{group[:-1]} {point.name!r} of {_origin(point)} is left out: {error}"
+            text = f"{group[:-1]} {point.name!r} of {origin(point)} is left out: {error}"
             warnings.warn(text, PluginWarning, stacklevel=2)
     return found
 
@@ -93,8 +93,9 @@ def _loaded(point: EntryPoint, owners: dict[str, str]) -> Plugin:
     except (Exception, SystemExit) as error:  # the code is others': it may fail in any way
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"cannot import {point.value} ({type(error).__name__}: {reason})") from error
-    return Plugin(point.name, point.value, _origin(point), meant)
+    return Plugin(point.name, point.value, origin(point), meant)
 
 
-def _origin(point: EntryPoint) -> str:
+def origin(point: EntryPoint) -> str:
+    """Return the package that states an entry point, and its version."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"

@@ -1,0 +1,75 @@
+"""What is kept on this machine: weights, and the folders that they are in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from models.weights import environment, store
+from models.weights.catalog import CATALOG
+from models.weights.storage import STORAGES
+from studio.doctor.line import Line
+
+_CHECKPOINTS = Path(__file__).resolve().parents[2] / "models" / "checkpoints"
+
+
+def weights() -> Iterator[Line]:
+    """Yield a line for the weights that ship, and one for each that are known."""
+    from studio.registry.tables import SHIPPED_WEIGHTS
+
+    shipped = ("scene_classifier.safetensors", *SHIPPED_WEIGHTS.values())
+    lost = [name for name in shipped if not (_CHECKPOINTS / name).is_file()]
+    if lost:
+        yield Line(
+            "weights that ship",
+            f"lack {', '.join(lost)} in {_CHECKPOINTS}",
+            "install infill anew",
+            broken=True,
+        )
+    else:
+        yield Line("weights that ship", f"all {len(shipped)} are here")
+    for name, entry in CATALOG.items():
+        if store.here(name):
+            yield Line(f"weights {name}", f"here: {store.location(name)}")
+        else:
+            yield Line(f"weights {name}", f"missing ({store.measure(entry)})", f"infill weights fetch {name}")
+
+
+def network() -> Line:
+    """Return whether weights may be fetched."""
+    if environment.offline():
+        return Line(
+            "network", "INFILL_OFFLINE is set: nothing is fetched", "unset INFILL_OFFLINE to fetch weights"
+        )
+    return Line("network", "weights may be fetched (INFILL_OFFLINE=1 forbids it)")
+
+
+def caches() -> Iterator[Line]:
+    """Yield a line for each folder of weights: where, how full, whether it can be written."""
+    for place in STORAGES.values():
+        folder = place.folder()
+        count, size = _measured(folder)
+        existing = next(each for each in (folder, *folder.parents) if each.exists())
+        free = shutil.disk_usage(existing).free
+        state = f"{folder}: {count} files, {_megabytes(size)}, {free / 1e9:.0f} GB free ({place.about})"
+        writable = os.access(existing, os.W_OK | os.X_OK) and existing.is_dir()
+        yield Line(
+            "cache", state, "" if writable else f"it cannot be written: {place.about.rpartition('; ')[2]}"
+        )
+
+
+def _measured(folder: Path) -> tuple[int, int]:
+    """Return how many files a folder holds, and their bytes; a link is counted where it leads."""
+    count = size = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            file = Path(path) / name
+            if not file.is_symlink():
+                count, size = count + 1, size + file.stat().st_size
+    return count, size
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.0f} MB"
