@@ -19,6 +19,7 @@ GROUPS = 10
 """Into so many groups samples are dealt, one after another; each is left out once."""
 QUANTILE = 2.262
 """Of Student's t with `GROUPS` - 1 degrees of freedom, for intervals of 95 %."""
+_SIDES = 0.975
 ROUND = 100
 """After so many samples it is asked again whether they are enough."""
 
@@ -87,6 +88,13 @@ def jackknife(left_out: Tensor) -> Tensor:
     if count < 2:
         return torch.full_like(left_out[0], torch.inf)
     return ((count - 1) * left_out.var(dim=0, correction=0)).sqrt()
+
+
+def quantile(groups: int) -> float:
+    """Return how many standard errors from so many groups make an interval of 95 %."""
+    from scipy.stats import t
+
+    return float(t.ppf(_SIDES, groups - 1)) if groups > 1 else torch.inf
 
 
 def rounds(

@@ -1,5 +1,6 @@
 """Prediction difference analysis: the weight of evidence of a sliding patch (Zintgraf et al. 2017)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attribution.engine.link import Against, probability, sigmoid
+from attribution.estimate import GROUPS, Estimate, jackknife, joined, quantile, reliability
 from attribution.explainer import Heatmap
 from attribution.holes import PatchHoles, batches
 from attribution.score import MaskedScore
-from infill.validate import Count, Length, Range, require, require_settings
+from infill.validate import Count, Length, Range, Share, require, require_settings
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class PredictionDifference:
         stride: Step of the grid in pixels.
         samples: How many fills of each patch the probability is averaged over, unless the score's own
             sampling has several.
+        until: The map's reliability (`attribution.estimate`) at which fills are enough, asked for after every
+            second pass over all patches; ``samples`` is the most. ``None``: all are taken.
         instances: N, the number of images that the classifier was trained on; by default ImageNet's.
 
     Raises:
@@ -43,6 +47,7 @@ class PredictionDifference:
     stride: Length = 1
     samples: Count = 10
     instances: Annotated[int, Range(1, 10**12)] = 1_281_167
+    until: Share | None = None
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -74,29 +79,91 @@ class PredictionDifference:
         Raises:
             ValueError: As for a call.
         """
-        if isinstance(score.link, Against):
-            score = score.relinked(score.link.probability, score.sampling.pool)
-        else:
-            name = getattr(score.link, "__name__", score.link)
-            require(score.link in (probability, sigmoid), "link", "probability, sigmoid or Against", name)
+        maps = []
+        for one, holes, passes in self._sampled(score):
+            error = passes.std(dim=0) / len(passes) ** 0.5 if len(passes) > 1 else torch.zeros_like(passes[0])
+            maps.append(self._maps(one, holes, torch.stack([self._values(one, passes), error])))
+        heatmap, spread = torch.stack(maps, dim=1)
+        return heatmap, spread
+
+    def estimate(self, score: MaskedScore) -> Estimate:
+        """Return the weight of evidence per pixel, in bits, with its error over the fills.
+
+        Raises:
+            ValueError: As for a call.
+        """
+        return joined([self._estimate(*sampled) for sampled in self._sampled(score)])
+
+    def _sampled(self, score: MaskedScore) -> Iterator[tuple[MaskedScore, PatchHoles, Float[Tensor, "m n"]]]:
+        """Yield each image, its patches, and the probabilities of one pass over them after another."""
+        score = self._of_probability(score)
         if score.sampling.samples == 1:
             score = score.with_sampling(samples=self.samples)
-        holes = self.holes(score)
-        total = score.image.new_zeros(2, len(score), *holes.size)
-        cover = torch.zeros_like(total[0, 0])
-        for i, one in enumerate(score):
-            generator, done = one.sampling.generator(), 0
-            before = self._bits(one, one.clean)
-            cover.zero_()
-            for hole in batches(holes, max(1, one.execution.batch_size // one.fills_per_hole)):
-                mean, error = one.spread(hole, generator=generator)
-                values = torch.stack([before - self._bits(one, mean), error])
-                total[:, i] += torch.einsum("mn,nhw->mhw", values, hole[:, 0])
-                cover += hole.sum(dim=(0, 1))
-                done += len(hole)
-                one.execution.progress(done, len(holes))
-        heatmap, spread = total / cover
-        return heatmap, spread
+        for one in score:
+            holes, generator, times = self.holes(one), one.sampling.generator(), one.fills_per_hole
+            single, passes = one.with_sampling(samples=1), one.image.new_empty(0, len(self.holes(one)))
+            while len(passes) < times and not self._enough(one, holes, passes):
+                found = []
+                for hole in batches(holes, one.execution.batch_size):
+                    found.append(single(hole, generator=generator).float())
+                    done = len(passes) * len(holes) + sum(map(len, found))
+                    one.execution.progress(done, len(holes) * times)
+                passes = torch.cat([passes, torch.cat(found)[None]])
+            yield one, holes, passes
+
+    def _of_probability(self, score: MaskedScore) -> MaskedScore:
+        if isinstance(score.link, Against):
+            return score.relinked(score.link.probability, score.sampling.pool)
+        name = getattr(score.link, "__name__", score.link)
+        require(score.link in (probability, sigmoid), "link", "probability, sigmoid or Against", name)
+        return score
+
+    def _enough(self, one: MaskedScore, holes: PatchHoles, passes: Tensor) -> bool:
+        """Whether two halves of the passes are there and agree well enough."""
+        if self.until is None or not len(passes) or len(passes) % 2:
+            return False
+        return self._reliability(one, holes, passes) >= self.until
+
+    def _reliability(self, one: MaskedScore, holes: PatchHoles, passes: Tensor) -> float:
+        """Return how well the map would agree with one of as many new fills; 0 from a single one."""
+        if not one.filler.stochastic:
+            return 1.0
+        if len(passes) < 2:
+            return 0.0
+        halves = torch.stack([self._values(one, passes[half::2]) for half in (0, 1)])
+        return reliability(*self._maps(one, holes, halves))
+
+    def _estimate(self, one: MaskedScore, holes: PatchHoles, passes: Tensor) -> Estimate:
+        groups, number = min(GROUPS, len(passes)), torch.arange(len(passes), device=passes.device)
+        parts = [passes[number % groups != group] for group in range(groups)] if groups > 1 else [passes]
+        whole, *left_out = self._maps(
+            one, holes, torch.stack([self._values(one, part) for part in (passes, *parts)])
+        )
+        chance = one.filler.stochastic
+        error = jackknife(torch.stack(left_out)) if chance else torch.zeros_like(whole)
+        return Estimate(
+            heatmap=whole[None],
+            error=error[None],
+            told=(whole.abs() > (quantile(groups) * error if chance else error))[None],
+            reliability=torch.tensor([self._reliability(one, holes, passes)]),
+            samples=torch.tensor([passes.numel()]),
+        )
+
+    def _values(self, one: MaskedScore, passes: Float[Tensor, "m n"]) -> Float[Tensor, " n"]:
+        """Return the weight of evidence of each patch from some passes over them."""
+        return self._bits(one, one.clean) - self._bits(one, passes.mean(dim=0))
+
+    def _maps(
+        self, one: MaskedScore, holes: PatchHoles, values: Float[Tensor, "m n"]
+    ) -> Float[Tensor, "m h w"]:
+        """Return per pixel the means of several values over the patches that cover it."""
+        total, cover = values.new_zeros(len(values), *holes.size), values.new_zeros(*holes.size)
+        start = 0
+        for hole in batches(holes, one.execution.batch_size):
+            total += torch.einsum("mn,nhw->mhw", values[:, start : start + len(hole)], hole[:, 0])
+            cover += hole.sum(dim=(0, 1))
+            start += len(hole)
+        return total / cover
 
     def _bits(self, one: MaskedScore, probabilities: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Return the logarithm of the odds of probabilities, to base 2."""

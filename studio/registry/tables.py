@@ -58,7 +58,11 @@ SAMPLING: Mapping[str, Entry] = {
 }
 """Methods that score holes which are known beforehand."""
 
-UNTIL: Mapping[str, tuple[str, int]] = {"rise": ("masks", 8000), "lime": ("samples", 4000)}
+UNTIL: Mapping[str, tuple[str, int]] = {
+    "rise": ("masks", 8000),
+    "lime": ("samples", 4000),
+    "pda": ("samples", 100),
+}
 """Methods that can stop when samples are enough: the field of their number, and the most that is then."""
 
 

@@ -65,7 +65,7 @@ def test_several_fills_are_averaged_before_the_logarithm(image):
     """Not the weights of evidence are averaged but the probabilities."""
     score = MaskedScore(image, 2, Network(), Noise())
     explainer = PredictionDifference(24, 24, samples=6)
-    after = score(explainer.holes(score)[:].repeat_interleave(6, dim=0)).view(2, 6)
+    after = score(explainer.holes(score)[:].repeat(6, 1, 1, 1)).view(6, 2).T  # one pass after another
     heatmap, spread = explainer.evidence(score)
     for chances, column in zip(after, (3, 30), strict=True):
         expected = weight_of_evidence(float(score.clean), float(chances.mean()), 1_281_167, 5)
@@ -86,6 +86,50 @@ def test_spread_is_what_chance_leaves(images):
     assert not replace(explainer, samples=1).evidence(noise)[1].any()
     many = replace(explainer, samples=108).evidence(noise)[1]
     assert many.mean() == pytest.approx(float(spread.mean()) / 3, rel=0.1)
+
+
+def test_the_error_is_that_of_passes_left_out(image):
+    score, explainer = MaskedScore(image, 2, Network(), Noise()), PredictionDifference(24, 24, samples=6)
+    after = score(explainer.holes(score)[:].repeat(6, 1, 1, 1)).view(6, 2)
+    found = explainer.estimate(score)
+    assert torch.equal(found.heatmap, explainer(score))
+    for patch, column in enumerate((3, 30)):
+        left_out = torch.tensor(
+            [
+                weight_of_evidence(float(score.clean), float(after[rows, patch].mean()), 1_281_167, 5)
+                for rows in (torch.arange(6) != k for k in range(6))
+            ]
+        )
+        expected = (5 * left_out.var(correction=0)).sqrt()
+        assert float(found.error[0, 5, column]) == pytest.approx(float(expected), rel=1e-3)
+    assert int(found.samples) == 12
+
+
+def test_passes_end_when_the_map_is_reliable():
+    score = MaskedScore(square_image(top=20, left=30), 1, BrightSquare(), Marginal())
+    explainer = PredictionDifference(patch=10, stride=5, samples=40, until=0.9)
+    few, windows = explainer.estimate(score), len(explainer.holes(score))
+    passes = int(few.samples) // windows
+    assert passes * windows == int(few.samples)
+    assert 2 <= passes < 40
+    assert float(few.reliability) >= 0.9
+    exact = replace(explainer, until=None, samples=passes)
+    for other in (exact, replace(exact, samples=passes)):
+        assert torch.equal(other.estimate(score).heatmap, few.heatmap)
+    small = score.with_execution(batch_size=7)
+    torch.testing.assert_close(explainer.estimate(small).heatmap, few.heatmap)
+
+
+def test_without_chance_there_is_no_error_and_of_one_fill_nothing_is_known(image):
+    explainer = PredictionDifference(12, 12, samples=1, until=0.9)
+    certain = explainer.estimate(MaskedScore(image, 2, Network(), Gray()))
+    assert float(certain.reliability) == 1
+    assert not certain.error.any()
+    assert torch.equal(certain.told, certain.heatmap != 0)
+    unknown = explainer.estimate(MaskedScore(image, 2, Network(), Noise()))
+    assert float(unknown.reliability) == 0
+    assert unknown.error.isinf().all()
+    assert not unknown.told.any()
 
 
 @pytest.mark.parametrize(("classes", "instances"), [(2, 1_281_167), (1000, 1_281_167), (2, 50)])
