@@ -46,6 +46,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "studio": ("studio.version", *LIBRARIES),
     "studio.cli": ("studio", *LIBRARIES),
     "studio.door": ("studio", *LIBRARIES),
+    "studio.web": (
+        "studio.web",
+        *(f"studio.{job}" for job in ("explain", "realism", "report")),
+        *JOB,
+        *LIBRARIES,
+    ),
     "studio.explain": ("studio.explain", *JOB, *LIBRARIES),
     "studio.realism": ("studio.realism", *JOB, *LIBRARIES),
     "studio.training": ("studio.training", *JOB, *LIBRARIES),

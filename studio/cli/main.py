@@ -19,6 +19,7 @@ from studio.cli.listing import listing
 from studio.cli.options import Terminated
 from studio.cli.realism import realism
 from studio.cli.report import report
+from studio.cli.studio import studio
 from studio.cli.train import train
 from studio.cli.weights import weights
 from studio.output import IncompleteError
@@ -49,7 +50,7 @@ def infill() -> None:
 OURS = ("infill", "attribution", "models", "studio")
 """The packages whose warnings are for users."""
 
-for command in (explain, counterfactual, evaluate, report, listing, realism, train, weights, doctor):
+for command in (explain, counterfactual, evaluate, report, listing, realism, studio, train, weights, doctor):
     infill.add_command(command)
 
 

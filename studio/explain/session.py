@@ -126,7 +126,7 @@ class Session:
             ValueError: If a method or filler cannot work with this image.
         """
         begun = time.perf_counter()
-        score = self._score(image)
+        score = self.score(image)
         names, settings = self.selection.fillers, self.selection.settings
         planned = {name: _composites(name, method, score) for name, method in self.methods.items()}
         self.progress.plan(images * sum(each * len(self.fillers[name]) for name, each in planned.items()))
@@ -222,7 +222,7 @@ class Session:
         settings, mode = self.selection.settings, cast(PreparedClassifier, self.prepared).mode
         return departures(self.request, self.methods, self.fillers, settings, self.classifier, mode, room)
 
-    def _score(self, image: InputImage) -> MaskedScore:
+    def score(self, image: InputImage) -> MaskedScore:
         """Score the classifier's view of the image; the classifier is prepared once for all images."""
         request = self.request
         pixels = image.pixels.to(self.classifier.mean.device)

@@ -1,0 +1,41 @@
+"""A result as one file to take along: what the command writes, and how it was made."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from studio.web.explained import Explained
+
+_DAY = (1980, 1, 1, 0, 0, 0)
+"""No time of day: the same files make the same archive."""
+
+
+def files(result: Explained) -> dict[str, bytes]:
+    """Return the files that the command writes of this result, and the picture if that is an example."""
+    with TemporaryDirectory(prefix="infill-studio-") as scratch:
+        written = {}
+        for name, write in result.job.files(result.explanation).items():
+            write(Path(scratch) / name)
+            written[name] = (Path(scratch) / name).read_bytes()
+    return {**written, **({result.chosen.name: result.chosen.file} if result.chosen.file else {})}
+
+
+def packed(results: Mapping[str, Explained], about: str) -> bytes:
+    """Return a zip archive of some results, each in a folder of its own if there are several.
+
+    Args:
+        results: By the names of their folders.
+        about: What ``command.txt`` says.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for folder, result in results.items():
+            within = f"{folder}/" if len(results) > 1 else ""
+            for name, content in files(result).items():
+                archive.writestr(zipfile.ZipInfo(f"{within}{name}", _DAY), content)
+        archive.writestr(zipfile.ZipInfo("command.txt", _DAY), about + "\n")
+    return buffer.getvalue()

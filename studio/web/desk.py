@@ -1,0 +1,253 @@
+"""Where one person works: the picture that is looked at, what was found, and the work that is going on."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attribution import MaskedScore
+from attribution.explainer import SamplingExplainer
+from models.classifiers import ImageClassifier
+from studio.web import archive, result_views, views
+from studio.web.choice import Choice
+from studio.web.completions import Completion, completions, unpacked
+from studio.web.difference import difference
+from studio.web.explained import Explained, counterfactual, explained, looked_at
+from studio.web.networks import Networks, fillers
+from studio.web.pictures import Chosen, chosen, offered, uploaded
+from studio.web.removal import looks
+from studio.web.shown import uri
+from studio.web.spelled import Task, command, python
+from studio.web.spot import spot
+from studio.web.turns import Turns, Work
+from studio.web.views import Copies, rendered
+
+KEPT = 6
+"""How many results of a person are kept."""
+EMPTY = "Nothing is removed yet: draw on the picture. Whatever you paint is taken away and filled."
+EVERYTHING = (
+    "The hole covers everything, so there are no surroundings to go by: fillers that continue them can only "
+    "invent, and what the classifier then sees says nothing of this picture."
+)
+STOPPED = "Stopped. Your settings are as they were; what had been found by then is below."
+
+
+@dataclass(eq=False)
+class Studio:
+    """What all people share.
+
+    Attributes:
+        networks: The classifiers.
+        turns: Whose run comes when.
+        desks: By session.
+    """
+
+    networks: Networks
+    turns: Turns = field(default_factory=Turns)
+    desks: dict[str, Desk] = field(default_factory=dict)
+
+    def desk(self, session: str) -> Desk:
+        """Return where this person works."""
+        if session not in self.desks:
+            self.desks[session] = Desk(session, self)
+        return self.desks[session]
+
+    def leave(self, session: str) -> None:
+        """Stop what a person has going on, and forget what was found."""
+        self.turns.stop(session)
+        self.desks.pop(session, None)
+
+    def archive(self, key: str) -> tuple[str, bytes]:
+        """Return the name and the content of an archive that a page offers.
+
+        Raises:
+            KeyError: If there is none of this key.
+        """
+        for desk in list(self.desks.values()):
+            if key in desk.results:
+                return desk.archive(key)
+        raise KeyError(key)
+
+
+@dataclass(eq=False)
+class Desk:
+    """Where one person works.
+
+    Attributes:
+        chosen: The picture; a scene at first.
+        classifier: Its name.
+        hole: What is drawn, in the classifier's view.
+        results: What was found lately, by the keys of its archives: results by folder, and how to get them.
+        latest: By place on the page, the result that is shown there.
+    """
+
+    session: str
+    studio: Studio
+    chosen: Chosen = field(default_factory=lambda: chosen(offered()[0]))
+    classifier: str = ""
+    hole: Float[Tensor, "c c"] | None = None
+    results: OrderedDict[str, tuple[dict[str, Explained], str]] = field(default_factory=OrderedDict)
+    latest: dict[str, Explained] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.classifier = self.classifier or self.studio.networks.names()[0]
+
+    def pick(self, key: str) -> None:
+        """Take another picture of those that are offered, or any scene.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        self._take(chosen(key))
+
+    def upload(self, path: Path, name: str) -> None:
+        """Take a picture of one's own; its file is removed.
+
+        Raises:
+            ValueError: If it is too large, or no picture.
+        """
+        self._take(uploaded(path, name))
+
+    def _take(self, picture: Chosen) -> None:
+        self.chosen, self.hole = picture, None
+        self.latest.clear()
+
+    def network(self) -> ImageClassifier:
+        """Return the classifier that looks."""
+        return self.studio.networks.classifier(self.classifier)
+
+    def choose(self, classifier: str) -> None:
+        """Have another classifier look.
+
+        Raises:
+            ValueError: If it is not offered or cannot be loaded.
+        """
+        self.studio.networks.classifier(classifier)
+        self.classifier, self.hole = classifier, None
+        self.latest.clear()
+
+    def score(self, target: str = "top1") -> MaskedScore:
+        """Return the score of the picture as it is.
+
+        Raises:
+            ValueError: If the classifier has no such class.
+        """
+        choice = Choice(self.classifier, "sp", "gray", target)
+        return looked_at(self.chosen, choice, self.studio.networks)
+
+    def look(self, target: str = "top1") -> tuple[str, dict[str, Any], list[str]]:
+        """Return what the classifier sees: a piece of the page, what the canvas needs, its classes in order.
+
+        Raises:
+            ValueError: If the classifier has no such class.
+        """
+        score, classifier, image = self.score(target), self.network(), self.chosen.image
+        (seen,) = looks(score, score.image, classifier)
+        size = (image.pixels.shape[1], image.pixels.shape[2])
+        cropped = classifier.view_box(size) != (0, 0, size[1], size[0])
+        piece = views.looked_at(image, self.classifier, seen, cropped, target != "top1")
+        order = classifier.probabilities(score.clean_logits)[0].argsort(descending=True, stable=True).tolist()
+        canvas = {"image": uri(score.image[0], 92), "side": classifier.crop, "title": image.title}
+        return piece, canvas, [classifier.labels[index] for index in order]
+
+    def draw(self, hole: str | None, wanted: Sequence[str], target: str = "top1") -> Iterator[str]:
+        """Yield the hole as the fillers complete it, one after another; without a hole, the latest one.
+
+        Raises:
+            ValueError: If it is no hole, or a filler is none of those offered.
+        """
+        unknown = [name for name in wanted if name not in fillers()]
+        if unknown:
+            raise ValueError(f"filler: expected one of {', '.join(fillers())}, got {unknown[0]!r}")
+        classifier = self.network()
+        if hole is not None:
+            self.hole = unpacked(hole, classifier.crop)
+        drawn = torch.zeros(classifier.crop, classifier.crop) if self.hole is None else self.hole
+        notices = [EMPTY] if not drawn.any() else [EVERYTHING] if drawn.all() else []
+        done: list[Completion] = []
+        ordered = [name for name in fillers() if name in wanted] if drawn.any() else []
+        for each in completions(self.chosen.image, drawn, ordered, classifier, self.score(target)):
+            done.append(each)
+            yield views.completed(done, ordered[len(done) - 1 :], notices, None)
+
+    def explain(self, choice: Choice, task: Task = "explain") -> Work:
+        """Begin to explain the picture.
+
+        Raises:
+            ValueError: If there is a run going on already.
+        """
+        do: Callable[..., Explained] = explained if task == "explain" else counterfactual
+        picture, networks = self.chosen, self.studio.networks
+        return self.studio.turns.begin(self.session, lambda work: do(picture, choice, networks, work))
+
+    def compare(self, first: Choice, second: Choice) -> Work:
+        """Begin to explain the picture in two ways.
+
+        Raises:
+            ValueError: If there is a run going on already.
+        """
+        picture, networks = self.chosen, self.studio.networks
+
+        def both(work: Work) -> tuple[Explained, Explained]:
+            found = explained(picture, first, networks, work, removing=False)
+            work.done = work.total = 0
+            return found, explained(picture, second, networks, work, removing=False)
+
+        return self.studio.turns.begin(self.session, both)
+
+    def shown(self, result: Explained, task: Task = "explain") -> tuple[str, str]:
+        """Return a result, and what stands below it, as pieces of the page; keep it."""
+        self.latest[task] = result
+        copies = self._copies({result.chosen.image.folder: result}, task)
+        view = result_views.explained if task == "explain" else result_views.counterfactual
+        return view(result), result_views.rest(result, copies)
+
+    def compared(self, first: Explained, second: Explained) -> tuple[str, str]:
+        """Return two results side by side, and what stands below them."""
+        found = difference(first.heatmap, second.heatmap, first.choice.method != second.choice.method)
+        copies = [self._copies({name: each}, "explain", name) for name, each in (("A", first), ("B", second))]
+        return result_views.difference(first, second, found), rendered("copies", each_commands=copies)
+
+    def spot(self, x: float, y: float) -> str:
+        """Return the samples behind a spot of the map that is shown; x and y are shares of the view's sides.
+
+        Raises:
+            ValueError: If no map is shown, or the spot is outside of it.
+        """
+        result = self.latest.get("explain")
+        if result is None:
+            raise ValueError("spot: there is no map yet; press Explain first")
+        explanation, side = result.explanation, result.heatmap.shape[0]
+        method = explanation.methods[result.choice.method]
+        if not isinstance(method, SamplingExplainer):
+            raise ValueError(f"spot: {result.choice.method} looks for one hole; it has no samples to show")
+        place = int(y * side), int(x * side)
+        found = spot(method, result.score, result.scores, result.heatmap, explanation.classifier, place)
+        return result_views.spot(found, explanation.label(explanation.target))
+
+    def archive(self, key: str) -> tuple[str, bytes]:
+        """Return the name and the content of the archive of this key."""
+        results, about = self.results[key]
+        return f"infill-{'-'.join(results)}.zip", archive.packed(results, about)
+
+    def _copies(self, results: dict[str, Explained], task: Task, title: str = "") -> Copies:
+        (result,) = results.values()
+        asked = result.chosen, result.choice, self.studio.networks
+        line = command(task, *asked)
+        key = secrets.token_urlsafe(16)
+        self.results[key] = results, line
+        while len(self.results) > KEPT:
+            self.results.popitem(last=False)
+        copies = [("command", line), ("Python", python(task, *asked))]
+        files = ", ".join(result.job.files(result.explanation))
+        example = result.chosen.key.startswith("example:")
+        notes = [f"{result.chosen.name} is in the zip, too."] if example else []
+        return Copies(copies, f"download/{key}", files, notes, title)

@@ -1,0 +1,170 @@
+"""The work behind the page's buttons: the commands' own jobs, watched, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import cast
+
+from jaxtyping import Float
+from torch import Tensor
+
+from attribution import MaskedScore
+from infill import Filler
+from studio.explain.counterfactual import removing as searching_job
+from studio.explain.explain import explaining
+from studio.explain.result import Explanation, MethodResult
+from studio.explain.session import Session, opened
+from studio.explain.worker import Job
+from studio.progress import Progress
+from studio.registry.build import is_signed
+from studio.registry.tables import OPTIMIZING
+from studio.web.choice import Choice, request
+from studio.web.networks import Networks
+from studio.web.pictures import Chosen
+from studio.web.removal import SHARES, Stage, removal, within
+from studio.web.turns import Telling, Work
+from studio.web.watched import Growing, watched
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """A picture explained in one way.
+
+    Attributes:
+        job: What the command would have done.
+        score: What the method asked.
+        scores: Of all samples, in order; none of a search.
+        stages: What is left when more and more of the evidence is removed.
+    """
+
+    chosen: Chosen
+    choice: Choice
+    job: Job
+    explanation: Explanation
+    score: MaskedScore
+    scores: Sequence[float]
+    stages: Sequence[Stage] = ()
+
+    @property
+    def run(self) -> MethodResult:
+        """Return the one result."""
+        (result,) = self.explanation.results.values()
+        return result
+
+    @property
+    def heatmap(self) -> Float[Tensor, "h w"]:
+        """Return the map in the classifier's view."""
+        return self.run.heatmap
+
+    @property
+    def signed(self) -> bool:
+        """Whether the map speaks for the target above 0 and against it below."""
+        return is_signed(self.choice.method, self.explanation.methods[self.choice.method])
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """What can be seen of a run while it is going on.
+
+    Attributes:
+        searching: Whether the method looks for one hole, rather than sampling many.
+    """
+
+    score: MaskedScore
+    growing: Growing
+    searching: bool
+
+
+def explained(
+    chosen: Chosen, choice: Choice, networks: Networks, work: Work, removing: bool = True
+) -> Explained:
+    """Explain the picture as the command ``infill explain`` does, with the same heatmap.
+
+    Args:
+        chosen: The picture.
+        choice: How it is explained.
+        networks: Has the classifier.
+        work: Told how it goes.
+        removing: Whether the evidence is then taken away, stage by stage.
+
+    Raises:
+        ValueError: As the command.
+        Stopped: If the work is stopped.
+    """
+    job = explaining(request(chosen, choice, networks), _said_nowhere)
+    return _done(chosen, choice, job, networks, work, removing)
+
+
+def counterfactual(chosen: Chosen, choice: Choice, networks: Networks, work: Work) -> Explained:
+    """Look for the smallest removal as the command ``infill counterfactual`` does.
+
+    Raises:
+        ValueError: As the command, or if the method does not search.
+        Stopped: If the work is stopped.
+    """
+    job = searching_job(request(chosen, choice, networks), _said_nowhere)
+    return _done(chosen, choice, job, networks, work)
+
+
+def looked_at(chosen: Chosen, choice: Choice, networks: Networks) -> MaskedScore:
+    """Return the score of the picture's target, with nothing removed yet.
+
+    Raises:
+        ValueError: If the classifier cannot be had, or has no such class.
+    """
+    job = explaining(request(chosen, choice, networks), _said_nowhere)
+    session = _session(job, choice, networks, Progress(quiet=True))
+    score = session.score(chosen.image)
+    networks.keep(choice.classifier, session.prepared)
+    return score
+
+
+@dataclass(eq=False)
+class _WatchedSession(Session):
+    """A session that lets somebody watch its one run."""
+
+    begin: Callable[[MaskedScore], Growing] = field(default=lambda score: Growing(0.0), kw_only=True)
+    asked: MaskedScore | None = field(default=None, kw_only=True)
+
+    def run(self, name: str, filler: str, score: MaskedScore, final: Filler | None = None) -> MethodResult:
+        self.asked = score
+        return super().run(name, filler, watched(score, self.begin(score)), final)
+
+
+def _session(job: Job, choice: Choice, networks: Networks, progress: Progress) -> _WatchedSession:
+    plain = opened(job.request, job.selection, job.preset, job.fillers, progress)
+    session = _WatchedSession(**{each.name: getattr(plain, each.name) for each in fields(Session)})
+    session.prepared = networks.prepared(choice.classifier)
+    return session
+
+
+def _done(
+    chosen: Chosen, choice: Choice, job: Job, networks: Networks, work: Work, taking: bool = True
+) -> Explained:
+    session = _session(job, choice, networks, Telling(work))
+    growing: list[Growing] = []
+
+    def begin(score: MaskedScore) -> Growing:
+        growing.append(Growing(float(score.clean)))
+        work.live = Live(score, growing[0], choice.method in OPTIMIZING)
+        return growing[0]
+
+    session.begin = begin
+    explanation = session.explain(chosen.image)
+    networks.keep(choice.classifier, session.prepared)
+    score = cast(MaskedScore, session.asked)
+    if explanation.final:  # what was found was judged by another filler
+        score = within(score, explanation.final[1])
+    (run,) = explanation.results.values()
+    scores = () if run.search else growing[0].scores
+    work.live = found = Explained(chosen, choice, job, explanation, score, scores)
+    if not taking:
+        return found
+    work.tell(doing="taking the evidence away")
+    stages = removal(score, run.heatmap, explanation.classifier, SHARES, lambda done: work.tell())
+    return replace(found, stages=stages)
+
+
+def _said_nowhere(text: object) -> None:
+    """Leave out what the command would say meanwhile: the page shows it."""

@@ -1,0 +1,117 @@
+"""What the buttons of the page do that take a while: to be watched and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+
+from studio.web import result_views, views
+from studio.web.choice import Choice, choice
+from studio.web.desk import STOPPED, Desk, Studio
+from studio.web.page import QUICK, Parts, Runner
+from studio.web.spelled import Task
+from studio.web.turns import Work
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_MARK = "() => { sessionStorage.setItem('infill-running', '1'); }"
+_UNMARK = "() => { sessionStorage.removeItem('infill-running'); }"
+
+
+class Running:
+    """Ties the buttons to the work that they begin and stop."""
+
+    def __init__(self, studio: Studio, parts: Parts) -> None:
+        self.studio, target = studio, parts.target
+        self._tie(parts.explain, self.explain, [*parts.way.parts, target])
+        self._tie(parts.find, self.find, [*parts.search.parts, target])
+        first, second = parts.ways
+        self._tie(parts.compare, self.compare, [*first.parts, *second.parts, target])
+        parts.explain.run.click(lambda: "", None, parts.spot, queue=False, **QUIET)
+        parts.explain.result.select(self.spot, None, parts.spot, **QUIET)
+
+    def _tie(self, runner: Runner, do: Callable[..., Any], inputs: list[Any]) -> None:
+        outputs = [runner.said, runner.result, runner.rest, runner.run, runner.stop]
+        runner.run.click(None, None, None, js=_MARK, **QUIET)
+        going = runner.run.click(do, inputs, outputs, **QUIET)
+        going.then(None, None, None, js=_UNMARK, **QUIET)
+        runner.stop.click(self.stop, None, runner.stop, queue=False, **QUIET)
+
+    def stop(self, request: gr.Request) -> Any:
+        """Stop what is going on; who watches it tells when it has ended."""
+        self.studio.turns.stop(str(request.session_hash))
+        return gr.Button("Stopping …", interactive=False)
+
+    def explain(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        """Explain the picture."""
+        yield from self._one(request, values, "explain")
+
+    def find(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        """Look for the smallest removal."""
+        yield from self._one(request, values, "counterfactual")
+
+    def _one(self, request: gr.Request, values: Sequence[Any], task: Task) -> Iterator[list[Any]]:
+        desk = self.studio.desk(str(request.session_hash))
+        way, target = values[:4], values[4]
+        yield from self._watched(
+            lambda: desk.explain(_choice(desk, way, target), task), lambda found: desk.shown(found, task)
+        )
+
+    def compare(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        """Explain the picture in two ways."""
+        desk = self.studio.desk(str(request.session_hash))
+        ways, target = (values[:4], values[4:8]), values[8]
+        yield from self._watched(
+            lambda: desk.compare(*(_choice(desk, way, target) for way in ways)),
+            lambda both: desk.compared(*both),
+        )
+
+    def _watched(
+        self, begin: Callable[[], Work], show: Callable[[Any], tuple[str, str]]
+    ) -> Iterator[list[Any]]:
+        """Yield the course of a piece of work, and what comes of it; whoever leaves stops it."""
+        try:
+            work = begin()
+        except ValueError as error:
+            yield [views.notice(str(error)), *[gr.skip()] * 4]
+            return
+        going = [gr.Button(interactive=False), gr.Button("Stop", interactive=True)]
+        try:
+            for _ in work.watch():
+                ahead = self.studio.turns.ahead(work)
+                shown = result_views.live(work) if work.begun else result_views.waiting(ahead)
+                yield ["", shown, "", *going]
+                going = [gr.skip(), gr.skip()]
+        finally:
+            work.stop()
+        yield [*_ended(work, show), gr.Button(interactive=True), gr.Button("Stop", interactive=False)]
+
+    def spot(self, event: gr.EventData, request: gr.Request) -> str:
+        """Show the samples behind a spot of the map."""
+        try:
+            return self.studio.desk(str(request.session_hash)).spot(float(event.x), float(event.y))
+        except ValueError as error:
+            return views.notice(str(error), "note")
+
+
+def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
+    """Return what is to be said at the end, and what came of it.
+
+    Raises:
+        BaseException: What went wrong, if it is nobody's fault but ours.
+    """
+    if work.stopped:
+        return [views.notice(STOPPED, "note"), gr.skip(), gr.skip()]
+    if work.error is None:
+        return ["", *show(work.result)]
+    if isinstance(work.error, ValueError):
+        return [views.notice(str(work.error)), "", ""]
+    if isinstance(work.error, MemoryError) or "memory" in str(work.error):
+        return [views.notice("out of memory; try a smaller picture or fewer samples"), "", ""]
+    raise work.error
+
+
+def _choice(desk: Desk, way: Sequence[Any], target: str) -> Choice:
+    method, filler, detail, settings = way
+    return choice(desk.classifier, method, filler, target, detail == QUICK, settings or "")

@@ -1,0 +1,81 @@
+"""A result as the command and as the Python call that give the same."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from studio.explain.counterfactual import FINAL
+from studio.explain.request import FILLER, METHOD
+from studio.web.choice import Choice
+from studio.web.networks import Networks
+from studio.web.pictures import Chosen
+
+Task: TypeAlias = Literal["explain", "counterfactual"]
+_USUAL: Mapping[Task, Mapping[str, str]] = {
+    "explain": {},
+    "counterfactual": {"method": METHOD, "filler": FILLER},
+}
+"""What need not be said."""
+
+
+def command(task: Task, chosen: Chosen, choice: Choice, networks: Networks) -> str:
+    """Return the command that writes the same files."""
+    words = ["infill", task]
+    words += [chosen.name] if chosen.scene is None else ["--scene", str(chosen.scene)]
+    given = networks.given if choice.classifier == networks.own else choice.classifier
+    if given and not (given == "scenes" and chosen.scene is not None):
+        words += ["--classifier", given]
+    weights = networks.weights_of(choice.classifier)
+    words += ["--weights", str(weights)] if weights else []
+    words += ["--multi-label"] if networks.multi_label and choice.classifier == networks.own else []
+    for name in ("method", "filler"):
+        value = getattr(choice, name)
+        words += [f"--{name}", value] if _USUAL[task].get(name) != value else []
+    words += ["--target", choice.target] if choice.target != "top1" else []
+    words += ["--seed", str(choice.seed)] if choice.seed else []
+    words += ["--device", networks.device] if networks.device != "auto" else []
+    words += [word for setting in choice.settings for word in ("--set", setting)]
+    return shlex.join(words)
+
+
+def python(task: Task, chosen: Chosen, choice: Choice, networks: Networks) -> str:
+    """Return the lines of Python that find the same."""
+    picture = chosen.name if chosen.scene is None else f"scene:{chosen.scene}"
+    given = networks.given if choice.classifier == networks.own else choice.classifier
+    words = [repr(picture), repr(given)]
+    words += [f"target={_target(choice.target)!r}"] if choice.target != "top1" else []
+    words += [f"method={choice.method!r}", f"filler={choice.filler!r}"]
+    weights = networks.weights_of(choice.classifier)
+    words += [f"weights={str(weights)!r}"] if weights else []
+    words += ["multi_label=True"] if networks.multi_label and choice.classifier == networks.own else []
+    words += [f"seed={choice.seed}"] if choice.seed else []
+    words += [f"device={networks.device!r}"] if networks.device != "auto" else []
+    if task == "counterfactual" and chosen.scene is None and choice.filler == FILLER:
+        words += [f"final={FINAL!r}"]
+    settings = [text.partition("=")[::2] for text in choice.settings]
+    if settings:
+        words += ["settings={" + ", ".join(f"{key!r}: {_value(value)!r}" for key, value in settings) + "}"]
+    return f"import infill\n\nresult = infill.{task}({_wrapped(words)})\nresult.figure()"
+
+
+def _target(text: str) -> str | int:
+    return int(text) if text.isdecimal() else text
+
+
+def _value(text: str) -> object:
+    """Return a setting as Python writes it, where it is a number, a truth or several numbers."""
+    plain = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+    if text.lower() in plain:
+        return plain[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _wrapped(words: list[str]) -> str:
+    line = ", ".join(words)
+    return line if len(line) < 80 else "\n    " + ",\n    ".join(words) + ",\n"

@@ -1,0 +1,174 @@
+"""Where one person works: pieces of the page are the commands' own; what goes wrong leaves all as it was."""
+
+import io
+import zipfile
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command import runner
+from PIL import Image
+
+from studio.web import result_views
+from studio.web.choice import choice
+from studio.web.completions import packed
+from studio.web.desk import EMPTY, EVERYTHING, Desk, Studio
+from studio.web.networks import Networks
+from studio.web.turns import Work
+
+QUICK = "sp.stride=64 sp.patch=41"
+
+
+@pytest.fixture
+def studio() -> Any:
+    made = Studio(Networks())
+    yield made
+    made.turns.close()
+
+
+@pytest.fixture
+def desk(studio: Studio) -> Desk:
+    return studio.desk("someone")
+
+
+def done(work: Work) -> Any:
+    assert work.ended.wait(60)
+    assert work.error is None
+    return work.result
+
+
+def content(desk: Desk, key: str) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(desk.studio.archive(key)[1])) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_map_is_the_command_s_byte_for_byte(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    desk.pick("example:rocket")
+    result = done(desk.explain(choice("scenes", "sp", "gray", settings=QUICK)))
+    piece, rest = desk.shown(result)
+    (key,) = desk.results
+    ours = content(desk, key)
+    assert set(ours) == {"explain.png", "heatmaps.npz", "explain.json", "rocket.jpg", "command.txt"}
+    (tmp_path / "rocket.jpg").write_bytes(ours["rocket.jpg"])
+    line = ours["command.txt"].decode().split()
+    assert line[:3] == ["infill", "explain", "rocket.jpg"]
+    assert unescape(" ".join(line)) in unescape(rest)
+    said = runner(capsys)(*line[2:])
+    assert said.code == 0, said.err
+    assert (tmp_path / "infill-out" / "heatmaps.npz").read_bytes() == ours["heatmaps.npz"]
+    assert f"download/{key}" in rest
+    assert 'data-box="0.16' in piece  # the classifier sees the square in the middle
+
+
+def test_the_smallest_removal_is_the_command_s(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = done(desk.explain(choice("scenes", "mp2-descent", "inpaint"), "counterfactual"))
+    piece, rest = desk.shown(result, "counterfactual")
+    assert "gear 0.692 -&gt; 0.043 (now: crate 0.92)" in piece
+    (key,) = desk.results
+    ours = content(desk, key)
+    assert ours.pop("command.txt") == b"infill counterfactual --scene 4\n"
+    said = runner(capsys, "counterfactual")("--scene", 4)
+    assert said.code == 0, said.err
+    for name in ("hole.png", "counterfactual-image.png"):
+        assert (tmp_path / "infill-out" / name).read_bytes() == ours[name]
+    assert "crate comes first" in rest
+
+
+def test_a_hole_is_completed_filler_by_filler(desk: Desk) -> None:
+    hole = torch.zeros(224, 224)
+    hole[40:90, 120:190] = 1
+    pieces = list(desk.draw(packed(hole), ["inpaint", "gray"]))
+    assert [piece.count("<figure") for piece in pieces] == [3, 3, 3]  # those that are waited for have a place
+    assert [piece.count("waiting") for piece in pieces] == [2, 1, 0]
+    assert pieces[-1].index("<b>gray</b>") < pieces[-1].index("<b>inpaint</b>")
+    assert len(list(desk.draw(None, ["telea"]))) == 2  # the same hole by another filler
+    desk.pick("scene:1")
+    assert EMPTY in unescape(next(desk.draw(None, ["telea"])))  # another picture, no hole
+
+
+def test_an_empty_hole_and_one_over_everything_are_told(desk: Desk) -> None:
+    (empty,) = desk.draw(packed(torch.zeros(224, 224)), ["gray"])
+    assert EMPTY in unescape(empty)
+    *_, last = desk.draw(packed(torch.ones(224, 224)), ["gray", "telea"])
+    assert EVERYTHING in unescape(last)
+    assert "<b>gray</b>" in last
+
+
+def test_what_is_wrong_leaves_everything_as_it_was(desk: Desk, tmp_path: Path) -> None:
+    desk.pick("scene:3")
+    before = desk.chosen
+    (tmp_path / "a.jpg").write_text("no picture")
+    wrong: list[tuple[Any, str]] = [
+        (lambda: desk.upload(tmp_path / "a.jpg", "a.jpg"), "a.jpg is not an image"),
+        (lambda: desk.pick("scene:x"), "scene: expected"),
+        (lambda: desk.choose("file:/etc/passwd"), "classifier: expected one of"),
+        (lambda: desk.look("cat"), "no class 'cat'"),
+        (lambda: next(desk.draw("AAAA", [])), "hole: expected 224 x 224"),
+        (lambda: next(desk.draw(None, ["lama:x"])), "filler: expected one of"),
+        (lambda: desk.spot(0.5, 0.5), "press Explain first"),
+    ]
+    for do, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            do()
+    assert desk.chosen is before
+    assert desk.classifier == "scenes"
+
+
+def test_an_upload_is_escaped_wherever_it_is_named(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "0.png"
+    Image.fromarray(np.full((60, 90, 3), 120, np.uint8)).save(path)
+    desk.upload(path, "<img src=x onerror=alert(1)>.png")
+    piece, canvas, classes = desk.look()
+    assert "<img src=x" not in piece
+    assert "&lt;img src=x" in piece
+    assert canvas["side"] == 224
+    assert set(classes) == set(desk.network().labels)
+    assert "the square in the middle" in piece
+
+
+def test_a_run_is_shown_while_it_goes_on_and_its_spot_afterwards(desk: Desk) -> None:
+    work = desk.explain(choice("scenes", "sp", "gray", settings="sp.stride=24"))
+    shown = [result_views.live(each) if each.begun else result_views.waiting(0) for each in work.watch(0.0)]
+    assert all('role="progressbar"' in each for each in shown[:-1])
+    with pytest.raises(ValueError, match="no map yet"):
+        desk.spot(0.7, 0.4)
+    desk.shown(done(work))
+    assert "samples this spot is removed" in desk.spot(0.7, 0.4)
+    with pytest.raises(ValueError, match="spot: expected a pixel inside"):
+        desk.spot(1.5, 0.4)
+
+
+def test_two_ways_side_by_side(desk: Desk) -> None:
+    ways = [choice("scenes", "sp", filler, settings=QUICK) for filler in ("gray", "blur")]
+    piece, rest = desk.compared(*done(desk.compare(*ways)))
+    assert piece.count('class="map') >= 3
+    assert "Rank correlation" in piece
+    assert rest.count("Download as zip") == 2
+    assert {content(desk, key)["command.txt"].decode() for key in desk.results} == {
+        f"infill explain --scene 4 --method sp --filler {filler} --set sp.stride=64 --set sp.patch=41\n"
+        for filler in ("gray", "blur")
+    }
+
+
+def test_who_leaves_is_forgotten_and_others_are_not(studio: Studio) -> None:
+    one, other = studio.desk("one"), studio.desk("other")
+    one.pick("scene:9")
+    assert other.chosen.key == "scene:4"  # two tabs do not know of each other
+    result = done(one.explain(choice("scenes", "sp", "gray", settings=QUICK)))
+    one.shown(result)
+    (key,) = one.results
+    assert studio.archive(key)[0] == "infill-scene-9.zip"
+    studio.leave("one")
+    with pytest.raises(KeyError):
+        studio.archive(key)
+    assert studio.desk("one").chosen.key == "scene:4"
+    assert studio.desk("other") is other
