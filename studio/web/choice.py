@@ -76,6 +76,11 @@ def choice(
     return Choice(classifier, method, filler, target or "top1", (*first, *own))
 
 
+def aimed(target: str, other: str | None) -> str:
+    """Return a target, or what is explained of it rather than of another class."""
+    return f"against:{target},{other}" if other else target
+
+
 def request(chosen: Chosen, choice: Choice, networks: Networks, **more: Any) -> ExplainRequest:
     """Return what the command would be asked for."""
     source: dict[str, Any] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,8 +143,10 @@ class Desk:
         choice = Choice(self.classifier, "sp", "gray", target)
         return looked_at(self.chosen, choice, self.studio.networks)
 
-    def look(self, target: str = "top1") -> tuple[str, dict[str, Any], list[str]]:
+    def look(self, target: str = "top1") -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
         """Return what the classifier sees: a piece of the page, what the canvas needs, its classes in order.
+
+        Classes are the most probable first: a name, and what a target says to mean it.
 
         Raises:
             ValueError: If the classifier has no such class.
@@ -156,7 +158,8 @@ class Desk:
         piece = views.looked_at(image, self.classifier, seen, cropped, target != "top1")
         order = classifier.probabilities(score.clean_logits)[0].argsort(descending=True, stable=True).tolist()
         canvas = {"image": uri(score.image[0], 92), "side": classifier.crop, "title": image.title}
-        return piece, canvas, [classifier.labels[index] for index in order]
+        names = Counter(label.casefold() for label in classifier.labels)
+        return piece, canvas, [_class(index, classifier.labels[index], names) for index in order]
 
     def draw(self, hole: str | None, wanted: Sequence[str], target: str = "top1") -> Iterator[str]:
         """Yield the hole as the fillers complete it, one after another; without a hole, the latest one.
@@ -231,7 +234,7 @@ class Desk:
             raise ValueError(f"spot: {result.choice.method} looks for one hole; it has no samples to show")
         place = int(y * side), int(x * side)
         found = spot(method, result.score, result.scores, result.heatmap, explanation.classifier, place)
-        return result_views.spot(found, explanation.label(explanation.target))
+        return result_views.spot(found, explanation.about, explanation.quantity)
 
     def archive(self, key: str) -> tuple[str, bytes]:
         """Return the name and the content of the archive of this key."""
@@ -251,3 +254,9 @@ class Desk:
         example = result.chosen.key.startswith("example:")
         notes = [f"{result.chosen.name} is in the zip, too."] if example else []
         return Copies(copies, f"download/{key}", files, notes, title)
+
+
+def _class(index: int, label: str, names: Counter[str]) -> tuple[str, str]:
+    """Return a class's name, and what a target says to mean it: the name, if it is the only one so called."""
+    plain = names[label.casefold()] == 1 and not label.isdecimal() and ":" not in label and label != "top1"
+    return label, label if plain else str(index)

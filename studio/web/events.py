@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 
 from studio.web import views
+from studio.web.choice import aimed
 from studio.web.desk import Desk, Studio
-from studio.web.page import FIRST_CHOICE, Parts
+from studio.web.page import ALONE, FIRST_CHOICE, RUNNER_UP, Parts
 from studio.web.pictures import offered
 from studio.web.running import QUIET, Running
 
@@ -31,7 +32,7 @@ class Events:
     def __init__(self, studio: Studio, parts: Parts, stored: tuple[Any, Any], page: Any) -> None:
         self.studio, self.parts = studio, parts
         # What another picture or classifier changes: what is said of it, and all that was found before.
-        self._told = [parts.said, parts.picker, parts.seen, parts.canvas, parts.target]
+        self._told = [parts.said, parts.picker, parts.seen, parts.canvas, parts.target, parts.other]
         runners = parts.explain, parts.find, parts.compare
         self._found = [parts.spot, *(each for runner in runners for each in (runner.result, runner.rest))]
         page.load(self.begin, list(stored), [*self._told, parts.completed, *parts.kept], js=_RECALL, **QUIET)
@@ -46,7 +47,8 @@ class Events:
         parts.picker.select(self.pick, None, changed, **QUIET)
         parts.drop.upload(self.upload, parts.drop, [parts.drop, *changed], **QUIET)
         parts.classifier.input(self.choose, parts.classifier, changed, **QUIET)
-        parts.target.input(self.aim, parts.target, [parts.said, parts.seen], **QUIET)
+        for each in (parts.target, parts.other):
+            each.input(self.aim, [parts.target, parts.other], [parts.said, parts.seen], **QUIET)
 
     def _drawing(self) -> None:
         parts, latest = self.parts, {**QUIET, "trigger_mode": "always_last"}
@@ -86,10 +88,10 @@ class Events:
         """Have another classifier look."""
         return self._changed(self.desk(request), lambda desk: desk.choose(classifier))
 
-    def aim(self, target: str, request: gr.Request) -> list[Any]:
-        """Explain another class."""
+    def aim(self, target: str, other: str, request: gr.Request) -> list[Any]:
+        """Explain another class, or one rather than another."""
         try:
-            piece, _, _ = self.desk(request).look(target)
+            piece, _, _ = self.desk(request).look(aimed(target, other))
         except ValueError as error:
             return [views.notice(str(error)), gr.skip()]
         return ["", piece]
@@ -120,10 +122,9 @@ class Events:
 
     def _look(self, desk: Desk, said: str) -> list[Any]:
         piece, canvas, classes = desk.look()
-        targets = gr.Dropdown(
-            choices=[(FIRST_CHOICE, "top1"), *((name, name) for name in classes)], value="top1"
-        )
-        return [said, views.picker(offered(), desk.chosen.key), piece, json.dumps(canvas), targets]
+        targets = gr.Dropdown(choices=[(FIRST_CHOICE, "top1"), *classes], value="top1")
+        others = gr.Dropdown(choices=[(ALONE, ""), (RUNNER_UP, "next"), *classes], value="")
+        return [said, views.picker(offered(), desk.chosen.key), piece, json.dumps(canvas), targets, others]
 
     def _recalled(self, kept: str) -> list[Any]:
         """Return the values of the parts as the browser has kept them; none if they do not fit."""

@@ -18,6 +18,7 @@ from studio.web.pictures import MEGABYTES, MEGAPIXELS, offered
 
 TITLE = "infill studio"
 FIRST_CHOICE = "the classifier's first choice"
+ALONE, RUNNER_UP = "nothing: for its own sake", "its next choice"
 QUICK, CAREFUL = "a first look", "careful"
 
 
@@ -90,6 +91,7 @@ class Parts:
     drop: Any
     classifier: Any
     target: Any
+    other: Any
     seen: Any
     said: Any
     canvas: Any
@@ -115,7 +117,7 @@ def laid_out(studio: Studio, run_page: bool) -> Parts:
     gr.HTML(asset("head.html"), apply_default_css=False, js_on_load=None)
     with gr.Row(equal_height=False, elem_classes="desk"):
         with gr.Column(scale=1, min_width=290, elem_classes="side"):
-            picker, drop, classifier, target, seen, said = _side(studio)
+            picker, drop, classifier, target, other, seen, said = _side(studio)
         with gr.Column(scale=4, min_width=320), gr.Tabs(elem_classes="tabs"):
             with gr.Tab("Draw a hole", id="draw"):
                 canvas, wanted, completed = _drawing()
@@ -132,7 +134,7 @@ def laid_out(studio: Studio, run_page: bool) -> Parts:
                         apply_default_css=False, js_on_load=None,
                     )  # fmt: skip
     return Parts(
-        picker, drop, classifier, target, seen, said, canvas, wanted, completed,
+        picker, drop, classifier, target, other, seen, said, canvas, wanted, completed,
         way, explain, spot, search, find, ways, compare,
     )  # fmt: skip
 
@@ -152,8 +154,9 @@ def _side(studio: Studio) -> tuple[Any, ...]:
     target = gr.Dropdown(
         [(FIRST_CHOICE, "top1")], value="top1", label="Which class is explained", elem_id="target"
     )
+    other = gr.Dropdown([(ALONE, "")], value="", label="Rather than", elem_id="other")
     seen = piece(elem_id="seen")
-    return picker, drop, classifier, target, seen, said
+    return picker, drop, classifier, target, other, seen, said
 
 
 def _drawing() -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from numpy import ndarray
 from studio.drawing.captions import percent
 from studio.explain.counterfactual import Counterfactual
 from studio.explain.panel import Composite
+from studio.explain.quantity import PROBABILITY, Quantity
 from studio.registry.tables import METHODS
 from studio.web.difference import Difference
 from studio.web.explained import Explained, Live
@@ -67,11 +68,12 @@ def explained(result: Explained, work: Work | None = None) -> str:
         "explained",
         clickable=bool(result.scores) and work is None,
         map=map_over(explanation.image.pixels, result.heatmap, explanation.classifier, result.signed),
-        target=explanation.label(explanation.target),
+        target=explanation.about,
         facts=_facts(result),
         samples_title="What it came to" if run.search else "What the method looked at, for instance",
         samples=[
-            {"uri": uri(_stamped(each)), "label": each.label, "p": each.probability} for each in run.samples
+            {"uri": uri(_stamped(each)), "label": each.label, "score": each.quantity.number(each.score)}
+            for each in run.samples
         ],
         pending=work is not None,
         live=_progress(work) if work else None,
@@ -115,13 +117,13 @@ def counterfactual(result: Explained) -> str:
     )
 
 
-def spot(found: Spot, target: str) -> str:
+def spot(found: Spot, target: str, quantity: Quantity = PROBABILITY) -> str:
     """Return the samples behind a spot, with what they say on average."""
     (without, low), (with_it, high) = found.without, found.with_it
-    words = f"The untouched picture scores {found.clean:.3f} for {target}. "
+    words = f"The untouched picture scores {quantity.number(found.clean)} for {target}. "
     if without:
-        words += f"In {without} samples this spot is removed: they score {low:.3f} on average"
-        words += f"; in the other {with_it} it stays: {high:.3f}." if with_it else "."
+        words += f"In {without} samples this spot is removed: they score {quantity.number(low)} on average"
+        words += f"; in the other {with_it} it stays: {quantity.number(high)}." if with_it else "."
     else:
         words += "No sample removes this spot."
     groups = [("Removed here, and the score fell most", [_sample(each) for each in found.removed])]
@@ -155,10 +157,9 @@ def _titled(name: str, result: Explained) -> dict[str, Any]:
 
 
 def _facts(result: Explained) -> list[tuple[str, str]]:
-    explanation, run = result.explanation, result.run
-    p = float(explanation.probabilities[explanation.target])
+    explanation, run, quantity = result.explanation, result.run, result.explanation.quantity
     facts = [
-        ("explained", f"{explanation.label(explanation.target)}, p {p:.3f}"),
+        ("explained", f"{explanation.about}, {quantity.written(explanation.clean)}"),
         ("method", f"{result.choice.method}: {METHODS[result.choice.method].summary}"),
         ("filler", result.choice.filler),
         ("looked at", f"{run.composites} composites in {run.seconds:.1f} s"),
@@ -167,8 +168,8 @@ def _facts(result: Explained) -> list[tuple[str, str]]:
         reliability = float(run.estimate.reliability)
         facts.append(("reliability", f"{reliability:.2f} (as well would a new map agree with this one)"))
     if run.search:
-        left = run.search.outcome.left.item()
-        facts.append(("found", f"{percent(run.search.area)} removed, p {left:.3f} left"))
+        left = quantity.written(run.search.outcome.left.item())
+        facts.append(("found", f"{percent(run.search.area)} removed, {left} left"))
     if run.search and run.search.failure:
         facts.append(("not gone", run.search.failure))
     return facts

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
 
 from studio.web import result_views, views
-from studio.web.choice import Choice, choice
+from studio.web.choice import Choice, aimed, choice
 from studio.web.desk import STOPPED, Desk, Studio
 from studio.web.page import QUICK, Parts, Runner
 from studio.web.spelled import Task
 from studio.web.turns import Work
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+BROKEN = (
+    "Something went wrong in infill itself; the terminal has the details. Your settings are as they were."
+)
 _MARK = "() => { sessionStorage.setItem('infill-running', '1'); }"
 _UNMARK = "() => { sessionStorage.removeItem('infill-running'); }"
 
@@ -23,11 +27,11 @@ class Running:
     """Ties the buttons to the work that they begin and stop."""
 
     def __init__(self, studio: Studio, parts: Parts) -> None:
-        self.studio, target = studio, parts.target
-        self._tie(parts.explain, self.explain, [*parts.way.parts, target])
-        self._tie(parts.find, self.find, [*parts.search.parts, target])
+        self.studio, aim = studio, [parts.target, parts.other]
+        self._tie(parts.explain, self.explain, [*parts.way.parts, *aim])
+        self._tie(parts.find, self.find, [*parts.search.parts, *aim])
         first, second = parts.ways
-        self._tie(parts.compare, self.compare, [*first.parts, *second.parts, target])
+        self._tie(parts.compare, self.compare, [*first.parts, *second.parts, *aim])
         parts.explain.run.click(lambda: "", None, parts.spot, queue=False, **QUIET)
         parts.explain.result.select(self.spot, None, parts.spot, **QUIET)
 
@@ -53,7 +57,7 @@ class Running:
 
     def _one(self, request: gr.Request, values: Sequence[Any], task: Task) -> Iterator[list[Any]]:
         desk = self.studio.desk(str(request.session_hash))
-        way, target = values[:4], values[4]
+        way, target = values[:4], aimed(*values[4:])
         yield from self._watched(
             lambda: desk.explain(_choice(desk, way, target), task), lambda found: desk.shown(found, task)
         )
@@ -61,7 +65,7 @@ class Running:
     def compare(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         """Explain the picture in two ways."""
         desk = self.studio.desk(str(request.session_hash))
-        ways, target = (values[:4], values[4:8]), values[8]
+        ways, target = (values[:4], values[4:8]), aimed(*values[8:])
         yield from self._watched(
             lambda: desk.compare(*(_choice(desk, way, target) for way in ways)),
             lambda both: desk.compared(*both),
@@ -96,11 +100,7 @@ class Running:
 
 
 def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
-    """Return what is to be said at the end, and what came of it.
-
-    Raises:
-        BaseException: What went wrong, if it is nobody's fault but ours.
-    """
+    """Return what is to be said at the end, and what came of it."""
     if work.stopped:
         return [views.notice(STOPPED, "note"), gr.skip(), gr.skip()]
     if work.error is None:
@@ -109,7 +109,8 @@ def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
         return [views.notice(str(work.error)), "", ""]
     if isinstance(work.error, MemoryError) or "memory" in str(work.error):
         return [views.notice("out of memory; try a smaller picture or fewer samples"), "", ""]
-    raise work.error
+    traceback.print_exception(work.error)  # in the terminal, for whoever is to mend it
+    return [views.notice(f"{BROKEN} ({type(work.error).__name__}: {work.error})"), "", ""]
 
 
 def _choice(desk: Desk, way: Sequence[Any], target: str) -> Choice:

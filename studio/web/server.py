@@ -95,7 +95,7 @@ def serving(request: StudioRequest) -> Iterator[tuple[uvicorn.Server, str]]:
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, access_log=False)
         server = uvicorn.Server(config)
         serve_on = server.serve
-        server.serve = lambda sockets=None: serve_on([listening])  # type: ignore[method-assign]
+        server.serve = lambda sockets=None: serve_on([listening])
         try:
             yield server, f"http://{_shown(request.host)}:{port}"
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -123,4 +122,4 @@ def _samples(
 
 
 def _mean(values: Tensor) -> float:
-    return float(cast(Tensor, values).mean()) if len(values) else float("nan")
+    return float(values.mean()) if len(values) else float("nan")

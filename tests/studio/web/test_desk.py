@@ -13,7 +13,7 @@ from command import runner
 from PIL import Image
 
 from studio.web import result_views
-from studio.web.choice import choice
+from studio.web.choice import aimed, choice
 from studio.web.completions import packed
 from studio.web.desk import EMPTY, EVERYTHING, Desk, Studio
 from studio.web.networks import Networks
@@ -131,7 +131,8 @@ def test_an_upload_is_escaped_wherever_it_is_named(desk: Desk, tmp_path: Path) -
     assert "<img src=x" not in piece
     assert "&lt;img src=x" in piece
     assert canvas["side"] == 224
-    assert set(classes) == set(desk.network().labels)
+    assert {name for name, _ in classes} == set(desk.network().labels)
+    assert all(name == value for name, value in classes)
     assert "the square in the middle" in piece
 
 
@@ -153,8 +154,8 @@ def test_two_ways_side_by_side(desk: Desk) -> None:
     assert piece.count('class="map') >= 3
     assert "Rank correlation" in piece
     assert rest.count("Download as zip") == 2
-    assert {content(desk, key)["command.txt"].decode() for key in desk.results} == {
-        f"infill explain --scene 4 --method sp --filler {filler} --set sp.stride=64 --set sp.patch=41\n"
+    assert {line for _, line in desk.results.values()} == {
+        f"infill explain --scene 4 --method sp --filler {filler} --set sp.stride=64 --set sp.patch=41"
         for filler in ("gray", "blur")
     }
 
@@ -163,12 +164,20 @@ def test_who_leaves_is_forgotten_and_others_are_not(studio: Studio) -> None:
     one, other = studio.desk("one"), studio.desk("other")
     one.pick("scene:9")
     assert other.chosen.key == "scene:4"  # two tabs do not know of each other
-    result = done(one.explain(choice("scenes", "sp", "gray", settings=QUICK)))
-    one.shown(result)
+    one.shown(done(one.explain(choice("scenes", "sp", "gray", settings=QUICK))))
     (key,) = one.results
-    assert studio.archive(key)[0] == "infill-scene-9.zip"
     studio.leave("one")
     with pytest.raises(KeyError):
         studio.archive(key)
     assert studio.desk("one").chosen.key == "scene:4"
     assert studio.desk("other") is other
+
+
+def test_one_class_rather_than_another(desk: Desk) -> None:
+    asked = choice("scenes", "sp", "gray", aimed("gear", "crate"), settings=QUICK)
+    piece, rest = desk.shown(done(desk.explain(asked)))
+    assert "gear rather than crate, log-odds +0.86" in unescape(piece)
+    assert "--target against:gear,crate" in rest
+    assert "log-odds" not in desk.spot(0.2, 0.2)
+    assert "gear rather than crate" in desk.spot(0.2, 0.2)
+    assert aimed("top1", "") == aimed("top1", None) == "top1"
