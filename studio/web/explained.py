@@ -18,6 +18,7 @@ from studio.explain.session import Session, opened
 from studio.explain.worker import Job
 from studio.progress import Progress
 from studio.registry.build import is_signed
+from studio.registry.own import Own
 from studio.registry.tables import OPTIMIZING
 from studio.web.choice import Choice, request
 from studio.web.networks import Networks
@@ -133,7 +134,8 @@ class _WatchedSession(Session):
 
 
 def _session(job: Job, choice: Choice, networks: Networks, progress: Progress) -> _WatchedSession:
-    plain = opened(job.request, job.selection, job.preset, job.fillers, progress)
+    own = Own(classifier=networks.classifier(choice.classifier))  # loaded once, for all
+    plain = opened(job.request, job.selection, job.preset, job.fillers, progress, own)
     session = _WatchedSession(**{each.name: getattr(plain, each.name) for each in fields(Session)})
     session.prepared = networks.prepared(choice.classifier)
     return session
