@@ -15,10 +15,12 @@ from attribution.methods.dssr import SSR as SSR
 from attribution.methods.dssr import DSSRPlus as DSSRPlus
 from attribution.methods.extremal import ExtremalPerturbation as ExtremalPerturbation
 from attribution.methods.fido import Fido as Fido
+from attribution.methods.fill_in_blanks import FillInBlanks as FillInBlanks
 from attribution.methods.lime import Lime as Lime
 from attribution.methods.mp import MeaningfulPerturbation as MeaningfulPerturbation
 from attribution.methods.mp2 import MP2 as MP2
 from attribution.methods.prediction_difference import PredictionDifference as PredictionDifference
+from attribution.methods.progressive_blanks import ProgressiveBlanks as ProgressiveBlanks
 from attribution.methods.rise import Rise as Rise
 from attribution.methods.sliding_patch import SlidingPatch as SlidingPatch
 from attribution.optimize.result import Outcome as Outcome
@@ -36,12 +38,14 @@ __all__ = [
     "Explainer",
     "ExtremalPerturbation",
     "Fido",
+    "FillInBlanks",
     "Heatmap",
     "Lime",
     "MaskedScore",
     "MeaningfulPerturbation",
     "Outcome",
     "PredictionDifference",
+    "ProgressiveBlanks",
     "Rise",
     "Sampling",
     "SlidingPatch",

@@ -95,7 +95,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5, help="Photographs.")
     options = parser.parse_args()
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
-    names = [name for name in METHODS if name in PUBLISHED and name not in SKIPPED]
+    names = [
+        name for name in METHODS if name in PUBLISHED and PUBLISHED[name].classifiers and name not in SKIPPED
+    ]
     found: dict[str, list[Found]] = {name: [] for name in names}
     for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
         for name in names:

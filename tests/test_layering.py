@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("infill", "attribution", "models", "studio")
 LIBRARIES = ("infill", "attribution", "models")
-SHARED = tuple(f"attribution.{room}" for room in ("score", "explainer", "estimate", "holes", "engine"))
+SHARED = tuple(
+    f"attribution.{room}" for room in ("score", "explainer", "estimate", "holes", "blanks", "engine")
+)
 JOB = tuple(
     f"studio.{room}"
     for room in ("registry", "data", "drawing", "runs", "output", "progress", "files", "version")
@@ -35,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "models": ("models", "infill.extras"),
     "attribution": ("attribution", "infill"),
     "attribution.holes": ("infill",),
+    "attribution.blanks": ("infill",),
     "attribution.score": ("attribution.engine", "infill"),
     "attribution.explainer": ("attribution.score", "attribution.holes", "infill"),
     "attribution.estimate": ("attribution.score", "attribution.holes", "attribution.explainer", "infill"),
@@ -54,6 +57,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "studio.explain": ("studio.explain", *JOB, *LIBRARIES),
     "studio.realism": ("studio.realism", *JOB, *LIBRARIES),
+    "studio.blanks": ("studio.blanks", *JOB, *LIBRARIES),
     "studio.training": ("studio.training", *JOB, *LIBRARIES),
     "studio.evaluate": ("studio.evaluate", *JOB, *LIBRARIES),
     "studio.report": ("studio.report", *JOB, *LIBRARIES),

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from models.classifiers import clip, custom, places365, scenes, timm, transformers
+from models.classifiers import clip, custom, digits, places365, scenes, timm, transformers
 from models.classifiers import torchvision as architectures
 from models.classifiers.image_classifier import ImageClassifier
 from models.scenes.draw import CLASSES
@@ -22,6 +22,7 @@ FORMS: dict[str, Loader] = {
     "file:PATH": custom.load_file,
     "python:MODULE:FUNCTION": custom.load_function,
     "places365": places365.load,
+    "digits:FILE": digits.load,
 }
 """How classifiers that are neither ``scenes`` nor torchvision's are named, and what loads them."""
 

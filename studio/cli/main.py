@@ -15,6 +15,7 @@ from studio.cli.counterfactual import counterfactual
 from studio.cli.doctor import doctor
 from studio.cli.evaluate import evaluate
 from studio.cli.explain import explain
+from studio.cli.fill_blanks import fill_blanks
 from studio.cli.listing import listing
 from studio.cli.options import Terminated
 from studio.cli.realism import realism
@@ -50,7 +51,10 @@ def infill() -> None:
 OURS = ("infill", "attribution", "models", "studio")
 """The packages whose warnings are for users."""
 
-for command in (explain, counterfactual, evaluate, report, listing, realism, studio, train, weights, doctor):
+_COMMANDS = (
+    explain, counterfactual, evaluate, report, listing, realism, fill_blanks, studio, train, weights, doctor,
+)  # fmt: skip
+for command in _COMMANDS:
     infill.add_command(command)
 
 

@@ -29,12 +29,13 @@ def as_published(request: ExplainRequest) -> ExplainRequest:
     published = [PUBLISHED[name] for name in request.methods if name in PUBLISHED]
     texts = dict.fromkeys(text for each in published for text in _fillers(each))
     unnamed = request.classifier is None and request.weights is None
-    named = unnamed and request.images and published
+    classifiers = [name for each in published for name in each.classifiers]
+    named = unnamed and request.images and classifiers
     return replace(
         request,
         fillers=request.fillers or tuple(texts) or FILLERS,
         precision="float32" if request.precision == "auto" else request.precision,
-        classifier=published[0].classifiers[0] if named else request.classifier,
+        classifier=classifiers[0] if named else request.classifier,
     )
 
 
@@ -150,7 +151,7 @@ def _other_classifier(name: str, request: ExplainRequest, classifier: ImageClass
     if name not in PUBLISHED:
         return []
     published, used, texts = PUBLISHED[name], request.classifier or "scenes", []
-    theirs = ", ".join(published.classifiers)
+    theirs = ", ".join(published.classifiers) or "networks of its own"
     if request.weights:
         texts.append(f"classifier with the weights {request.weights} (paper: {theirs})")
     elif used not in published.classifiers:

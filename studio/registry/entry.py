@@ -28,6 +28,7 @@ class Entry:
         of_image: Whether a filler fits only the images that it was built for (`Filler`).
         signed: Whether its heatmap speaks for the target above 0 and against it below.
         origin: The package that adds it, and its version; empty for what is infill's own.
+        gradients: Whether it needs the classifier's gradients (all optimizing methods do).
     """
 
     target: str
@@ -41,6 +42,7 @@ class Entry:
     of_image: bool = False
     signed: bool = False
     origin: str = ""
+    gradients: bool = False
 
     @property
     def hidden(self) -> Collection[str]:

@@ -20,7 +20,8 @@ class Published:
     Attributes:
         paper: Author and year.
         fillers: What fills the holes: names, with the settings that are not the names' own.
-        classifiers: Whose decisions are explained; the first where none is asked for.
+        classifiers: Whose decisions are explained; the first where none is asked for. None of them may be
+            at hand.
         squashed: Whether images are squashed to a square before their center is cropped.
         departures: What is done otherwise, or what the paper leaves open and is chosen here; each with the
             settings of the method that it holds for.
@@ -86,6 +87,16 @@ PUBLISHED: Mapping[str, Published] = {
         departures={
             "4000 masks (the paper: 8000 with ResNet-50)": {"masks": 4000},
             "the view is cropped from the center (the code: all of the image, squashed)": {},
+        },
+    ),
+    "blanks": Published(
+        "Deelaka et al. 2024",
+        ("gray@color=0,0,0",),
+        (),
+        departures={
+            "patches of 2 px are the paper's for images of 28 x 28; it wants others for larger ones": {
+                "patch": 2
+            }
         },
     ),
     "pda": Published("Zintgraf et al. 2017", ("marginal",), ("vgg16@v1", "alexnet@v1", "googlenet@v1")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from studio.registry.tables import OPTIMIZING
+from studio.registry.tables import METHODS, OPTIMIZING
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
@@ -31,7 +31,7 @@ def running(
     if runtime == "eager":
         return classifier, "eager"
     try:
-        following = [name for name in methods if name in OPTIMIZING]
+        following = [name for name in methods if name in OPTIMIZING or _needs_gradients(name)]
         if following:
             raise ValueError(f"OpenVINO gives no gradients, which {', '.join(following)} needs")
         from models.classifiers.runtime import converted
@@ -41,3 +41,7 @@ def running(
         if runtime == "openvino":
             raise ValueError(f"--runtime: {error}") from error
         return classifier, f"eager ({error})"
+
+
+def _needs_gradients(name: str) -> bool:
+    return name in METHODS and METHODS[name].gradients

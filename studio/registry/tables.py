@@ -55,6 +55,15 @@ SAMPLING: Mapping[str, Entry] = {
         quick={"patch": 29, "stride": 16, "samples": 4},
         signed=True,
     ),
+    "blanks": Entry(
+        "attribution:FillInBlanks",
+        "how the classifier goes on from what random patches leave of the image, in the mean",
+        "Deelaka et al. 2024",
+        # The paper's patches are for images of 28 x 28.
+        quick={"masks": 1000, "correct": 500, "patch": 16, "shown": "returned"},
+        signed=True,
+        gradients=True,
+    ),
 }
 """Methods that score holes which are known beforehand."""
 
@@ -62,6 +71,7 @@ UNTIL: Mapping[str, tuple[str, int]] = {
     "rise": ("masks", 8000),
     "lime": ("samples", 4000),
     "pda": ("samples", 100),
+    "blanks": ("masks", 20_000),
 }
 """Methods that can stop when samples are enough: the field of their number, and the most that is then."""
 

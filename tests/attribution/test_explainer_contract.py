@@ -17,6 +17,7 @@ from attribution import (
     Explainer,
     ExtremalPerturbation,
     Fido,
+    FillInBlanks,
     Lime,
     MaskedScore,
     MeaningfulPerturbation,
@@ -35,6 +36,7 @@ SAMPLING = {
     "prediction difference": PredictionDifference(patch=9, stride=5, samples=2),
     "lime": Lime(segments=12, samples=40),
     "lime, l2": Lime(segments=12, samples=40, distance="l2"),
+    "blanks": FillInBlanks(masks=30, patch=4),
     "rise": Rise(masks=30),
     "rise, mass": Rise(masks=30, normalize="mass"),
 }

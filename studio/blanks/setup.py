@@ -1,0 +1,171 @@
+"""Everything that filling in needs, made from the request before any image is filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import torch
+
+from attribution import FillInBlanks, ProgressiveBlanks
+from attribution.blanks import Threshold, patch_grid
+from attribution.engine.precision import PreparedClassifier, prepare
+from infill.network import Precision
+from studio import version
+from studio.blanks.classifier import trained
+from studio.blanks.data import Labelled, opened
+from studio.blanks.request import CORRECT, FILLER, PAPERS, BlanksRequest
+from studio.registry.build import build_classifier, build_filler, build_method
+from studio.registry.identity import filler_identity, fingerprint
+from studio.registry.parse import Selection, parse_device, parse_selection
+
+if TYPE_CHECKING:
+    from infill import Filler
+    from models.classifiers import ImageClassifier
+
+Variant: TypeAlias = FillInBlanks | ProgressiveBlanks
+
+RATIOS = (0.1, 0.25, 0.5, 0.75)
+PATCHES = (1, 2, 4, 7)
+"""Sides of the patches that are compared, in pixels of an image of 28 x 28."""
+LEVELS = (0.0, 0.05, 0.1, 0.2, 0.4)
+TRIED = 10
+"""At most so many times as many masks are tried as are wanted."""
+FEW = 50
+"""How many masks are averaged where the orders are compared: L-BFGS runs for each of them."""
+RANDOM, PROGRESSIVE = "random", "progressive"
+SECOND = f"{PROGRESSIVE}-l-bfgs"
+"""BFGS itself multiplies matrices of 784 x 784 in every step: it is drawn, but not run for every image."""
+NAMES = {RANDOM: "random (4.1)", PROGRESSIVE: "progressive (4.2)"}
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What is filled in, by whom, and how.
+
+    Attributes:
+        variants: By name, how images are filled in.
+        few: Names of those that are done with the first images only.
+        settings: All that the results depend on, in values that JSON has.
+    """
+
+    request: BlanksRequest
+    data: Labelled
+    classifier: ImageClassifier
+    name: str
+    prepared: PreparedClassifier
+    filler: Filler
+    variants: Mapping[str, Variant]
+    few: Sequence[str]
+    settings: Mapping[str, Any]
+
+    @property
+    def random(self) -> FillInBlanks:
+        """The masks by chance that are not those of an ablation."""
+        return cast(FillInBlanks, self.variants[RANDOM])
+
+    @cached_property
+    def threshold(self) -> Threshold:
+        """What makes an image of an update."""
+        return Threshold()
+
+    def numbers(self, variant: str) -> range:
+        """Return the images that are filled in so."""
+        count = len(self.data.images)
+        return range(min(count, self.request.ablations) if variant in self.few else count)
+
+
+def set_up(request: BlanksRequest) -> Setup:
+    """Check the request, load everything, and train the classifier unless that is done.
+
+    Raises:
+        ValueError: If something asked for is unknown, impossible or cannot be read.
+    """
+    device = parse_device(request.device)
+    if len(request.fillers) > 1:
+        raise ValueError(f"--filler: one fills the blanks, got {', '.join(request.fillers)}")
+    data = opened(request.data, request.limit, request.seed, request.download)
+    black = ",".join([FILLER] + ["0"] * (data.images.shape[1] - 1))
+    selection = parse_selection(request.fillers or (black,), request.settings, ("blanks",))
+    variants = _variants(request, selection, data)
+    size = cast("tuple[int, int]", tuple(data.images.shape[2:]))
+    for variant in variants.values():
+        _check(variant, size)
+    classifier = _classifier(request, data, device)
+    images = data.images.to(device)
+    precision: Precision = "float32" if request.precision == "auto" else request.precision
+    name = selection.fillers[0]
+    return Setup(
+        request=request,
+        data=replace(data, images=images, targets=data.targets.to(device)),
+        classifier=classifier,
+        name=request.classifier or ("scenes" if data.training is None else "trained here"),
+        prepared=prepare(classifier, precision, images[:1]),
+        filler=build_filler(name, selection.settings, images[0], request.precision),
+        variants=variants,
+        few=[each for each in variants if each not in (*NAMES, SECOND)],
+        settings={
+            "job": "fill-blanks",
+            "data": data.title,
+            "images": len(data.images),
+            "fingerprint": data.fingerprint(),
+            "variants": {each: repr(variant) for each, variant in variants.items()},
+            "ablations": request.ablations,
+            "filler": {name: filler_identity(name, selection.settings)},
+            "classifier": fingerprint(classifier),
+            "seed": request.seed,
+            "precision": precision,
+            "device": device.type,
+            "versions": {"infill": version(), "torch": torch.__version__},
+        },
+    )
+
+
+def _classifier(request: BlanksRequest, data: Labelled, device: torch.device) -> ImageClassifier:
+    asked = request.classifier or request.weights
+    if data.training is not None and not asked:
+        return trained(data, request.seed, request.out, device)
+    name = request.classifier or (None if asked else "scenes")
+    classifier = build_classifier(name, request.weights).to(device)
+    size = tuple(data.images.shape[2:])
+    if size != (classifier.crop, classifier.crop):
+        raise ValueError(f"--classifier: it is shown {classifier.crop} px, but {data.title} has {size[0]} px")
+    if tuple(classifier.labels) != tuple(data.classes):
+        raise ValueError(f"--classifier: its classes are not those of {data.title}")
+    return classifier
+
+
+def _variants(request: BlanksRequest, selection: Selection, data: Labelled) -> dict[str, Variant]:
+    own = selection.settings.get("blanks", {})
+    correct = int(own.get("correct", PAPERS if request.paper else CORRECT))
+    usual = {"patch": data.patch, "correct": correct, "masks": min(TRIED * correct, 10**6), "shown": "blank"}
+    texts = {"blanks": {**{name: str(value) for name, value in usual.items()}, **own}}
+    method = cast(FillInBlanks, build_method("blanks", texts, request.seed))
+    progressive = ProgressiveBlanks(patch=method.patch, seed=request.seed)
+    found: dict[str, Variant] = {
+        RANDOM: method,
+        PROGRESSIVE: progressive,
+        SECOND: replace(progressive, update="l-bfgs", steps=method.steps),
+    }
+    if request.ablations:
+        few = replace(method, correct=min(FEW, method.correct), update="first")
+        found |= {f"ratio-{ratio:g}": replace(method, ratio=ratio) for ratio in RATIOS}
+        scale = data.images.shape[-1] // 28
+        found |= {f"patch-{side * scale}": replace(method, patch=side * scale) for side in PATCHES}
+        found |= {"order-first": few, "order-l-bfgs": replace(few, update="l-bfgs")}
+    return found
+
+
+def _check(variant: Variant, size: tuple[int, int]) -> None:
+    """Find out before any work is done whether an image can be cut so."""
+    rows, columns = patch_grid(size, variant.patch)
+    patches = rows * columns
+    if isinstance(variant, ProgressiveBlanks):
+        if variant.parts > patches:
+            raise ValueError(f"blanks.patch: expected more than {variant.parts} patches, got {patches}")
+    elif variant.patch > min(size) or not 0 < round(variant.ratio * patches) < patches:
+        raise ValueError(
+            f"blanks: patches of {variant.patch} px cannot remove {variant.ratio:g} of {size[0]} x {size[1]}"
+        )
