@@ -35,7 +35,7 @@ class Row:
 def draw(rows: Sequence[Row], columns: Sequence[str], title: str, legend: Sequence[str], path: Path) -> None:
     """Draw the rows below the names of the columns (lines are cut at a line break), and write them as PNG."""
     width = 2 * MARGIN + STUB + len(columns) * (SIDE + GAP)
-    top = MARGIN + 0.3 + LINE * (len(legend) + 2.2)
+    top = MARGIN + 0.3 + LINE * (len(legend) + 3.2)
     height = SIDE + LINE + GAP
     sheet = Sheet(width, top + len(rows) * height + MARGIN)
     with any_script():

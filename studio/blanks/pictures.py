@@ -11,7 +11,7 @@ import torch
 
 from attribution import FillInBlanks, ProgressiveBlanks
 from attribution.blanks import Threshold
-from attribution.optimize.updates import LARGEST, Descent
+from attribution.optimize.updates import LARGEST, Descent, Order
 from infill import composite
 from studio.blanks.figure import Picture, Row
 from studio.blanks.results import Consistency, Results
@@ -116,7 +116,7 @@ class Drawing:
 
     def ablation(self, prefix: str, title: str) -> Sheet:
         """Return the prototypes of random masks with one setting varied (Figure 4)."""
-        names = [name for name in self.setup.variants if name.startswith(prefix)]
+        names = [name for name in self.setup.ablations if name.startswith(prefix)]
         known = {row.name: row for row in self.results.rows}
         columns = ["image", *(f"{name.removeprefix(prefix)}\n{_share(known.get(name))}" for name in names)]
         rows = []
@@ -150,14 +150,16 @@ class Drawing:
 
     def orders(self) -> Sheet:
         """Return updates of first and second order of the same masked images (Figure 5)."""
-        means = [cast(FillInBlanks, self.setup.variants[f"order-{order}"]) for order in ("first", "l-bfgs")]
-        second = "bfgs" if self.everywhere.numel() * self.setup.data.images.shape[1] <= LARGEST else "l-bfgs"
+        few = cast(FillInBlanks, self.setup.variants["order-l-bfgs"])
+        second: Order = (
+            "bfgs" if self.everywhere.numel() * self.setup.data.images.shape[1] <= LARGEST else "l-bfgs"
+        )
         columns = ["M(x)", "first order", "T of it", second.upper(), "T of it"]
         columns += [f"{name}\nE[update]" for name in ("first order", "L-BFGS")]
         rows = []
         for label, number in sorted(self.shown.items()):
-            hole, masked, one = self._one(number, means[0])
-            other = self._one(number, replace(means[0], update=second))[2]
+            hole, masked, one = self._one(number, replace(few, update="first"))
+            other = self._one(number, replace(few, update=second))[2]
             cosine = float(torch.cosine_similarity(one.flatten(), other.flatten(), dim=0))
             filled = [composite(masked, hole, self.setup.threshold(each, hole)) for each in (one, other)]
             pictures = [
@@ -169,7 +171,7 @@ class Drawing:
                 *(self._kept(number, f"order-{order}", label) for order in ("first", "l-bfgs")),
             ]
             rows.append(Row(self.setup.data.classes[label], pictures))
-        note = f"the last two: prototypes of {means[0].correct} masks; {means[0].steps} steps of second order"
+        note = f"the last two: prototypes of {few.correct} masks; {few.steps} steps of second order"
         return rows, columns, f"First and second order: {self._title()}", [_READ, _COLORS, note]
 
     def _title(self) -> str:
@@ -183,7 +185,7 @@ class Drawing:
         return int(self.results.parts[name][number].about["label"])
 
     def _updates(self, number: int, name: str) -> Tensor:
-        found = self.folder.heatmap((number, name))
+        found = self.folder.heatmap((number, self.setup.unit(name)))
         if found is None:
             raise OSError(f"the update {name} of image {number} is no longer in the output folder")
         return torch.from_numpy(found.astype(np.float32)).to(self.everywhere)

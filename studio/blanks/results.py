@@ -74,8 +74,8 @@ def collect(folder: RunFolder, setup: Setup) -> Results:
         OSError: If a part is no longer there.
     """
     parts = {
-        name: {number: _loaded(folder, number, name) for number in setup.numbers(name)}
-        for name in setup.variants
+        name: {number: _loaded(folder, number, setup.unit(name)) for number in setup.numbers(name)}
+        for name in (*setup.variants, *(each for each in setup.ablations if each not in setup.variants))
     }
     if all(part.error for part in parts[RANDOM].values()):
         raise ValueError(

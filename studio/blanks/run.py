@@ -11,7 +11,7 @@ from studio.blanks.figure import draw
 from studio.blanks.pictures import sheets
 from studio.blanks.request import BlanksRequest
 from studio.blanks.results import collect
-from studio.blanks.setup import Setup, set_up
+from studio.blanks.setup import LEVELS, Setup, set_up
 from studio.blanks.table import save_csv, text_table
 from studio.blanks.unit import Worker
 from studio.output import output_folder, save_json
@@ -62,5 +62,7 @@ def fill_blanks(request: BlanksRequest, echo: Callable[[str], object]) -> None:
 def _masks(setup: Setup, key: Key) -> int:
     """Return what a unit costs, in masks of first order."""
     variant = setup.variants[key[1]]
-    count = 7 * variant.parts if isinstance(variant, ProgressiveBlanks) else variant.correct
-    return count if variant.update == "first" else count * 8 * variant.steps
+    first = variant.update == "first"
+    if isinstance(variant, ProgressiveBlanks):
+        return variant.parts * (2 + len(LEVELS)) if first else 2 * variant.parts * 2 * variant.steps
+    return variant.correct if first else variant.correct * 2 * variant.steps

@@ -47,7 +47,8 @@ class Setup:
 
     Attributes:
         variants: By name, how images are filled in.
-        few: Names of those that are done with the first images only.
+        ablations: Names of those that are compared, and done with the first images only; one that is like
+            `RANDOM` is not among the variants, for it is done already.
         settings: All that the results depend on, in values that JSON has.
     """
 
@@ -58,7 +59,7 @@ class Setup:
     prepared: PreparedClassifier
     filler: Filler
     variants: Mapping[str, Variant]
-    few: Sequence[str]
+    ablations: Sequence[str]
     settings: Mapping[str, Any]
 
     @property
@@ -74,7 +75,11 @@ class Setup:
     def numbers(self, variant: str) -> range:
         """Return the images that are filled in so."""
         count = len(self.data.images)
-        return range(min(count, self.request.ablations) if variant in self.few else count)
+        return range(min(count, self.request.ablations) if variant in self.ablations else count)
+
+    def unit(self, variant: str) -> str:
+        """Return under which name a variant is kept."""
+        return variant if variant in self.variants else RANDOM
 
 
 def set_up(request: BlanksRequest) -> Setup:
@@ -89,7 +94,7 @@ def set_up(request: BlanksRequest) -> Setup:
     data = opened(request.data, request.limit, request.seed, request.download)
     black = ",".join([FILLER] + ["0"] * (data.images.shape[1] - 1))
     selection = parse_selection(request.fillers or (black,), request.settings, ("blanks",))
-    variants = _variants(request, selection, data)
+    variants, ablations = _variants(request, selection, data)
     size = cast("tuple[int, int]", tuple(data.images.shape[2:]))
     for variant in variants.values():
         _check(variant, size)
@@ -105,7 +110,7 @@ def set_up(request: BlanksRequest) -> Setup:
         prepared=prepare(classifier, precision, images[:1]),
         filler=build_filler(name, selection.settings, images[0], request.precision),
         variants=variants,
-        few=[each for each in variants if each not in (*NAMES, SECOND)],
+        ablations=ablations,
         settings={
             "job": "fill-blanks",
             "data": data.title,
@@ -137,7 +142,9 @@ def _classifier(request: BlanksRequest, data: Labelled, device: torch.device) ->
     return classifier
 
 
-def _variants(request: BlanksRequest, selection: Selection, data: Labelled) -> dict[str, Variant]:
+def _variants(
+    request: BlanksRequest, selection: Selection, data: Labelled
+) -> tuple[dict[str, Variant], Sequence[str]]:
     own = selection.settings.get("blanks", {})
     correct = int(own.get("correct", PAPERS if request.paper else CORRECT))
     usual = {"patch": data.patch, "correct": correct, "masks": min(TRIED * correct, 10**6), "shown": "blank"}
@@ -149,13 +156,14 @@ def _variants(request: BlanksRequest, selection: Selection, data: Labelled) -> d
         PROGRESSIVE: progressive,
         SECOND: replace(progressive, update="l-bfgs", steps=method.steps),
     }
+    varied: dict[str, Variant] = {}
     if request.ablations:
         few = replace(method, correct=min(FEW, method.correct), update="first")
-        found |= {f"ratio-{ratio:g}": replace(method, ratio=ratio) for ratio in RATIOS}
+        varied |= {f"ratio-{ratio:g}": replace(method, ratio=ratio) for ratio in RATIOS}
         scale = data.images.shape[-1] // 28
-        found |= {f"patch-{side * scale}": replace(method, patch=side * scale) for side in PATCHES}
-        found |= {"order-first": few, "order-l-bfgs": replace(few, update="l-bfgs")}
-    return found
+        varied |= {f"patch-{side * scale}": replace(method, patch=side * scale) for side in PATCHES}
+        varied |= {"order-first": few, "order-l-bfgs": replace(few, update="l-bfgs")}
+    return {**found, **{name: each for name, each in varied.items() if each != method}}, list(varied)
 
 
 def _check(variant: Variant, size: tuple[int, int]) -> None:

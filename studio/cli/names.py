@@ -126,6 +126,7 @@ def _elsewhere() -> Iterator[str]:
     yield f"  {'':15} clip:FOLDER@labels=FILE (one label a line), or ...,template=a photo of a {{}}"
     yield f"  {'file:PATH':15} a program saved by torch.export (.pt2) or TorchScript; it is code: trust it"
     yield f"  {'python:M:F':15} what the function F of the module M returns"
+    yield f"  {'digits:FILE':15} the small network that `infill fill-blanks` trains and keeps"
     yield f"  {'places365':15} ResNet-50 trained on Places365"
     yield f"  {'':15} weights {_fetched('places365')}"
     for plugin in classifiers().values():

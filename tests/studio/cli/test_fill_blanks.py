@@ -15,7 +15,7 @@ from models.classifiers import load_classifier
 from studio.blanks import classifier, unit
 from studio.blanks.data import opened
 
-FEW = ("--limit", 2, "--set", "blanks.correct=6", "--set", "blanks.steps=1", "--ablations", 1)
+FEW = ("--limit", 2, "--set", "blanks.correct=4", "--set", "blanks.steps=1", "--ablations", 1)
 FIGURES = (
     "prototypes", "progressive", "orders", "ablation-ratio", "ablation-patch", "ablation-binarization",
 )  # fmt: skip
@@ -69,7 +69,7 @@ def test_digits_from_the_classifier_to_the_figures(
     assert rows["random"]["accuracy"] == accuracy_score(truth, answers)
     assert rows["random"]["macro_f1"] == pytest.approx(f1_score(truth, answers, average="macro"))
     assert rows["random"]["weighted_f1"] == pytest.approx(f1_score(truth, answers, average="weighted"))
-    assert all(float(line["correct"]) == 6 <= float(line["masks"]) for line in lines)
+    assert all(float(line["correct"]) == 4 <= float(line["masks"]) for line in lines)
     for name in FIGURES:
         pixels = np.asarray(Image.open(f"infill-out/{name}.png").convert("RGB"))
         assert pixels.min() < 50, f"{name} shows nothing"
@@ -91,7 +91,7 @@ def test_it_goes_on_where_it_was_whatever_the_batch_size(
         "--ablations",
         0,
         "--set",
-        "blanks.correct=6",
+        "blanks.correct=4",
         "--set",
         "blanks.steps=1",
     )
