@@ -2,6 +2,7 @@
 
 from attribution.engine.execution import Execution as Execution
 from attribution.engine.link import Against as Against
+from attribution.engine.link import Value as Value
 from attribution.engine.link import log_odds as log_odds
 from attribution.engine.link import logit as logit
 from attribution.engine.link import probability as probability
@@ -49,6 +50,7 @@ __all__ = [
     "Rise",
     "Sampling",
     "SlidingPatch",
+    "Value",
     "log_odds",
     "logit",
     "probability",

@@ -23,7 +23,7 @@ from attribution.engine.clean import CleanImages, constant
 from attribution.engine.evaluator import Evaluator
 from attribution.engine.execution import Execution, ProgressCallback, silent
 from attribution.engine.fill import SharedFill
-from attribution.engine.link import Link, Scores, probability
+from attribution.engine.link import Link, Scores, Value, probability
 from attribution.engine.precision import Classifier, prepare
 from attribution.engine.sampling import Pool, Sampling
 from infill.filler import Chance, Filler, Hole
@@ -255,7 +255,12 @@ class MaskedScore:
 
     @cached_property
     def chance(self) -> Scores:
-        """The scores of a classifier that cannot tell its classes apart: 1/k of a probability."""
+        """The scores of a classifier that cannot tell its classes apart: 1/k of a probability.
+
+        Of a `Value`, which is no class's, it is its goal.
+        """
+        if isinstance(self.link, Value):
+            return self.link.goal(self.clean)
         return self.evaluator.score(torch.zeros_like(self.clean_logits))
 
     @property

@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "attribution.engine": ("attribution.engine", "infill"),
     "attribution.methods": (*SHARED, "attribution.optimize", "infill"),
     "attribution.optimize": (*SHARED, "attribution.optimize", "infill"),
+    "attribution.targets": ("attribution.targets", "infill"),
     "attribution.evaluation": (*SHARED, "attribution.evaluation", "infill"),
     "attribution.integrations": (*SHARED, "attribution.integrations", "infill"),
     "studio": ("studio.version", *LIBRARIES),

@@ -86,6 +86,9 @@ class Evaluator:
                 finite = bool(fill.isfinite().all())
                 require(finite, "filler", "one whose fill is finite", self.shared.filler)
                 raise ValueError("classifier must return numbers, got NaN logits for perturbed images")
+        followed = not differentiable or logits.requires_grad
+        rule = "one with derivatives, which optimizing methods follow"
+        require(followed, "classifier", rule, "an answer without any")
         return images, logits, self.score(logits, batch.rows)
 
     def score(self, logits: Logits, rows: Int[Tensor, " n"] | None = None) -> Scores:

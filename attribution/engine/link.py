@@ -80,12 +80,45 @@ class Against:
         return self(logits, target).sigmoid()
 
 
+@dataclass(frozen=True)
+class Value:
+    """The target's number as it is, of a model whose output is no classes: a box, a region, a regression.
+
+    Nothing says at which number the target counts as gone, as chance does for classes. It is where ``left``
+    of the untouched image's number are left (so far below it, if that is negative); for log-odds it is 0.
+
+    Attributes:
+        left: The share that is left where the target counts as gone.
+        odds: Whether the numbers are log-odds.
+        name: What the number is called, as in ``"similarity"``.
+
+    Raises:
+        ValueError: If the share is not in [0, 1).
+    """
+
+    left: float = 0.5
+    odds: bool = False
+    name: str = "value"
+
+    def __post_init__(self) -> None:
+        require(0 <= self.left < 1, "left", "in [0, 1)", self.left)
+
+    def __call__(self, logits: Logits, target: Targets) -> Scores:
+        """Return the target's column."""
+        return logit(logits, target)
+
+    def goal(self, clean: Scores) -> Scores:
+        """Return at which number the target of each image counts as gone."""
+        return torch.zeros_like(clean) if self.odds else clean - (1 - self.left) * clean.abs()
+
+
 def activation(link: Link) -> Link:
     """Return a link of the same scores whose derivative is that of the target's logit alone.
 
-    A comparison of two classes is followed as it is: it is a difference of logits already.
+    A comparison of two classes is followed as it is, for it is a difference of logits already, and so is a
+    number that is no class's.
     """
-    return link if isinstance(link, Against) else partial(with_slope_of_logit, link)
+    return link if isinstance(link, Against | Value) else partial(with_slope_of_logit, link)
 
 
 def with_slope_of_logit(link: Link, logits: Logits, target: Targets) -> Scores:

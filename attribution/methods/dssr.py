@@ -107,7 +107,8 @@ class _TwoStages(_PixelEvidence):
     _curves = ("removed", "kept")
 
     def _weight(self, score: CachedScore) -> Tensor:
-        return two_stage(score.calls[1].scores, self.enough * score.clean, self.small, self.penalty)
+        enough = score.clean - (1 - self.enough) * score.clean.abs()  # that share of it, if it is positive
+        return two_stage(score.calls[1].scores, enough, self.small, self.penalty)
 
 
 @dataclass(frozen=True)

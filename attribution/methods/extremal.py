@@ -16,7 +16,7 @@ from attribution.optimize.bumps import Bumps, ContinuedBumps, MarginBumps
 from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import Penalty, area_deviation, dssr, sdr, shuffled, ssr
-from attribution.optimize.problem import Problem, in_log_odds
+from attribution.optimize.problem import Problem, as_log_odds, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import Count, Length, Patience, Positive, Range, Share, require, require_settings
@@ -127,6 +127,7 @@ class ExtremalPerturbation:
             curves=self._curves,
             score=followed,
             inverse_link=inverse_link,
+            scale=None if self.followed == "score" else as_log_odds(score),
             outlook=self.outlook,
             patience=self.patience,
         )

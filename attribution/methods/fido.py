@@ -15,7 +15,7 @@ from attribution.holes import Upsampling, require_cells, upsampled
 from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.loop import Watch, optimize
 from attribution.optimize.objectives import area, sdr, ssr
-from attribution.optimize.problem import Problem, as_probability, in_log_odds
+from attribution.optimize.problem import Problem, as_log_odds, as_probability, in_log_odds
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
 from infill.validate import Count, Length, Patience, Positive, Range, Seed, Weight, require_settings
@@ -118,7 +118,7 @@ class Fido:
             scheduler=lambda adam: LinearLR(adam, 1.0, 0.0, self.steps),
             score=followed,
             inverse_link=inverse_link,
-            scale=None if self.odds else as_probability(score),
+            scale=as_log_odds(score) if self.odds else as_probability(score),
             outlook=self.outlook,
             patience=self.patience,
         )

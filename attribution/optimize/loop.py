@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attribution.engine.link import Against
+from attribution.engine.link import Against, Link, Value
 from attribution.explainer import Explainer
 from attribution.optimize.cached_score import CachedScore
 from attribution.optimize.plateau import Plateau
@@ -100,10 +100,15 @@ def require_above_chance(score: MaskedScore) -> None:
     low = (score.clean <= score.chance).nonzero()[:, 0].tolist()
     if low:
         scores = ", ".join(f"{float(score.clean[i]):.3g} of image {i}" for i in low[:3])
-        against, chance = isinstance(score.link, Against), float(score.chance[low[0]])
-        rule = "more likely than the class it is compared with (log-odds above 0)"
-        rule = rule if against else f"a class above chance ({chance:.3g})"
-        raise ValueError(f"target must be {rule}, got {scores}")
+        raise ValueError(f"target must be {_rule(score.link, float(score.chance[low[0]]))}, got {scores}")
+
+
+def _rule(link: Link, chance: float) -> str:
+    if isinstance(link, Against):
+        return "more likely than the class it is compared with (log-odds above 0)"
+    if isinstance(link, Value):
+        return f"scored above where it counts as gone ({chance:.3g})"
+    return f"a class above chance ({chance:.3g})"
 
 
 class _Loop:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from attribution.engine.link import Against, log_odds, logit, probability, sigmoid
+from attribution.engine.link import Against, Value, log_odds, logit, probability, sigmoid
 from attribution.engine.sampling import pooled_odds
 from attribution.optimize.cached_score import CachedScore, Outlook, Scale
 from attribution.score import MaskedScore
@@ -79,14 +79,29 @@ def as_probability(score: MaskedScore) -> Scale | None:
     """Return how a score is followed whose penalty is weighed against a probability.
 
     ``None`` if it is one. A comparison of two classes has no bounds: however much has been removed, removing
-    more would pay. It is followed as a probability that is `UNTOUCHED` for the untouched image and as far
-    from 1 at chance, and whose log-odds rise with the score.
+    more would pay; and other numbers have any unit. They are followed as a probability that is `UNTOUCHED`
+    for the untouched image and as far from 1 at chance, and whose log-odds rise with the score.
     """
-    if not isinstance(score.link, Against):
+    if not isinstance(score.link, Against | Value):
         return None
-    return partial(_squashed, score.clean, score.chance)
+    return partial(_as_probability, score.clean, score.chance)
 
 
-def _squashed(clean: Tensor, chance: Tensor, scores: Tensor, rows: Tensor) -> Tensor:
+def as_log_odds(score: MaskedScore) -> Scale | None:
+    """Return how a score is followed whose penalty is weighed against log-odds.
+
+    ``None`` if it is those, or `in_log_odds` can make it so; other numbers as the log-odds of
+    `as_probability`.
+    """
+    if not isinstance(score.link, Value) or score.link.odds:
+        return None
+    return partial(_as_log_odds, score.clean, score.chance)
+
+
+def _as_probability(clean: Tensor, chance: Tensor, scores: Tensor, rows: Tensor) -> Tensor:
+    return _as_log_odds(clean, chance, scores, rows).sigmoid()
+
+
+def _as_log_odds(clean: Tensor, chance: Tensor, scores: Tensor, rows: Tensor) -> Tensor:
     share = (scores - chance[rows]) / (clean - chance)[rows]
-    return (math.log(UNTOUCHED / (1 - UNTOUCHED)) * (2 * share - 1)).sigmoid()
+    return math.log(UNTOUCHED / (1 - UNTOUCHED)) * (2 * share - 1)

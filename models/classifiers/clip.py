@@ -41,9 +41,25 @@ class ZeroShot(nn.Module):
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return the logits of normalized images."""
-        embeddings = self.projection(self.vision(pixel_values=images).pooler_output)
-        logits: Tensor = self.scale * F.normalize(embeddings, dim=-1) @ self.texts.T
+        logits: Tensor = self.scale * F.normalize(self.embedded(images), dim=-1) @ self.texts.T
         return logits
+
+    def embedded(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Return the embeddings of normalized images."""
+        embeddings: Tensor = self.projection(self.vision(pixel_values=images).pooler_output)
+        return embeddings
+
+
+class Embedded(nn.Module):
+    """The embeddings of images alone."""
+
+    def __init__(self, network: ZeroShot) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Return the embeddings of normalized images."""
+        return self.network.embedded(images)
 
 
 def load(place: str, weights: Path | None = None) -> ImageClassifier:
@@ -54,15 +70,26 @@ def load(place: str, weights: Path | None = None) -> ImageClassifier:
     Raises:
         ValueError: If there is no list, or the model or what its image processor does is not understood.
     """
-    refuse_weights(weights, CLIP.named(place))
     place, labels, template = _parsed(place)
+    return load_texts(place, [template.replace("{}", label) for label in labels], weights, labels)
+
+
+def load_texts(
+    place: str, texts: Sequence[str], weights: Path | None = None, labels: Sequence[str] = ()
+) -> ImageClassifier:
+    """Return a CLIP model as a classifier of texts, which are the labels unless there are others.
+
+    Raises:
+        ValueError: If the model or what its image processor does is not understood.
+    """
+    refuse_weights(weights, CLIP.named(place))
     network, settings = hugging_face.pretrained(place, CLIP)
     kind = network.config.model_type
     if kind != "clip":  # relatives of CLIP have other logits
         raise ValueError(f"{CLIP.named(place)}: expected a CLIP model, got {kind!r}")
     preprocessing = preprocessing_of(settings, CLIP.named(place))
-    texts = _embedded(network, [template.replace("{}", label) for label in labels], place)
-    classifier = ImageClassifier(ZeroShot(network, texts), preprocessing, labels)
+    embedded = _embedded(network, texts, place)
+    classifier = ImageClassifier(ZeroShot(network, embedded), preprocessing, tuple(labels) or tuple(texts))
     check(classifier, settings, CLIP.named(place))
     return classifier
 

@@ -104,7 +104,7 @@ def load_function(place: str, weights: Path | None = None) -> ImageClassifier:
     """
     source = f"classifier: python:{place}"
     refuse_weights(weights, f"python:{place}")
-    return as_classifier(_result(place, source), source)
+    return as_classifier(load_object(place, source), source)
 
 
 def as_classifier(result: Any, source: str) -> ImageClassifier:
@@ -159,8 +159,12 @@ def _program(path: Path) -> nn.Module:
         ) from error
 
 
-def _result(place: str, source: str) -> Any:
-    """Return what the function named by ``package.module:function`` returns."""
+def load_object(place: str, source: str) -> Any:
+    """Return what the function named by ``package.module:function`` returns; ``source`` is how errors begin.
+
+    Raises:
+        ValueError: If it cannot be imported or called.
+    """
     module, _, function = place.partition(":")
     if not module or not function.isidentifier():
         raise ValueError(f"classifier: expected python:package.module:function, got {'python:' + place!r}")

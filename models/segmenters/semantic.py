@@ -89,5 +89,18 @@ class Segmenter(nn.Module):
         if resized == size:
             return images
         mode = self.preprocessing.interpolation
-        # The clamp is for bicubic, which overshoots.
-        return F.interpolate(images, size=resized, mode=mode, antialias=True).clamp(0, 1)
+        # The clamp is for bicubic, which overshoots; in bfloat16 antialiasing has no derivative.
+        larger = F.interpolate(images.float(), size=resized, mode=mode, antialias=True)
+        return larger.clamp(0, 1).to(images.dtype)
+
+
+class PixelLogits(nn.Module):
+    """A segmenter that tells the logits of each pixel, with their derivatives."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k h w"]:
+        """Return the logits of each pixel, of the images' own size."""
+        return self.segmenter.logits(images)

@@ -165,7 +165,7 @@ CATALOG: dict[str, CatalogEntry] = {
 
 
 def known(name: str) -> CatalogEntry:
-    """Return the row of this name: of the table, or of a classifier or segmenter of torchvision.
+    """Return the row of this name: of the table, or of a network of torchvision.
 
     ``NAME@v1`` and so on are a certain version of torchvision's weights; the name alone is its best.
 
@@ -179,7 +179,7 @@ def known(name: str) -> CatalogEntry:
     if network in theirs:
         return _published(network, theirs[network], version)
     hint = suggestion(name, [*CATALOG, *theirs]) or ";"
-    listed = f"{', '.join(CATALOG)}, and torchvision's classifiers and segmenters"
+    listed = f"{', '.join(CATALOG)}, and torchvision's classifiers, segmenters and detectors"
     raise ValueError(f"weights: unknown name {name!r}{hint} known: {listed}")
 
 
@@ -195,7 +195,7 @@ def _torchvision() -> dict[str, str]:
     """Return the names of torchvision's networks, and what they are for."""
     from torchvision import models
 
-    modules = {"classifier": models, "segmenter": models.segmentation}
+    modules = {"classifier": models, "segmenter": models.segmentation, "detector": models.detection}
     return {name: kind for kind, module in modules.items() for name in models.list_models(module=module)}
 
 

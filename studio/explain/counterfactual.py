@@ -81,7 +81,8 @@ class Counterfactual:
 
     def line(self) -> str:
         """Return all of it in a line."""
-        return f"{self.headline('->')} ({self._now()}), {self._verdict()}"
+        now = self._now()
+        return f"{self.headline('->')}{f' ({now})' if now else ''}, {self._verdict()}"
 
     def headline(self, arrow: str) -> str:
         """Return what is explained, with its score before and after."""
@@ -93,37 +94,32 @@ class Counterfactual:
     def change(self) -> Change:
         """Return what the sheet shows."""
         explanation = self.explanation
-        before, after = explanation.probabilities, self.search.probabilities
         method = settings_line(explanation.methods[self.method], count=8)
         filler = filler_brief(explanation, self.filler)
         how = f"{self.method} ({method}), {self.filler} ({filler})"
         return Change(
             title=self.headline("→"),
             subtitle=f"{explanation.image.title}. {explanation.name}, {how}.".replace(" ()", ""),
-            verdict=f"{self._now()}, {self._verdict()}",
+            verdict=", ".join(text for text in (self._now(), self._verdict()) if text),
             failed=bool(self.search.failure),
             image=explanation.classifier.view(explanation.image.pixels).permute(1, 2, 0).cpu().numpy(),
             after=self.run.samples[0],
             target=self._target,
             against="" if explanation.against is None else explanation.label(explanation.against),
-            bars=[(explanation.label(i), float(before[i]), float(after[i])) for i in self._classes()],
+            bars=self._bars(),
             course=replace(course(self.search), notes=self._notes()),
         )
 
     def report(self) -> dict[str, Any]:
         """Return what ``counterfactual.json`` says."""
-        full, after = report(self.explanation), self.search.probabilities
+        full = report(self.explanation)
         return {
             **{
                 key: full[key]
-                for key in ("image", "classifier", "target", "against", "score", "top")
+                for key in ("image", "classifier", "target", "against", "score", "top", "found")
                 if key in full
             },
-            "after": {
-                "target": named(self.explanation, self.explanation.target, after),
-                **compared(self.explanation, after),
-                "top": [named(self.explanation, index, after) for index in self.explanation.best(after)],
-            },
+            **({"after": self._after()} if self.explanation.asked.probable else {}),
             "method": {"name": self.method, **full["methods"][self.method]},
             "filler": {"name": self.filler, **full["fillers"][self.filler]},
             **{key: full[key] for key in ("final", "departures", "identity") if key in full},
@@ -131,11 +127,22 @@ class Counterfactual:
             **{key: full[key] for key in ("settings", "seconds", "versions")},
         }
 
+    def _after(self) -> dict[str, Any]:
+        after = self.search.probabilities
+        return {
+            "target": named(self.explanation, self.explanation.target, after),
+            **compared(self.explanation, after),
+            "top": [named(self.explanation, index, after) for index in self.explanation.best(after)],
+        }
+
     @property
     def _target(self) -> str:
-        return self.explanation.label(self.explanation.target)
+        return self.explanation.asked.title or self.explanation.label(self.explanation.target)
 
     def _now(self) -> str:
+        """Return what is seen now, if that is classes."""
+        if not self.explanation.asked.probable:
+            return ""
         first = self._first(self.search.probabilities)
         other = self.explanation.against
         seen = [first, *([other] if other not in (None, first, self.explanation.target) else [])]
@@ -144,6 +151,8 @@ class Counterfactual:
 
     def _verdict(self) -> str:
         text = f"{percent(self.search.area)} of the {self._whole()} removed{self._failure()}"
+        if not self.explanation.asked.probable:
+            return text
         first = self._first(self.explanation.probabilities)
         if first == self.explanation.target:
             return text
@@ -155,6 +164,9 @@ class Counterfactual:
         if not self.search.failure:
             return ""
         floor = "" if outcome.removable.item() else f", {self.search.failure}"
+        if not self.explanation.asked.probable:
+            goal = self.explanation.quantity.number(outcome.chance.item())
+            return f"; not at the goal of {goal}{floor}"
         if self.explanation.against is not None:
             return f"; {self.explanation.label(self.explanation.against)} is not as likely{floor}"
         return f"; the class is not gone: chance is {outcome.chance.item():.3f}{floor}"
@@ -191,6 +203,14 @@ class Counterfactual:
 
     def _first(self, probabilities: Tensor) -> int:
         return int(probabilities.argmax())
+
+    def _bars(self) -> list[tuple[str, float, float]]:
+        """Return what stands beside the pictures: classes, or the value before and after."""
+        if not self.explanation.asked.probable:
+            outcome = self.search.outcome
+            return [(self._target, outcome.clean.item(), outcome.left.item())]
+        before, after = self.explanation.probabilities, self.search.probabilities
+        return [(self.explanation.label(i), float(before[i]), float(after[i])) for i in self._classes()]
 
     def _classes(self) -> list[int]:
         """Return the most probable classes, before or after, and those that are explained."""

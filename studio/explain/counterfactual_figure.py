@@ -73,7 +73,8 @@ def laid_out(change: Change) -> Sheet:
 def _pictures(sheet: Sheet, change: Change, y: float) -> None:
     quantity, score = change.after.quantity, change.after.score
     of = f" of {change.target} " if quantity.bounded else " "
-    after = f"without: {change.after.label} is seen, {quantity.written(score, of)}"
+    seen = f"{change.after.label} is seen, " if change.after.label else ""
+    after = f"without: {seen}{quantity.written(score, of)}"
     for i, (title, image) in enumerate(
         [("the image, and a line around what is removed", change.image), (after, change.after.image)]
     ):
@@ -86,7 +87,9 @@ def _pictures(sheet: Sheet, change: Change, y: float) -> None:
 
 def _bars(sheet: Sheet, change: Change, x: float, y: float) -> None:
     length = BARS - 1.0
-    sheet.text(x, y + 0.06, "what the classifier sees, before (pale) and after (dark)", 8.5, BARS)
+    what = "what the classifier sees" if change.after.label else "the value"
+    sheet.text(x, y + 0.06, f"{what}, before (pale) and after (dark)", 8.5, BARS)
+    full = max(1.0, *(abs(value) for _, *both in change.bars for value in both))
     for i, (label, before, after) in enumerate(change.bars):
         top, own = y + TITLE + i * ROW, {change.target: AFTER_TARGET, change.against: AFTER_AGAINST}
         style: dict[str, Any] = {"weight": "bold"} if label in own else {}
@@ -94,8 +97,8 @@ def _bars(sheet: Sheet, change: Change, x: float, y: float) -> None:
         sheet.text(x + length + 0.08, top, f"{before:.3f} → {after:.3f}", 8.5, **style)
         for j, (value, color) in enumerate([(before, BEFORE), (after, own.get(label, AFTER))]):
             axes = sheet.axes(x, top + 0.18 + j * (BAR + 0.01), length, BAR)
-            axes.barh(0, value, color=color, height=1)
-            axes.set(xlim=(0, 1), ylim=(-0.5, 0.5), facecolor="#f1f1f1")
+            axes.barh(0, abs(value), color=color, height=1)
+            axes.set(xlim=(0, full), ylim=(-0.5, 0.5), facecolor="#f1f1f1")
             bare(axes)
 
 

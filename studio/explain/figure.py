@@ -44,6 +44,8 @@ class Page:
         cells: By (filler, method).
         truth: What is known to be true, to stand beside the image.
         legend: What the colors mean.
+        heading: What stands above the bars.
+        marked: A box in pixels of the image that is explained: left, top, right, bottom.
     """
 
     title: str
@@ -58,6 +60,8 @@ class Page:
     truth: Sequence[Panel] = ()
     legend: str = ""
     against: str = ""
+    heading: str = "what the classifier sees in it"
+    marked: Sequence[float] | None = None
 
 
 def draw(page: Page, path: Path) -> None:
@@ -106,8 +110,9 @@ def _header(sheet: Sheet, page: Page, left: float, heat: float) -> None:
         axes = sheet.picture(x, y + TITLE, heat, HEAT, panel.image)
         if i == 0:
             _outline_view(axes, page)
+            _mark(axes, page)
     x = left + (1 + len(page.truth)) * (heat + 2 * GAP)
-    sheet.text(x, y + 0.08, "what the classifier sees in it", 8.5, BARS)
+    sheet.text(x, y + 0.08, page.heading if page.top else "", 8.5, BARS)
     _bars(sheet, page, x, y + TITLE)
 
 
@@ -130,6 +135,7 @@ def _cell(sheet: Sheet, page: Page, cell: Cell, corner: tuple[float, float], hea
     colors = color_mapping(cell.heatmap, seen, cell.signed)
     axes = sheet.picture(x, y + TITLE, heat, HEAT, overlay(page.image, cell.heatmap, seen, colors))
     _outline_view(axes, page)
+    _mark(axes, page)
     if cell.told is not None:
         _hatch(axes, seen & ~cell.told)
     bar = sheet.axes(x + heat + 0.06, y + TITLE, 0.09, HEAT)
@@ -159,6 +165,16 @@ def _outline_view(axes: Axes, page: Page) -> None:
         return
     style: dict[str, Any] = {"fill": False, "linewidth": 0.8, "edgecolor": "white", "linestyle": (0, (4, 3))}
     axes.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **style))
+
+
+def _mark(axes: Axes, page: Page) -> None:
+    """Draw the box that is explained, if there is one."""
+    from matplotlib.patches import Rectangle
+
+    if page.marked is not None:
+        left, top, right, bottom = page.marked
+        corner, sides = (left - 0.5, top - 0.5), (right - left, bottom - top)
+        axes.add_patch(Rectangle(corner, *sides, fill=False, linewidth=1.2, edgecolor="#33d17a"))
 
 
 def _number(value: float, span: float) -> str:

@@ -89,6 +89,15 @@ def memory_image(image: Any, folder: str) -> InputImage:
     return InputImage(folder, ", ".join([f"{folder}, {width} x {height}", *notes]), pixels, origin, notes)
 
 
+def read_pixels(path: Path) -> Float[Tensor, "3 h w"]:
+    """Return the pixels of an image file, RGB in [0, 1].
+
+    Raises:
+        ValueError: If it cannot be read as one.
+    """
+    return read_picture(path).image
+
+
 def _file(path: Path, folder: str) -> InputImage:
     picture = read_picture(path)
     height, width = picture.image.shape[1:]

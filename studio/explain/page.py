@@ -31,20 +31,18 @@ def page(explanation: Explanation) -> Page:
     """Return what ``explain.png`` shows; large images are shown smaller."""
     image = _shown(explanation.image.pixels)
     size = (image.shape[1], image.shape[2])
-    probabilities = explanation.probabilities
-    target, score = (
-        explanation.label(explanation.target),
-        explanation.quantity.written(explanation.clean, " = "),
-    )
+    score = explanation.quantity.written(explanation.clean, " = ")
     return Page(
         title=f"{explanation.name} · {explanation.about} · {score}",
         subtitle=explanation.image.title,
         legend=_legend(explanation),
         image=_pixels(image),
         box=explanation.classifier.view_box(size),
-        target=target,
+        target=explanation.about if explanation.asked.title else explanation.label(explanation.target),
+        marked=_marked(explanation, size),
+        heading=_heading(explanation),
         against="" if explanation.against is None else explanation.label(explanation.against),
-        top=[(explanation.label(i), float(probabilities[i])) for i in _top(explanation)],
+        top=_seen(explanation),
         fillers=[(name, filler_brief(explanation, name)) for name in explanation.fillers],
         methods=[(name, _column(explanation, name, method)) for name, method in explanation.methods.items()],
         cells={
@@ -61,6 +59,26 @@ def page(explanation: Explanation) -> Page:
     )
 
 
+def _marked(explanation: Explanation, size: tuple[int, int]) -> tuple[float, ...] | None:
+    """Return the box that is explained, in pixels of the image that is shown."""
+    box, whole = explanation.scored.box, explanation.image.pixels.shape[1:]
+    scale = (size[1] / whole[1], size[0] / whole[0]) * 2
+    return None if box is None else tuple(side * by for side, by in zip(box, scale, strict=True))
+
+
+def _heading(explanation: Explanation) -> str:
+    """Return what stands above the bars."""
+    headings = {"box": "what the detector finds in it", "region": "what the segmenter sees, by area"}
+    return headings.get(explanation.asked.text.kind, "what the classifier sees in it")
+
+
+def _seen(explanation: Explanation) -> list[tuple[str, float]]:
+    """Return names with numbers in [0, 1]: classes, or what else is found."""
+    if not explanation.asked.probable:
+        return list(explanation.scored.found)
+    return [(explanation.label(i), float(explanation.probabilities[i])) for i in _top(explanation)]
+
+
 def _top(explanation: Explanation) -> list[int]:
     """Return the most probable classes and, in their place, the ones that are compared."""
     best = explanation.best(explanation.probabilities)
@@ -73,8 +91,8 @@ def _top(explanation: Explanation) -> list[int]:
 
 def _legend(explanation: Explanation) -> str:
     blue = "against it" if explanation.against is None else f"for {explanation.label(explanation.against)!r}"
-    target = explanation.label(explanation.target)
-    text = f"Red speaks for {target!r}, blue {blue}; yellow lines bound what was removed."
+    target = explanation.asked.title or repr(explanation.label(explanation.target))
+    text = f"Red speaks for {target}, blue {blue}; yellow lines bound what was removed."
     known = any(run.estimate is not None for run in explanation.results.values())
     return f"{text} Hatched: not told from no effect, with so many samples." if known else text
 
@@ -145,13 +163,12 @@ def _truth(explanation: Explanation) -> list[Panel]:
     lit = gray.expand(3, -1, -1)
     for silhouette, label in zip(scene.silhouettes, explanation.image.origin["objects"], strict=True):
         blue = explanation.against is None or label["label"] == explanation.label(explanation.against)
-        same = label["label"] == explanation.label(explanation.target)
+        same = label["label"] == (explanation.asked.label or explanation.label(explanation.target))
         lit = torch.where(silhouette, scene.image if same else gray * _AGAINST if blue else gray, lit)
     rest = "the rest" if explanation.against is None else explanation.label(explanation.against)
-    return [
-        Panel(f"truth: nothing there, {explanation.quantity.written(left)}", _pixels(scene.background)),
-        Panel(f"truth: the target (blue: {rest})", _pixels(lit)),
-    ]
+    empty = Panel(f"truth: nothing there, {explanation.quantity.written(left)}", _pixels(scene.background))
+    known = explanation.asked.text.of_classes or explanation.asked.label
+    return [empty, *([Panel(f"truth: the target (blue: {rest})", _pixels(lit))] if known else [])]
 
 
 def _shown(image: Float[Tensor, "c h w"]) -> Float[Tensor, "c y x"]:

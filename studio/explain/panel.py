@@ -88,7 +88,7 @@ def draw_shown(sheet: Sheet, cell: Cell, corner: tuple[float, float], target: st
 
 def _stamp(sheet: Sheet, sample: Composite, corner: tuple[float, float], side: float, target: str) -> None:
     x, y = corner
-    right = sample.label == target
+    right = sample.label in ("", target)
     sheet.text(x, y + 0.05, sample.quantity.written(sample.score), 6.5, side, weight="bold")
     sheet.text(x, y + 0.16, sample.label, 6.5, side, color=INK if right else WRONG)
     axes = sheet.picture(x, y + TITLE, side, side, sample.image)

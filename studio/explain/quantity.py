@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attribution import Against
+from attribution import Against, Value
 from attribution.engine.link import Link
 
 
@@ -30,7 +30,7 @@ class Quantity:
 
     def at_end(self, value: float) -> str:
         """Return in words what the score is not where the target is still there."""
-        return f"at {self.end} ({self.number(value)})" if self.bounded else f"{self.end} as the other"
+        return f"at {self.end} ({self.number(value)})"
 
     def number(self, value: float) -> str:
         """Return a number as text."""
@@ -42,9 +42,13 @@ class Quantity:
 
 
 PROBABILITY = Quantity("probability", "p", "probability of the class", "chance", bounded=True)
-LOG_ODDS = Quantity("log-odds", "log-odds", "log-odds of the two classes", "as likely", "+.2f")
+LOG_ODDS = Quantity("log-odds", "log-odds", "log-odds of the two classes", "even odds", "+.2f")
+REGION = Quantity("log-odds", "log-odds", "log-odds of the class in the region", "even odds", "+.2f")
 
 
 def quantity_of(link: Link) -> Quantity:
     """Return what a link's scores are."""
+    if isinstance(link, Value):
+        form = ".4g" if link.name == "value" else ".3f"
+        return REGION if link.odds else Quantity("value", link.name, link.name, "goal", form)
     return LOG_ODDS if isinstance(link, Against) else PROBABILITY

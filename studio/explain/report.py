@@ -39,10 +39,10 @@ def report(explanation: Explanation) -> dict[str, Any]:
             **_preprocessing(explanation.classifier),
             **{key: getattr(explanation.classifier, key).flatten().tolist() for key in ("mean", "std")},
         },
-        "target": named(explanation, explanation.target, probabilities),
+        "target": _target(explanation),
         **compared(explanation, probabilities),
         "score": {"kind": explanation.quantity.kind, "clean": explanation.clean},
-        "top": [named(explanation, index, probabilities) for index in explanation.best(probabilities)],
+        **_seen(explanation),
         "methods": {name: described(method) for name, method in explanation.methods.items()},
         "fillers": {name: _filler(explanation, name) for name in explanation.fillers},
         **({"final": _final(*explanation.final)} if explanation.final else {}),
@@ -122,6 +122,25 @@ def _described(filler: Filler) -> dict[str, Any]:
     if isinstance(filler, Given) and filler.maker:
         return {**described(filler.maker), "where": "photograph"}
     return described(filler)
+
+
+def _target(explanation: Explanation) -> dict[str, Any]:
+    """Return what is explained: a class, or what else was asked for."""
+    if explanation.asked.probable:
+        return named(explanation, explanation.target, explanation.probabilities)
+    text, box = explanation.asked.text, explanation.scored.box
+    told = {"kind": text.kind, "name": explanation.about, "text": f"{text.kind}:{text.place}"}
+    return {**told, **({"box": list(box)} if box else {})}
+
+
+def _seen(explanation: Explanation) -> dict[str, Any]:
+    """Return the most probable classes, or what else is found."""
+    probabilities = explanation.probabilities
+    if explanation.asked.probable:
+        best = explanation.best(probabilities)
+        return {"top": [named(explanation, index, probabilities) for index in best]}
+    found = explanation.scored.found
+    return {"found": [{"name": name, "value": value} for name, value in found]} if found else {}
 
 
 def compared(explanation: Explanation, probabilities: Tensor) -> dict[str, Any]:

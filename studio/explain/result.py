@@ -18,6 +18,7 @@ from studio.explain.inputs import InputImage
 from studio.explain.panel import Composite
 from studio.explain.quantity import PROBABILITY, Quantity, quantity_of
 from studio.explain.trace import Trace
+from studio.registry.asked import Asked, Scored
 
 TOP = 5
 
@@ -79,7 +80,9 @@ class Explanation:
     """The explanation of one image; ``results`` are by (filler, method).
 
     Attributes:
-        target: The class that is explained.
+        target: The class that is explained, or the number of the column.
+        asked: What was asked of the model.
+        scored: What scored the image.
         link: What the score is of it.
         clean: The score of the untouched image.
         final: Name and filler that filled the holes which were found, if not the one of the search.
@@ -95,6 +98,8 @@ class Explanation:
     link: Link
     clean: float
     probabilities: Float[Tensor, " k"]
+    asked: Asked
+    scored: Scored
     methods: Mapping[str, Explainer]
     fillers: Mapping[str, Filler]
     loaded: Mapping[str, Mapping[str, Any]]
@@ -113,7 +118,7 @@ class Explanation:
     @property
     def about(self) -> str:
         """What is explained, in words."""
-        target = self.label(self.target)
+        target = self.asked.title or self.label(self.target)
         return target if self.against is None else f"{target} rather than {self.label(self.against)}"
 
     @property

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from attribution import Execution, Explainer, MaskedScore, Sampling, probability, refilled, sigmoid
+from attribution import Execution, Explainer, MaskedScore, Sampling, refilled
 from attribution.engine.precision import PreparedClassifier, prepare
 from attribution.estimate import EstimatingExplainer
 from attribution.explainer import SamplingExplainer
@@ -24,7 +24,7 @@ from infill import Filler
 from infill.network import Precision
 from models.classifiers import ImageClassifier
 from models.classifiers.metadata import class_names
-from studio.explain.inputs import InputImage
+from studio.explain.inputs import InputImage, read_pixels
 from studio.explain.panel import Composite
 from studio.explain.paper import departures, squash
 from studio.explain.quantity import quantity_of
@@ -32,14 +32,16 @@ from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.trace import Trace
 from studio.progress import Progress
-from studio.registry.build import build_classifier, build_filler, build_method
+from studio.registry.ask import build_asked
+from studio.registry.asked import Asked, Scored
+from studio.registry.build import build_filler, build_method
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.own import NOTHING, Own
-from studio.registry.parse import Selection, parse_device, parse_filler
+from studio.registry.parse import Selection, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
 from studio.registry.tables import PRETRAINED, Preset, SettingTexts
-from studio.registry.target import check_target, parse_target, targeted
+from studio.registry.target import parse_target
 
 SHOWN = 4
 """How many composites of each run are kept to be shown."""
@@ -74,21 +76,15 @@ def opened(
     built = (each for each in selection.methods if each not in own.methods)
     methods = {**own.methods, **{name: build_method(name, settings, request.seed, preset) for name in built}}
     methods = {name: methods[name] for name in selection.methods}
-    classifier = own.classifier
-    if classifier is None:
-        device = parse_device(request.device)
-        classifier = build_classifier(request.classifier, request.weights, request.multi_label).to(device)
-    if request.paper:
-        squash(classifier, selection.methods)
-    if classifier.labels:  # else they are numbered, once their number is known
-        check_target(parse_target(request.target, request.against), classifier.labels)
+    text = parse_target(request.target, request.against)
+    asked = build_asked(text, request, read_pixels, own.classifier)
+    if request.paper and asked.of_image is None:
+        squash(asked.classifier, selection.methods)
     with_all = dict.fromkeys(methods, selection.fillers)
     fillers = {**with_all, **(fillers or {})}
-    run, runtime = running(classifier, request.runtime, selection.methods)
+    run, runtime = running(asked.classifier, request.runtime, selection.methods, asked.of_image is None)
     cache = opened_cache(request.fill_cache, request.fill_cache_size)
-    return Session(
-        request, selection, classifier, methods, progress, fillers, run, runtime, own, final, cache
-    )
+    return Session(request, selection, asked, methods, progress, fillers, run, runtime, own, final, cache)
 
 
 @dataclass(eq=False)
@@ -96,6 +92,7 @@ class Session:
     """Explains one image after another; holds what stays the same from image to image.
 
     Attributes:
+        model: What is asked of which model.
         fillers: By method the names of those that it runs with.
         running: The classifier as its runtime has it.
         runtime: What that is, in words.
@@ -104,11 +101,12 @@ class Session:
             during the search.
         cache: Fills that other commands have made, and this one.
         prepared: The classifier as it is run, once the first image is known.
+        scored: What scores the image that is explained.
     """
 
     request: ExplainRequest
     selection: Selection
-    classifier: ImageClassifier
+    model: Asked
     methods: Mapping[str, Explainer]
     progress: Progress
     fillers: Mapping[str, Sequence[str]]
@@ -118,6 +116,12 @@ class Session:
     final: tuple[str, SettingTexts] | None = None
     cache: FillCache | None = None
     prepared: PreparedClassifier | None = None
+    scored: Scored | None = None
+
+    @property
+    def classifier(self) -> ImageClassifier:
+        """What scores the image that is explained."""
+        return self.model.classifier if self.scored is None else self.scored.classifier
 
     def explain(self, image: InputImage, images: int = 1) -> Explanation:
         """Run every method with every filler on one of so many images.
@@ -153,7 +157,9 @@ class Session:
             target=int(cast(Tensor, score.target)),
             link=score.link,
             clean=score.clean.item(),
-            probabilities=self.classifier.probabilities(score.clean_logits)[0].cpu(),
+            probabilities=self._probabilities(score.clean_logits)[0].cpu(),
+            asked=self.model,
+            scored=cast(Scored, self.scored),
             methods=self.methods,
             fillers=fillers,
             loaded={
@@ -207,7 +213,7 @@ class Session:
             count(int(outcome.looks))
         seconds = time.perf_counter() - begun
         image, hole = outcome.counterfactual, outcome.hole
-        probabilities = self.classifier.probabilities(replace(score, image=image, around=None).clean_logits)
+        probabilities = self._probabilities(replace(score, image=image, around=None).clean_logits)
         # The score is the mean, where fills differ.
         (shown,) = self._shown(score, image, hole, probabilities, outcome.left)
         quantity = quantity_of(score.link)
@@ -224,6 +230,7 @@ class Session:
 
     def score(self, image: InputImage) -> MaskedScore:
         """Score the classifier's view of the image; the classifier is prepared once for all images."""
+        self._look(image)
         request = self.request
         pixels = image.pixels.to(self.classifier.mean.device)
         room = self.classifier.room((pixels.shape[1], pixels.shape[2]))
@@ -231,20 +238,31 @@ class Session:
         height, width = (side - room for side in around.shape[1:])
         view = around[:, before : before + height, before : before + width]
         precision: Precision = "float32" if self.runtime == "openvino" else request.precision
-        self.prepared = self.prepared or prepare(self.running, precision, view[None])
+        if self.prepared is None or self.prepared.source is not self.running:
+            self.prepared = prepare(self.running, precision, view[None])
         score = MaskedScore(
             view,
             target=0,
             classifier=self.prepared,
             around=around,
-            link=sigmoid if self.classifier.multi_label else probability,
+            link=self.model.link,
             execution=Execution(request.batch_size, precision, self.progress),
             sampling=Sampling(seed=request.seed),
         )
         labels, classes = self.classifier.labels, score.clean_logits.shape[1]
         self.classifier.labels = class_names(labels, classes, "classifier")
-        text = parse_target(request.target, request.against)
-        return targeted(score, text, self.classifier.labels)
+        return self.model.targeted(score)
+
+    def _look(self, image: InputImage) -> None:
+        """Find what scores the image, if that is different from image to image."""
+        if self.scored is None or self.model.of_image is not None:
+            self.scored = self.model.of(image.pixels)
+        if self.model.of_image is not None:
+            self.running = self.classifier
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        """Return how probable each class is; of what are no classes, the numbers as they are."""
+        return self.classifier.probabilities(logits) if self.model.probable else logits.float()
 
     def _seen(self, image: InputImage, change: Callable[[Tensor], Tensor]) -> Tensor:
         """Return what the classifier sees of a changed photograph."""
@@ -257,7 +275,7 @@ class Session:
         chosen = torch.cat(list(islice((hole for hole in drawn if hole.any()), SHOWN)))
         once = score.with_sampling(samples=1)
         logits = once.logits(chosen)
-        scores, probabilities = score.evaluator.score(logits), self.classifier.probabilities(logits)
+        scores, probabilities = score.evaluator.score(logits), self._probabilities(logits)
         return self._shown(score, once.perturbed(chosen), chosen, probabilities, scores)
 
     def _shown(
@@ -268,7 +286,7 @@ class Session:
                 image=image.permute(1, 2, 0).cpu().numpy(),
                 hole=hole[0].cpu().numpy(),
                 score=float(one),
-                label=self.classifier.labels[int(each.argmax())],
+                label=self.classifier.labels[int(each.argmax())] if self.model.probable else "",
                 quantity=quantity_of(score.link),
             )
             for image, hole, each, one in zip(images, holes, probabilities, scores, strict=True)

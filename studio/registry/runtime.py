@@ -14,7 +14,7 @@ Runtime: TypeAlias = Literal["eager", "openvino", "auto"]
 
 
 def running(
-    classifier: ImageClassifier, runtime: Runtime, methods: Iterable[str]
+    classifier: ImageClassifier, runtime: Runtime, methods: Iterable[str], fixed: bool = True
 ) -> tuple[ImageClassifier, str]:
     """Return the classifier as it is run, and what runs it, in words.
 
@@ -22,6 +22,7 @@ def running(
         classifier: As torch runs it.
         runtime: ``auto`` is OpenVINO where that is possible; the words say why not.
         methods: Names of those that will ask it.
+        fixed: Whether it is the same for all images.
 
     Raises:
         ValueError: If there is no such runtime, or OpenVINO is asked for and cannot run this.
@@ -34,6 +35,8 @@ def running(
         following = [name for name in methods if name in OPTIMIZING or _needs_gradients(name)]
         if following:
             raise ValueError(f"OpenVINO gives no gradients, which {', '.join(following)} needs")
+        if not fixed:
+            raise ValueError("OpenVINO runs classifiers, and a box or a region is asked of another network")
         from models.classifiers.runtime import converted
 
         return converted(classifier), "openvino"

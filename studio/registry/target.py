@@ -1,9 +1,9 @@
-"""What is explained, as users write it: a class, or one class rather than another."""
+"""What is explained, as users write it: a class, one rather than another, a box, a region, a text, ..."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 TOP, NEXT = "top1", "next"
 """The classifier's first choice, and its first choice apart from the target."""
+KINDS: Mapping[str, str] = {
+    "class": "class:NAME",
+    "against": "against:P,Q with two classes",
+    "box": "box:LABEL or box:LABEL@x0,y0,x1,y1",
+    "region": "region:LABEL or region:LABEL@x0,y0,x1,y1",
+    "text": 'text:"a photo of a dog"',
+    "like": "like:IMAGE",
+    "output": "output:INDEX",
+}
+"""How targets are written, by kind."""
 
 
 @dataclass(frozen=True)
@@ -23,32 +33,68 @@ class TargetText:
     """A target, taken apart.
 
     Attributes:
-        place: The class: its index, its name, or ``top1``; of ``against:P,Q`` both, if ``pair`` is set.
-        against: The class that it is compared with: its index, its name, ``top1`` or ``next``; ``None`` if
-            it is not compared.
+        place: What stands behind the kind: of a class its index, its name, or ``top1``; of ``against`` both
+            classes.
+        against: The class that it is compared with: its index, its name, ``top1`` or ``next``; or the other
+            text. ``None`` if it is not compared.
+        kind: One of `KINDS`.
     """
 
     place: str
     against: str | None = None
-    pair: bool = False
+    kind: str = "class"
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether it is about classes of a classifier."""
+        return self.kind in ("class", "against")
 
 
 def parse_target(target: str, against: str | None = None) -> TargetText:
     """Take ``--target`` and ``--against`` apart; ``against:P,Q`` says both.
 
     Raises:
-        ValueError: If a comparison is given twice, or half of it is missing.
+        ValueError: If a comparison is given twice, half of it is missing, or there is nothing to compare; or
+            if nothing stands behind a kind.
     """
     kind, colon, place = target.partition(":")
-    if colon and kind == "class":
-        return TargetText(place, against)
-    if not (colon and kind == "against"):
+    if not colon or kind not in KINDS:
         return TargetText(target, against)
-    if against is not None:
+    place = _unquoted(place)
+    if not place:
+        raise ValueError(f"--target: expected {KINDS[kind]}, got {target!r}")
+    if against is not None and kind == "against":
         raise ValueError(f"--against: {target!r} says already what is compared; give one")
-    if not all(part.strip() for part in place.partition(",")[::2]):
-        raise ValueError(f"--target: expected against:P,Q with two classes, got {target!r}")
-    return TargetText(place, None, pair=True)
+    if against is not None and kind not in ("class", "text"):
+        raise ValueError(f"--against: compares classes or texts, and {target!r} is neither")
+    if kind == "against" and not all(part.strip() for part in place.partition(",")[::2]):
+        raise ValueError(f"--target: expected {KINDS[kind]}, got {target!r}")
+    other = None if against is None else against.removeprefix("text:") if kind == "text" else against
+    return TargetText(place, None if other is None else _unquoted(other), kind)
+
+
+def parse_box(text: str) -> tuple[str, tuple[float, ...] | None]:
+    """Return the label, and left, top, right and bottom in pixels, of ``LABEL@x0,y0,x1,y1`` or ``LABEL``.
+
+    Raises:
+        ValueError: If these are not four numbers with x0 < x1 and y0 < y1.
+    """
+    label, at, numbers = text.rpartition("@")
+    if not at:
+        return text, None
+    try:
+        box = tuple(float(number) for number in numbers.split(","))
+    except ValueError:
+        box = ()
+    if len(box) != 4 or not (0 <= box[0] < box[2] and 0 <= box[1] < box[3]) or not label:
+        expected = "LABEL@x0,y0,x1,y1 with 0 <= x0 < x1 and 0 <= y0 < y1, in pixels"
+        raise ValueError(f"--target: expected {expected}, got {text!r}")
+    return label, box
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def check_target(text: TargetText, labels: Sequence[str]) -> None:
@@ -124,7 +170,7 @@ def class_index(option: str, text: str, labels: Sequence[str]) -> int:
 
 def _split(text: TargetText, labels: Sequence[str]) -> TargetText:
     """Split the two classes of ``against:P,Q``, whose names may have commas, where both are known."""
-    if not text.pair:
+    if text.kind != "against":
         return text
     parts = text.place.split(",")
     halves = [(",".join(parts[:i]).strip(), ",".join(parts[i:]).strip()) for i in range(1, len(parts))]

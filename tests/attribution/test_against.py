@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -23,13 +24,14 @@ from attribution import (
     PredictionDifference,
     Rise,
     SlidingPatch,
+    Value,
     log_odds,
     logit,
     probability,
     sigmoid,
 )
 from attribution.engine.link import activation
-from attribution.optimize.problem import UNTOUCHED, as_probability
+from attribution.optimize.problem import UNTOUCHED, as_log_odds, as_probability
 from infill import Gray, Noise
 
 
@@ -204,3 +206,51 @@ def test_a_comparison_is_followed_between_its_ends(two):
     torch.testing.assert_close(followed, torch.tensor(expected), rtol=0, atol=1e-6)
     for link in (probability, sigmoid, logit, log_odds):
         assert as_probability(replace(score, link=link)) is None
+
+
+def test_a_value_has_a_goal_of_its_own(two):
+    """Half of it, so far below if it is negative; log-odds have 0. Its unit does not matter to a search."""
+    links = {0.5: Value(), 0.25: Value(0.25), 0.0: Value(odds=True)}
+    for share, link in links.items():
+        score = MaskedScore(two, 0, TwoSquares(), BLACK, link=link)
+        torch.testing.assert_close(score.chance, share * score.clean)
+        assert torch.equal(score.clean, score.clean_logits[:, 0])
+    below = MaskedScore(two, 0, lambda images: -TwoSquares()(images), BLACK, link=Value())
+    torch.testing.assert_close(below.chance, 1.5 * below.clean)
+    scale = as_log_odds(below)
+    ends = scale(torch.cat([below.clean, below.chance]), torch.zeros(2).long())
+    torch.testing.assert_close(ends, torch.tensor([1.0, -1.0]) * math.log(9), rtol=1e-5, atol=0)
+    for link in (Value(odds=True), Against(1), probability, logit):
+        assert as_log_odds(MaskedScore(two, 0, TwoSquares(), BLACK, link=link)) is None
+    for left in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="left must be in"):
+            Value(left)
+
+
+@pytest.mark.parametrize("name", OPTIMIZING)
+def test_the_unit_of_a_value_does_not_matter(two, name):
+    """Neither to what is found, nor to whether it is enough."""
+    found = []
+    for unit in (1.0, 1000.0):
+        network = partial(_times, unit)
+        score = MaskedScore(two, 0, network, BLACK, link=Value())
+        found.append(OPTIMIZING[name].optimize(score))
+        assert found[-1].heatmap[0][LEFT].mean() > found[-1].heatmap[0][RIGHT].mean() + 0.1
+    assert (found[0].heatmap - found[1].heatmap).abs().mean() < 1e-3
+    assert torch.equal(found[0].reached, found[1].reached)
+    torch.testing.assert_close(found[1].left, 1000 * found[0].left, rtol=0.02, atol=0)
+
+
+def _times(unit: float, images: Tensor) -> Tensor:
+    return unit * TwoSquares()(images)
+
+
+def test_a_value_at_its_goal_is_refused(two):
+    score = MaskedScore(two, 2, TwoSquares(), BLACK, link=Value())
+    with pytest.raises(ValueError, match=r"target must be scored above where it counts as gone \(0\), got 0"):
+        MP2(4).optimize(score)
+
+
+def test_a_value_has_no_bits(two):
+    with pytest.raises(ValueError, match="link must be probability, sigmoid or Against, got "):
+        PredictionDifference(8, 8)(MaskedScore(two, 0, TwoSquares(), BLACK, link=Value()))

@@ -11,7 +11,11 @@ from models.scenes import draw
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
-ELSEWHERE = {"quantus.md": "tests/test_readme.py", "plugins.md": "tests/studio/registry/test_plugins.py"}
+ELSEWHERE = {
+    "quantus.md": "tests/test_readme.py",
+    "plugins.md": "tests/studio/registry/test_plugins.py",
+    "targets.md": "tests/test_targets.py",
+}
 """Pages whose blocks another test runs, and looks at what comes of them."""
 PAGES = {
     path.relative_to(ROOT / "docs").as_posix(): blocks

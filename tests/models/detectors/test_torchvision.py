@@ -1,0 +1,111 @@
+"""Torchvision's detectors, and detectors that users bring along."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.detectors import load_detector
+from models.detectors.function import FunctionDetector
+
+NAME = "ssdlite320_mobilenet_v3_large"
+LABELS = ["__background__", "cat", "dog"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights, which find something everywhere."""
+    import torchvision
+
+    path = tmp_path_factory.mktemp("weights") / "detector.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = torchvision.models.get_model(NAME, weights=None, weights_backbone=None, num_classes=3)
+    save_file(network.state_dict(), path, {"labels": json.dumps(LABELS), "arch": f"torchvision.{NAME}"})
+    return path
+
+
+def test_it_finds_what_torchvision_finds(weights: Path, smooth_image) -> None:
+    detector = load_detector(NAME, weights)
+    image = smooth_image(80, 120)
+    assert detector.labels == tuple(LABELS)
+    assert not detector.training
+    boxes, probabilities, objectness = detector(image)[0]
+    with torch.no_grad():
+        theirs = detector.network([image[0]])[0]
+    assert len(boxes) > 0
+    torch.testing.assert_close(boxes, theirs["boxes"])
+    torch.testing.assert_close(objectness, theirs["scores"])
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(len(boxes)))
+    chosen = probabilities.gather(1, theirs["labels"][:, None])[:, 0]
+    torch.testing.assert_close(chosen, theirs["scores"])
+    assert ((boxes >= 0) & (boxes <= torch.tensor([120, 80, 120, 80]))).all()
+
+
+def test_weights_that_do_not_fit_are_refused(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is for ssdlite320_mobilenet_v3_large, not for fasterrcnn_resnet50"):
+        load_detector("fasterrcnn_resnet50_fpn", weights)
+    for text, message in (("[1", "cannot understand labels"), ('["one"]', "a background and classes")):
+        save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors", {"labels": text})
+        with pytest.raises(ValueError, match=message):
+            load_detector(NAME, tmp_path / "x.safetensors")
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="a box needs a detector: hf:FOLDER, python:MODULE:FUNCTION or one of"
+    ):
+        load_detector("mobilenet_v2")
+    with pytest.raises(ValueError, match="did you mean 'fasterrcnn_resnet50_fpn'"):
+        load_detector("fasterrcnn_resnet50")
+
+
+class Finds:
+    labels = ("cat", "dog")
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def __call__(self, images: Tensor) -> object:
+        return self.answer
+
+
+GOOD = (torch.zeros(2, 4), torch.zeros(2, 2), torch.zeros(2))
+
+
+def test_a_function_brings_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("own_detector")
+    module.make = lambda: Finds([GOOD])
+    monkeypatch.setitem(sys.modules, "own_detector", module)
+    detector = load_detector("python:own_detector:make")
+    assert detector.labels == ("cat", "dog")
+    assert detector(torch.zeros(1, 3, 4, 4)) == [GOOD]
+
+
+@pytest.mark.parametrize(
+    ("answer", "got"),
+    [
+        (3, "int"),
+        ([], "0 of nothing"),
+        ([GOOD[:2]], r"1 of \[\(2, 4\), \(2, 2\)\]"),
+        ([(GOOD[0], GOOD[1][:, :1], GOOD[2])], r"1 of \[\(2, 4\), \(2, 1\), \(2,\)\]"),
+        ([7], "1 of int"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_other_answers_are_refused(answer: object, got: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"detector: expected for each image .* of shapes m 4, m 2, m, got {got}"
+    ):
+        FunctionDetector(Finds(answer))(torch.zeros(1, 3, 4, 4))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_function_without_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match="detector must return a callable with labels, got function"):
+        FunctionDetector(lambda images: [GOOD])
