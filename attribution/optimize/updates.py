@@ -22,6 +22,8 @@ from infill.validate import Count, require, require_settings
 Order = Literal["first", "bfgs", "l-bfgs"]
 Asked: TypeAlias = Callable[[Tensor], tuple[float, Tensor]]
 """What returns the loss of an image "c h w" and its gradient."""
+ROUNDING = 1e-6
+"""By so much a loss (in nats) may seem to rise by rounding alone."""
 LARGEST = 4096
 """How many values an image may have for BFGS, which keeps a matrix of their square."""
 
@@ -110,7 +112,7 @@ class Descent:
         before, _ = loss(image)
         direction, after = (_bfgs if self.update == "bfgs" else _l_bfgs)(loss, image, self.steps)
         finite = bool(direction.isfinite().all()) and math.isfinite(after)
-        if not finite or after > before:
+        if not finite or after > before + ROUNDING:
             way = f"{before:.4g} to {after:.4g} in {self.steps} steps"
             raise ValueError(
                 f"{self.update} diverges: the loss goes from {way}, "

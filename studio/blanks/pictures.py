@@ -109,9 +109,10 @@ class Drawing:
             target = self._label(number, PROGRESSIVE)
             steps = self._steps(number, PROGRESSIVE)
             image = self.setup.data.images[number][None]
-            last = self._steps(number, SECOND)[-1:]
+            diverged = bool(self.results.parts[SECOND][number].error)
+            last = None if diverged else self._judged(self._steps(number, SECOND)[-1:], target)
             pictures = [self._judged(image, label), *(self._judged(each[None], target) for each in steps)]
-            rows.append(Row(self.setup.data.classes[label], [*pictures, self._judged(last, target)]))
+            rows.append(Row(self.setup.data.classes[label], [*pictures, last]))
         return rows, columns, f"Progressive filling, {self._title()}", [_READ]
 
     def ablation(self, prefix: str, title: str) -> Sheet:
@@ -159,20 +160,29 @@ class Drawing:
         rows = []
         for label, number in sorted(self.shown.items()):
             hole, masked, one = self._one(number, replace(few, update="first"))
-            other = self._one(number, replace(few, update=second))[2]
-            cosine = float(torch.cosine_similarity(one.flatten(), other.flatten(), dim=0))
-            filled = [composite(masked, hole, self.setup.threshold(each, hole)) for each in (one, other)]
             pictures = [
                 self._judged(masked, label),
                 self._colored(one),
-                self._judged(filled[0], label),
-                self._colored(other, f"cosine {cosine:.2f}"),
-                self._judged(filled[1], label),
+                self._judged(composite(masked, hole, self.setup.threshold(one, hole)), label),
+                *self._second(number, replace(few, update=second), one),
                 *(self._kept(number, f"order-{order}", label) for order in ("first", "l-bfgs")),
             ]
             rows.append(Row(self.setup.data.classes[label], pictures))
         note = f"the last two: prototypes of {few.correct} masks; {few.steps} steps of second order"
         return rows, columns, f"First and second order: {self._title()}", [_READ, _COLORS, note]
+
+    def _second(self, number: int, method: FillInBlanks, first: Tensor) -> list[Picture | None]:
+        """Return the second-order update and what it fills in; nothing where it diverges."""
+        try:
+            hole, masked, update = self._one(number, method)
+        except ValueError as error:
+            if "diverges" not in str(error):
+                raise
+            return [None, None]
+        cosine = float(torch.cosine_similarity(first.flatten(), update.flatten(), dim=0))
+        filled = composite(masked, hole, self.setup.threshold(update, hole))
+        label = int(self.setup.data.targets[number])
+        return [self._colored(update, f"cosine {cosine:.2f}"), self._judged(filled, label)]
 
     def _title(self) -> str:
         return f"{self.setup.data.title}, classifier: {self.setup.name}"

@@ -19,7 +19,7 @@ class Consistency:
     Attributes:
         name: How they were made.
         images: How many there are.
-        left_out: How many images have none: with blanks, the classifier no longer sees their class.
+        left_out: How many images have none: no mask leaves their class to be seen, or BFGS diverges.
         accuracy, macro_f1, weighted_f1: As scikit-learn has them, in [0, 1].
         correct: How many masks were averaged for each in the mean; 0 for progressive ones.
         masks: How many were tried.
@@ -77,14 +77,18 @@ def collect(folder: RunFolder, setup: Setup) -> Results:
         name: {number: _loaded(folder, number, setup.unit(name)) for number in setup.numbers(name)}
         for name in (*setup.variants, *(each for each in setup.ablations if each not in setup.variants))
     }
-    if all(part.error for part in parts[RANDOM].values()):
+    if _all_failed(parts[RANDOM]):
         raise ValueError(
             f"DATA: the classifier sees none of {len(parts[RANDOM])} images right once there are blanks; "
             f"{parts[RANDOM][0].error}"
         )
     rows = list(_rows(parts))
-    levels = {name: _levels(parts[name]) for name in NAMES}
+    levels = {name: _levels(parts[name]) for name in NAMES if not _all_failed(parts[name])}
     return Results(parts, rows, levels)
+
+
+def _all_failed(parts: dict[int, Part]) -> bool:
+    return all(part.error for part in parts.values())
 
 
 def _levels(parts: dict[int, Part]) -> list[Consistency]:
@@ -101,7 +105,7 @@ def _loaded(folder: RunFolder, number: int, name: str) -> Part:
 
 def _rows(parts: dict[str, dict[int, Part]]) -> Iterator[Consistency]:
     for name, found in parts.items():
-        if not all(part.error for part in found.values()):
+        if not _all_failed(found):
             yield _measured(name, found, "answer")
             if name == RANDOM:
                 yield _measured(f"{RANDOM}-everywhere", found, "answer.everywhere")

@@ -47,7 +47,9 @@ def remarks(results: Results) -> list[str]:
     """Return what must be said below the table."""
     lines = ["paper: Deelaka et al. 2024, Table 1, MNIST, another classifier; accuracy / macro / weighted F1"]
     if any(row.left_out for row in results.rows):
-        lines.append("left out: images whose class the classifier no longer sees with blanks in them")
+        lines.append(
+            "left out (the reasons are in fill-blanks.json): no mask leaves the class, or BFGS diverges"
+        )
     return lines
 
 

@@ -32,18 +32,18 @@ class Worker:
     def __call__(self, key: Key) -> tuple[Part, ndarray | None]:
         """Return what a unit finds, and the updates (or the steps) that it has made.
 
-        An image whose class is not seen once some of it is removed is the part's error; whatever else is
-        wrong ends the job.
+        An image whose class is not seen once some of it is removed, or of which BFGS diverges, is the part's
+        error; whatever else is wrong ends the job.
         """
         number, name = key
         variant = self.setup.variants[name]
         about = {"label": int(self.setup.data.targets[number])}
-        if isinstance(variant, ProgressiveBlanks):
-            return self._progressive(number, name, variant, about)
         try:
+            if isinstance(variant, ProgressiveBlanks):
+                return self._progressive(number, name, variant, about)
             return self._random(number, name, variant, about)
         except ValueError as error:
-            if not str(error).startswith("target must"):
+            if not str(error).startswith(("target must", f"{variant.update} diverges")):
                 raise
             return Part(f"{number} {name}", about, {}, str(error)), None
 

@@ -5,7 +5,7 @@ import torch
 from tiny_classifiers import one_line
 
 from models.classifiers import load_classifier
-from studio.cli import listing
+from studio.cli import names
 from studio.registry.build import build_classifier
 
 
@@ -20,7 +20,7 @@ def test_other_names_are_refused(name: str) -> None:
 
 def test_the_registry_lets_the_forms_pass(package: str) -> None:
     assert build_classifier(f"python:{package}.nets:whole", None).labels == ("r", "g", "b")
-    text = "\n".join(listing.lines(every=False))
+    text = "\n".join(names.lines(every=False))
     for form in ("timm:NAME", "hf:FOLDER", "clip:FOLDER", "file:PATH", "python:M:F", "places365"):
         assert f"\n  {form} " in text
 

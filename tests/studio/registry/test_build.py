@@ -30,6 +30,7 @@ from infill import (
 from studio.registry.build import build_classifier, build_filler, build_method
 from studio.registry.fields import parse_fields, settable
 from studio.registry.parse import parse_selection, parse_settings, quick_settings
+from studio.registry.runtime import running
 from studio.registry.tables import FILLERS, METHODS, OPTIMIZING, SAMPLING, SettingTexts
 
 CLASSES = {
@@ -270,3 +271,13 @@ def test_unknown_names_get_the_nearest(image: Tensor) -> None:
         parse_selection([], [], ["xyz"])
     with pytest.raises(ValueError, match=r"unknown method 'dssr\+'; did you mean 'dssr'"):
         parse_selection([], [], ["dssr+"])
+
+
+def test_a_method_that_needs_gradients_is_not_run_by_openvino() -> None:
+    classifier = build_classifier("scenes", None)
+    with pytest.raises(ValueError, match="--runtime: OpenVINO gives no gradients, which blanks needs"):
+        running(classifier, "openvino", ["sp", "blanks"])
+    assert running(classifier, "auto", ["blanks"]) == (
+        classifier,
+        "eager (OpenVINO gives no gradients, which blanks needs)",
+    )
