@@ -15,7 +15,7 @@ from attribution.optimize.updates import LARGEST, Descent, Order
 from infill import composite
 from studio.blanks.figure import Picture, Row
 from studio.blanks.results import Consistency, Results
-from studio.blanks.setup import LEVELS, NAMES, PROGRESSIVE, RANDOM, SECOND
+from studio.blanks.setup import LEVELS, PROGRESSIVE, RANDOM, SECOND
 from studio.blanks.unit import Worker
 from studio.drawing.colormap import color_mapping
 from studio.runs.folder import RunFolder
@@ -30,6 +30,7 @@ Sheet: TypeAlias = "tuple[Sequence[Row], Sequence[str], str, Sequence[str]]"
 _READ = (
     "below each picture: what the classifier takes it for, and with which probability; red where it is wrong"
 )
+_OWN = "progressive ones are right if they are taken for what the classifier saw in the masked image"
 _COLORS = "updates: red where a pixel should become brighter, blue where darker"
 
 
@@ -73,7 +74,7 @@ class Drawing:
             "progressive\nprototype",
         ]
         rows = [self._row(label, members) for label, members in self.members.items()]
-        return rows, columns, f"Prototypes, {self._title()}", [_READ, _COLORS, self._masks()]
+        return rows, columns, f"Prototypes, {self._title()}", [_READ, _OWN, _COLORS, self._masks()]
 
     def _row(self, label: int, members: Sequence[int]) -> Row:
         number, threshold = self.shown[label], self.setup.threshold
@@ -113,7 +114,7 @@ class Drawing:
             last = None if diverged else self._judged(self._steps(number, SECOND)[-1:], target)
             pictures = [self._judged(image, label), *(self._judged(each[None], target) for each in steps)]
             rows.append(Row(self.setup.data.classes[label], [*pictures, last]))
-        return rows, columns, f"Progressive filling, {self._title()}", [_READ]
+        return rows, columns, f"Progressive filling, {self._title()}", [_READ, _OWN]
 
     def ablation(self, prefix: str, title: str) -> Sheet:
         """Return the prototypes of random masks with one setting varied (Figure 4)."""
@@ -133,12 +134,10 @@ class Drawing:
     def binarization(self) -> Sheet:
         """Return prototypes with and without a level, of both maskings (Figure 6)."""
         columns, rows = ["image"], []
-        for name, title in NAMES.items():
+        for name, title in {RANDOM: "random", PROGRESSIVE: "progr."}.items():
             shares = [_share(row) for row in self.results.levels[name]]
             marks = [f"> {level:g}" for level in LEVELS] + ["none"]
-            columns += [
-                f"{title.split()[0]} {mark}\n{share}" for mark, share in zip(marks, shares, strict=True)
-            ]
+            columns += [f"{title} {mark}\n{share}" for mark, share in zip(marks, shares, strict=True)]
         thresholds = [*(Threshold(level=level) for level in LEVELS), Threshold(binarize=False)]
         for label, number in sorted(self.shown.items()):
             expected, target = self._updates(number, RANDOM)[:1], self._label(number, PROGRESSIVE)
@@ -146,7 +145,12 @@ class Drawing:
             filled = [self._judged(self._filled(number, target, each), target) for each in thresholds]
             image = self._judged(self.setup.data.images[number][None], label)
             rows.append(Row(self.setup.data.classes[label], [image, *kept, *filled]))
-        legend = [_READ, "columns: the level of the threshold, and the consistency with it", self._masks()]
+        legend = [
+            _READ,
+            _OWN,
+            "columns: the level of the threshold, and the consistency with it",
+            self._masks(),
+        ]
         return rows, columns, f"Binarization: {self._title()}", legend
 
     def orders(self) -> Sheet:

@@ -38,7 +38,8 @@ FEW = 50
 RANDOM, PROGRESSIVE = "random", "progressive"
 SECOND = f"{PROGRESSIVE}-l-bfgs"
 """BFGS itself multiplies matrices of 784 x 784 in every step: it is drawn, but not run for every image."""
-NAMES = {RANDOM: "random (4.1)", PROGRESSIVE: "progressive (4.2)"}
+NAMES = (RANDOM, PROGRESSIVE)
+"""The paper's two maskings (sec. 4.1 and 4.2), of first order."""
 
 
 @dataclass(frozen=True, eq=False)
