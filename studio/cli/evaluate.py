@@ -79,6 +79,11 @@ from studio.evaluate.request import EvaluateRequest
     ),
     click.option("--weights", type=FILES, help="The classifier's weights."),
     MULTI_LABEL,
+    click.option(
+        "--target",
+        help="Explain this of every image: a class, or box:LABEL, region:LABEL, text:TEXT, like:IMAGE, "
+        "output:INDEX. [default: the class that the data says]",
+    ),
     AGAINST,
     *WORKERS,
     SAMPLES,

@@ -25,6 +25,7 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
         samples: Fills of each hole, for fillers that draw.
         largest_box: Only images where the boxes of the class cover at most this share, in (0, 1];
             ``None``: the preset's.
+        target: What is explained of every image (`studio.registry.target`); ``None``: the data's classes.
         against: The class that each image's is compared with: its index, its name, ``top1`` or ``next``
             (`studio.registry.target`).
     """
@@ -38,4 +39,5 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
     baselines: bool = True
     samples: int = 1
     largest_box: float | None = None
+    target: str | None = None
     against: str | None = None

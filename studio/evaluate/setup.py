@@ -17,11 +17,14 @@ from infill.network import Precision
 from studio import version
 from studio.data.classes import class_of
 from studio.data.dataset import Dataset, Example, first_readable, open_dataset
+from studio.data.image import read_picture
 from studio.data.selection import select
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
+from studio.registry.ask import build_asked
+from studio.registry.asked import Asked
 from studio.registry.build import build_classifier, build_method, is_signed, usual_classifier
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
@@ -31,6 +34,8 @@ from studio.registry.tables import METHODS
 from studio.registry.target import NEXT, TOP, check_target, parse_target
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.classifiers import ImageClassifier
 
 
@@ -41,7 +46,8 @@ class Setup:
     Attributes:
         request: Completed by its preset.
         name: The classifier's.
-        prepared: The classifier as it is run.
+        prepared: The classifier as it is run; ``None`` if it depends on the image.
+        model: What is asked of the classifier, if it is not the data's classes.
         methods: By name.
         labelled: Whether targets are what the data says; else the classifier's own first choices.
         notes: What the user must know.
@@ -54,12 +60,18 @@ class Setup:
     plan: Plan
     classifier: ImageClassifier
     name: str
-    prepared: PreparedClassifier
+    prepared: PreparedClassifier | None
     methods: Mapping[str, Explainer]
     labelled: bool
     notes: Sequence[str]
     settings: Mapping[str, Any]
     cache: FillCache | None = None
+    model: Asked | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """In which precision the classifier is run."""
+        return self.request.precision if self.prepared is None else self.prepared.precision
 
 
 def set_up(request: EvaluateRequest) -> Setup:
@@ -77,7 +89,7 @@ def set_up(request: EvaluateRequest) -> Setup:
     needs = {name: entry.needs for name, entry in METRICS.items()}
     precision = "float32" if request.paper and request.precision == "auto" else request.precision
     metrics = fitting(request.metrics, asked, data.offers, needs)
-    if request.against is not None:
+    if not _of_probabilities(request):
         metrics = _without_probabilities(metrics, asked)
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers)
@@ -88,14 +100,19 @@ def set_up(request: EvaluateRequest) -> Setup:
         if name in METHODS
     }
     name = request.classifier or ("" if request.weights else usual_classifier(data.kind))
-    classifier = build_classifier(name or None, request.weights, request.multi_label).to(device)
-    _check_comparison(request, classifier.labels)
+    model = _asked(replace(request, classifier=name or None))
+    if model is None:
+        classifier = build_classifier(name or None, request.weights, request.multi_label).to(device)
+        _check_comparison(request, classifier.labels)
+    else:
+        classifier = model.classifier
+    fixed = model is None or model.of_image is None
     data = select(data, request.selection(request.seed), classifier.labels)
     if not len(data):
         raise ValueError(f"DATA: {data.title} has no image that is asked for")
     example = first_readable(data)
-    labelled, notes = _labelled(request, data.kind, example, classifier)
-    run, runtime = running(classifier, request.runtime, methods)
+    labelled, notes = (False, ()) if model else _labelled(request, data.kind, example, classifier)
+    run, runtime = running(classifier, request.runtime, methods, fixed)
     computed: Precision = "float32" if runtime == "openvino" else request.precision
     return Setup(
         request=request,
@@ -103,7 +120,7 @@ def set_up(request: EvaluateRequest) -> Setup:
         plan=plan,
         classifier=classifier,
         name=name or Path(str(request.weights)).stem,
-        prepared=prepare(run, computed, classifier.view(example.image.to(device))[None]),
+        prepared=prepare(run, computed, classifier.view(example.image.to(device))[None]) if fixed else None,
         methods=methods,
         labelled=labelled,
         notes=[*data.notes, *notes, *([] if request.runtime == "eager" else [f"run by {runtime}"])],
@@ -112,7 +129,31 @@ def set_up(request: EvaluateRequest) -> Setup:
             "runtime": runtime.partition(" ")[0],
         },
         cache=opened_cache(request.fill_cache, request.fill_cache_size),
+        model=model,
     )
+
+
+def _of_probabilities(request: EvaluateRequest) -> bool:
+    """Whether scores are probabilities."""
+    of_classes = request.target is None or parse_target(request.target, request.against).kind == "class"
+    return of_classes and request.against is None
+
+
+def _asked(request: EvaluateRequest) -> Asked | None:
+    """Return what is asked of every image, if it is not the data's classes.
+
+    Raises:
+        ValueError: If that cannot be, or needs the data's classes.
+    """
+    if request.target is None:
+        return None
+    if request.correct_only or request.targets == "every":
+        raise ValueError("--target: expected none with --correct-only or --targets, which ask the data")
+    return build_asked(parse_target(request.target, request.against), request, _pixels)
+
+
+def _pixels(path: Path) -> Tensor:
+    return read_picture(path).image
 
 
 def _check_largest_box(share: float | None, data: Dataset) -> None:
@@ -143,7 +184,9 @@ def _without_probabilities(metrics: Sequence[str], asked: bool) -> list[str]:
     known = {text: METRICS.get(text.partition(":")[0]) for text in metrics}
     unfit = [text for text, entry in known.items() if entry is not None and entry.probability]
     if unfit and asked:
-        raise ValueError(f"--metric {unfit[0]}: needs a probability, which the log-odds of --against are not")
+        raise ValueError(
+            f"--metric {unfit[0]}: needs a probability, which --target and --against ask not for"
+        )
     return [text for text in metrics if text not in unfit]
 
 
@@ -173,7 +216,7 @@ def _settings(
 ) -> dict[str, Any]:
     simple = (
         "paper", "baselines", "samples", "split", "targets", "sample", "limit", "correct_only", "largest_box",
-        "seed", "against",
+        "seed", "target", "against",
     )  # fmt: skip
     return {
         "data": data.title,

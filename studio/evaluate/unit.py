@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
+from attribution.engine.precision import prepare
 from attribution.evaluation.baselines import background_map, center_map, object_map, random_map
 from studio.data.classes import class_of
 from studio.data.regions import boxed
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from infill import Filler
+    from models.classifiers import ImageClassifier
     from studio.data.dataset import Example
 
 SHOWN = 144
@@ -98,29 +100,36 @@ class Worker:
         """Read an image, unless it is the last one."""
         if self._subject is not None and self._subject.number == number:
             return self._subject
-        setup, classifier = self.setup, self.setup.classifier
-        request, device = setup.request, classifier.mean.device
+        setup, request = self.setup, self.setup.request
         example = setup.data.read(number)
-        pixels = example.image.to(device)
+        classifier = setup.classifier if setup.model is None else setup.model.of(example.image).classifier
+        pixels = example.image.to(classifier.mean.device)
         room = classifier.room((pixels.shape[1], pixels.shape[2]))
         around, before, crop = classifier.view(pixels, room), room // 2, classifier.crop
         view = around[:, before : before + crop, before : before + crop]
         score = MaskedScore(
             view,
             target=class_of(example, setup.data.kind, classifier.labels) if setup.labelled else 0,
-            classifier=setup.prepared,
+            classifier=setup.prepared or prepare(classifier, setup.precision, view[None]),
             around=around,
             link=sigmoid if classifier.multi_label else probability,
-            execution=Execution(request.batch_size, setup.prepared.precision),
+            execution=Execution(request.batch_size, setup.precision),
             sampling=Sampling(samples=request.samples, seed=request.seed),
         )
-        if not setup.labelled:
-            score = replace(score, target=int(score.clean_logits[0].argmax()))
-        score = compared(score, request.against, classifier.labels)
+        score = self._targeted(score, classifier)
         seen = partial(_seen, classifier, pixels)
         build = partial(self._filler, view=view, seen=seen)
         self._subject = Subject(number, example, classifier, score, build, request.seed)
         return self._subject
+
+    def _targeted(self, score: MaskedScore, classifier: ImageClassifier) -> MaskedScore:
+        """Return the score of what is explained of the one image of a score."""
+        setup = self.setup
+        if setup.model is not None:
+            return setup.model.targeted(replace(score, link=setup.model.link))
+        if not setup.labelled:
+            score = replace(score, target=int(score.clean_logits[0].argmax()))
+        return compared(score, setup.request.against, classifier.labels)
 
     def _filler(self, name: str, view: Tensor, seen: Callable[..., Tensor]) -> Filler:
         """Build a filler, once for all images unless it needs to know the image."""

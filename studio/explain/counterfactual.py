@@ -145,9 +145,13 @@ class Counterfactual:
             return ""
         first = self._first(self.search.probabilities)
         other = self.explanation.against
-        seen = [first, *([other] if other not in (None, first, self.explanation.target) else [])]
-        labels = [f"{self.explanation.label(i)} {float(self.search.probabilities[i]):.2f}" for i in seen]
-        return f"{'still' if first == self.explanation.target else 'now'}: {', '.join(labels)}"
+        label = f"{self.explanation.label(first)} {float(self.search.probabilities[first]):.2f}"
+        if first == self.explanation.target:
+            return f"still: {label}"
+        if other is None or first == other:
+            return f"now: {label}"
+        found = f"{self.explanation.label(other)} {float(self.search.probabilities[other]):.2f}"
+        return f"now neither: {label}, and {found}"
 
     def _verdict(self) -> str:
         text = f"{percent(self.search.area)} of the {self._whole()} removed{self._failure()}"

@@ -95,7 +95,7 @@ def test_one_class_becomes_another(run: Run) -> None:
     assert found["left"] <= found["chance"] == 0 < found["clean"]
     assert after["against"]["probability"] > found["against"]["probability"]
     line = said.out.splitlines()[0]
-    start = f"heart rather than crate: log-odds {found['clean']:+.2f} -> {found['left']:+.2f} (now: "
+    start = f"heart rather than crate: log-odds {found['clean']:+.2f} -> {found['left']:+.2f} (now"
     assert line.startswith(start)
     assert f"crate {after['against']['probability']:.2f}" in line
     assert run("--scene", 3, "--target", "against:heart,crate", *GRAY).out == said.out

@@ -125,6 +125,9 @@ def test_targets_are_compared_with_another_class(run: Run) -> None:
     [
         (("--against", "geer"), "--against: the classifier has no class 'geer'; did you mean 'gear'?"),
         (("--against", "gear", "--metric", "saliency"), "--metric saliency: needs a probability, which"),
+        (("--target", "output:3", "--metric", "saliency"), "--metric saliency: needs a probability, which"),
+        (("--target", "gear", "--correct-only"), "--target: expected none with --correct-only"),
+        (("--target", "text:a gear"), "--target: a text needs a CLIP model"),
     ],
 )
 def test_comparisons_that_cannot_be_are_refused(run: Run, words: tuple[str, ...], message: str) -> None:

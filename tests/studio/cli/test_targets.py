@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -43,7 +44,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     """Runs ``infill explain`` in an empty folder, where a detector can be imported."""
     monkeypatch.chdir(tmp_path)
     module = ModuleType("own_detector")
-    module.make = Reddest
+    module.make, module.__spec__ = Reddest, ModuleSpec("own_detector", None)
     monkeypatch.setitem(sys.modules, "own_detector", module)
     return runner(capsys)
 
@@ -169,6 +170,26 @@ def test_likeness_and_outputs_of_any_classifier(run: Run, red: Path, tmp_path: P
     said = run(other, *scenes, "--target", "output:3", *few)
     assert said.code == 0, said.err
     assert f"output {CLASSES[3]}, value = " in said.out
+
+
+def test_boxes_are_judged_on_a_folder(run: Run, red: Path, tmp_path: Path) -> None:
+    """Where nothing is found, the image is told; the maximum is where the box is annotated."""
+    images = tmp_path / "data" / "images"
+    images.mkdir(parents=True)
+    red.rename(images / "red.png")
+    Image.fromarray(np.full((48, 96, 3), 120, np.uint8)).save(images / "empty.png")
+    rows = ["file,label,xmin,ymin,xmax,ymax", "empty.png,0,0,0,9,9", "red.png,0,52,12,76,36"]
+    (tmp_path / "data" / "boxes.csv").write_text("\n".join(rows) + "\n")
+    metrics = ("--metric", "pointing", "--metric", "deletion", "--no-baselines", "--strips", 0)
+    said = run("data", *OWN, "--target", "box:ball", *FEW, *metrics, command="evaluate")
+    assert said.code == 0, said.err
+    found = told("report.json")["runs"][0]
+    assert [each["image"] for each in found["skipped"]] == ["empty.png"]
+    assert "finds no 'ball'" in found["skipped"][0]["reason"]
+    figures = {each["title"]: each["rows"] for each in found["tables"][0]["figures"]}
+    pointing = [rows["sp / gray"]["value"] for title, rows in figures.items() if "pointing" in title]
+    assert pointing
+    assert set(pointing) == {1}
 
 
 @pytest.mark.parametrize(
