@@ -15,6 +15,7 @@ from attribution.methods.dssr import SDR as SDR
 from attribution.methods.dssr import SSR as SSR
 from attribution.methods.dssr import DSSRPlus as DSSRPlus
 from attribution.methods.extremal import ExtremalPerturbation as ExtremalPerturbation
+from attribution.methods.feature_inversion import FeatureInversion as FeatureInversion
 from attribution.methods.fido import Fido as Fido
 from attribution.methods.fill_in_blanks import FillInBlanks as FillInBlanks
 from attribution.methods.lime import Lime as Lime
@@ -38,6 +39,7 @@ __all__ = [
     "Execution",
     "Explainer",
     "ExtremalPerturbation",
+    "FeatureInversion",
     "Fido",
     "FillInBlanks",
     "Heatmap",

@@ -77,11 +77,15 @@ def listening(network: nn.Module, names: Sequence[str]) -> Iterator[Mapping[str,
     Of a layer that runs several times it is the last output. It is a copy, so that layers which change
     it in place do not; its gradient reaches the layer. A convolution whose batch normalization is folded into
     it (`attribution.engine.folding`) puts out what is normalized.
+
+    Raises:
+        ValueError: While the network runs, if a layer puts out something else than a tensor.
     """
     heard: dict[str, Tensor] = {}
 
     def note(path: str) -> Callable[[Any, Any, Any], None]:
         def hook(module: Any, given: Any, output: Any) -> None:
+            require(isinstance(output, Tensor), "layer", "one that puts out a tensor", path)
             heard[path] = output.clone()
 
         return hook
@@ -97,9 +101,9 @@ def listening(network: nn.Module, names: Sequence[str]) -> Iterator[Mapping[str,
 def map_layers(classifier: PreparedClassifier, example: Float[Tensor, "1 c h w"]) -> list[Layer]:
     """Return the layers that put out maps before the classifier's head, in the order in which they run.
 
-    The head is the linear or convolutional layer that runs last. A map has several rows and columns; of
-    layers that put out the same one (a block and its last part, dropout) the first is named that runs once.
-    The last map is the one that the head, or the pooling before it, reads.
+    The head is the linear or convolutional layer that runs last, if there is one. A map has several rows and
+    columns; of layers that put out the same one (a block and its last part, dropout) the first is named that
+    runs once. The last map is the one that the head, or the pooling before it, reads.
 
     Raises:
         ValueError: If no layer puts out a map, or what follows are tokens, as in a vision transformer.
@@ -109,6 +113,7 @@ def map_layers(classifier: PreparedClassifier, example: Float[Tensor, "1 c h w"]
     with _hooked(network, trail), torch.no_grad():
         classifier(example)
     kind = type(network).__name__
+    trail.ends()
     require(bool(trail.seen), "classifier", "a network whose layers put out maps (convolutions)", kind)
     require(not trail.tokens, "layer", "named where a network makes tokens of its maps", "auto")
     return [group.layer(trail.calls) for group in trail.seen]
@@ -149,6 +154,10 @@ class _Trail:
         """Note that a layer begins."""
         if isinstance(module, nn.Linear | nn.Conv2d):
             self.seen, self.tokens = list(self._groups), self._sequences
+
+    def ends(self) -> None:
+        """Note that the network is through: where no layer is a head, all maps come before it."""
+        self.seen = self.seen or self._groups
 
     def leaves(self, name: str, module: nn.Module, output: Any) -> None:
         """Note what a layer has put out."""

@@ -82,7 +82,7 @@ def optimize(
         for first in range(0, len(score), size):
             part = score.part(slice(first, first + size))
             loop = _Loop(part, problem(part), refresh)
-            each = loop.problem.steps * composites
+            each = loop.total * composites
             for number in loop.run():
                 if watch is not None:
                     watch(loop.step(number, first))
@@ -115,52 +115,76 @@ class _Loop:
     """A group of images in lockstep."""
 
     def __init__(self, score: MaskedScore, problem: Problem, refresh: int) -> None:
-        self.score, self.problem = score, problem
-        self.cached_score = CachedScore(
-            problem.score or score, refresh, problem.inverse_link, problem.outlook, problem.scale
-        )
-        self.parameters = problem.start.detach().clone()
-        self.active = self.cached_score.rows
-        self.steps = torch.zeros_like(self.active)
-        self.curves = {
-            name: score.image.new_full((len(score), problem.steps), torch.nan) for name in problem.curves
-        }
-        self._plateau = Plateau(len(score), problem.steps, problem.patience, score.image)
-        self._optimizer = problem.optimizer(self.parameters)
-        self._scheduler = problem.scheduler(self._optimizer) if problem.scheduler else None
+        self.score, self.problem, self._refresh = score, problem, refresh
+        self.parameters = problem.stages[0].start.detach().clone()
+        self.total = sum(stage.steps for stage in problem.stages)
+        self.steps = torch.zeros(len(score), dtype=torch.long, device=score.image.device)
+        names = dict.fromkeys(name for stage in problem.stages for name in stage.curves)
+        self.curves = {name: score.image.new_full((len(score), self.total), torch.nan) for name in names}
+        self._asked: list[CachedScore] = []
+        self._earlier: list[Tensor] = []
+        self._begin(problem.stages[0])
+
+    @property
+    def cached_score(self) -> CachedScore:
+        """The cached score of the stage that is being solved."""
+        return self._asked[-1]
 
     @property
     def taken(self) -> int:
         """Steps taken by all images; those that are done count as if they had taken all."""
         done = len(self.steps) - len(self.active)
-        return done * self.problem.steps + int(self.steps[self.active].sum())
+        return done * self.total + int(self.steps[self.active].sum())
 
     def run(self) -> Iterator[int]:
-        """Take all steps, and yield the number of each."""
-        for number in range(self.problem.steps):
-            rows = self.active
-            self.cached_score.begin(rows)
-            leaf = self.parameters[rows].requires_grad_()
-            loss = self.problem.loss(leaf, self.cached_score)
-            self._record(number, rows)
-            done = self._update_active(leaf.detach(), rows) | self._rest(number, rows, loss)
-            if not done.all():
-                gradient = torch.autograd.grad(loss.sum(), leaf)[0]
-                self._advance(rows[~done], gradient[~done])
-            yield number
-            if not len(self.active):
-                return
+        """Take all steps of all stages, and yield the number of each."""
+        first = 0
+        for stage in self.problem.stages:
+            if stage is not self._stage:
+                with torch.no_grad():
+                    self._earlier.append(self._stage.heatmap(self.parameters))
+                self._begin(stage)
+            for number in range(first, first + stage.steps):
+                self._take(number, first)
+                yield number
+                if not len(self.active):
+                    return
+            first += stage.steps
+
+    def _begin(self, stage: Problem) -> None:
+        """Solve this stage from now on, from the parameters of the one before."""
+        self._stage = stage
+        score = stage.score or self.score
+        settings = self._refresh, stage.inverse_link, stage.outlook, stage.scale
+        self._asked.append(CachedScore(score, *settings))
+        self.active = self.cached_score.rows
+        self._plateau = Plateau(len(self.score), stage.steps, stage.patience, self.score.image)
+        if stage.before is None or stage.restarts:
+            self._optimizer = stage.optimizer(self.parameters)
+            self._scheduler = stage.scheduler(self._optimizer) if stage.scheduler else None
+
+    def _take(self, number: int, first: int) -> None:
+        """Take one step, the stage's first of which has the number ``first``."""
+        rows = self.active
+        self.cached_score.begin(rows)
+        leaf = self.parameters[rows].requires_grad_()
+        loss = self._stage.loss(leaf, self.cached_score)
+        self._record(number, rows)
+        done = self._update_active(leaf.detach(), rows) | self._rest(number - first, rows, loss)
+        if not done.all():
+            gradient = torch.autograd.grad(loss.sum(), leaf)[0]
+            self._advance(rows[~done], gradient[~done])
 
     def _record(self, number: int, rows: Tensor) -> None:
         self.steps[rows] = number + 1
-        for name, call in zip(self.problem.curves, self.cached_score.calls, strict=True):
+        for name, call in zip(self._stage.curves, self.cached_score.calls, strict=True):
             self.curves[name][rows, number] = call.scores
 
     def _update_active(self, leaf: Tensor, rows: Tensor) -> Tensor:
         """Take out images that are done, and return which ones must not move in this step."""
-        if self.problem.done is None:
+        if self._stage.done is None:
             return torch.zeros_like(rows, dtype=torch.bool)
-        done, due = self.problem.done(leaf, self.cached_score), self.cached_score.due
+        done, due = self._stage.done(leaf, self.cached_score), self.cached_score.due
         # With an old fill one cannot be sure: such an image waits for a new one.
         self.cached_score.expire(rows[done & ~due])
         self.active = rows[~(done & due)]
@@ -177,10 +201,12 @@ class _Loop:
         self.parameters.grad = torch.zeros_like(self.parameters)
         self.parameters.grad[rows] = gradient
         self._optimizer.step()
-        if self.problem.limits is not None:
-            self.parameters.clamp_(*self.problem.limits)
+        if self._stage.limits is not None:
+            self.parameters.clamp_(*self._stage.limits)
         still = torch.ones(len(before), dtype=torch.bool, device=before.device)
         still[rows] = False
+        if self._stage.usable is not None:
+            still |= ~self._stage.usable(self.parameters)
         self.parameters[still] = before[still]
         if self._scheduler is not None:
             self._scheduler.step()
@@ -209,11 +235,17 @@ class _Loop:
                 problem.evidence(self.parameters),
                 {name: curve[:, :longest] for name, curve in self.curves.items()},
                 self.steps,
-                self.cached_score.composites.to(self.steps.device),
-                self.cached_score.fills.to(self.steps.device),
-                self.cached_score.outlooks.to(self.steps.device),
+                self._counted("composites"),
+                self._counted("fills"),
+                self._counted("outlooks"),
             )
+        outcome = replace(outcome, earlier=tuple(self._earlier))
         return outcome if problem.chance is None else replace(outcome, chance=problem.chance)
+
+    def _counted(self, what: str) -> Int[Tensor, " n"]:
+        """Return how many of these all stages together have asked for, for each image."""
+        counts: Tensor = sum(getattr(asked, what) for asked in self._asked)
+        return counts.to(self.steps.device)
 
 
 @contextmanager

@@ -42,6 +42,10 @@ class Problem:
         scale: What the loss follows instead of the scores, if not these themselves (`as_probability`).
         patience: How many steps the loss must rest for an image to be done, see `Plateau`; 0: never.
         chance: At which of the images' own scores "n" the class counts as gone, if not at the score's chance.
+        usable: Maps parameters to which images can go on with them; a step that leads elsewhere is not taken.
+        before: What is solved first, with all of its steps: this problem starts from its last parameters,
+            and its heatmaps are kept.
+        restarts: Whether the optimizer and its schedule start anew then, or those of ``before`` go on.
     """
 
     start: Tensor
@@ -61,6 +65,14 @@ class Problem:
     scale: Scale | None = None
     chance: Tensor | None = None
     patience: int = 0
+    usable: Callable[[Tensor], Tensor] | None = None
+    before: "Problem | None" = None
+    restarts: bool = True
+
+    @property
+    def stages(self) -> list["Problem"]:
+        """What is solved one after another; the last one is this problem."""
+        return [*(self.before.stages if self.before else []), self]
 
 
 def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, Callable[[Tensor], Tensor]]:

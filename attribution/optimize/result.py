@@ -39,6 +39,7 @@ class Outcome:
         fills: How many fills the filler made for each image; 0 if its fill does not depend on the hole.
         outlooks: How many of these were of a chessboard, to tell slopes of pixels that are not removed (the
             ``outlook`` of the method); 0 if the search did without.
+        earlier: The heatmaps of the stages that came before, if there were any (`Problem.before`).
     """
 
     heatmap: Heatmap
@@ -55,6 +56,7 @@ class Outcome:
     looks: Int[Tensor, " b"]
     fills: Int[Tensor, " b"]
     outlooks: Int[Tensor, " b"]
+    earlier: Sequence[Heatmap] = ()
 
     @property
     def reached(self) -> Bool[Tensor, " b"]:
@@ -103,7 +105,7 @@ def refilled(outcome: Outcome, score: MaskedScore, growth: Sequence[int] = ()) -
     looks, fills = outcome.looks + tried, outcome.fills + tried * score.filler.per_hole
     counts = outcome.steps, looks, fills, outcome.outlooks
     again = evaluated(score, outcome.heatmap, hole, outcome.curves, *counts)
-    return replace(again, chance=outcome.chance)
+    return replace(again, chance=outcome.chance, earlier=outcome.earlier)
 
 
 def evaluated(
@@ -154,8 +156,16 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     fields: dict[str, Any] = {}
     for name in Outcome.__dataclass_fields__:
         values = [getattr(outcome, name) for outcome in outcomes]
-        fields[name] = _joined_curves(values) if name == "curves" else torch.cat(values)
+        fields[name] = _joined_fields(name, values)
     return Outcome(**fields)
+
+
+def _joined_fields(name: str, values: Sequence[Any]) -> Any:
+    if name == "curves":
+        return _joined_curves(values)
+    if name == "earlier":
+        return tuple(torch.cat(stage) for stage in zip(*values, strict=True))
+    return torch.cat(values)
 
 
 def _joined_curves(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

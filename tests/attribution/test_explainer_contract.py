@@ -16,6 +16,7 @@ from attribution import (
     Execution,
     Explainer,
     ExtremalPerturbation,
+    FeatureInversion,
     Fido,
     FillInBlanks,
     Lime,
@@ -53,7 +54,14 @@ OPTIMIZING = {
     "sdr": SDR(0.01, steps=3),
     "dssr": DSSR(0.1, 0.01, steps=3),
     "dssr+": DSSRPlus(4, 3, 0.1, 0.01, steps=3),
+    "gfi": FeatureInversion(inversion_steps=2, steps=3),
+    "gfi-inversion": FeatureInversion(stages="inversion", inversion_steps=4),
+    "gfi-code": FeatureInversion(
+        error="relative", norm="squared", normalized="pixels", restarted=False, inversion_steps=2, steps=3
+    ),
 }
+LAYERED = ("gfi", "gfi-inversion", "gfi-code")
+"""They look into the classifier, which must show its layers."""
 METHODS = SAMPLING | OPTIMIZING
 FILLERS = {"gray": Gray(), "blur": Blur(3.0), "mean": Mean(), "noise": Noise(), "around": Around()}
 
@@ -155,12 +163,21 @@ def test_the_classifier_is_left_alone(images, explainer):
     assert isinstance(network.features[1], nn.BatchNorm2d)
 
 
-@every_method
-def test_a_plain_callable_will_do(images, explainer):
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in LAYERED])
+def test_a_plain_callable_will_do(images, name):
+    explainer = METHODS[name]
     network = Network().eval()
     expected = explainer(scored(images, classifier=network))
     heatmap = explainer(scored(images, classifier=lambda some: network(some)))
     assert_alike(explainer, heatmap, expected)
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_a_plain_callable_has_no_layers(images, name):
+    network = Network().eval()
+    score = scored(images, classifier=lambda some: network(some))
+    with pytest.raises(ValueError, match="classifier must be a torch module, whose layers can be read"):
+        METHODS[name](score)
 
 
 @every_method
@@ -190,12 +207,8 @@ def test_progress_reaches_its_total(images, explainer):
 
 @every_method
 def test_no_more_than_a_batch_is_classified_at_once(images, explainer):
-    network, sizes = Network().eval(), []
-
-    def classifier(some: Tensor) -> Tensor:
-        sizes.append(len(some))
-        return network(some)
-
+    classifier, sizes = Network(), []
+    classifier.register_forward_pre_hook(lambda network, some: sizes.append(len(some[0])))
     explainer(scored(images, classifier=classifier, execution=Execution(batch_size=5)))
     # An optimizing method takes as many images at once as have room with all their composites.
     assert max(sizes) == 5 if explainer in SAMPLING.values() else max(sizes) <= 5

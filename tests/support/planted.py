@@ -4,7 +4,6 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from attribution import MaskedScore
@@ -31,8 +30,12 @@ class Linear(nn.Module):
 class BrightSquare(nn.Module):
     """Class 1 is seen where an 8 x 8 square is bright; class 0 is seen with constant strength."""
 
+    def __init__(self):
+        super().__init__()
+        self.average = nn.AvgPool2d(8, stride=1)
+
     def forward(self, images: Tensor) -> Tensor:
-        brightest = F.avg_pool2d(images.mean(dim=1, keepdim=True), 8, stride=1).amax(dim=(1, 2, 3))
+        brightest = self.average(images.mean(dim=1, keepdim=True)).amax(dim=(1, 2, 3))
         return torch.stack([torch.full_like(brightest, 5.0), 10 * brightest], dim=1)
 
 

@@ -27,6 +27,7 @@ from attribution import (
     DSSRPlus,
     Execution,
     ExtremalPerturbation,
+    FeatureInversion,
     Fido,
     MaskedScore,
     MeaningfulPerturbation,
@@ -49,13 +50,15 @@ METHODS = {
     "sdr": SDR(steps=3),
     "dssr": DSSR(steps=3),
     "dssr+": DSSRPlus(4, 3, steps=3),
+    "gfi-inversion": FeatureInversion(stages="inversion", inversion_steps=3),
 }
 CALLS = {
     "mp": 2, "mp2": 1, "mp2, blended": 2, "fido, ssr": 3, "fido, sdr": 3, "extremal": 2,
-    "ssr": 1, "sdr": 1, "dssr": 2, "dssr+": 2,
+    "ssr": 1, "sdr": 1, "dssr": 2, "dssr+": 2, "gfi-inversion": 1,
 }  # fmt: skip
 
 every_method = pytest.mark.parametrize("name", METHODS)
+every_method_without_layers = pytest.mark.parametrize("name", [n for n in METHODS if "gfi" not in n])
 different_methods = pytest.mark.parametrize("name", ["mp", "mp2", "fido, ssr", "extremal", "dssr+"])
 
 
@@ -76,7 +79,7 @@ def test_every_method_can_be_watched_and_tells_its_composites(images, name):
         torch.testing.assert_close(step.scores, curve[step.index, step.number])
 
 
-@every_method
+@every_method_without_layers
 @pytest.mark.parametrize("filler", [Noise(), Around()], ids=["noise", "around"])
 def test_no_image_depends_on_its_neighbors_or_on_batches(images, name, filler):
     """Step by step: the classifier sees one image after another, so that its rounding is the same."""
@@ -259,7 +262,7 @@ def test_a_filler_may_fill_all_holes_alike(image):
     torch.testing.assert_close(outcome.heatmap, expected.heatmap, rtol=0, atol=1e-5)
 
 
-@every_method
+@every_method_without_layers
 def test_a_classifier_without_a_slope_leaves_the_penalties_alone(image, name):
     """Its score never falls: nothing is reached, and no map is anything but finite."""
     outcome = METHODS[name].optimize(MaskedScore(image, 1, flat, Around()))
