@@ -25,10 +25,12 @@ from attribution.optimize.objectives import sdr, ssr
 from attribution.optimize.problem import Problem, as_probability
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
-from infill.validate import Count, Positive, Weight, require, require_settings
+from infill.validate import Count, Patience, Positive, Weight, require, require_settings
 
 AUTO = "auto"
 """The layer that the paper would take."""
+SAME = "inverted"
+"""The layer that is inverted."""
 START = 0.1
 """Every weight before the first step."""
 LEAST = 1e-6
@@ -57,12 +59,13 @@ class FeatureInversion:
     would leave no mask (all weights 0, or all places alike) is not taken.
 
     Published code minimizes something else: its conventions are ``error="relative"``, ``norm="squared"`` with
-    the penalties 5 and 2, ``normalized="pixels"``, ``restarted=False`` with 69 steps, and the last map for
-    both layers.
+    the penalties 5 and 2, ``normalized="pixels"``, ``restarted=False`` with 69 steps, and
+    ``layer="inverted"``.
 
     Attributes:
-        layer: The layer whose maps are summed up, by its path in the network, or ``"auto"``: see `chosen`.
-        inverted: The layer whose output is matched in the first stage, likewise.
+        layer: The layer whose maps are summed up, by its path in the network; ``"auto"``: see `chosen`;
+            ``"inverted"``: the same as that one.
+        inverted: The layer whose output is matched in the first stage: its path, or ``"auto"``.
         stages: ``"both"``, or the ``"inversion"`` alone, which knows nothing of the class.
         inversion_steps: Steps of the first stage (algorithm 1 counts from 0 to 10).
         steps: Steps of the second one (algorithm 2 counts from 0 to 70).
@@ -79,6 +82,7 @@ class FeatureInversion:
         restarted: Whether Adam and its rate start anew for the second stage; if not, the rate is halved from
             the first step on.
         refresh, outlook: As for `attribution.methods.mp.MeaningfulPerturbation`.
+        patience: Likewise, of the second stage.
 
     Raises:
         ValueError: If a number is out of its range or a choice is unknown.
@@ -101,6 +105,7 @@ class FeatureInversion:
     restarted: bool = True
     refresh: Count = 1
     outlook: Outlook = "chessboard"
+    patience: Patience = 0
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -148,6 +153,7 @@ class FeatureInversion:
             scale=as_probability(score),
             before=inversion,
             restarts=self.restarted,
+            patience=self.patience,
         )
 
     def _stage(self, masks: "_Masks", **stage: Any) -> Problem:
@@ -185,13 +191,12 @@ class FeatureInversion:
     def _layers(self, score: MaskedScore) -> tuple[str, str]:
         """Return the paths of the layer that is inverted and of that whose maps are summed up."""
         network = network_of(score.classifier)
-        auto = chosen(score) if AUTO in (self.inverted, self.layer) else ("", "")
-        names = {"inverted": self.inverted, "layer": self.layer}
-        inverted, layer = (
-            path if name == AUTO else layer_named(network, name, argument)
-            for path, (argument, name) in zip(auto, names.items(), strict=True)
-        )
-        return inverted, layer
+        inverted, layer = chosen(score) if AUTO in (self.inverted, self.layer) else ("", "")
+        if self.inverted != AUTO:
+            inverted = layer_named(network, self.inverted, "inverted")
+        if self.layer == SAME:
+            return inverted, inverted
+        return inverted, layer if self.layer == AUTO else layer_named(network, self.layer)
 
     def _maps(self, score: MaskedScore, layer: str) -> Float[Tensor, "b k y x"]:
         maps = layer_maps(score, layer)

@@ -53,8 +53,8 @@ PRESETS: Mapping[str, Preset] = {
         paper=True,
     ),
     "paper-c": Preset(
-        "localization and salient objects of Du et al. (2018), with perturbation methods",
-        ("mp/blur", "rise/gray", "sp/gray"),
+        "localization, salient objects and pointing of Du et al. (2018), beside perturbation methods",
+        ("gfi/blur@sigma=11", "gfi-inversion/blur@sigma=11", "mp/blur@sigma=11", "rise/gray", "sp/gray"),
         (),
         ("localization-mean", "salient", "pointing"),
         paper=True,

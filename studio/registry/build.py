@@ -146,7 +146,7 @@ def _build(name: str, entry: Entry, computed: Mapping[str, Any], settings: Setti
     cls = entry.load()
     fields = {field.name for field in dataclasses.fields(cls)}
     values = {
-        key: value for key, value in {**computed, **entry.given, **entry.fixed}.items() if key in fields
+        key: value for key, value in {**entry.given, **computed, **entry.fixed}.items() if key in fields
     }
     try:
         given = parse_fields(name, entry.fields(), settings.get(name, {}))

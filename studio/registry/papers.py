@@ -58,6 +58,13 @@ _PREVIEW: Mapping[str, Mapping[str, Any]] = {
     "where nothing is removed yet, slopes with an inpainter come from fills of a chessboard "
     "(the composite's own slope is 0 there)": {"outlook": "chessboard"},
 }
+_INVERTED = ("vgg19@v1", "alexnet@v1", "resnet18@v1")
+_RESTS: Mapping[str, Mapping[str, Any]] = {
+    "a step that would leave no mask, all weights being 0, is not taken (the paper: 0 / 0)": {},
+}
+_CROPPED: Mapping[str, Mapping[str, Any]] = {
+    "the view is cropped from the center, as in the code (the text: all of the image, squashed)": {},
+}
 
 PUBLISHED: Mapping[str, Published] = {
     "sp": _core("gray", INPAINTER),
@@ -115,6 +122,13 @@ PUBLISHED: Mapping[str, Published] = {
         },
     ),
     "extremal-code": Published("Fong et al. 2019", ("blur-pyramid",), ("vgg16@v1", "resnet50@v1")),
+    "gfi": Published("Du et al. 2018", ("blur@sigma=11",), _INVERTED, departures={**_RESTS, **_CROPPED}),
+    "gfi-inversion": Published(
+        "Du et al. 2018", ("blur@sigma=11",), _INVERTED, departures={**_RESTS, **_CROPPED}
+    ),
+    "gfi-code": Published(
+        "Du et al. 2018", ("blur@sigma=11,where=photograph",), _INVERTED, departures=_RESTS
+    ),
     "ssr": _regions(_START),
     "sdr": _regions(),
     "dssr": _regions(_STAGES),

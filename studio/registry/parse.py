@@ -124,6 +124,7 @@ def quick_settings(methods: Iterable[str], settings: SettingTexts) -> str:
     differences = []
     for name in (each for each in methods if each in METHODS):
         defaults = {field.name: field.default for field in dataclasses.fields(METHODS[name].load())}
+        defaults.update(METHODS[name].given)
         for key, value in METHODS[name].quick.items():
             if key not in settings.get(name, {}):
                 differences.append(f"{name}.{key} {value} (paper: {defaults[key]})")

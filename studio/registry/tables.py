@@ -79,6 +79,9 @@ UNTIL: Mapping[str, tuple[str, int]] = {
 # A fifth of the paper's steps at five times its rate: logits can go as far.
 _QUICK_FIDO = {"steps": 60, "samples": 4, "lr": 0.25}
 
+# Half of the paper's steps at twice its rate, halved as often: weights can go as far.
+_QUICK_INVERSION = {"inversion_steps": 6, "steps": 36, "lr": 0.02, "halving": 5}
+
 OPTIMIZING: Mapping[str, Entry] = {
     "mp": Entry(
         "attribution:MeaningfulPerturbation",
@@ -137,6 +140,27 @@ OPTIMIZING: Mapping[str, Entry] = {
         {"followed": "activation", "border": "margin", "mirrored": True},
         quick={"steps": 150, "lr": 0.05},
         smallest={"variant": "delete"},
+    ),
+    "gfi": Entry(
+        "attribution:FeatureInversion",
+        "weigh a layer's maps until what they show alone is seen as the class",
+        "Du et al. 2018",
+        quick=_QUICK_INVERSION,
+    ),
+    "gfi-inversion": Entry(
+        "attribution:FeatureInversion",
+        "gfi's first stage: what the network's last maps keep of the image, whatever the class",
+        "Du et al. 2018",
+        {"stages": "inversion"},
+        quick={"inversion_steps": 6, "lr": 0.02},
+    ),
+    "gfi-code": Entry(
+        "attribution:FeatureInversion",
+        "gfi as published in code: a relative error, squared weights, one layer for both",
+        "Du et al. 2018",
+        {"error": "relative", "norm": "squared", "normalized": "pixels", "restarted": False},
+        quick=_QUICK_INVERSION,
+        given={"layer": "inverted", "inversion_penalty": 5.0, "penalty": 2.0, "steps": 69},
     ),
     "ssr": Entry(
         "attribution:SSR", "find the pixels that suffice for the class", "Gu 2020", quick={"steps": 100}

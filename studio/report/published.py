@@ -13,7 +13,7 @@ PUBLISHED: Mapping[str, Mapping[tuple[str, str], tuple[float, str]]] = {
         ("lime", "inpaint"): (0.2655, A), ("mp", "blur"): (0.2935, A), ("mp2", "blur"): (0.244, A),
         ("mp2", "inpaint"): (0.2403, A), ("fido", "inpaint"): (0.279, A),
     },
-    "localization error, alpha * mean": {("mp", "blur"): (0.432, C)},
+    "localization error, alpha * mean": {("mp", "blur"): (0.432, C), ("gfi", "blur"): (0.382, C)},
     "deletion, gray": {
         ("random", ""): (0.2083, A), ("sp", "gray"): (0.1996, A), ("sp", "inpaint"): (0.1769, A),
         ("lime", "gray"): (0.1355, A), ("lime", "inpaint"): (0.1171, A), ("mp", "blur"): (0.1654, A),
@@ -43,8 +43,8 @@ PUBLISHED: Mapping[str, Mapping[tuple[str, str], tuple[float, str]]] = {
     "score, all filled": {("filler", "blur"): (0.3198, A)},
     "pointing, by class": {
         ("rise", "gray"): (0.864, B), ("extremal", "blur-pyramid"): (0.889, B),
-        ("dssr-plus", "noise-once"): (0.853, B),
+        ("dssr-plus", "noise-once"): (0.853, B), ("gfi", "blur"): (0.547, C),
     },
 }  # fmt: skip
 """By a figure's title and the row; from tables 2, 3, 4 and S1, section 5.1 and figure 4 of Agarwal & Nguyen
-(2020), table 3 of Gu (2020) and table 1 of Du et al. (2018)."""
+(2020), table 3 of Gu (2020) and tables 1 and 3 of Du et al. (2018)."""

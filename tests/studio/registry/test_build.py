@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from attribution import MP2, DSSRPlus, Fido, Lime, Rise, SlidingPatch
+from attribution import MP2, DSSRPlus, FeatureInversion, Fido, Lime, Rise, SlidingPatch
 from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import (
@@ -71,6 +72,27 @@ def test_methods_are_the_papers_unless_quick() -> None:
     assert build_method("rise", {}, 5, "quick") == Rise(masks=1000, estimator="covariance", seed=5)
     assert build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, lr=0.25, seed=5)
     assert build_method("mp2", {}, preset="quick") == MP2(graded=True)
+
+
+@pytest.mark.parametrize("name", ["gfi", "gfi-code"])
+def test_quick_weights_go_as_far_as_the_papers(name: str) -> None:
+    """Adam moves a weight by its rate a step, which is halved again and again."""
+
+    def reach(method: Any) -> tuple[float, float]:
+        rates = (method.lr / 2 ** (step // method.halving) for step in range(method.steps))
+        return method.inversion_steps * method.lr, sum(rates)
+
+    paper, quick = (build_method(name, {}, preset=preset) for preset in ("paper", "quick"))
+    assert reach(quick) == pytest.approx(reach(paper), rel=0.1)
+    assert quick.composites < 0.55 * paper.composites  # type: ignore[attr-defined]
+
+
+def test_gfi_as_in_code_has_its_own_settings() -> None:
+    code = build_method("gfi-code", {})
+    assert isinstance(code, FeatureInversion)
+    assert (code.inversion_steps + code.steps, code.inversion_penalty, code.penalty) == (80, 5.0, 2.0)
+    assert (code.layer, code.error, code.norm, code.restarted) == ("inverted", "relative", "squared", False)
+    assert "gfi-code.steps 36 (paper: 69)" in quick_settings(["gfi-code"], {})
 
 
 @pytest.mark.parametrize("name", ["fido", "fido-cells"])
