@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +12,7 @@ from attribution.engine.answers import logits_of
 from attribution.engine.clean import constant
 from attribution.engine.layers import listening, network_of
 from attribution.engine.link import Link, Scores
-from attribution.engine.precision import Classifier
+from attribution.engine.precision import Classifier, PreparedClassifier
 from attribution.score import MaskedScore
 from infill.validate import require
 
@@ -43,12 +44,12 @@ def resembling(score: MaskedScore, layer: str, relative: bool = False) -> Masked
     Raises:
         ValueError: If the classifier does not show its layers.
     """
-    network, classes = network_of(score.classifier), score.clean_logits.shape[1]
-    answering = _WithFeatures(score.classifier.network, network, layer, len(score))  # type: ignore[union-attr]
+    classifier, classes = cast(PreparedClassifier, score.classifier), score.clean_logits.shape[1]
+    answering = _WithFeatures(classifier.network, network_of(classifier), layer, len(score))
     # Instead of classes its targets are the images themselves, so that each is compared to its own.
     images = torch.arange(len(score), device=score.image.device)
-    seen = replace(score, classifier=replace(score.classifier, network=answering), target=images)  # type: ignore[type-var]
-    own = _Own(seen.clean_logits, classes, score.target, score.link)  # type: ignore[arg-type]
+    seen = replace(score, classifier=replace(classifier, network=answering), target=images)
+    own = _Own(seen.clean_logits, classes, cast(Tensor, score.target), score.link)
     return replace(seen, link=partial(_resemblance, own, relative))
 
 

@@ -165,7 +165,7 @@ def _joined_fields(name: str, values: Sequence[Any]) -> Any:
         return _joined_curves(values)
     if name == "earlier":
         return tuple(torch.cat(stage) for stage in zip(*values, strict=True))
-    return torch.cat(values)
+    return torch.cat(list(values))
 
 
 def _joined_curves(groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

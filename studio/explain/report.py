@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +76,8 @@ def save_heatmaps(explanation: Explanation, path: Path) -> None:
     """Write ``heatmaps.npz``: under ``method/filler`` a float32 array of the input image's size.
 
     Beside it, under ``method/filler/error``, the standard error of each pixel, of a method that estimates it
-    from samples; under ``method/filler/hole``, what an optimizing method removes: 1 there and 0 elsewhere.
+    from samples; under ``method/filler/hole``, what an optimizing method removes: 1 there and 0 elsewhere;
+    under ``method/filler/stage1``, what its first stage found, if it has several.
     """
     with path.open("wb") as file:
         np.savez_compressed(file, **heatmaps(explanation))
@@ -84,16 +86,21 @@ def save_heatmaps(explanation: Explanation, path: Path) -> None:
 def heatmaps(explanation: Explanation) -> dict[str, Any]:
     """Return what ``heatmaps.npz`` holds."""
     height, width = explanation.image.pixels.shape[1:]
+
+    def mapped(view: Tensor) -> Tensor:
+        return explanation.classifier.to_input(view.float().cpu(), (height, width))
+
     maps: dict[str, Any] = {}
     for (filler, method), run in explanation.results.items():
-        heatmap = explanation.classifier.to_input(run.heatmap, (height, width))
-        maps[f"{method}/{filler}"] = heatmap.float().numpy()
+        name = f"{method}/{filler}"
+        maps[name] = mapped(run.heatmap).numpy()
         if run.estimate:
-            error = explanation.classifier.to_input(run.estimate.error[0].cpu(), (height, width))
-            maps[f"{method}/{filler}/error"] = error.float().numpy()
+            maps[f"{name}/error"] = mapped(run.estimate.error[0]).numpy()
         if run.search:
-            hole = explanation.classifier.to_input(run.search.outcome.hole[0, 0].cpu(), (height, width))
-            maps[f"{method}/{filler}/hole"] = (hole >= 0.5).numpy().astype(np.uint8)
+            outcome = run.search.outcome
+            maps[f"{name}/hole"] = (mapped(outcome.hole[0, 0]) >= 0.5).numpy().astype(np.uint8)
+            for i, stage in enumerate(outcome.earlier):
+                maps[f"{name}/stage{i + 1}"] = mapped(stage[0]).numpy()
     return maps
 
 
@@ -177,8 +184,9 @@ def _found(found: Outcome, judged: Sequence[str]) -> dict[str, Any]:
     return {**values, "area": found.hole.mean().item()}
 
 
-def _rounded(curve: Tensor) -> list[float]:
-    return [round(value, 6) for value in curve.tolist()]
+def _rounded(curve: Tensor) -> list[float | None]:
+    """Return the values, ``None`` for a step that had none."""
+    return [None if math.isnan(value) else round(value, 6) for value in curve.tolist()]
 
 
 def _run(filler: str, method: str, run: MethodResult) -> dict[str, Any]:

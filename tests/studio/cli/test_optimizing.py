@@ -45,6 +45,9 @@ CURVES = {
     "dssr-plus": {"removed", "kept"},
 }
 
+STAGED = {"gfi", "gfi-code"}
+"""Of two stages."""
+
 
 def tiny(*names: str) -> list[str]:
     """The options for these methods with settings that take no time."""
@@ -104,7 +107,9 @@ def test_every_method_on_a_scene(run: Run) -> None:
     assert list(told["methods"]) == list(TINY)
     with np.load(folder / "heatmaps.npz") as maps:
         assert sorted(maps) == sorted(
-            [f"{name}/gray" for name in TINY] + [f"{name}/gray/hole" for name in CURVES]
+            [f"{name}/gray" for name in TINY]
+            + [f"{name}/gray/hole" for name in CURVES]
+            + [f"{name}/gray/stage1" for name in STAGED]
         )
         holes = {name: maps[f"{name}/gray/hole"] for name in CURVES}
         assert all(np.isfinite(maps[name]).all() for name in maps)
@@ -119,6 +124,8 @@ def test_every_method_on_a_scene(run: Run) -> None:
         assert run_of["area"] == pytest.approx(hole.mean(), abs=1e-6)
         assert set(run_of["curves"]) == CURVES[name]
         assert all(len(curve) == run_of["steps"] for curve in run_of["curves"].values())
+        gaps = {what for what, curve in run_of["curves"].items() if None in curve}
+        assert gaps == ({"removed"} if name in STAGED else set()), "not scored in the first stage"
         assert run_of["reached"] == (run_of["left"] <= run_of["chance"])
         assert run_of["removable"] == (run_of["floor"] <= run_of["chance"])
         assert run_of["clean"] == pytest.approx(told["target"]["probability"], abs=1e-6)
