@@ -110,6 +110,7 @@ def test_every_method_on_a_scene(run: Run) -> None:
             [f"{name}/gray" for name in TINY]
             + [f"{name}/gray/hole" for name in CURVES]
             + [f"{name}/gray/stage1" for name in STAGED]
+            + ["pda/gray/error"]
         )
         holes = {name: maps[f"{name}/gray/hole"] for name in CURVES}
         assert all(np.isfinite(maps[name]).all() for name in maps)
