@@ -7,10 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from infill.door import Counterfactual as Counterfactual
+    from infill.door import Evaluation as Evaluation
     from infill.door import Explanation as Explanation
     from infill.door import Explanations as Explanations
+    from infill.door import Realism as Realism
+    from infill.door import counterfactual as counterfactual
+    from infill.door import evaluate as evaluate
     from infill.door import explain as explain
     from infill.door import load_classifier as load_classifier
+    from infill.door import realism as realism
     from infill.filler import Filler as Filler
     from infill.filler import composite as composite
     from infill.fillers.adaptive import Adaptive as Adaptive
@@ -31,6 +37,8 @@ __all__ = [
     "Adaptive",
     "Biharmonic",
     "Blur",
+    "Counterfactual",
+    "Evaluation",
     "Exemplar",
     "Explanation",
     "Explanations",
@@ -43,10 +51,14 @@ __all__ = [
     "NavierStokes",
     "Noise",
     "PatchMatch",
+    "Realism",
     "Telea",
     "composite",
+    "counterfactual",
+    "evaluate",
     "explain",
     "load_classifier",
+    "realism",
 ]
 
 _HOMES = {
@@ -54,6 +66,9 @@ _HOMES = {
     "Biharmonic": "infill.fillers.classical",
     "Blur": "infill.fillers.blur",
     "Exemplar": "infill.fillers.exemplar",
+    "Counterfactual": "infill.door",
+    "Evaluation": "infill.door",
+    "Realism": "infill.door",
     "Explanation": "infill.door",
     "Explanations": "infill.door",
     "Filler": "infill.filler",
@@ -67,18 +82,24 @@ _HOMES = {
     "PatchMatch": "infill.fillers.patchmatch",
     "Telea": "infill.fillers.classical",
     "composite": "infill.filler",
+    "counterfactual": "infill.door",
+    "evaluate": "infill.door",
     "explain": "infill.door",
     "load_classifier": "infill.door",
 }
 """In which module each name is."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value  # asked for once
-    return value
+if not TYPE_CHECKING:  # for type checkers, there are the names above and no others
+
+    def __getattr__(name: str) -> Any:
+        if name == "realism":  # a package that can be called
+            return import_module("infill.realism")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value  # asked for once
+        return value
 
 
 def __dir__() -> list[str]:

@@ -14,31 +14,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from studio.door.classifiers import load_classifier as load_classifier
+    from studio.door.counterfactual import Counterfactual as Counterfactual
+    from studio.door.counterfactual import counterfactual as counterfactual
+    from studio.door.evaluate import Evaluation as Evaluation
+    from studio.door.evaluate import evaluate as evaluate
     from studio.door.explain import explain as explain
     from studio.door.explanation import Explanation as Explanation
     from studio.door.explanations import Explanations as Explanations
+    from studio.door.realism import Realism as Realism
+    from studio.door.realism import realism as realism
 
 _ROOMS = ("attribution", "models", "studio")
 _HOMES = {
+    "Realism": "studio.door.realism",
+    "Evaluation": "studio.door.evaluate",
+    "Counterfactual": "studio.door.counterfactual",
     "Explanation": "studio.door.explanation",
     "Explanations": "studio.door.explanations",
+    "counterfactual": "studio.door.counterfactual",
+    "evaluate": "studio.door.evaluate",
     "explain": "studio.door.explain",
     "load_classifier": "studio.door.classifiers",
+    "realism": "studio.door.realism",
 }
 _HOME = Path(__file__).resolve().parents[1]
 
 
-def __getattr__(name: str) -> Any:
-    """Return what the door leads to.
+if not TYPE_CHECKING:  # for type checkers, there are the names above and no others
 
-    Raises:
-        ImportError: If another package of the name of one of infill's stands in the way.
-    """
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for room in _ROOMS:
-        _require_ours(name, room)
-    return getattr(import_module(_HOMES[name]), name)
+    def __getattr__(name: str) -> Any:
+        """Return what the door leads to.
+
+        Raises:
+            ImportError: If another package of the name of one of infill's stands in the way.
+        """
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        for room in _ROOMS:
+            _require_ours(name, room)
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def _require_ours(asked: str, room: str) -> None:

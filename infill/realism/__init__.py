@@ -1,4 +1,12 @@
-"""Does it look real, and what is removed? Figures of composites, and how sure they are."""
+"""Does it look real, and what is removed? Figures of composites, and how sure they are.
+
+Called like a function, as in ``infill.realism("scenes:100")``, it measures fillers on a data set: package and
+function have one name.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
 
 from infill.realism.artifacts import periodicity as periodicity
 from infill.realism.artifacts import seam as seam
@@ -20,3 +28,15 @@ from infill.realism.similarity import psnr_in_hole as psnr_in_hole
 from infill.realism.similarity import target_probability as target_probability
 from infill.realism.unpaired import frechet_to_others as frechet_to_others
 from infill.realism.unpaired import kernel_to_others as kernel_to_others
+
+
+class _Callable(ModuleType):
+    """This package, which is the front door's function, too."""
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        from infill import door
+
+        return door.realism(*arguments, **keywords)
+
+
+sys.modules[__name__].__class__ = _Callable

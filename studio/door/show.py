@@ -37,13 +37,20 @@ def figure_of(result: Result) -> Figure:
 
 def figure_png(result: Result) -> bytes:
     """Return the figure in a notebook's size."""
-    from PIL import Image
-
-    drawn, small = io.BytesIO(), io.BytesIO()
+    drawn = io.BytesIO()
     with any_script():
         figure_of(result).savefig(drawn, format="png", dpi=DPI)
-    # Notebooks keep their pictures: 256 colors take a third of the room.
-    Image.open(drawn).convert("RGB").quantize(256).save(small, format="PNG", optimize=True)
+    return shrunk(drawn)
+
+
+def shrunk(drawn: io.BytesIO, width: int = 10**5) -> bytes:
+    """Return a PNG of at most this width, with 256 colors: notebooks keep their pictures."""
+    from PIL import Image
+
+    small = io.BytesIO()
+    image = Image.open(drawn).convert("RGB")
+    image.thumbnail((width, image.height))
+    image.quantize(256).save(small, format="PNG", optimize=True)
     return small.getvalue()
 
 
@@ -80,7 +87,7 @@ def table_of(result: Result, notes: Sequence[str]) -> str:
 def html_of(result: Result, notes: Sequence[str]) -> str:
     """Return the image, the heatmap of one run and its table for a notebook."""
     shown = page(result)
-    pictures = [_picture(shown.image, "the image"), _picture(heat_of(shown), "the heatmap")]
+    pictures = [picture(shown.image, "the image"), picture(heat_of(shown), "the heatmap")]
     rows = "".join(
         f"<tr><th {_CELL}>{html.escape(name)}</th><td {_CELL}>{html.escape(text)}</td></tr>"
         for name, text in rows_of(result, notes)
@@ -111,14 +118,14 @@ def heat_of(shown: Page) -> ndarray:
 
 
 def _heat(result: Result) -> str:
-    return _picture(heat_of(page(result)), " / ".join(reversed(next(iter(result.results)))), SIDE // 2)
+    return picture(heat_of(page(result)), " / ".join(reversed(next(iter(result.results)))), SIDE // 2)
 
 
 def _probability(result: Result) -> float:
     return float(result.probabilities[result.target])
 
 
-def _picture(pixels: ndarray, text: str, side: int = SIDE) -> str:
+def picture(pixels: ndarray, text: str, side: int = SIDE) -> str:
     """Return an image as a part of the page itself."""
     from PIL import Image
 

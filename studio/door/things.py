@@ -29,6 +29,14 @@ class Things:
     texts: tuple[str, ...]
     own: Mapping[str, Any]
 
+    @property
+    def named(self) -> list[str]:
+        """The texts of those that are no objects."""
+        return [text for text in self.texts if text not in self.own]
+
+
+NO_THINGS = Things((), {})
+
 
 def listed(given: Any, kind: str) -> list[tuple[str, Any]]:
     """Return what was given: one thing, a list, or a mapping by name; without a name it is "".

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.request import EvaluateRequest
 from studio.registry.fields import known
+from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection, split_fillers
 from studio.registry.tables import METHODS, SAMPLING, SettingTexts
 
@@ -54,12 +55,13 @@ def _applies(looked_at: str, method: str) -> bool:
     }[looked_at]
 
 
-def parse(request: EvaluateRequest, offers: frozenset[str]) -> Plan:
+def parse(request: EvaluateRequest, offers: frozenset[str], own: Own = NO_OWN) -> Plan:
     """Check all names and settings of a request that is completed by its preset.
 
     Args:
         request: As `studio.evaluate.presets.completed` leaves it.
         offers: What the data knows.
+        own: What the caller brings along.
 
     Raises:
         ValueError: If a name is unknown, a setting does not fit, or the data lacks what a metric needs.
@@ -68,7 +70,7 @@ def parse(request: EvaluateRequest, offers: frozenset[str]) -> Plan:
     wanted = [_split_metric(text, offers) for text in request.metrics]
     methods = [name for name, _ in asked]
     for name in methods:
-        known(name, METHODS, "method")
+        known(name, [*METHODS, *own.methods], "method")
     doubled = {name for name in methods if methods.count(name) > 1}
     if doubled:
         raise ValueError(
@@ -79,7 +81,7 @@ def parse(request: EvaluateRequest, offers: frozenset[str]) -> Plan:
         *(text for _, own in asked for text in own),
         *(text for _, text in wanted if text),
     ]
-    selection = parse_selection(texts, request.settings, methods)
+    selection = parse_selection(texts, request.settings, methods, own=own)
     pairs = [(name, filler) for name, own in asked for filler in split_fillers(own or request.fillers)[0]]
     metrics = [(name, split_fillers([text])[0][0] if text else "") for name, text in wanted]
     plan = Plan(pairs, list(dict.fromkeys(metrics)), selection.settings, selection.fillers)

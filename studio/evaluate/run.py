@@ -10,20 +10,28 @@ from studio.evaluate.setup import Setup, set_up
 from studio.evaluate.unit import Worker
 from studio.output import output_folder
 from studio.progress import Progress
+from studio.registry.own import NO_OWN, Own
 from studio.runs.folder import EXAMPLE, Key, RunFolder, unit_name
 from studio.runs.workers import Doing, doing, require_workers
 
 
-def evaluate(request: EvaluateRequest, echo: Callable[[str], object]) -> None:
+def evaluate(
+    request: EvaluateRequest,
+    echo: Callable[[str], object],
+    own: Own = NO_OWN,
+    progress: Progress | None = None,
+) -> None:
     """Do all units that are not done yet; each is kept as soon as it is done.
+
+    What the caller brings along is its ``own``.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read, or the folder holds
             another run, Ray is not installed, or no image could be used.
     """
     require_workers(request)
-    with output_folder(request.out), Progress() as progress:
-        setup = set_up(request)
+    with output_folder(request.out), progress or Progress() as progress:
+        setup = set_up(request, own)
         folder = RunFolder(request.out, setup.settings)
         folder.begin()
         with doing(request, partial(Worker.made, request), Worker(setup)) as do:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from attribution import Explainer
 from attribution.engine.precision import PreparedClassifier, prepare
 from infill.extras import require_extra
 from infill.network import Precision
+from models.classifiers.metadata import class_names
 from studio import version
 from studio.data.classes import class_of
 from studio.data.dataset import Dataset, Example, first_readable, open_dataset
@@ -28,6 +30,7 @@ from studio.registry.asked import Asked
 from studio.registry.build import build_classifier, build_method, is_signed, usual_classifier
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
+from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_device
 from studio.registry.runtime import running
 from studio.registry.tables import METHODS
@@ -53,6 +56,7 @@ class Setup:
         notes: What the user must know.
         settings: All that the results depend on, in values that JSON has.
         cache: Fills that other commands have made, and this one.
+        own: What the caller brings along; nobody knows whether it is the same next time.
     """
 
     request: EvaluateRequest
@@ -67,6 +71,7 @@ class Setup:
     settings: Mapping[str, Any]
     cache: FillCache | None = None
     model: Asked | None = None
+    own: Own = NO_OWN
 
     @property
     def precision(self) -> Precision:
@@ -74,8 +79,8 @@ class Setup:
         return self.request.precision if self.prepared is None else self.prepared.precision
 
 
-def set_up(request: EvaluateRequest) -> Setup:
-    """Check the request and load everything.
+def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
+    """Check the request and load everything; ``own`` is what the caller brings along.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read, or a library is missing.
@@ -92,17 +97,17 @@ def set_up(request: EvaluateRequest) -> Setup:
     if not _of_probabilities(request):
         metrics = _without_probabilities(metrics, asked)
     request = replace(request, precision=precision, metrics=metrics)
-    plan = parse(request, data.offers)
+    plan = parse(request, data.offers, own)
     preset = "paper" if request.paper else "quick"
     methods = {
-        name: build_method(name, plan.settings, request.seed, preset)  # type: ignore[arg-type]
+        name: build_method(name, plan.settings, request.seed, preset, own)  # type: ignore[arg-type]
         for name in dict.fromkeys(name for name, _ in plan.pairs)
-        if name in METHODS
+        if name in METHODS or name in own.methods
     }
     name = request.classifier or ("" if request.weights else usual_classifier(data.kind))
-    model = _asked(replace(request, classifier=name or None))
+    model = _asked(replace(request, classifier=name or None), own)
     if model is None:
-        classifier = build_classifier(name or None, request.weights, request.multi_label).to(device)
+        classifier = build_classifier(name or None, request.weights, request.multi_label, own).to(device)
         _check_comparison(request, classifier.labels)
     else:
         classifier = model.classifier
@@ -111,25 +116,32 @@ def set_up(request: EvaluateRequest) -> Setup:
     if not len(data):
         raise ValueError(f"DATA: {data.title} has no image that is asked for")
     example = first_readable(data)
-    labelled, notes = (False, ()) if model else _labelled(request, data.kind, example, classifier)
     run, runtime = running(classifier, request.runtime, methods, fixed)
     computed: Precision = "float32" if runtime == "openvino" else request.precision
+    view = classifier.view(example.image.to(device))[None]
+    prepared = prepare(run, computed, view) if fixed else None
+    if prepared is not None and not classifier.labels:  # they are numbered
+        classifier.labels = class_names(None, prepared(view).shape[1], "classifier")
+    labelled, notes = (False, ()) if model else _labelled(request, data.kind, example, classifier)
     return Setup(
         request=request,
         data=data,
         plan=plan,
         classifier=classifier,
         name=name or Path(str(request.weights)).stem,
-        prepared=prepare(run, computed, classifier.view(example.image.to(device))[None]) if fixed else None,
+        prepared=prepared,
         methods=methods,
         labelled=labelled,
         notes=[*data.notes, *notes, *([] if request.runtime == "eager" else [f"run by {runtime}"])],
         settings={
             **_settings(request, data, plan, classifier, name, methods, labelled),
+            "fillers": {each: filler_identity(each, plan.settings, own) for each in plan.fillers},
             "runtime": runtime.partition(" ")[0],
+            **({"own": uuid.uuid4().hex} if own else {}),
         },
         cache=opened_cache(request.fill_cache, request.fill_cache_size),
         model=model,
+        own=own,
     )
 
 
@@ -139,7 +151,7 @@ def _of_probabilities(request: EvaluateRequest) -> bool:
     return of_classes and request.against is None
 
 
-def _asked(request: EvaluateRequest) -> Asked | None:
+def _asked(request: EvaluateRequest, own: Own) -> Asked | None:
     """Return what is asked of every image, if it is not the data's classes.
 
     Raises:
@@ -149,7 +161,7 @@ def _asked(request: EvaluateRequest) -> Asked | None:
         return None
     if request.correct_only or request.targets == "every":
         raise ValueError("--target: expected none with --correct-only or --targets, which ask the data")
-    return build_asked(parse_target(request.target, request.against), request, _pixels)
+    return build_asked(parse_target(request.target, request.against), request, _pixels, own.classifier)
 
 
 def _pixels(path: Path) -> Tensor:
@@ -225,7 +237,6 @@ def _settings(
         "pairs": [list(pair) for pair in plan.pairs],
         "metrics": [f"{metric}:{filler}" if filler else metric for metric, filler in plan.metrics],
         "methods": {each: repr(method) for each, method in methods.items()},
-        "fillers": {each: filler_identity(each, plan.settings) for each in plan.fillers},
         "signed": {each: is_signed(each, method) for each, method in methods.items()},
         "classes": list(request.classes),
         **{each: getattr(request, each) for each in simple},

@@ -105,8 +105,9 @@ class Worker:
         classifier = setup.classifier if setup.model is None else setup.model.of(example.image).classifier
         pixels = example.image.to(classifier.mean.device)
         room = classifier.room((pixels.shape[1], pixels.shape[2]))
-        around, before, crop = classifier.view(pixels, room), room // 2, classifier.crop
-        view = around[:, before : before + crop, before : before + crop]
+        around, before = classifier.view(pixels, room), room // 2
+        height, width = (side - room for side in around.shape[1:])
+        view = around[:, before : before + height, before : before + width]
         score = MaskedScore(
             view,
             target=class_of(example, setup.data.kind, classifier.labels) if setup.labelled else 0,
@@ -135,7 +136,9 @@ class Worker:
         """Build a filler, once for all images unless it needs to know the image."""
         if getattr(self._fillers.get(name), "of_image", True):
             settings, precision = self.setup.plan.settings, self.setup.request.precision
-            filler, cache = build_filler(name, settings, view, precision, seen), self.setup.cache
+            own = self.setup.own
+            filler = build_filler(name, settings, view, precision, seen, own)
+            cache = None if name in own.fillers else self.setup.cache
             self._fillers[name] = cache.keeping(name, settings, precision, filler) if cache else filler
         return self._fillers[name]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from attribution.optimize.loop import OptimizingExplainer
 from studio.drawing.captions import percent, settings_line
 from studio.explain.counterfactual_figure import Change, draw
 from studio.explain.default_classifier import with_classifier
@@ -20,6 +21,7 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.worker import Files, Job
 from studio.output import save_json
+from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection
 from studio.registry.tables import OPTIMIZING
 
@@ -28,25 +30,27 @@ FINAL = "exemplar"
 """What fills the hole of a photograph at the end, where the shipped network looked for it."""
 
 
-def removing(request: ExplainRequest, echo: Callable[[str], object]) -> Job:
+def removing(request: ExplainRequest, echo: Callable[[str], object], own: Own = NO_OWN) -> Job:
     """Return the job of taking the class away from each image, with the request's one method and filler.
+
+    The request calls what the caller brings along, its ``own``, by the names that it has there.
 
     Raises:
         ValueError: If something asked for is unknown or impossible.
     """
     request = with_classifier(_completed(request), echo)
-    selection = parse_selection(request.fillers, request.settings, request.methods)
+    selection = parse_selection(request.fillers, request.settings, request.methods, own=own)
     for name in selection.methods:
-        if name not in OPTIMIZING:
+        if name not in OPTIMIZING and not isinstance(own.methods.get(name), OptimizingExplainer):
             raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
-    return Job(request, selection, "paper" if request.paper else "smallest", _files, _line)
+    return Job(request, selection, "paper" if request.paper else "smallest", files_of, _line, own=own)
 
 
 def _line(explanation: Explanation) -> str:
     return Counterfactual(explanation).line()
 
 
-def _files(explanation: Explanation) -> Files:
+def files_of(explanation: Explanation) -> Files:
     """Return what writes each file."""
     result = Counterfactual(explanation)
     return {

@@ -17,12 +17,12 @@ from studio.explain.request import FILLERS, ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.trace import save_trace
 from studio.explain.worker import Files, Job
-from studio.registry.own import NOTHING, Own
+from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection, quick_settings
 from studio.registry.tables import OPTIMIZING, UNTIL, Preset
 
 
-def explaining(request: ExplainRequest, echo: Callable[[str], object], own: Own = NOTHING) -> Job:
+def explaining(request: ExplainRequest, echo: Callable[[str], object], own: Own = NO_OWN) -> Job:
     """Return the job of explaining every image and writing its files; ``echo`` gets what is chosen meanwhile.
 
     The request calls what the caller brings along, its ``own``, by the names that it has there.

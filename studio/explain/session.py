@@ -36,7 +36,7 @@ from studio.registry.ask import build_asked
 from studio.registry.asked import Asked, Scored
 from studio.registry.build import build_filler, build_method
 from studio.registry.fill_cache import FillCache, opened_cache
-from studio.registry.own import NOTHING, Own
+from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import Selection, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
@@ -55,7 +55,7 @@ def opened(
     preset: Preset,
     fillers: Mapping[str, Sequence[str]] | None,
     progress: Progress,
-    own: Own = NOTHING,
+    own: Own = NO_OWN,
 ) -> Session:
     """Load everything; what can be wrong with settings and files is found here, before any work is done.
 
@@ -73,9 +73,7 @@ def opened(
     settings = selection.settings
     wanted = request.final if request.final != "none" else None
     final = parse_filler(wanted) if wanted else None
-    built = (each for each in selection.methods if each not in own.methods)
-    methods = {**own.methods, **{name: build_method(name, settings, request.seed, preset) for name in built}}
-    methods = {name: methods[name] for name in selection.methods}
+    methods = {name: build_method(name, settings, request.seed, preset, own) for name in selection.methods}
     text = parse_target(request.target, request.against)
     asked = build_asked(text, request, read_pixels, own.classifier)
     if request.paper and asked.of_image is None:
@@ -112,7 +110,7 @@ class Session:
     fillers: Mapping[str, Sequence[str]]
     running: ImageClassifier
     runtime: str
-    own: Own = NOTHING
+    own: Own = NO_OWN
     final: tuple[str, SettingTexts] | None = None
     cache: FillCache | None = None
     prepared: PreparedClassifier | None = None
@@ -136,15 +134,12 @@ class Session:
         self.progress.plan(images * sum(each * len(self.fillers[name]) for name, each in planned.items()))
         precision = self.request.precision
         view, seen = score.image[0], partial(self._seen, image)
-        own = self.own.fillers
-        fillers = {
-            name: own[name] if name in own else build_filler(name, settings, view, precision, seen)
-            for name in names
-        }
+        own = self.own
+        fillers = {name: build_filler(name, settings, view, precision, seen, own) for name in names}
         final = build_filler(*self.final, view, precision, seen) if self.final else None
         results: dict[tuple[str, str], MethodResult] = {}
         for filler in fillers:
-            cache = None if filler in own else self.cache  # which knows fills by their filler's name
+            cache = None if filler in own.fillers else self.cache  # which knows fills by their filler's name
             kept = cache.keeping(filler, settings, precision, fillers[filler]) if cache else None
             filled = replace(score, filler=kept or fillers[filler])
             filled = filled.with_sampling(samples=self.request.samples)

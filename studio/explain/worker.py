@@ -13,7 +13,7 @@ from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.session import Session, opened
 from studio.progress import Progress
-from studio.registry.own import NOTHING, Own
+from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import Selection
 from studio.registry.tables import Preset
 
@@ -43,7 +43,7 @@ class Job:
     line: Callable[[Explanation], str]
     fillers: Mapping[str, Sequence[str]] | None = None
     closing: str = ""
-    own: Own = NOTHING
+    own: Own = NO_OWN
 
 
 @dataclass(frozen=True)

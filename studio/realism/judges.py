@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from attribution.engine.precision import PreparedClassifier, prepare
 from infill.realism.features import Judge, judge
 from models.classifiers import ImageClassifier
+from models.classifiers.metadata import class_names
 from studio.data.dataset import Dataset, Example
 from studio.registry.build import build_classifier, usual_classifier
+from studio.registry.own import NO_OWN, Own
 
 if TYPE_CHECKING:
     from studio.realism.request import RealismRequest
@@ -52,7 +54,9 @@ class Judges:
         return self.judging_classifier is not None and self.judging_classifier.multi_label
 
 
-def load_judges(request: RealismRequest, data: Dataset, example: Example, device: torch.device) -> Judges:
+def load_judges(
+    request: RealismRequest, data: Dataset, example: Example, device: torch.device, own: Own = NO_OWN
+) -> Judges:
     """Load the classifier and the judge.
 
     If neither is named, it is the usual one for the data; if its weights cannot be had, nobody judges.
@@ -65,14 +69,17 @@ def load_judges(request: RealismRequest, data: Dataset, example: Example, device
     if not name and not request.weights:
         name = usual_classifier(data.kind)
     try:
-        classifier = build_classifier(name, request.weights, request.multi_label).to(device)
+        classifier = build_classifier(name, request.weights, request.multi_label, own).to(device)
     except ValueError as error:
         if named:
             raise
         unjudged = ImageClassifier(nn.Identity()).to(device)
         return Judges(unjudged, missing=f"needs a classifier of photographs: {error}")
+    if not classifier.crop:
+        raise ValueError("classifier: expected one that says its crop, got one of whole images")
     image = classifier.view(example.image.to(device))[None]
     explained = prepare(classifier, request.precision, image)
+    classifier.labels = classifier.labels or class_names(None, explained(image).shape[1], "classifier")
     judging_classifier, prepared = classifier, explained
     if request.judge is not None or request.judge_weights is not None:
         judging_classifier = _judging_classifier(request, classifier).to(device)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from studio.data.request import DataRequest
-from studio.registry.request import JobRequest
+from studio.registry.request import BatchSize, JobRequest
 from studio.runs.request import WorkersRequest
 
 LabelSource: TypeAlias = Literal["data", "top1"]
@@ -48,7 +48,7 @@ class RealismRequest(JobRequest, DataRequest, WorkersRequest):
     data: str
     _: KW_ONLY
     fillers: Sequence[str] = ()
-    batch_size: int = 16
+    batch_size: BatchSize = 16
     holes: str | None = None
     grow: int = 3
     side: int = 53

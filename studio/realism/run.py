@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from studio.output import output_folder, save_json
 from studio.progress import Progress
@@ -17,22 +18,32 @@ from studio.realism.setup import Setup, set_up
 from studio.realism.summary import summarize
 from studio.realism.table import save_csv, text_table
 from studio.realism.unit import Key, Worker
+from studio.registry.own import NO_OWN, Own
 from studio.runs.workers import doing, require_workers
 from studio.runs.write import remove_unfinished
 
 
-def realism(request: RealismRequest, echo: Callable[[str], object]) -> None:
+def realism(
+    request: RealismRequest,
+    echo: Callable[[str], object],
+    own: Own = NO_OWN,
+    progress: Progress | None = None,
+) -> Mapping[str, Any]:
     """Measure, and write realism.csv, realism.json and realism.png; ``echo`` gets the table.
 
-    Results are kept in ``parts`` of the output folder: the same command goes on where it was.
+    Results are kept in ``parts`` of the output folder: the same command goes on where it was. What the caller
+    brings along, its ``own``, is measured anew.
+
+    Returns:
+        What ``realism.json`` says.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     require_workers(request)
-    with output_folder(request.out) as folder, Progress() as progress:
+    with output_folder(request.out) as folder, progress or Progress() as progress:
         remove_unfinished(request.out)
-        setup = set_up(request)
+        setup = set_up(request, own)
         run = RealismRun(request, setup, Cache(request.out, setup.identity))
         results = run.measure(progress)
         report = summarize(results, setup, request.seed)
@@ -47,6 +58,7 @@ def realism(request: RealismRequest, echo: Callable[[str], object]) -> None:
     for path in run.cache.damaged:
         echo(f"  damaged, and done again: {path}")
     echo("  " + " ".join(str(path) for path in paths))
+    return report
 
 
 class RealismRun:

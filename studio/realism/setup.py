@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from studio.realism.metrics import OF_CLASSES, OF_FEATURES, ImageMetrics
 from studio.realism.regions import Regions
 from studio.realism.request import LabelSource, RealismRequest, default_fillers
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint, place_of
+from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_device, parse_selection, split_fillers
 from studio.registry.tables import SettingTexts
 
@@ -42,6 +44,7 @@ class Setup:
         identity: All that every figure depends on.
         settings: What the report says of how it was done.
         reference: Other images that composites are compared with.
+        own: What the caller brings along.
     """
 
     data: Dataset
@@ -55,6 +58,7 @@ class Setup:
     identity: Mapping[str, Any]
     settings: Mapping[str, Any]
     reference: Dataset | None = None
+    own: Own = NO_OWN
 
     @property
     def title(self) -> str:
@@ -62,8 +66,8 @@ class Setup:
         return f"{self.data.title} · holes: {self.reader.regions.kind}"
 
 
-def set_up(request: RealismRequest) -> Setup:
-    """Check the request and load everything.
+def set_up(request: RealismRequest, own: Own = NO_OWN) -> Setup:
+    """Check the request and load everything; ``own`` is what the caller brings along.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read, or a library is missing.
@@ -76,12 +80,12 @@ def set_up(request: RealismRequest) -> Setup:
     data = data if request.classes else select(data, chosen)
     reference = None if request.reference is None else open_dataset(request.reference)
     fillers = request.fillers or default_fillers(data.kind == "scenes")
-    selection = parse_selection(fillers, request.settings, rows=ROWS)
+    selection = parse_selection(fillers, request.settings, rows=ROWS, own=own)
     regions = build_regions(request, data, device)
     if "truth" in split_fillers(fillers)[0] and not regions.uncovers(data):
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = first_readable(data)
-    judges = load_judges(request, data, example, device)
+    judges = load_judges(request, data, example, device, own)
     if request.classes:
         data = select(data, chosen, judges.labels)
         regions, example = build_regions(request, data, device), first_readable(data)
@@ -107,14 +111,20 @@ def set_up(request: RealismRequest) -> Setup:
             steady=not regions.removes,
             partial=regions.kind != "all",
         ),
-        fillers={name: filler_identity(name, selection.settings) for name in selection.fillers},
+        fillers={name: filler_identity(name, selection.settings, own) for name in selection.fillers},
         filler_settings=selection.settings,
         labels=judges.labels,
         missing=missing,
         notes=[*data.notes, *notes, *([_SEVERAL] if judges.multi_label else [])],
-        identity={**settings, **_identity(request, data, judges), "missing": sorted(missing)},
+        identity={
+            **settings,
+            **_identity(request, data, judges),
+            "missing": sorted(missing),
+            **({"own": uuid.uuid4().hex} if own.classifier else {}),
+        },
         settings=settings,
         reference=reference,
+        own=own,
     )
 
 

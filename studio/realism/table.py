@@ -46,6 +46,21 @@ def text_table(report: Mapping[str, Any], width: int = 15) -> str:
     return "\n".join([*lines, "", *remarks(report)])
 
 
+def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each filler and metric, with its interval."""
+    return [
+        {
+            "filler": row,
+            "metric": name,
+            **{key: metric["figures"][row][key] for key in ("value", "low", "high")},
+            "better": metric["better"],
+        }
+        for name, metric in report["metrics"].items()
+        for row in report["rows"]
+        if row in metric["figures"]
+    ]
+
+
 def markdown_table(report: Mapping[str, Any]) -> str:
     """Return the table as Markdown."""
     lines = ["| | " + " | ".join(report["rows"]) + " |", "|---|" + "---|" * len(report["rows"])]

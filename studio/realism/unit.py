@@ -94,7 +94,8 @@ class Worker:
         if getattr(self._fillers.get(name), "of_image", True):
             settings, precision = self.setup.filler_settings, self.request.precision
             seen = partial(self.setup.reader.seen, batch.numbers)
-            self._fillers[name] = build_filler(name, settings, batch.images, precision, seen)
+            own = self.setup.own
+            self._fillers[name] = build_filler(name, settings, batch.images, precision, seen, own)
         return self._fillers[name]
 
     def strip(self, number: int, rows: Sequence[str]) -> Strip:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from studio.registry import added, pretrained
 from studio.registry.entry import Entry
 from studio.registry.fields import parse_fields
+from studio.registry.own import NO_OWN, Own
 from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, SHIPPED_WEIGHTS, Preset, SettingTexts
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     Seen = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
-def build_method(name: str, settings: SettingTexts, seed: int = 0, preset: Preset = "paper") -> Explainer:
+def build_method(
+    name: str, settings: SettingTexts, seed: int = 0, preset: Preset = "paper", own: Own = NO_OWN
+) -> Explainer:
     """Return the method of this name, as its paper has it, or with another preset.
 
     Args:
@@ -32,10 +35,13 @@ def build_method(name: str, settings: SettingTexts, seed: int = 0, preset: Prese
         settings: They override the preset's.
         seed: For methods that draw.
         preset: Which settings to start from.
+        own: What the caller brings along, which is taken as it is.
 
     Raises:
         ValueError: If a field is unknown, or a value out of range.
     """
+    if name in own.methods:
+        return own.methods[name]
     entry = METHODS[name]
     quick = {} if preset == "paper" else entry.quick
     smallest = entry.smallest if preset == "smallest" else {}
@@ -55,6 +61,7 @@ def build_filler(
     image: Tensor,
     precision: str = "float32",
     seen: Seen | None = None,
+    own: Own = NO_OWN,
 ) -> Filler:
     """Return the filler of this name for an image "c h w", or images "b c h w", in the classifier's view.
 
@@ -65,10 +72,13 @@ def build_filler(
         precision: For fillers that run a network, unless the settings give one.
         seen: Returns what the classifier sees of the photographs after a change, of the shape of ``image``;
             for fillers that fill photographs, not views.
+        own: What the caller brings along, which is taken as it is.
 
     Raises:
         ValueError: If a field is unknown, a value is out of range, or a weight file is missing.
     """
+    if name in own.fillers:
+        return own.fillers[name]
     entry = ALL_FILLERS[name]
     computed: dict[str, Any] = {}
     if name in PRETRAINED:
@@ -112,16 +122,21 @@ def weights_of(name: str, settings: SettingTexts) -> Path | None:
     return small.FILE.with_name(SHIPPED_WEIGHTS[name])
 
 
-def build_classifier(name: str | None, weights: Path | None, multi_label: bool = False) -> ImageClassifier:
+def build_classifier(
+    name: str | None, weights: Path | None, multi_label: bool = False, own: Own = NO_OWN
+) -> ImageClassifier:
     """Return the classifier of this name; ``None`` leaves the name to the weight file.
 
-    With ``multi_label`` its classes do not exclude each other, whether it says so itself or not.
+    With ``multi_label`` its classes do not exclude each other, whether it says so itself or not. One that the
+    caller brings along is taken as it is.
 
     Raises:
         ValueError: If the name is unknown, or its weights cannot be had or do not fit.
     """
     from models.classifiers import load_classifier
 
+    if own.classifier is not None:
+        return own.classifier
     classifier = load_classifier(name, weights, added.loaders())
     classifier.multi_label = classifier.multi_label or multi_label
     return classifier

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from torch import Tensor
 from studio.files import size_and_time
 from studio.registry.added import classifiers
 from studio.registry.build import weights_of
+from studio.registry.own import NO_OWN, Own
 from studio.registry.tables import ALL_FILLERS, METHODS, SettingTexts
 
 if TYPE_CHECKING:
@@ -33,8 +35,10 @@ def fingerprint(classifier: ImageClassifier) -> str:
     return digest.hexdigest()
 
 
-def filler_identity(name: str, settings: SettingTexts) -> Mapping[str, Any]:
-    """Return all that the fills of a filler depend on."""
+def filler_identity(name: str, settings: SettingTexts, own: Own = NO_OWN) -> Mapping[str, Any]:
+    """Return all that the fills of a filler depend on; of one that the caller brings along nobody knows."""
+    if name in own.fillers:
+        return {"own": uuid.uuid4().hex}
     entry = ALL_FILLERS[name]
     weights = weights_of(name, settings)
     segments = settings.get("lime", {}) if entry.of_image else {}

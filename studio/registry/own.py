@@ -17,7 +17,7 @@ class Own:
     """Objects in place of names; requests call them by the names that they have here.
 
     Attributes:
-        classifier: What is explained, on the device where it is to run; it is never changed.
+        classifier: What is explained, on the device that the request names; it is never changed.
         methods: By name.
         fillers: By name.
     """
@@ -30,4 +30,4 @@ class Own:
         return bool(self.classifier is not None or self.methods or self.fillers)
 
 
-NOTHING = Own()
+NO_OWN = Own()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from studio.registry.fields import known, parse_fields
-from studio.registry.own import NOTHING, Own
+from studio.registry.own import NO_OWN, Own
 from studio.registry.tables import ALL_FILLERS, METHODS, SettingTexts
 
 _FILLER = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields>.+))?")
@@ -31,7 +31,7 @@ def parse_selection(
     settings: Sequence[str],
     methods: Sequence[str] = (),
     rows: Sequence[str] = (),
-    own: Own = NOTHING,
+    own: Own = NO_OWN,
 ) -> Selection:
     """Check all names and settings of a request.
 

@@ -36,7 +36,7 @@ def test_importing_loads_nothing_heavy(tmp_path: Path) -> None:
 
 def test_every_public_name_is_there() -> None:
     for name in infill.__all__:
-        assert getattr(infill, name).__name__ == name
+        assert getattr(infill, name).__name__.removeprefix("infill.") == name
         assert name in dir(infill)
     with pytest.raises(AttributeError, match="module 'infill' has no attribute 'explane'"):
         _ = infill.explane  # type: ignore[attr-defined]

@@ -1,0 +1,149 @@
+"""The other calls beside `infill.explain`: the commands' own jobs."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from command import Run, runner
+from torch import Tensor
+
+import infill
+from attribution import MP2, SlidingPatch
+from infill import Counterfactual
+from models.preprocessing import Preprocessing
+
+AS_THEY_ARE = Preprocessing(224, 224, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+class Mirror:
+    """A filler of the caller's own."""
+
+    per_hole: ClassVar[bool] = False
+    sees_hidden: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Any = None) -> Tensor:
+        return image.flip(-1)
+
+
+def greenish(images: Tensor) -> Tensor:
+    """A classifier of the caller's own."""
+    return torch.stack([images[:, 1].mean((1, 2)), 1 - images[:, 1].mean((1, 2))], 1) * 8
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    return runner(capsys)
+
+
+def test_a_counterfactual_is_the_commands(run: Run) -> None:
+    words = ("--scene", 3, "--filler", "gray", "--set", "mp2-descent.cells=4")
+    said = run(*words, "--out", "command", command="counterfactual")
+    assert said.code == 0, said.err
+    found = infill.counterfactual("scene:3", "scenes", filler="gray", settings={"mp2-descent.cells": 4})
+    assert isinstance(found, Counterfactual)
+    for path in found.save("call"):
+        if path.suffix == ".png":
+            assert path.read_bytes() == Path("command", path.name).read_bytes()
+    told = json.loads(Path("command/counterfactual.json").read_text("utf-8"))
+    assert (found.target.label, found.now.label) == (told["target"]["name"], told["after"]["top"][0]["name"])
+    assert (found.area, found.gone, found.left) == (told["area"], told["reached"], told["left"])
+    np.testing.assert_array_equal(found.after[found.hole == 0], found.before[found.hole == 0])
+    assert said.out.startswith(str(found).removeprefix("scene-3: "))
+    assert found._repr_html_().count("<img") == 2
+    assert found._repr_png_().startswith(b"\x89PNG")
+    assert found.figure().axes
+
+
+def test_several_counterfactuals_are_a_list() -> None:
+    images = [np.full((32, 40, 3), value, np.uint8) for value in (200, 220)]
+    found = infill.counterfactual(images, greenish, method=MP2(cells=4), filler="gray", labels=["a", "b"])
+    assert [each.image for each in found] == ["picture", "picture-2"]
+    assert all(each.target.label == "a" and each.before.shape == (32, 40, 3) for each in found)
+    for name, given in (("method", ["mp2", "mp"]), ("filler", ["gray"]), ("classifier", ["scenes"])):
+        with pytest.raises(ValueError, match=f"{name}: expected one, got list"):
+            infill.counterfactual(images[0], **{"classifier": greenish, name: given})
+    with pytest.raises(ValueError, match=r"--method: expected one of mp, .*, got sp"):
+        infill.counterfactual(images[0], greenish, method="sp")
+
+
+def test_realism_is_the_commands_and_takes_fillers_of_ones_own(run: Run) -> None:
+    said = run("scenes:2", "--filler", "gray", "--strips", 1, "--out", "command", command="realism")
+    assert said.code == 0, said.err
+    found = infill.realism("scenes:2", filler=["gray", Mirror()], out="call", strips=1)
+    told = json.loads(Path("command/realism.json").read_text("utf-8"))
+    assert found.report["metrics"]["l1"]["figures"]["gray"] == told["metrics"]["l1"]["figures"]["gray"]
+    assert found.report["rows"] == ["real", "gray", "Mirror", "truth"]
+    rows = {(row["filler"], row["metric"]): row["value"] for row in found.rows}
+    assert rows["truth", "l1"] == 0 < rows["gray", "l1"] != rows["Mirror", "l1"]
+    assert str(found).startswith("scenes:2")
+    assert found.folder == Path("call")
+    assert [path.name for path in found.save("saved")] == ["realism.csv", "realism.json", "realism.png"]
+    assert len(found._repr_png_()) < 300_000
+    with pytest.raises(ValueError, match="expected one that says its crop"):
+        infill.realism("scenes:2", greenish, filler="gray")
+
+
+def test_an_evaluation_is_the_commands_and_takes_objects(run: Run) -> None:
+    words = ("--method", "sp", "--filler", "gray", "--metric", "pointing", "--set", "sp.stride=56")
+    said = run("scenes:2", *words, "--out", "run", command="evaluate")
+    assert said.code == 0, said.err
+    by_name = infill.evaluate(
+        "scenes:2", method="sp", filler="gray", metric="pointing", out="run", settings={"sp.stride": 56}
+    )
+    for line in str(by_name).splitlines()[1:]:
+        assert line.rstrip() in said.out
+    own = infill.evaluate(
+        "scenes:2",
+        greenish,
+        method={"mine": SlidingPatch(112, 112)},
+        filler=[Mirror(), "gray"],
+        metric="pointing",
+    )
+    rows = {(row["method"], row["filler"]) for row in own.rows}
+    assert {("mine", "Mirror"), ("mine", "gray"), ("center", "")} <= rows
+    assert own._repr_html_().count("<tr>") == 1 + len(own.tables[0].rows)
+    assert {path.suffix for path in own.save("report")} == {".html", ".md", ".tex", ".csv", ".json"}
+    assert own.results.settings["classifier"]["labels"] == ["class 0", "class 1"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: infill.evaluate("scenes:2", method="spp"), "unknown method 'spp'; did you mean 'sp'?"),
+        (lambda: infill.evaluate("scenes:2", metric="pontng"), "unknown metric 'pontng'; did you mean"),
+        (lambda: infill.evaluate("scenes:2", sampel=3), "unknown setting 'sampel'; did you mean 'sample'?"),
+        (lambda: infill.evaluate("scenes:2", method=["mp/blur", SlidingPatch()]), "got both"),
+        (lambda: infill.realism("scenes:2", filler="grey"), "unknown filler 'grey'; did you mean 'gray'?"),
+        (lambda: infill.realism("nowhere"), "nowhere"),
+        (lambda: infill.realism("scenes:2", batch_size=0), "batch_size must be at least 1, got 0"),
+        (lambda: infill.load_classifier("resnet51"), "unknown classifier 'resnet51'; did you mean"),
+        (lambda: infill.load_classifier("scenes", labels=["a"]), "expected none, for scenes has its own"),
+        (lambda: infill.load_classifier(greenish, "file"), "expected none beside a classifier that is an"),
+        (lambda: infill.load_classifier(greenish, labels="ab"), "labels: expected a list of names, got 'ab'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told(
+    call: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        call()
+    assert message in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_classifier_brings_its_own_preprocessing() -> None:
+    mine = infill.load_classifier(greenish, preprocessing=AS_THEY_ARE, labels=["green", "not"])
+    with pytest.raises(ValueError, match="for this classifier brings its own"):
+        infill.load_classifier(mine, preprocessing=AS_THEY_ARE)
+    renamed = infill.load_classifier(mine, labels=["g", "n"], multi_label=True)
+    assert (renamed.labels, renamed.multi_label) == (("g", "n"), True)
+    assert (mine.labels, mine.multi_label) == (("green", "not"), False)
+    assert renamed.network is mine.network
