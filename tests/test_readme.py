@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from models.scenes import draw
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -14,11 +16,38 @@ def blocks(name):
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
 
 
+CALL, GRID, PARTS, OPTIMIZING, JUDGING, CAPTUM = range(6)
+"""The README's blocks, in their order."""
+
+
+def test_the_first_screen_shows_the_one_call(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert (ROOT / "README.md").read_text().index("infill.explain(") < 2000
+    names = {}
+    exec(blocks("README.md")[CALL].replace('"scenes")', '"scenes", stride=56)'), names)
+    assert capsys.readouterr().out.startswith("heart 0.8")
+    written = {path.name for path in Path("infill-out").iterdir()}
+    assert written == {"explain.png", "heatmaps.npz", "explain.json"}
+    inside = draw(3).silhouettes[0].numpy()
+    assert names["found"].heatmap[inside].mean() > names["found"].heatmap[~inside].mean()
+
+
+def test_the_call_of_the_python_section_gives_tables_and_a_grid(capsys):
+    source = blocks("README.md")[GRID]
+    assert len([line for line in source.splitlines() if line]) <= 5
+    names = {}
+    quick = source.replace("stride=16", "stride=56")
+    exec(quick.replace("stride=32", 'stride=56, settings={"lime.samples": 20}'), names)
+    said = capsys.readouterr().out
+    assert said.startswith("image       scene 3: heart and crate\n")
+    assert len(names["grid"]) == 4
+
+
 @pytest.fixture(scope="module")
 def shown():
     """The names that README's first example leaves behind; a coarser grid saves time."""
     names = {}
-    exec(blocks("README.md")[0].replace("stride=8", "stride=32"), names)
+    exec(blocks("README.md")[PARTS].replace("stride=8", "stride=32"), names)
     return names
 
 
@@ -31,7 +60,7 @@ def test_first_example_points_at_the_object(shown):
 
 
 def test_the_counterfactual_of_the_example_is_another_image(shown):
-    exec(blocks("README.md")[1], shown)
+    exec(blocks("README.md")[OPTIMIZING], shown)
     outcome, image = shown["outcome"], shown["scene"].image
     assert bool(outcome.reached[0])
     assert float(outcome.left[0]) <= 1 / 12 < float(outcome.clean[0])
@@ -42,7 +71,7 @@ def test_the_counterfactual_of_the_example_is_another_image(shown):
 
 
 def test_the_areas_of_the_example_are_told(shown, capsys):
-    exec(blocks("README.md")[2], shown)
+    exec(blocks("README.md")[JUDGING], shown)
     said = dict(line.split(" tensor") for line in capsys.readouterr().out.splitlines())
     areas = {name: float(text.strip("([])")) for name, text in said.items()}
     assert 0 < areas["deletion"] < areas["insertion"] < 1
@@ -51,7 +80,7 @@ def test_the_areas_of_the_example_are_told(shown, capsys):
 
 def test_captum_and_quantus_example(shown):
     names = {"classifier": shown["classifier"], "inputs": shown["scene"].image[None]}
-    source = blocks("README.md")[3].replace("SlidingPatch()", "SlidingPatch(patch=56, stride=56)")
+    source = blocks("README.md")[CAPTUM].replace("SlidingPatch()", "SlidingPatch(patch=56, stride=56)")
     exec(source, names)
     assert names["attributions"].shape == (1, 1, 224, 224)
     assert callable(names["explain_func"])

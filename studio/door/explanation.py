@@ -120,7 +120,8 @@ class Explanation:
         """Return some of the images that the classifier was shown, with what was removed and what it said.
 
         Of an optimizing method it is the counterfactual. Each has an ``image`` "h w 3" and a ``hole``
-        "h w" in the classifier's view, the target's ``probability`` and the ``label`` of its first choice.
+        "h w" in the classifier's view, the target's ``score`` (its probability, unless it is compared with
+        another class) and the ``label`` of the classifier's first choice.
         """
         return self._run.samples
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from studio.explain.figure import Page
     from studio.explain.result import Explanation as Result
 
-DPI, SIDE, QUALITY = 80, 256, 85
-"""Of a figure in a notebook, and of pictures in a table: the longer side, in pixels, and JPEG's quality."""
+DPI, WIDTH = 80, 1000
+"""Of a figure in a notebook; its width is at most so many pixels."""
+SIDE, QUALITY = 256, 85
+"""Of pictures in a table: the longer side, in pixels, and JPEG's quality."""
 _CELL = 'style="text-align:left;vertical-align:top;padding:2px 8px"'
 
 
@@ -40,7 +42,7 @@ def figure_png(result: Result) -> bytes:
     drawn = io.BytesIO()
     with any_script():
         figure_of(result).savefig(drawn, format="png", dpi=DPI)
-    return shrunk(drawn)
+    return shrunk(drawn, WIDTH)
 
 
 def shrunk(drawn: io.BytesIO, width: int = 10**5) -> bytes:

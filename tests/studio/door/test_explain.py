@@ -239,7 +239,7 @@ def test_it_shows_itself() -> None:
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"precision": "float16"}, "precision must be one of"),
         ({"device": "gpu9"}, "--device: 'gpu9' cannot be used here; try cpu"),
-        ({"until": 0.9}, "--until: expected one of rise, lime among the methods, got sp"),
+        ({"until": 0.9}, "--until: expected one of rise, lime"),
         ({"method": SlidingPatch}, "method: expected an object, got the class SlidingPatch"),
         ({"method": tiny}, "method: expected a name, or an object that is called with a score"),
         ({"filler": tiny}, "infill.Learned(f) makes a filler of a function"),
