@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.door.show import figure_of, figure_png, html_of, table_of
+from studio.door.show import figure_of, figure_png, html_of, said_of, table_of
 from studio.explain.explain import files_of
+from studio.explain.page import seen_in
 from studio.explain.report import heatmaps
 from studio.output import output_folder
 
@@ -76,20 +77,25 @@ class Explanation:
 
     @property
     def target(self) -> Target:
-        """The class that is explained."""
-        return Target(self._whole.target, self._whole.label(self._whole.target))
+        """What is explained: a class, unless something else was asked for; then its ``label`` says what."""
+        result = self._whole
+        return Target(result.target, result.asked.title or result.label(result.target))
 
     @property
     def probability(self) -> float:
-        """How probable the classifier finds the target in the untouched image."""
-        return float(self._whole.probabilities[self._whole.target])
+        """How probable the classifier finds the target in the untouched image; else its score."""
+        result = self._whole
+        return float(result.probabilities[result.target]) if result.asked.probable else result.clean
+
+    @property
+    def score(self) -> float:
+        """The score of the untouched image, whose changes the method follows: usually the probability."""
+        return self._whole.clean
 
     @property
     def top(self) -> list[tuple[str, float]]:
-        """The most probable classes with their probabilities, best first."""
-        result = self._whole
-        best = result.best(result.probabilities)
-        return [(result.label(index), float(result.probabilities[index])) for index in best]
+        """What the classifier sees in the untouched image: the most probable classes, best first."""
+        return list(seen_in(self._whole))
 
     @property
     def reliability(self) -> float | None:
@@ -146,7 +152,7 @@ class Explanation:
         return table_of(self.result, self.notes)
 
     def __repr__(self) -> str:
-        what = f"{self.image}, {self.classifier}: {self.target.label} {self.probability:.3f}"
+        what = f"{self.image}, {self.classifier}: {said_of(self._whole)}"
         return f"<Explanation of {what} by {self.method}/{self.filler}>"
 
     def _repr_png_(self) -> bytes:

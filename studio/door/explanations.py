@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from studio.door.show import figure_of, figure_png, grid_html
+from studio.door.show import figure_of, figure_png, grid_html, said_of
 from studio.explain.explain import files_of
 from studio.output import output_folder
 
@@ -134,7 +134,7 @@ class Explanations(Sequence["Explanation"]):
             (
                 each.image,
                 each.classifier,
-                f"{each.target.label} {each.probability:.3f}",
+                said_of(each.result),
                 each.method,
                 each.filler,
             )

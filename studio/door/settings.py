@@ -44,6 +44,8 @@ def text(value: Any) -> str:
 
 
 def _field(name: str, value: Any) -> Any:
+    if name == "target" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return Path(value) if name in _PATHS and isinstance(value, str) else value
 
 

@@ -64,7 +64,7 @@ def rows_of(result: Result, notes: Sequence[str]) -> list[tuple[str, str]]:
     rows = [
         ("image", result.image.title),
         ("classifier", result.name),
-        ("target", f"{result.about} (class {result.target}), p = {_probability(result):.3f}"),
+        ("target", _told(result)),
         ("method", _with(method, settings)),
         ("filler", _with(filler, filler_brief(result, filler))),
         ("heatmap", f"{heatmap.shape[0]} x {heatmap.shape[1]}, {heatmap.min():.3g} to {heatmap.max():.3g}"),
@@ -106,7 +106,7 @@ def grid_html(rows: Sequence[tuple[str, Sequence[Result | None]]], columns: Iter
     lines = []
     for name, cells in rows:
         first = next(cell for cell in cells if cell is not None)
-        about = f"{html.escape(name)}<br>{html.escape(first.label(first.target))} {_probability(first):.3f}"
+        about = f"{html.escape(name)}<br>{html.escape(said_of(first))}"
         drawn = "".join(f"<td {_CELL}>{_heat(cell) if cell else ''}</td>" for cell in cells)
         lines.append(f"<tr><th {_CELL}>{about}</th>{drawn}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
@@ -123,8 +123,14 @@ def _heat(result: Result) -> str:
     return picture(heat_of(page(result)), " / ".join(reversed(next(iter(result.results)))), SIDE // 2)
 
 
-def _probability(result: Result) -> float:
-    return float(result.probabilities[result.target])
+def said_of(result: Result) -> str:
+    """Return what is explained, with its score in the untouched image."""
+    return f"{result.about} {result.quantity.number(result.clean)}"
+
+
+def _told(result: Result) -> str:
+    number = "" if result.asked.title else f" (class {result.target})"
+    return f"{result.about}{number}, {result.quantity.written(result.clean, ' = ')}"
 
 
 def picture(pixels: ndarray, text: str, side: int = SIDE) -> str:

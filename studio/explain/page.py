@@ -42,7 +42,7 @@ def page(explanation: Explanation) -> Page:
         marked=_marked(explanation, size),
         heading=_heading(explanation),
         against="" if explanation.against is None else explanation.label(explanation.against),
-        top=_seen(explanation),
+        top=seen_in(explanation),
         fillers=[(name, filler_brief(explanation, name)) for name in explanation.fillers],
         methods=[(name, _column(explanation, name, method)) for name, method in explanation.methods.items()],
         cells={
@@ -72,7 +72,7 @@ def _heading(explanation: Explanation) -> str:
     return headings.get(explanation.asked.text.kind, "what the classifier sees in it")
 
 
-def _seen(explanation: Explanation) -> list[tuple[str, float]]:
+def seen_in(explanation: Explanation) -> list[tuple[str, float]]:
     """Return names with numbers in [0, 1]: classes, or what else is found."""
     if not explanation.asked.probable:
         return list(explanation.scored.found)
