@@ -112,8 +112,8 @@ class Parts:
         return [self.classifier, self.wanted, *ways]
 
 
-def laid_out(studio: Studio, run_page: bool) -> Parts:
-    """Place all parts; what they do is told elsewhere."""
+def laid_out(studio: Studio, run: str) -> Parts:
+    """Place all parts; what they do is told elsewhere. ``run`` is where the page of a run is, if any."""
     gr.HTML(asset("head.html"), apply_default_css=False, js_on_load=None)
     with gr.Row(equal_height=False, elem_classes="desk"):
         with gr.Column(scale=1, min_width=290, elem_classes="side"):
@@ -127,10 +127,10 @@ def laid_out(studio: Studio, run_page: bool) -> Parts:
                 search, find = _searching()
             with gr.Tab("Compare", id="compare"):
                 ways, compare = _comparing()
-            if run_page:
+            if run:
                 with gr.Tab("Run", id="run"):
                     gr.HTML(
-                        '<iframe class="run" src="run" title="the run folder"></iframe>',
+                        f'<iframe class="run" src="{run}" title="the run"></iframe>',
                         apply_default_css=False, js_on_load=None,
                     )  # fmt: skip
     return Parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -89,9 +90,9 @@ def serving(request: StudioRequest) -> Iterator[tuple[uvicorn.Server, str]]:
     networks = Networks(request.classifier, request.weights, request.multi_label, request.device)
     networks.classifier(networks.names()[0])
     studio, run = Studio(networks), RunPage(request.run) if request.run else None
-    with _sockets(request) as listening, _temporary() as folder:
+    with _sockets(request) as listening, _temporary():
         port = int(listening.getsockname()[1])
-        app = application(studio, run, request, port, folder)
+        app = application(studio, run, request, port)
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, access_log=False)
         server = uvicorn.Server(config)
         serve_on = server.serve
@@ -102,7 +103,7 @@ def serving(request: StudioRequest) -> Iterator[tuple[uvicorn.Server, str]]:
             studio.turns.close()
 
 
-def application(studio: Studio, run: RunPage | None, request: StudioRequest, port: int, folder: Path) -> Any:
+def application(studio: Studio, run: RunPage | None, request: StudioRequest, port: int) -> Any:
     """Return the whole application."""
     import gradio as gr
     from fastapi import FastAPI
@@ -117,11 +118,12 @@ def application(studio: Studio, run: RunPage | None, request: StudioRequest, por
 
     app.middleware("http")(_guarded)
     app.add_api_route("/download/{key}", partial(_download, studio), include_in_schema=False)
+    place = f"run/{secrets.token_urlsafe(16)}" if run else ""  # known to those alone who see the page
     if run is not None:
-        app.add_api_route("/run", partial(_of_run, run), include_in_schema=False)
+        app.add_api_route(f"/{place}", partial(_of_run, run), include_in_schema=False)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         stored = tuple(gr.Textbox(visible=False) for _ in range(2))
-        Events(studio, laid_out(studio, run is not None), (stored[0], stored[1]), page)
+        Events(studio, laid_out(studio, place), (stored[0], stored[1]), page)
     page.queue(default_concurrency_limit=8, max_size=64, api_open=False)
     return gr.mount_gradio_app(
         app, page, "/", server_name=request.host, server_port=port, footer_links=[], run_history=False,
@@ -179,6 +181,7 @@ def _sockets(request: StudioRequest) -> Iterator[socket.socket]:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((request.host, port))
+            listening.listen(128)  # from now on it is taken
         except OSError as error:
             listening.close()
             reason = error.strerror
@@ -191,14 +194,14 @@ def _sockets(request: StudioRequest) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _temporary() -> Iterator[Path]:
+def _temporary() -> Iterator[None]:
     """Give gradio a folder of its own for uploads, tell it to send nothing home, and remove the folder."""
     folder = tempfile.mkdtemp(prefix="infill-studio-")
     told = {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     before = {name: os.environ.get(name) for name in told}
     os.environ.update(told)
     try:
-        yield Path(folder)
+        yield
     finally:
         for name, value in before.items():
             if value is None:

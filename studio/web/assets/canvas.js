@@ -75,6 +75,7 @@ screen.addEventListener("pointerup", event => {
   if (tool === "box") fillBox(from, place(event));
   done();
 });
+screen.addEventListener("pointerleave", () => { if (!from) { cursor = null; show(); } });
 screen.addEventListener("pointercancel", () => { if (from) done(); });
 shell.addEventListener("focus", () => { shell.classList.toggle("keys", shell.matches(":focus-visible")); show(); });
 shell.addEventListener("blur", () => { shell.classList.remove("keys"); show(); });

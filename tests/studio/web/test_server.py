@@ -1,0 +1,71 @@
+"""The server: for this machine alone unless told otherwise, and nothing is left behind."""
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+from command import refused, runner
+
+from studio.web import server
+from studio.web.server import StudioRequest, serve, serving
+
+pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+
+
+@pytest.fixture(autouse=True)
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page itself is looked at in a browser (test_browser.py), in a process of its own."""
+    monkeypatch.setattr(server, "application", lambda *_: None)
+
+
+def test_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    with serving(StudioRequest(browser=False)) as (_, address):
+        assert address.startswith("http://127.0.0.1:")
+        (folder,) = tmp_path.glob("infill-studio-*")
+        assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
+        assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+        (folder / "upload.png").write_bytes(b"x")
+    assert list(tmp_path.glob("infill-studio-*")) == []
+    assert "GRADIO_TEMP_DIR" not in os.environ
+
+
+def test_who_listens_to_everybody_is_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uvicorn.Server.run", lambda self: None)
+    said: list[str] = []
+    serve(StudioRequest(host="0.0.0.0", browser=False), said.append)
+    assert "there is no login" in said[1]
+    said.clear()
+    serve(StudioRequest(host="0.0.0.0", browser=False, password="x"), said.append)
+    serve(StudioRequest(browser=False), said.append)
+    assert len(said) == 2
+
+
+def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(ValueError, match=f"--port: cannot listen on 127.0.0.1, port {port}"),
+            serving(StudioRequest(port=port)),
+        ):
+            pass
+        monkeypatch.setattr(server, "PORT", port)
+        with serving(StudioRequest()) as (_, address):
+            assert port < int(address.rpartition(":")[2]) < port + server.TRIED
+
+
+def test_what_the_command_refuses(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = runner(capsys, "studio")
+    (tmp_path / "empty").touch()
+    refused(run("--password-file", "none"), "--password-file: none cannot be read")
+    refused(run("--password-file", "empty"), "--password-file: empty is empty")
+    refused(run("--run", "none"), "--run: none is no folder")
+    refused(run("--run", "."), "--run: . holds neither run.json")
+    refused(run("--classifier", "resnet9000"), "unknown classifier 'resnet9000'")
+    refused(run("--share"), "No such option '--share'")
