@@ -10,6 +10,14 @@ from attribution.engine.link import sigmoid as sigmoid
 from attribution.engine.sampling import Sampling as Sampling
 from attribution.explainer import Explainer as Explainer
 from attribution.explainer import Heatmap as Heatmap
+from attribution.integrations.cam import ClassActivationMap as ClassActivationMap
+from attribution.integrations.cam import FullGradient as FullGradient
+from attribution.integrations.compared import DeepLift as DeepLift
+from attribution.integrations.compared import IntegratedGradients as IntegratedGradients
+from attribution.integrations.gradients import Gradient as Gradient
+from attribution.integrations.gradients import GuidedGradCam as GuidedGradCam
+from attribution.integrations.gradients import NoisyGradient as NoisyGradient
+from attribution.integrations.score_cam import ScoreCam as ScoreCam
 from attribution.methods.dssr import DSSR as DSSR
 from attribution.methods.dssr import SDR as SDR
 from attribution.methods.dssr import SSR as SSR
@@ -35,22 +43,30 @@ __all__ = [
     "SDR",
     "SSR",
     "Against",
+    "ClassActivationMap",
     "DSSRPlus",
+    "DeepLift",
     "Execution",
     "Explainer",
     "ExtremalPerturbation",
     "FeatureInversion",
     "Fido",
     "FillInBlanks",
+    "FullGradient",
+    "Gradient",
+    "GuidedGradCam",
     "Heatmap",
+    "IntegratedGradients",
     "Lime",
     "MaskedScore",
     "MeaningfulPerturbation",
+    "NoisyGradient",
     "Outcome",
     "PredictionDifference",
     "ProgressiveBlanks",
     "Rise",
     "Sampling",
+    "ScoreCam",
     "SlidingPatch",
     "Value",
     "log_odds",

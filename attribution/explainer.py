@@ -1,8 +1,9 @@
 """The interface of a method of attribution, and the heatmap that it returns."""
 
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from attribution.holes import Holes
@@ -31,4 +32,36 @@ class SamplingExplainer(Explainer, Protocol):
 
     def holes(self, score: MaskedScore) -> Holes:
         """Return the holes that are scored for the one image of a score, made when sliced."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What a method that looks into the classifier finds, and what it compared the images with.
+
+    Attributes:
+        heatmap: One map per image.
+        forwards: How many images the classifier was shown for each.
+        baseline: What each image was compared with, m of them; ``None`` if with nothing.
+        change: How far the explained number falls from each image to its baselines, in the mean, of a method
+            whose heatmaps sum up to that.
+    """
+
+    heatmap: Heatmap
+    forwards: Int[Tensor, " b"]
+    baseline: Float[Tensor, "b m c h w"] | None = None
+    change: Float[Tensor, " b"] | None = None
+
+
+@runtime_checkable
+class AttributingExplainer(Explainer, Protocol):
+    """A method that looks into the classifier, where others look at what it says of holes."""
+
+    @property
+    def fills(self) -> bool:
+        """Whether a filler makes what it compares with; if not, the filler does not matter to it."""
+        ...
+
+    def attribute(self, score: MaskedScore) -> Attribution:
+        """Return the heatmap of each image of the score, with what it was compared with."""
         ...

@@ -9,6 +9,7 @@ DISTRIBUTION = "infill-attribution"
 """The package's name on the index; ``infill`` is somebody else's there."""
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "baselines": ("captum", "pytorch_grad_cam"),
     "evaluate": ("pyarrow", "jinja2"),
     "hub": ("transformers", "diffusers", "timm", "huggingface_hub"),
     "openvino": ("openvino",),

@@ -57,10 +57,10 @@ class Progress:
             )
 
     @contextmanager
-    def run(self, name: str) -> Iterator[Callable[[int], object]]:
+    def run(self, name: str, things: str = "") -> Iterator[Callable[[int], object]]:
         """One run of the job; a line tells its end if there is no bar.
 
-        A run that ends early may tell what this yields how many composites there were.
+        A run that ends early may tell what this yields how many composites there were, or other ``things``.
         """
         self._bar.set_description(name)
         self._name = name
@@ -71,9 +71,8 @@ class Progress:
         count = counts[-1] if counts else count
         if not self.live and not self._quiet:
             share = f"{100 * self._done // max(self._total, 1)} %"
-            print(
-                f"{share:>5}  {name}: {count} {self._things} in {seconds:.1f} s", file=sys.stderr, flush=True
-            )
+            counted = f"{count} {things or self._things}"
+            print(f"{share:>5}  {name}: {counted} in {seconds:.1f} s", file=sys.stderr, flush=True)
 
     def __call__(self, done: int, total: int) -> None:
         """Take note that so many of the run's composites are done."""

@@ -15,7 +15,7 @@ PACKAGES = tuple(str(ROOT / package) for package in ("infill", "attribution", "m
 MOST = 10
 
 
-@pytest.mark.parametrize("method", ["sp", "rise"])
+@pytest.mark.parametrize("method", ["sp", "rise", "gradient", "integrated"])
 def test_ten_calls_lead_to_the_classifier(
     method: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,11 +30,13 @@ def test_ten_calls_lead_to_the_classifier(
     monkeypatch.setattr(ImageClassifier, "forward", watched)
     monkeypatch.chdir(tmp_path)
     photograph = saved_photograph(tmp_path)
-    quick = ["--set", {"sp": "sp.stride=112", "rise": "rise.masks=4"}[method]]
+    few = {"sp": "sp.stride=112", "rise": "rise.masks=4", "integrated": "integrated.steps=2"}
+    quick = ["--set", few[method]] if method in few else []
     result = runner(capsys)(
         photograph, "--classifier", "scenes", "--method", method, "--filler", "gray", *quick
     )
     assert result.code == 0, result.err
-    through = [way for way in ways if any(method in call or "sliding" in call for call in way)]
+    inside = {"sp": "sliding", "gradient": "scalar", "integrated": "scalar"}.get(method, method)
+    through = [way for way in ways if any(inside in call for call in way)]
     assert through, "the method was not on the way to the classifier"
     assert max(map(len, ways)) <= MOST, " > ".join(max(ways, key=len))

@@ -100,7 +100,7 @@ def prepare(
             return classifier
         classifier = classifier.source
     with torch.no_grad():
-        network = _private(classifier, example.device)
+        network = private(classifier, example.device)
         reference = PreparedClassifier(classifier, network, precision)
         truth = _asked(reference, example)
         if deterministic:
@@ -179,8 +179,14 @@ class Lent:
                 part.training = training
 
 
-def _private(source: Classifier, device: torch.device) -> Classifier:
-    """Return a private copy of a module; a plain callable, and what cannot be copied, is run as it is."""
+def private(source: Classifier, device: torch.device) -> Classifier:
+    """Return a private copy of a module; a plain callable, and what cannot be copied, is run as it is.
+
+    The copy is in evaluation mode, in float32 and without gradients of its own; nothing in it is folded.
+
+    Raises:
+        ValueError: If the module lives on another device.
+    """
     if not isinstance(source, nn.Module):
         return source
     tensors = (*source.parameters(), *source.buffers())

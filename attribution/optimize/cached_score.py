@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from attribution.baseline import chessboard_fill
 from attribution.score import MaskedScore
 from infill.filler import Fill, Hole
-
-BLOCKS = 4
-"""Blocks along each side of the chessboard whose fills stand for pixels that are still observed."""
 
 Outlook: TypeAlias = Literal["chessboard", "none"]
 """What stands for the fill of pixels that are still observed."""
@@ -159,19 +157,6 @@ class CachedScore:
 
     def _make_outlook(self) -> Float[Tensor, "b c h w"]:
         """Return what the filler puts into the black squares of a chessboard, and into the white ones."""
-        black = chessboard(*self.score.size).to(self.score.image.device)
-        score, fills = self.score.with_sampling(samples=1), []
-        for square in (black, ~black):
-            hole = square.to(self.score.image).expand(len(self.score), 1, -1, -1)
-            fills.append(score.fills(hole, self.rows, self._generators))
-            self.fills += 1
-            self.outlooks += 1
-        return torch.where(black, fills[0], fills[1])
-
-
-def chessboard(height: int, width: int, blocks: int = BLOCKS) -> Bool[Tensor, "h w"]:
-    """Return where the black squares of a board of ``blocks`` by ``blocks`` are; the first is black."""
-    rows, columns = (
-        (torch.arange(side) * blocks).div(side, rounding_mode="floor") for side in (height, width)
-    )
-    return (rows[:, None] + columns) % 2 == 0
+        self.fills += 2
+        self.outlooks += 2
+        return chessboard_fill(self.score.with_sampling(samples=1), self._generators)

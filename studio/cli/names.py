@@ -7,13 +7,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from infill.extras import command, missing
 from models.weights import environment, store
 from models.weights import hub as hub_cache
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.presets import PRESETS
 from studio.registry.added import classifiers
 from studio.registry.entry import Entry, Pretrained
-from studio.registry.tables import FILLERS, OPTIMIZING, PRETRAINED, SAMPLING, SHIPPED_WEIGHTS
+from studio.registry.tables import FILLERS, GRADIENT, OPTIMIZING, PRETRAINED, SAMPLING, SHIPPED_WEIGHTS
 
 
 def lines(every: bool, long: bool = False) -> Iterator[str]:
@@ -27,6 +28,11 @@ def lines(every: bool, long: bool = False) -> Iterator[str]:
     yield ""
     yield "optimizing methods (also for counterfactual and --trace)"
     yield from _entries(OPTIMIZING, long)
+    yield ""
+    yield "methods that look into the classifier (through captum and pytorch-grad-cam)"
+    yield from _entries(GRADIENT, long)
+    if missing("baselines"):
+        yield f"  {'':15} missing: `{command('baselines')}`"
     yield ""
     yield "fillers"
     yield from _entries(FILLERS, long)

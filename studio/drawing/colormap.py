@@ -15,20 +15,26 @@ _NOISE = 1e-6
 
 
 def color_mapping(
-    heatmap: Float[ndarray, "h w"], visible: Bool[ndarray, "h w"], signed: bool = False
+    heatmap: Float[ndarray, "h w"],
+    visible: Bool[ndarray, "h w"],
+    signed: bool = False,
+    told_apart: float = 1.0,
 ) -> ScalarMappable:
     """Return the colors of the values that are visible: red above white, blue below, equally far.
 
     White is 0 where a map has both signs, or is ``signed``: then its values speak for or against the target.
     Another map that stays away from 0 (RISE: expected scores) is shown around its mean; its color bar says
-    so. What is smaller than rounding errors stays white.
+    so. What is smaller than rounding errors stays white. Of the farthest values, beyond the share that is
+    ``told_apart``, all have the strongest color: a few pixels may be many times larger than the rest.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     values = heatmap[visible] if visible.any() else np.zeros(1)
     center = 0.0 if signed or values.min() <= 0 <= values.max() else float(values.mean())
-    reach = float(np.abs(values - center).max())
+    sizes = np.abs(values - center)
+    reach = float(np.quantile(sizes, told_apart)) if told_apart < 1 else float(sizes.max())
+    reach = reach if reach > _NOISE else max(float(sizes.max()), 0.0)
     reach = reach if reach > _NOISE else 1.0
     return ScalarMappable(Normalize(center - reach, center + reach), "RdBu_r")
 

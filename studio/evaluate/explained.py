@@ -11,6 +11,7 @@ import torch
 
 from studio.data.chance import Use, generator
 from studio.data.regions import boxed, in_view
+from studio.registry.tables import NO_FILLER
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -71,7 +72,9 @@ class Subject:
         return found
 
     def scored(self, filler: str) -> MaskedScore:
-        """Return the score with another filler."""
+        """Return the score with another filler; `NO_FILLER` leaves it as it is."""
+        if filler == NO_FILLER:
+            return self.score
         return replace(self.score, filler=self.filler_of(filler))
 
     def chance(self, use: Use) -> Generator:

@@ -11,7 +11,7 @@ from studio.evaluate.request import EvaluateRequest
 from studio.registry.fields import known
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection, split_fillers
-from studio.registry.tables import METHODS, SAMPLING, SettingTexts
+from studio.registry.tables import METHODS, NO_FILLER, SAMPLING, SettingTexts
 
 BASELINES = ("center", "random", "object", "background")
 """Heatmaps that look at no classifier; the last two claim the annotated object, and all but it."""
@@ -28,7 +28,7 @@ class Plan:
     """What is done with every image.
 
     Attributes:
-        pairs: Of methods and fillers, baselines last.
+        pairs: Of methods and fillers, baselines last; `NO_FILLER` where no filler matters to the method.
         metrics: Names, each with the name of the filler that it removes with, or nothing.
         settings: Of methods and fillers, as texts.
         fillers: All that are named.
@@ -41,18 +41,24 @@ class Plan:
 
     def metrics_of(self, pair: Pair) -> list[tuple[str, str]]:
         """Return the metrics that a pair has."""
-        return [each for each in self.metrics if _applies(METRICS[each[0]].of, pair[0])]
+        return [each for each in self.metrics if _applies(each[0], pair[0])]
 
 
-def _applies(looked_at: str, method: str) -> bool:
+def _applies(metric: str, method: str) -> bool:
+    looked_at = METRICS[metric].of
     if method == NOTHING:
         return looked_at == "filler"
     return {
         "heatmap": True,
         "samples": method in SAMPLING,
-        "again": method in METHODS,
+        "again": method in METHODS and (metric != "sensitivity" or _varies(method)),
         "filler": False,
     }[looked_at]
+
+
+def _varies(method: str) -> bool:
+    """Whether a method has a setting or a seed that `studio.evaluate.again.sensitivity` can change."""
+    return bool({"patch", "seed", "cells", "segments"} & METHODS[method].fields().keys())
 
 
 def parse(request: EvaluateRequest, offers: frozenset[str], own: Own = NO_OWN) -> Plan:
@@ -78,11 +84,16 @@ def parse(request: EvaluateRequest, offers: frozenset[str], own: Own = NO_OWN) -
         )
     texts = [
         *request.fillers,
-        *(text for _, own in asked for text in own),
+        *(text for _, own in asked for text in own if text != NO_FILLER),
         *(text for _, text in wanted if text),
     ]
     selection = parse_selection(texts, request.settings, methods, own=own)
-    pairs = [(name, filler) for name, own in asked for filler in split_fillers(own or request.fillers)[0]]
+    filled = {name: getattr(own.methods.get(name) or METHODS[name], "fills", True) for name in methods}
+    pairs = [
+        (name, filler)
+        for name, given in asked
+        for filler in _fillers(name, given, request.fillers, filled[name])
+    ]
     metrics = [(name, split_fillers([text])[0][0] if text else "") for name, text in wanted]
     plan = Plan(pairs, list(dict.fromkeys(metrics)), selection.settings, selection.fillers)
     return Plan([*pairs, *_beside(request, plan, offers)], plan.metrics, plan.settings, plan.fillers)
@@ -92,11 +103,25 @@ def _beside(request: EvaluateRequest, plan: Plan, offers: frozenset[str]) -> lis
     """Return what is judged beside the methods: fillers alone, and baselines."""
     found: list[Pair] = []
     if any(METRICS[name].of == "filler" for name, _ in plan.metrics):
-        found += [(NOTHING, filler) for filler in dict.fromkeys(filler for _, filler in plan.pairs)]
+        used = dict.fromkeys(filler for _, filler in plan.pairs if filler != NO_FILLER)
+        found += [(NOTHING, filler) for filler in used]
     if request.baselines and any(METRICS[name].of == "heatmap" for name, _ in plan.metrics):
         truth = offers & {"boxes", "silhouettes"}
         found += [(name, "") for name in (BASELINES if truth else BASELINES[:2])]
     return found
+
+
+def _fillers(method: str, own: Sequence[str], usual: Sequence[str], filled: bool) -> tuple[str, ...]:
+    """Return the names of the fillers that a method runs with, if it is ``filled`` at all.
+
+    Raises:
+        ValueError: If none matters to it, and it is given some.
+    """
+    if filled:
+        return split_fillers(own or usual)[0]
+    if set(own) - {NO_FILLER}:
+        raise ValueError(f"--method {method}/{','.join(own)}: no filler matters to {method}")
+    return (NO_FILLER,)
 
 
 def _split_method(text: str) -> tuple[str, tuple[str, ...]]:

@@ -82,6 +82,10 @@ def _runs(result: Explanation) -> Iterator[str]:
             if until is not None and found < until:
                 field = UNTIL[method][0]
                 text += f", {until:g} not reached: --set {method}.{field}={4 * run.composites} takes more"
+        compared = run.attribution
+        if compared and compared.change is not None:
+            share = 100 * float(compared.heatmap.sum() / compared.change)
+            text += f"   adds up to {share:.1f} % of the change from the baseline"
         yield text
 
 

@@ -74,8 +74,8 @@ def laid_out(page: Page) -> Sheet:
     """Return the page as it is drawn."""
     height, width = page.image.shape[:2]
     heat = HEAT * min(max(width / height, 0.5), 1.5)
-    cell = heat + BAR + SHOWN
-    columns = len(page.methods) * (cell + 2 * GAP) - 2 * GAP
+    widths = [heat + BAR + SHOWN * _shows(page, method) for method, _ in page.methods]
+    columns = sum(widths) + (len(widths) - 1) * 2 * GAP
     panels = (1 + len(page.truth)) * (heat + 2 * GAP)
     sheet_width = 2 * MARGIN + ROW_LABEL + max(columns, panels + BARS)
     row = HEAT + TITLE + 2 * GAP
@@ -84,9 +84,9 @@ def laid_out(page: Page) -> Sheet:
     left = MARGIN + ROW_LABEL
     _header(sheet, page, left, heat)
     for j, (method, settings) in enumerate(page.methods):
-        x = left + j * (cell + 2 * GAP)
-        sheet.text(x, top + 0.12, method, 13, cell, weight="bold")
-        sheet.text(x, top + 0.36, settings, 7.5, cell, color=FAINT)
+        x = left + sum(widths[:j]) + j * 2 * GAP
+        sheet.text(x, top + 0.12, method, 13, widths[j], weight="bold")
+        sheet.text(x, top + 0.36, settings, 7.5, widths[j], color=FAINT)
         for i, (filler, _) in enumerate(page.fillers):
             if (filler, method) in page.cells:  # papers have fillers of their own
                 _cell(sheet, page, page.cells[filler, method], (x, top + COLUMN_HEAD + i * row), heat)
@@ -96,6 +96,11 @@ def laid_out(page: Page) -> Sheet:
         sheet.text(MARGIN + 0.1, middle, filler, 13, HEAT, weight="bold", **side)
         sheet.text(MARGIN + 0.32, middle, settings, 7.5, HEAT, color=FAINT, **side)
     return sheet
+
+
+def _shows(page: Page, method: str) -> bool:
+    """Whether there is anything beside the heatmaps of a method that the classifier was shown."""
+    return any(len(cell.samples) > 0 for (_, each), cell in page.cells.items() if each == method)
 
 
 def _header(sheet: Sheet, page: Page, left: float, heat: float) -> None:
@@ -132,7 +137,7 @@ def _bars(sheet: Sheet, page: Page, x: float, y: float) -> None:
 def _cell(sheet: Sheet, page: Page, cell: Cell, corner: tuple[float, float], heat: float) -> None:
     x, y = corner
     seen = within(page.box, page.image.shape[:2])
-    colors = color_mapping(cell.heatmap, seen, cell.signed)
+    colors = color_mapping(cell.heatmap, seen, cell.signed, cell.told_apart)
     axes = sheet.picture(x, y + TITLE, heat, HEAT, overlay(page.image, cell.heatmap, seen, colors))
     _outline_view(axes, page)
     _mark(axes, page)

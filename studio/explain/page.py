@@ -14,6 +14,7 @@ from torch import Tensor
 from attribution import Explainer
 from attribution.engine.answers import logits_of
 from attribution.engine.precision import Lent
+from attribution.explainer import AttributingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import Given
 from studio.drawing.captions import percent, settings_line
@@ -21,9 +22,11 @@ from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.registry.build import is_signed
-from studio.registry.tables import ALL_FILLERS
+from studio.registry.tables import ALL_FILLERS, METHODS, NO_FILLER
 
 SHOWN_SIDE = 640
+TOLD_APART = 0.99
+"""Share of pixels whose colors tell their gradients apart: those of a few are many times larger."""
 _AGAINST = torch.tensor([0.45, 0.62, 0.85]).view(3, 1, 1)  # the blue of what speaks against
 
 
@@ -43,7 +46,7 @@ def page(explanation: Explanation) -> Page:
         heading=_heading(explanation),
         against="" if explanation.against is None else explanation.label(explanation.against),
         top=seen_in(explanation),
-        fillers=[(name, filler_brief(explanation, name)) for name in explanation.fillers],
+        fillers=_rows(explanation),
         methods=[(name, _column(explanation, name, method)) for name, method in explanation.methods.items()],
         cells={
             (filler, name): Cell(
@@ -52,6 +55,7 @@ def page(explanation: Explanation) -> Page:
                 _course(run),
                 is_signed(name, explanation.methods[name]),
                 _told(explanation, run),
+                1.0 if run.attribution is None else TOLD_APART,
             )
             for (filler, name), run in explanation.results.items()
         },
@@ -79,6 +83,12 @@ def seen_in(explanation: Explanation) -> list[tuple[str, float]]:
     return [(explanation.label(i), float(explanation.probabilities[i])) for i in _top(explanation)]
 
 
+def _rows(explanation: Explanation) -> list[tuple[str, str]]:
+    rows = [(name, filler_brief(explanation, name)) for name in explanation.fillers]
+    without = any(filler == NO_FILLER for filler, _ in explanation.results)
+    return [*rows, (NO_FILLER, "nothing is removed")] if without else rows
+
+
 def _top(explanation: Explanation) -> list[int]:
     """Return the most probable classes and, in their place, the ones that are compared."""
     best = explanation.best(explanation.probabilities)
@@ -94,7 +104,10 @@ def _legend(explanation: Explanation) -> str:
     target = explanation.asked.title or repr(explanation.label(explanation.target))
     text = f"Red speaks for {target}, blue {blue}; yellow lines bound what was removed."
     known = any(run.estimate is not None for run in explanation.results.values())
-    return f"{text} Hatched: not told from no effect, with so many samples." if known else text
+    text += " Hatched: not told from no effect, with so many samples." if known else ""
+    inside = any(run.attribution is not None for run in explanation.results.values())
+    percent = f"{100 * (1 - TOLD_APART):.0f} %"
+    return f"{text} Of gradients, the largest {percent} are as red or blue as can be." if inside else text
 
 
 def _told(explanation: Explanation, run: MethodResult) -> ndarray | None:
@@ -124,6 +137,9 @@ def _column(explanation: Explanation, name: str, method: Explainer) -> str:
     if isinstance(method, OptimizingExplainer):
         return f"{settings_line(method)} · up to {method.composites} composites"
     composites = next(run.composites for (_, each), run in explanation.results.items() if each == name)
+    if isinstance(method, AttributingExplainer):
+        looks = f"the classifier looked at {composites}"
+        return " · ".join(filter(None, [settings_line(method, METHODS[name].hidden), looks]))
     return f"{settings_line(method)} · {composites} composites"
 
 

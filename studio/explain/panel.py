@@ -66,6 +66,7 @@ class Cell:
         samples: Composites that were looked at. If there is a course, the counterfactual it led to.
         signed: Whether values speak for the target above 0 and against it below.
         told: Which pixels are told from no effect; ``None``: that is not known.
+        told_apart: The share of pixels whose colors tell their values apart; the others are stronger.
     """
 
     heatmap: Float[ndarray, "h w"]
@@ -73,6 +74,7 @@ class Cell:
     course: Course | None = None
     signed: bool = False
     told: Bool[ndarray, "h w"] | None = None
+    told_apart: float = 1.0
 
 
 def draw_shown(sheet: Sheet, cell: Cell, corner: tuple[float, float], target: str) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from attribution import Outcome
 from attribution.estimate import Estimate
+from attribution.explainer import Attribution
 from infill import Adaptive, Filler, Given
 from models.classifiers import ImageClassifier
 from studio import version
@@ -74,6 +75,8 @@ def save_report(explanation: Explanation, path: Path) -> None:
 
 def save_heatmaps(explanation: Explanation, path: Path) -> None:
     """Write ``heatmaps.npz``: under ``method/filler`` a float32 array of the input image's size.
+
+    A method to which no filler matters is there once, as ``method/none``.
 
     Beside it, under ``method/filler/error``, the standard error of each pixel, of a method that estimates it
     from samples; under ``method/filler/hole``, what an optimizing method removes: 1 there and 0 elsewhere;
@@ -199,7 +202,15 @@ def _run(filler: str, method: str, run: MethodResult) -> dict[str, Any]:
         "composites_per_second": round(run.composites / run.seconds, 1),
         **(numbers(run.search) if run.search else {}),
         **(_trusted(run.estimate) if run.estimate else {}),
+        **(_compared(run.attribution) if run.attribution else {}),
     }
+
+
+def _compared(found: Attribution) -> dict[str, Any]:
+    """How far what is explained falls to the baseline, and the heatmap's sum: alike, if it is complete."""
+    if found.change is None:
+        return {}
+    return {"change": float(found.change), "sum": float(found.heatmap.sum())}
 
 
 def _trusted(estimate: Estimate) -> dict[str, Any]:

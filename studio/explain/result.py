@@ -12,6 +12,7 @@ from torch import Tensor
 from attribution import Against, Explainer, Outcome
 from attribution.engine.link import Link
 from attribution.estimate import Estimate
+from attribution.explainer import Attribution
 from infill import Filler
 from models.classifiers import ImageClassifier
 from studio.explain.inputs import InputImage
@@ -61,9 +62,11 @@ class MethodResult:
     """One method with one filler; the heatmap is in the classifier's view.
 
     Attributes:
-        samples: Some of the composites that were looked at; of an optimizing method the counterfactual.
+        samples: Some of the composites that were looked at; of an optimizing method the counterfactual, of
+            one that looks into the classifier what it compared the image with.
         forwards: How many images the classifier was shown.
         estimate: The heatmap with its error, of a method that knows it.
+        attribution: What a method that looks into the classifier found.
     """
 
     heatmap: Float[Tensor, "crop crop"]
@@ -73,11 +76,14 @@ class MethodResult:
     forwards: int
     search: SearchResult | None = None
     estimate: Estimate | None = None
+    attribution: Attribution | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """The explanation of one image; ``results`` are by (filler, method).
+
+    The filler is `NO_FILLER` for methods to which none matters.
 
     Attributes:
         target: The class that is explained, or the number of the column.

@@ -17,7 +17,7 @@ from torch import Tensor
 from attribution import Execution, Explainer, MaskedScore, Sampling, refilled
 from attribution.engine.precision import PreparedClassifier, prepare
 from attribution.estimate import EstimatingExplainer
-from attribution.explainer import SamplingExplainer
+from attribution.explainer import AttributingExplainer, Attribution, SamplingExplainer
 from attribution.holes import Holes
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
 from infill import Filler
@@ -40,7 +40,7 @@ from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import Selection, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
-from studio.registry.tables import PRETRAINED, Preset, SettingTexts
+from studio.registry.tables import NO_FILLER, PRETRAINED, Preset, SettingTexts
 from studio.registry.target import parse_target
 
 SHOWN = 4
@@ -78,8 +78,10 @@ def opened(
     asked = build_asked(text, request, read_pixels, own.classifier)
     if request.paper and asked.of_image is None:
         squash(asked.classifier, selection.methods)
-    with_all = dict.fromkeys(methods, selection.fillers)
-    fillers = {**with_all, **(fillers or {})}
+    usual = {
+        name: selection.fillers if compares(method) else (NO_FILLER,) for name, method in methods.items()
+    }
+    fillers = {**usual, **(fillers or {})}
     run, runtime = running(asked.classifier, request.runtime, selection.methods, asked.of_image is None)
     cache = opened_cache(request.fill_cache, request.fill_cache_size)
     return Session(request, selection, asked, methods, progress, fillers, run, runtime, own, final, cache)
@@ -91,7 +93,7 @@ class Session:
 
     Attributes:
         model: What is asked of which model.
-        fillers: By method the names of those that it runs with.
+        fillers: By method the names of those that it runs with; `NO_FILLER` alone where none matters.
         running: The classifier as its runtime has it.
         runtime: What that is, in words.
         own: What the caller brought along.
@@ -129,7 +131,8 @@ class Session:
         """
         begun = time.perf_counter()
         score = self.score(image)
-        names, settings = self.selection.fillers, self.selection.settings
+        settings, used = self.selection.settings, {name for each in self.fillers.values() for name in each}
+        names = [name for name in self.selection.fillers if name in used]
         planned = {name: _composites(name, method, score) for name, method in self.methods.items()}
         self.progress.plan(images * sum(each * len(self.fillers[name]) for name, each in planned.items()))
         precision = self.request.precision
@@ -138,11 +141,9 @@ class Session:
         fillers = {name: build_filler(name, settings, view, precision, seen, own) for name in names}
         final = build_filler(*self.final, view, precision, seen) if self.final else None
         results: dict[tuple[str, str], MethodResult] = {}
-        for filler in fillers:
-            cache = None if filler in own.fillers else self.cache  # which knows fills by their filler's name
-            kept = cache.keeping(filler, settings, precision, fillers[filler]) if cache else None
-            filled = replace(score, filler=kept or fillers[filler])
-            filled = filled.with_sampling(samples=self.request.samples)
+        score = score.with_sampling(samples=self.request.samples)
+        for filler in (*fillers, NO_FILLER):
+            filled = self._filled(score, filler, fillers[filler]) if filler in fillers else score
             for method in (each for each in self.methods if filler in self.fillers[each]):
                 results[filler, method] = self.run(method, filler, filled, final)
         return Explanation(
@@ -167,6 +168,13 @@ class Session:
             seconds=time.perf_counter() - begun,
         )
 
+    def _filled(self, score: MaskedScore, name: str, filler: Filler) -> MaskedScore:
+        """Return the score with the filler of this name, or with its fills that are kept."""
+        cache = None if name in self.own.fillers else self.cache  # which knows fills by their filler's name
+        settings, precision = self.selection.settings, self.request.precision
+        kept = cache.keeping(name, settings, precision, filler) if cache else None
+        return replace(score, filler=kept or filler)
+
     def run(self, name: str, filler: str, score: MaskedScore, final: Filler | None = None) -> MethodResult:
         """Run the method of this name on the one image of a score, which has the filler of that name.
 
@@ -179,6 +187,12 @@ class Session:
         with _naming(name):
             if isinstance(method, OptimizingExplainer):
                 return self._optimize(method, title, score, final)
+            if isinstance(method, AttributingExplainer):
+                begun = time.perf_counter()
+                with self.progress.run(title, "images") as count:
+                    attribution = method.attribute(score)
+                    count(int(attribution.forwards))
+                return self._attributed(attribution, score, time.perf_counter() - begun)
             holes, estimate = cast(SamplingExplainer, method).holes(score), None
             begun = time.perf_counter()
             with self.progress.run(title) as count:
@@ -215,6 +229,19 @@ class Session:
         search = SearchResult(outcome, probabilities[0].cpu(), found, trace, quantity)
         looks = int(outcome.looks)
         return MethodResult(outcome.heatmap[0].float().cpu(), [shown], looks, seconds, looks, search)
+
+    def _attributed(self, found: Attribution, score: MaskedScore, seconds: float) -> MethodResult:
+        shown = [] if found.baseline is None else self._baselines(score, found.baseline[0, :SHOWN])
+        looks = int(found.forwards)
+        return MethodResult(found.heatmap[0].float().cpu(), shown, looks, seconds, looks, attribution=found)
+
+    def _baselines(self, score: MaskedScore, images: Tensor) -> list[Composite]:
+        """Return what an image was compared with; no hole is drawn, for nothing is left."""
+        holes = images.new_zeros(len(images), 1, *images.shape[2:])
+        with torch.no_grad():
+            logits = cast(PreparedClassifier, self.prepared)(images)
+        scores, probabilities = score.evaluator.score(logits), self.classifier.probabilities(logits)
+        return self._shown(score, images, holes, probabilities, scores)
 
     def _departures(self, room: int) -> dict[str, list[str]]:
         """Return by method what departs from its paper; nothing if the papers were not asked for."""
@@ -304,6 +331,11 @@ class Session:
         }
 
 
+def compares(method: Explainer) -> bool:
+    """Whether the filler matters to a method."""
+    return not isinstance(method, AttributingExplainer) or method.fills
+
+
 def _composites(name: str, method: Explainer, score: MaskedScore) -> int:
     """Return how many composites of the one image of a score a method looks at, at most.
 
@@ -314,6 +346,8 @@ def _composites(name: str, method: Explainer, score: MaskedScore) -> int:
         if isinstance(method, OptimizingExplainer):
             require_above_chance(score)
             return method.composites
+        if isinstance(method, AttributingExplainer):
+            return 1  # how many images it will look at is known to the library alone
         return len(cast(SamplingExplainer, method).holes(score))
 
 

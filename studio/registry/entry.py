@@ -29,6 +29,7 @@ class Entry:
         signed: Whether its heatmap speaks for the target above 0 and against it below.
         origin: The package that adds it, and its version; empty for what is infill's own.
         gradients: Whether it needs the classifier's gradients (all optimizing methods do).
+        fills: Whether a filler matters to a method; if not, it runs once, with `tables.NO_FILLER`.
     """
 
     target: str
@@ -43,6 +44,7 @@ class Entry:
     signed: bool = False
     origin: str = ""
     gradients: bool = False
+    fills: bool = True
 
     @property
     def hidden(self) -> Collection[str]:
@@ -56,7 +58,8 @@ class Entry:
     def is_of(self, thing: object) -> bool:
         """Whether a thing is of the class that the name means; nothing is imported for that."""
         package, name = self.target.split(":")
-        return type(thing).__name__ == name and type(thing).__module__.partition(".")[0] == package
+        own = type(thing).__module__
+        return type(thing).__name__ == name and package in (own, own.partition(".")[0])
 
     def fields(self) -> dict[str, list[Any]]:
         """Return the fields that a text can set, each with its types."""

@@ -178,6 +178,83 @@ OPTIMIZING: Mapping[str, Entry] = {
 }
 """Methods that look for their hole step by step."""
 
+
+def _gradient(summary: str, source: str, target: str, kind: str = "", **more: Any) -> Entry:
+    place, fixed = f"attribution.integrations.{target}", {"kind": kind} if kind else {}
+    return Entry(place, summary, source, fixed, signed=True, gradients=True, **{"fills": False, **more})
+
+
+GRADIENT: Mapping[str, Entry] = {
+    "gradient": _gradient(
+        "the derivative by each pixel", "Simonyan et al. 2014", "gradients:Gradient", "plain"
+    ),
+    "deconvnet": _gradient(
+        "gradient, ReLUs let through what is positive",
+        "Zeiler & Fergus 2014",
+        "gradients:Gradient",
+        "deconvnet",
+    ),
+    "guided": _gradient(
+        "gradient, ReLUs let through what is positive both ways",
+        "Springenberg et al. 2015",
+        "gradients:Gradient",
+        "guided",
+    ),
+    "smoothgrad": _gradient(
+        "mean gradient of noisy copies", "Smilkov et al. 2017", "gradients:NoisyGradient", "mean"
+    ),
+    "vargrad": _gradient(
+        "variance of gradients of noisy copies",
+        "Adebayo et al. 2018",
+        "gradients:NoisyGradient",
+        "variance",
+    ),
+    "integrated": _gradient(
+        "gradients from a baseline to the image, which the filler makes; several fills: expected gradients",
+        "Sundararajan et al. 2017",
+        "compared:IntegratedGradients",
+        fills=True,
+    ),
+    "deeplift": _gradient(
+        "differences from a baseline, which the filler makes, layer by layer",
+        "Shrikumar et al. 2017",
+        "compared:DeepLift",
+        fills=True,
+    ),
+    "cam": _gradient("maps by the last layer's weights", "Zhou et al. 2016", "cam:ClassActivationMap", "cam"),
+    "gradcam": _gradient(
+        "maps by their mean gradient", "Selvaraju et al. 2017", "cam:ClassActivationMap", "gradcam"
+    ),
+    "gradcam-plus": _gradient(
+        "Grad-CAM++: maps by their positive gradients",
+        "Chattopadhay et al. 2018",
+        "cam:ClassActivationMap",
+        "gradcam++",
+    ),
+    "layercam": _gradient(
+        "maps by the positive gradient of each position",
+        "Jiang et al. 2021",
+        "cam:ClassActivationMap",
+        "layercam",
+    ),
+    "ablationcam": _gradient(
+        "maps by what is lost without them", "Desai & Ramaswamy 2020", "cam:ClassActivationMap", "ablation"
+    ),
+    "scorecam": _gradient(
+        "maps by the score of what is seen through them; the filler makes the rest",
+        "Wang et al. 2020",
+        "score_cam:ScoreCam",
+        fills=True,
+    ),
+    "fullgrad": _gradient("gradient times image and biases", "Srinivas & Fleuret 2019", "cam:FullGradient"),
+    "guided-gradcam": _gradient("guided times gradcam", "Selvaraju et al. 2017", "gradients:GuidedGradCam"),
+}
+"""Methods that look into the classifier, through captum and pytorch-grad-cam. Where their maps are 0, they
+say nothing; those that are not negative anywhere say nothing against the target."""
+
+NO_FILLER = "none"
+"""Stands for the filler of a method to which it does not matter."""
+
 FILLERS: Mapping[str, Entry] = {
     "gray": Entry("infill:Gray", "ImageNet's mean color", "Agarwal & Nguyen 2020"),
     "mean": Entry("infill:Mean", "mean color of the image", "", {"kind": "image"}),
@@ -298,6 +375,6 @@ PRETRAINED: Mapping[str, Pretrained] = {
 FILLERS = {**FILLERS, **added.fillers({*FILLERS, *PRETRAINED})}
 ALL_FILLERS: Mapping[str, Entry] = {**FILLERS, **PRETRAINED}
 
-_ADDED = added.methods({*SAMPLING, *OPTIMIZING})
+_ADDED = added.methods({*SAMPLING, *OPTIMIZING, *GRADIENT})
 SAMPLING, OPTIMIZING = {**SAMPLING, **_ADDED[0]}, {**OPTIMIZING, **_ADDED[1]}
-METHODS: Mapping[str, Entry] = {**SAMPLING, **OPTIMIZING}
+METHODS: Mapping[str, Entry] = {**SAMPLING, **OPTIMIZING, **GRADIENT}

@@ -159,7 +159,7 @@ class Telling(Progress):
         self._work.total = self._work.total or total
 
     @contextmanager
-    def run(self, name: str) -> Iterator[Callable[[int], object]]:
+    def run(self, name: str, things: str = "") -> Iterator[Callable[[int], object]]:
         """One run of the job."""
         self._before_run = self._work.done
         self._work.tell(doing=name)

@@ -21,9 +21,10 @@ IMPORTED_AS = {
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pypatchmatch": "patchmatch",
+    "grad-cam": "pytorch_grad_cam",
 }
-OF_THE_USER = {"captum", "quantus"}
-"""Whoever comes from these has them."""
+OF_THE_USER = {"quantus"}
+"""Whoever comes from it has it."""
 
 
 def libraries(requirements: list[str]) -> set[str]:

@@ -21,7 +21,8 @@ from attribution import (
     probability,
     sigmoid,
 )
-from attribution.optimize.cached_score import CachedScore, chessboard
+from attribution.baseline import chessboard
+from attribution.optimize.cached_score import CachedScore
 from attribution.optimize.problem import in_log_odds
 from attribution.optimize.result import joined
 from infill import Blur, Gray, Mean, Noise, Telea, composite

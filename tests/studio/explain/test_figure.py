@@ -15,7 +15,7 @@ from studio.explain import counterfactual_figure as counterfactual_sheet
 from studio.explain import figure as figures
 from studio.explain.counterfactual_figure import Change
 from studio.explain.figure import Page, Panel, draw
-from studio.explain.panel import Cell, Composite, Course
+from studio.explain.panel import SHOWN, Cell, Composite, Course
 
 LONG = "black-and-tan coonhound, a dog with a very long name indeed, and $x_1$ of them"
 
@@ -108,6 +108,25 @@ def test_no_panels_overlap_or_leave_the_page(truth: int, courses: int) -> None:
     sheet = figures.laid_out(page(2, 3, truth=truth, courses=courses))
     assert len(sheet.figure.axes) == 1 + truth + 3 + 2 * 3 * (2 + 4) - 2 * courses * 2
     assert_apart(sheet)
+
+
+def test_columns_without_composites_are_as_wide_as_their_heatmaps() -> None:
+    wide, narrow = (figures.laid_out(page(1, 3, samples=samples)).width for samples in (4, 0))
+    assert wide - narrow == pytest.approx(3 * SHOWN)
+    sheet = figures.laid_out(page(2, 3, samples=0, truth=1))
+    assert overlaps(sheet) == []
+    assert_apart(sheet)
+
+
+def test_colors_may_end_where_most_values_do() -> None:
+    heatmap = np.linspace(0, 1, 1000).reshape(25, 40)
+    heatmap[0, 0] = 50
+    seen = np.ones((25, 40), bool)
+    assert color_mapping(heatmap, seen, True).norm.vmax == 50
+    assert color_mapping(heatmap, seen, True, 0.9).norm.vmax == pytest.approx(0.9, abs=0.01)
+    few = np.zeros((25, 40))
+    few[3, 4] = 2.0
+    assert color_mapping(few, seen, True, 0.9).norm.vmax == 2
 
 
 def assert_apart(sheet: Sheet) -> None:

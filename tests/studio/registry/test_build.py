@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from attribution import MP2, DSSRPlus, FeatureInversion, Fido, Lime, Rise, SlidingPatch
-from attribution.explainer import SamplingExplainer
+from attribution.explainer import AttributingExplainer, SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import (
     Adaptive,
@@ -32,7 +32,7 @@ from studio.registry.build import build_classifier, build_filler, build_method
 from studio.registry.fields import parse_fields, settable
 from studio.registry.parse import parse_selection, parse_settings, quick_settings
 from studio.registry.runtime import running
-from studio.registry.tables import FILLERS, METHODS, OPTIMIZING, SAMPLING, SettingTexts
+from studio.registry.tables import FILLERS, GRADIENT, METHODS, OPTIMIZING, SAMPLING, SettingTexts
 
 CLASSES = {
     "gray": Gray,
@@ -106,12 +106,15 @@ def test_quick_logits_go_as_far_as_the_papers(name: str) -> None:
 
 
 def test_methods_are_of_the_kind_that_they_are_listed_as() -> None:
-    assert set(METHODS) == set(SAMPLING) | set(OPTIMIZING)
+    assert set(METHODS) == set(SAMPLING) | set(OPTIMIZING) | set(GRADIENT)
     for name in METHODS:
         for preset in ("paper", "quick", "smallest"):
             method = build_method(name, {}, preset=preset)
-            assert isinstance(method, SamplingExplainer) == (name not in OPTIMIZING)
+            assert isinstance(method, SamplingExplainer) == (name in SAMPLING)
             assert isinstance(method, OptimizingExplainer) == (name in OPTIMIZING)
+            assert isinstance(method, AttributingExplainer) == (name in GRADIENT)
+            assert getattr(method, "fills", True) == METHODS[name].fills
+            assert METHODS[name].is_of(method)
 
 
 def test_the_smallest_removal_has_settings_of_its_own() -> None:
