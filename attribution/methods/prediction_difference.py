@@ -107,7 +107,7 @@ class PredictionDifference:
                 for hole in batches(holes, one.execution.batch_size):
                     found.append(single(hole, generator=generator).float())
                     done = len(passes) * len(holes) + sum(map(len, found))
-                    one.execution.progress(done, len(holes) * times)
+                    one.execution.progress(done // times, len(holes))
                 passes = torch.cat([passes, torch.cat(found)[None]])
             yield one, holes, passes
 

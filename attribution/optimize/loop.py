@@ -81,12 +81,12 @@ def optimize(
     with _differentiable():
         for first in range(0, len(score), size):
             part = score.part(slice(first, first + size))
-            loop = _Loop(part, problem(part), refresh)
-            each = loop.total * composites
+            loop = _Loop(part, problem(part), refresh, composites)
+            each = loop.scored(loop.total)
             for number in loop.run():
                 if watch is not None:
                     watch(loop.step(number, first))
-                score.execution.progress(first * each + loop.taken * composites, len(score) * each)
+                score.execution.progress(first * each + loop.taken, len(score) * each)
             outcomes.append(loop.outcome())
     return joined(outcomes)
 
@@ -114,8 +114,9 @@ def _rule(link: Link, chance: float) -> str:
 class _Loop:
     """A group of images in lockstep."""
 
-    def __init__(self, score: MaskedScore, problem: Problem, refresh: int) -> None:
+    def __init__(self, score: MaskedScore, problem: Problem, refresh: int, composites: int) -> None:
         self.score, self.problem, self._refresh = score, problem, refresh
+        self._composites = composites
         self.parameters = problem.stages[0].start.detach().clone()
         self.total = sum(stage.steps for stage in problem.stages)
         self.steps = torch.zeros(len(score), dtype=torch.long, device=score.image.device)
@@ -132,9 +133,18 @@ class _Loop:
 
     @property
     def taken(self) -> int:
-        """Steps taken by all images; those that are done count as if they had taken all."""
+        """Composites scored for all images; those that are done count as if they had taken all steps."""
         done = len(self.steps) - len(self.active)
-        return done * self.total + int(self.steps[self.active].sum())
+        return done * self.scored(self.total) + sum(map(self.scored, self.steps[self.active].tolist()))
+
+    def scored(self, steps: int) -> int:
+        """Return how many composites of an image its first so many steps score, of whatever stages."""
+        count = 0
+        for stage in self.problem.stages:
+            each = self._composites * len(stage.curves) // len(self.problem.curves)
+            count += each * max(0, min(steps, stage.steps))
+            steps -= stage.steps
+        return count
 
     def run(self) -> Iterator[int]:
         """Take all steps of all stages, and yield the number of each."""

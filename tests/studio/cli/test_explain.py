@@ -501,7 +501,7 @@ def test_a_reliability_that_is_not_reached_is_told_with_the_remedy(run: Run) -> 
         (("--until", "nan"), "--until: expected a reliability between 0 and 1, as in 0.95, got nan"),
         (
             ("--until", ".9", "--method", "sp"),
-            "--until: expected one of rise, lime, pda among the methods",
+            "--until: expected one of rise, lime, pda, blanks among the methods",
         ),
     ],
 )
