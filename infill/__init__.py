@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from infill.fillers.learned import Learned as Learned
     from infill.fillers.marginal import Marginal as Marginal
     from infill.fillers.patchmatch import PatchMatch as PatchMatch
+    from infill.fillers.remembered import Remembered as Remembered
     from infill.fillers.static import Gray as Gray
     from infill.fillers.static import Mean as Mean
     from infill.fillers.static import Noise as Noise
@@ -52,6 +53,7 @@ __all__ = [
     "Noise",
     "PatchMatch",
     "Realism",
+    "Remembered",
     "Telea",
     "composite",
     "counterfactual",
@@ -76,6 +78,7 @@ _HOMES = {
     "Gray": "infill.fillers.static",
     "Learned": "infill.fillers.learned",
     "Marginal": "infill.fillers.marginal",
+    "Remembered": "infill.fillers.remembered",
     "Mean": "infill.fillers.static",
     "NavierStokes": "infill.fillers.classical",
     "Noise": "infill.fillers.static",

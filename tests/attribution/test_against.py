@@ -139,7 +139,7 @@ def test_prediction_difference_is_in_bits_of_the_two(image):
         corrected = (p * n + 1) / (n + 2)
         return (corrected / (1 - corrected)).log2()
 
-    filled = score(method.holes(score)[:].repeat_interleave(5, dim=0)).view(2, 5).sigmoid().mean(1)
+    filled = score(method.holes(score)[:].repeat(5, 1, 1, 1)).view(5, 2).sigmoid().mean(0)
     expected = bits(score.clean.sigmoid()) - bits(filled)
     torch.testing.assert_close(heatmap[0, 3, [3, 30]], expected, rtol=0, atol=1e-4)
 

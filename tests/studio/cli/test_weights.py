@@ -12,7 +12,7 @@ from command import Run, Said, refused, runner
 
 from models.weights import catalog, store
 from models.weights.catalog import CATALOG, CatalogEntry
-from studio.cli import listing
+from studio.cli import names
 from studio.registry.tables import PRETRAINED
 
 CONTENT = b"weights" * 1000
@@ -177,7 +177,7 @@ def test_the_lists_tell_what_is_here(run: Run, tmp_path: Path, monkeypatch: pyte
             places[name].parent.mkdir(parents=True, exist_ok=True)
             places[name].write_bytes(b"")
         assert f"{name:15} here" in run("list").out
-    lines = list(listing.lines(every=True))
+    lines = list(names.lines(every=True))
     for entry in PRETRAINED.values():
         if entry.weights:
             assert f"  {'':15} weights present: {places[entry.weights]}" in lines
@@ -186,7 +186,7 @@ def test_the_lists_tell_what_is_here(run: Run, tmp_path: Path, monkeypatch: pyte
     assert f"  {'resnet18':31} missing  resnet18-f37072fd.pth" in lines
     for name in ("lama", "mae", "places365", "resnet50"):
         shutil.rmtree(places[name]) if places[name].is_dir() else places[name].unlink()
-    lines = list(listing.lines(every=True))
+    lines = list(names.lines(every=True))
     for name in ("lama", "mae", "places365"):
         assert f"  {'':15} weights missing: `infill weights fetch {name}`" in lines
     assert f"  {'resnet50':31} missing  resnet50-11ad3fa6.pth" in lines
