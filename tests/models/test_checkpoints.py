@@ -106,6 +106,7 @@ def test_the_noise_is_always_the_same_and_not_part_of_the_weights():
     assert (moved * hole).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_on_photographs_it_is_nearer_than_the_classical_fillers(assets, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(assets / "torch_home"))
     images = photographs(12)

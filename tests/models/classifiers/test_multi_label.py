@@ -168,7 +168,7 @@ def test_classes_that_exclude_each_other_share_one(run: Run) -> None:
 def test_the_counterfactual_takes_one_class_and_leaves_the_other(method: str, run: Run) -> None:
     name = module(f"sides_{method.replace('-', '_')}")
     said = run("bright.png", "--classifier", name, "--method", method, "--filler", "gray",
-               "--target", "right", command="counterfactual")  # fmt: skip
+               "--target", "right", "--set", f"{method}.cells=8", command="counterfactual")  # fmt: skip
     assert said.code == 0, said.err
     found = told("counterfactual.json")
     assert found["chance"] == 0.5

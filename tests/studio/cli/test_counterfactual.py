@@ -187,9 +187,10 @@ def test_interruption_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_photograph_is_filled_at_the_end_by_exemplar(run: Run, tmp_path: Path) -> None:
     path = saved_photograph(tmp_path)
-    small = ("--out", "infill-out", "--set", "mp2-descent.cells=8")
+    small = ("--out", "infill-out", "--set", "mp2-descent.cells=4")
     assert run(path, *SCENES, *small).code == 0
     ours = told()
     assert run(path, *SCENES, *small, "--filler", "inpaint").code == 0

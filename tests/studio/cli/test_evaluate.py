@@ -159,6 +159,7 @@ def test_other_settings_are_refused_with_the_difference(run: Run) -> None:
     assert 'metrics: ["localization", "deletion:gray"] there' in said.err
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from studio.cli.main import main; main()", "evaluate", *SMALL, "--out"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

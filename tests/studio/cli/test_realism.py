@@ -138,6 +138,7 @@ def test_holes_in_the_background_are_the_fillers_own_evidence(fast: Run) -> None
     assert told("four")["settings"]["hole_area"] == 4
 
 
+@pytest.mark.slow
 def test_composites_are_compared_with_other_images(fast: Run, tmp_path: Path) -> None:
     photographs(tmp_path / "data", 12)
     asked = ("data", "--classifier", "scenes", *FEW)
@@ -207,6 +208,7 @@ def test_broken_off_it_goes_on_where_it_was(fast: Run, monkeypatch: pytest.Monke
     assert Path("halves/realism.csv").read_text() == Path("whole/realism.csv").read_text()
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_filling_it_goes_on(run: Run, tmp_path: Path) -> None:
     slow = """
 import sys, time
@@ -456,6 +458,7 @@ def test_a_promptable_segmenter_is_shown_a_point(
         assert len(read) == reads + strip
 
 
+@pytest.mark.slow
 def test_a_promptable_segmenter_is_shown_the_annotated_boxes(fast: Run, tmp_path: Path) -> None:
     tiny_segmenters.saved("sam", tmp_path / "net")
     asked = ("scenes:3", "--filler", "gray", "--segmenter", "hf:net")

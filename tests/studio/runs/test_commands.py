@@ -27,6 +27,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own, of its sockets and processes
 def test_photographs_are_explained_by_several_processes(run: Run, tmp_path: Path) -> None:
     pixels = saved_photograph(tmp_path).read_bytes()

@@ -113,6 +113,7 @@ def overfitted(recipe, perceptual, steps, monkeypatch):
     return np.array([training.advance([picture, picture, hole]) for _ in range(steps)]), training
 
 
+@pytest.mark.slow
 def test_every_loss_moves_what_it_should(monkeypatch):
     perceptual = untrained_perceptual()
     recipe = replace(RECIPE, minutes=60.0, lr=2e-3, perceptual=1.0)
