@@ -52,6 +52,7 @@ def figure(found: dict, title: str, row: str, table: int = 0) -> float:
     return each["rows"][row]["value"]
 
 
+@pytest.mark.slow
 def test_every_metric_has_a_figure(run: Run) -> None:
     every = [text for name in METRICS for text in ("--metric", name)]
     few = ("--set", "sp.stride=112", "--filler", "gray", "--filler", "inpaint")

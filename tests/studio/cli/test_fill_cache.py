@@ -13,6 +13,7 @@ def run(capsys, tmp_path, monkeypatch):
     return runner(capsys)
 
 
+@pytest.mark.slow
 def test_heatmaps_are_the_same_with_and_without_it(run, tmp_path, monkeypatch):
     from infill.fillers.adaptive import Adaptive
 

@@ -116,6 +116,7 @@ def test_scenes_where_everything_is_known(run: Run) -> None:
     assert figure(found, "l1", "inpaint") < figure(found, "l1", "gray")
 
 
+@pytest.mark.slow
 def test_holes_in_the_background_are_the_fillers_own_evidence(fast: Run) -> None:
     asked = ("scenes:6", "--holes", "background", *FEW)
     said = fast(*asked, "--batch-size", 5, "--out", "five")
@@ -266,6 +267,7 @@ def test_a_damaged_part_is_told_and_done_again(fast: Run) -> None:
     assert "damaged" not in fast(*job).out
 
 
+@pytest.mark.slow
 def test_a_filler_more_costs_that_filler_alone(fast: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fast("scenes:4", "--filler", "gray").code == 0
     before = told()

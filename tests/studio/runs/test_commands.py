@@ -51,6 +51,7 @@ def test_photographs_are_explained_by_several_processes(run: Run, tmp_path: Path
     assert run(*images, *SMALL, "--out", "shared").out.count("done before") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_fillers_are_judged_by_several_processes(run: Run) -> None:
     asked = ("scenes:5", "--filler", "gray", "--filler", "noise", "--batch-size", 2, "--strips", 1)

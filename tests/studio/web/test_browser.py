@@ -115,6 +115,7 @@ class Tab:
         assert [url for url in self.asked if not url.startswith((self.address, "data:", "blob:"))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # playwright's own, of its sockets
 def test_the_page(
     browser: Any, addresses: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
