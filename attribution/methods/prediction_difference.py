@@ -101,7 +101,7 @@ class PredictionDifference:
             score = score.with_sampling(samples=self.samples)
         for one in score:
             holes, generator, times = self.holes(one), one.sampling.generator(), one.fills_per_hole
-            single, passes = one.with_sampling(samples=1), one.image.new_empty(0, len(self.holes(one)))
+            single, passes = one.with_sampling(samples=1), one.image.new_empty(0, len(holes))
             while len(passes) < times and not self._enough(one, holes, passes):
                 found = []
                 for hole in batches(holes, one.execution.batch_size):
