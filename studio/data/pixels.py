@@ -47,14 +47,24 @@ def pixels_of(image: Any, name: str) -> tuple[Float[Tensor, "3 h w"], tuple[str,
     )
 
 
+def _alone(images: Any, name: str) -> Any:
+    """Return the only image of a batch, or an image that is in none.
+
+    Raises:
+        ValueError: If there are several.
+    """
+    if images.ndim != 4:
+        return images
+    if len(images) != 1:
+        raise ValueError(
+            f"image: {name}: expected one image, got a batch of {len(images)}; list(images) gives a grid"
+        )
+    return images[0]
+
+
 def _one(array: ndarray, name: str) -> ndarray:
     """Return an array "h w c", without the axis of a batch of one."""
-    if array.ndim == 4 and len(array) == 1:
-        array = array[0]
-    if array.ndim == 4:
-        raise ValueError(
-            f"image: {name}: expected one image, got a batch of {len(array)}; list(images) gives a grid"
-        )
+    array = _alone(array, name)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
@@ -65,12 +75,7 @@ def _one(array: ndarray, name: str) -> ndarray:
 
 
 def _channels_last(image: Tensor, name: str) -> ndarray:
-    if image.ndim == 4 and len(image) == 1:
-        image = image[0]
-    if image.ndim == 4:
-        raise ValueError(
-            f"image: {name}: expected one image, got a batch of {len(image)}; list(images) gives a grid"
-        )
+    image = _alone(image, name)
     if image.ndim == 2:
         image = image[None]
     if image.ndim != 3 or image.shape[0] not in (1, 3):
