@@ -244,14 +244,14 @@ class _Masks:
         return torch.einsum("nk,nkyx->nyx", weights, self.maps if rows is None else self.maps[rows])
 
 
-def _spread(mask: Float[Tensor, "n y x"]) -> Float[Tensor, " n"]:
-    return mask.amax(dim=(1, 2)) - mask.amin(dim=(1, 2))
+def _spread(evidence: Float[Tensor, "n y x"]) -> Float[Tensor, " n"]:
+    return evidence.amax(dim=(1, 2)) - evidence.amin(dim=(1, 2))
 
 
-def _ranged(mask: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
+def _ranged(evidence: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
     """Eq. 7."""
-    least, most = mask.amin(dim=(2, 3), keepdim=True), mask.amax(dim=(2, 3), keepdim=True)
-    return (mask - least) / (most - least)
+    least, most = evidence.amin(dim=(2, 3), keepdim=True), evidence.amax(dim=(2, 3), keepdim=True)
+    return (evidence - least) / (most - least)
 
 
 def chosen(score: MaskedScore) -> tuple[str, str]:
