@@ -11,19 +11,19 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor, nn
 
-from attribution.explainer import Attribution, Heatmap
+from attribution.explainer import Attribution
 from attribution.integrations.maps import AUTO, Call, calls, kept, layer_of
 from attribution.integrations.scalar import (
+    ByLibrary,
     Explained,
     Images,
     Looks,
     Map,
     Scalar,
     leaf,
-    require_library,
 )
 from attribution.score import MaskedScore
-from infill.validate import require, require_settings
+from infill.validate import require
 
 Kind = Literal["cam", "gradcam", "gradcam++", "layercam", "ablation"]
 
@@ -31,7 +31,7 @@ LIBRARY = "pytorch_grad_cam"
 
 
 @dataclass(frozen=True)
-class ClassActivationMap:
+class ClassActivationMap(ByLibrary):
     """A weighted sum of a layer's maps, without what is negative, enlarged to the image, in [0, 1].
 
     Attributes:
@@ -53,15 +53,7 @@ class ClassActivationMap:
     kind: Kind = "gradcam"
     layer: str = AUTO
     explained: Explained = "logit"
-    fills: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        require_library(LIBRARY, self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the maps, in [0, 1]; errors as for `attribute`."""
-        return self.attribute(score).heatmap
+    library: ClassVar[str] = LIBRARY
 
     def attribute(self, score: MaskedScore) -> Attribution:
         """Return the heatmap of each image of the score.
@@ -98,7 +90,7 @@ class ClassActivationMap:
 
 
 @dataclass(frozen=True)
-class FullGradient:
+class FullGradient(ByLibrary):
     """The gradient times the image, and times the bias of every layer, by their sizes.
 
     FullGrad (Srinivas & Fleuret 2019). The image counts as the classifier is given it, in [0, 1].
@@ -111,15 +103,7 @@ class FullGradient:
     """
 
     explained: Explained = "logit"
-    fills: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        require_library(LIBRARY, self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the maps, in [0, 1]; errors as for `attribute`."""
-        return self.attribute(score).heatmap
+    library: ClassVar[str] = LIBRARY
 
     def attribute(self, score: MaskedScore) -> Attribution:
         """Return the heatmap of each image of the score.

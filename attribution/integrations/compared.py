@@ -5,17 +5,17 @@ from typing import ClassVar, cast
 
 from torch import Tensor
 
-from attribution.explainer import Attribution, Heatmap
+from attribution.explainer import Attribution
 from attribution.integrations.activations import NONLINEAR, Routed
-from attribution.integrations.scalar import Explained, Looks, leaf, require_library
+from attribution.integrations.scalar import ByLibrary, Explained, Looks, leaf
 from attribution.score import MaskedScore
-from infill.validate import Count, Length, require, require_settings
+from infill.validate import Count, Length, require
 
 LIBRARY = "captum"
 
 
 @dataclass(frozen=True)
-class IntegratedGradients:
+class IntegratedGradients(ByLibrary):
     """Derivatives summed up on the straight way from a baseline to the image (Sundararajan et al. 2017).
 
     The baseline is what the score's filler leaves where everything is removed
@@ -36,15 +36,8 @@ class IntegratedGradients:
     steps: Count = 50
     blocks: Length = 4
     explained: Explained = "logit"
+    library: ClassVar[str] = LIBRARY
     fills: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        require_library(LIBRARY, self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return what each pixel contributes; errors as for `attribute`."""
-        return self.attribute(score).heatmap
 
     def attribute(self, score: MaskedScore) -> Attribution:
         """Return the heatmap of each image of the score, with its baselines.
@@ -63,7 +56,7 @@ class IntegratedGradients:
 
 
 @dataclass(frozen=True)
-class DeepLift:
+class DeepLift(ByLibrary):
     """Differences from a baseline, handed back layer by layer (Shrikumar et al. 2017, the rescale rule).
 
     Baselines are those of `IntegratedGradients`. The heatmap sums up to the logit of the image minus that
@@ -78,15 +71,8 @@ class DeepLift:
     """
 
     blocks: Length = 4
+    library: ClassVar[str] = LIBRARY
     fills: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        require_library(LIBRARY, self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return what each pixel contributes; errors as for `attribute`."""
-        return self.attribute(score).heatmap
 
     def attribute(self, score: MaskedScore) -> Attribution:
         """Return the heatmap of each image of the score, with its baselines.

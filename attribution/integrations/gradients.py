@@ -6,26 +6,26 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from attribution.explainer import Attribution, Heatmap
+from attribution.explainer import Attribution
 from attribution.integrations.activations import RECTIFIERS, Routed
 from attribution.integrations.maps import AUTO, layer_of
 from attribution.integrations.scalar import (
+    ByLibrary,
     Explained,
     Images,
     Looks,
     Map,
     Scalar,
     leaf,
-    require_library,
 )
 from attribution.score import MaskedScore
-from infill.validate import Range, Seed, require, require_settings
+from infill.validate import Range, Seed, require
 
 LIBRARY = "captum"
 
 
 @dataclass(frozen=True)
-class Gradient:
+class Gradient(ByLibrary):
     """The derivative of the logit with respect to each pixel, by its size.
 
     A pixel's value is the largest absolute one among its channels (Simonyan et al. 2014, sec. 3.1). Two more
@@ -45,15 +45,7 @@ class Gradient:
 
     kind: Literal["plain", "deconvnet", "guided"] = "plain"
     explained: Explained = "logit"
-    fills: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        require_library(LIBRARY, self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the derivatives' sizes; errors as for `attribute`."""
-        return self.attribute(score).heatmap
+    library: ClassVar[str] = LIBRARY
 
     def attribute(self, score: MaskedScore) -> Attribution:
         """Return the heatmap of each image of the score.
@@ -73,7 +65,7 @@ class Gradient:
 
 
 @dataclass(frozen=True)
-class NoisyGradient:
+class NoisyGradient(ByLibrary):
     """Derivatives of noisy copies of the image: their mean, or their variance.
 
     Noise may leave [0, 1], as published.
@@ -95,15 +87,7 @@ class NoisyGradient:
     std: Annotated[float, Range(0, 10, open_low=True)] = 0.15
     seed: Seed = 0
     explained: Explained = "logit"
-    fills: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        require_library(LIBRARY, self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the mean derivatives' sizes, or their variances; errors as for `attribute`."""
-        return self.attribute(score).heatmap
+    library: ClassVar[str] = LIBRARY
 
     def attribute(self, score: MaskedScore) -> Attribution:
         """Return the heatmap of each image of the score.
@@ -134,7 +118,7 @@ class NoisyGradient:
 
 
 @dataclass(frozen=True)
-class GuidedGradCam:
+class GuidedGradCam(ByLibrary):
     """Guided backpropagation times Grad-CAM, by its size (Selvaraju et al. 2017, sec. 3.2).
 
     Attributes:
@@ -147,15 +131,7 @@ class GuidedGradCam:
 
     layer: str = AUTO
     explained: Explained = "logit"
-    fills: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        require_library(LIBRARY, self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the products' sizes; errors as for `attribute`."""
-        return self.attribute(score).heatmap
+    library: ClassVar[str] = LIBRARY
 
     def attribute(self, score: MaskedScore) -> Attribution:
         """Return the heatmap of each image of the score.

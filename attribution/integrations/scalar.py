@@ -1,11 +1,12 @@
 """What libraries of gradients are handed: a classifier that answers with the one number that is explained."""
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Literal, TypeAlias, cast
+from typing import ClassVar, Literal, TypeAlias, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -15,10 +16,10 @@ from attribution.baseline import baselines
 from attribution.engine.answers import logits_of
 from attribution.engine.link import Against, Value, log_odds, logit
 from attribution.engine.precision import PreparedClassifier, private
-from attribution.explainer import Attribution
+from attribution.explainer import Attribution, Heatmap
 from attribution.score import MaskedScore
 from infill.extras import optional
-from infill.validate import require
+from infill.validate import require, require_settings
 
 Explained: TypeAlias = Literal["logit", "log-odds", "score"]
 """The number whose derivative is taken: the target's logit, its log-odds among all classes, or what the
@@ -28,14 +29,32 @@ Images: TypeAlias = Float[Tensor, "n c h w"]
 Map: TypeAlias = Float[Tensor, "h w"]
 
 
-def require_library(library: str, user: object) -> None:
-    """Check that a library is installed, without importing it.
+class ByLibrary(ABC):
+    """A method that a library computes: a frozen dataclass of settings with `attribute`.
+
+    Attributes:
+        library: What must be installed, as it is imported.
+        fills: Whether what the score's filler makes has a part in it.
 
     Raises:
-        ValueError: If it is not; with the remedy.
+        ValueError: If a setting is out of range or unknown, or the library is not installed; with the remedy.
     """
-    if find_spec(library) is None:
-        optional(library, type(user).__name__)
+
+    library: ClassVar[str]
+    fills: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        if find_spec(self.library) is None:
+            optional(self.library, type(self).__name__)
+
+    def __call__(self, score: MaskedScore) -> Heatmap:
+        """Return the heatmap of each image; errors as for `attribute`."""
+        return self.attribute(score).heatmap
+
+    @abstractmethod
+    def attribute(self, score: MaskedScore) -> Attribution:
+        """Return the heatmap of each image of the score, and what else the method says."""
 
 
 class Scalar(nn.Module):

@@ -6,16 +6,16 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attribution.explainer import Attribution, Heatmap
+from attribution.explainer import Attribution
 from attribution.integrations.cam import LIBRARY, mapped, opened
 from attribution.integrations.maps import AUTO, layer_of
-from attribution.integrations.scalar import Explained, Images, Looks, Scalar, require_library
+from attribution.integrations.scalar import ByLibrary, Explained, Images, Looks, Scalar
 from attribution.score import MaskedScore
-from infill.validate import Length, require_settings
+from infill.validate import Length
 
 
 @dataclass(frozen=True)
-class ScoreCam:
+class ScoreCam(ByLibrary):
     """A layer's maps, each weighed by what the classifier says of the image seen through it.
 
     Score-CAM (Wang et al. 2020). What is not seen shows a baseline, which the score's filler makes
@@ -35,15 +35,8 @@ class ScoreCam:
     layer: str = AUTO
     explained: Explained = "logit"
     blocks: Length = 4
+    library: ClassVar[str] = LIBRARY
     fills: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        require_library(LIBRARY, self)
-
-    def __call__(self, score: MaskedScore) -> Heatmap:
-        """Return the maps, in [0, 1]; errors as for `attribute`."""
-        return self.attribute(score).heatmap
 
     def attribute(self, score: MaskedScore) -> Attribution:
         """Return the heatmap of each image of the score, with its baselines.
