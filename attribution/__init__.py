@@ -14,6 +14,7 @@ from attribution.integrations.cam import ClassActivationMap as ClassActivationMa
 from attribution.integrations.cam import FullGradient as FullGradient
 from attribution.integrations.compared import DeepLift as DeepLift
 from attribution.integrations.compared import IntegratedGradients as IntegratedGradients
+from attribution.integrations.contrast import ContrastiveGradCam as ContrastiveGradCam
 from attribution.integrations.gradients import Gradient as Gradient
 from attribution.integrations.gradients import GuidedGradCam as GuidedGradCam
 from attribution.integrations.gradients import NoisyGradient as NoisyGradient
@@ -44,6 +45,7 @@ __all__ = [
     "SSR",
     "Against",
     "ClassActivationMap",
+    "ContrastiveGradCam",
     "DSSRPlus",
     "DeepLift",
     "Execution",

@@ -31,7 +31,7 @@ from studio.registry.build import build_classifier, build_method, is_signed, usu
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
 from studio.registry.own import NO_OWN, Own
-from studio.registry.parse import parse_device
+from studio.registry.parse import check_compared, parse_device
 from studio.registry.runtime import running
 from studio.registry.tables import METHODS
 from studio.registry.target import NEXT, TOP, check_target, parse_target
@@ -98,6 +98,8 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         metrics = _without_probabilities(metrics, asked)
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers, own)
+    compared = parse_target(request.target or TOP, request.against).compared
+    check_compared([method for method, _ in plan.pairs], compared)
     preset = "paper" if request.paper else "quick"
     methods = {
         name: build_method(name, plan.settings, request.seed, preset, own)  # type: ignore[arg-type]

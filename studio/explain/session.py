@@ -37,7 +37,7 @@ from studio.registry.asked import Asked, Scored
 from studio.registry.build import build_filler, build_method
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.own import NO_OWN, Own
-from studio.registry.parse import Selection, parse_filler
+from studio.registry.parse import Selection, check_compared, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
 from studio.registry.tables import NO_FILLER, PRETRAINED, Preset, SettingTexts
@@ -75,6 +75,7 @@ def opened(
     final = parse_filler(wanted) if wanted else None
     methods = {name: build_method(name, settings, request.seed, preset, own) for name in selection.methods}
     text = parse_target(request.target, request.against)
+    check_compared(selection.methods, text.compared)
     asked = build_asked(text, request, read_pixels, own.classifier)
     if request.paper and asked.of_image is None:
         squash(asked.classifier, selection.methods)

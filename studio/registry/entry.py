@@ -30,6 +30,7 @@ class Entry:
         origin: The package that adds it, and its version; empty for what is infill's own.
         gradients: Whether it needs the classifier's gradients (all optimizing methods do).
         fills: Whether a filler matters to a method; if not, it runs once, with `tables.NO_FILLER`.
+        compares: Whether a method needs a class that the target is compared with.
     """
 
     target: str
@@ -45,6 +46,7 @@ class Entry:
     origin: str = ""
     gradients: bool = False
     fills: bool = True
+    compares: bool = False
 
     @property
     def hidden(self) -> Collection[str]:

@@ -54,6 +54,17 @@ def parse_selection(
     return Selection(tuple(methods), names, parse_settings((*own_settings, *settings), [*methods, *names]))
 
 
+def check_compared(methods: Iterable[str], compared: bool) -> None:
+    """Check that the target is ``compared`` with a class, if one of the methods needs that.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    for name in methods:
+        if name in METHODS and METHODS[name].compares and not compared:
+            raise ValueError(f"--method {name}: needs a class to compare with, --against NAME (or next)")
+
+
 def parse_filler(text: str) -> tuple[str, SettingTexts]:
     """Return the name and the settings of one filler, written like ``lama:FILE@dilation=2``.
 

@@ -225,6 +225,12 @@ GRADIENT: Mapping[str, Entry] = {
     "gradcam": _gradient(
         "maps by their mean gradient", "Selvaraju et al. 2017", "cam:ClassActivationMap", "gradcam"
     ),
+    "contrastive-gradcam": _gradient(
+        "Grad-CAM of the loss of the class that is seen against another one; needs --against",
+        "Prabhushankar et al. 2020",
+        "contrast:ContrastiveGradCam",
+        compares=True,
+    ),
     "gradcam-plus": _gradient(
         "Grad-CAM++: maps by their positive gradients",
         "Chattopadhay et al. 2018",

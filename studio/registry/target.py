@@ -49,6 +49,11 @@ class TargetText:
         """Whether it is about classes of a classifier."""
         return self.kind in ("class", "against")
 
+    @property
+    def compared(self) -> bool:
+        """Whether two are compared."""
+        return self.against is not None or self.kind == "against"
+
 
 def parse_target(target: str, against: str | None = None) -> TargetText:
     """Take ``--target`` and ``--against`` apart; ``against:P,Q`` says both.

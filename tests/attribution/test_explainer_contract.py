@@ -1,6 +1,6 @@
 """What every method promises, with every kind of filler."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -12,7 +12,9 @@ from attribution import (
     MP2,
     SDR,
     SSR,
+    Against,
     ClassActivationMap,
+    ContrastiveGradCam,
     DeepLift,
     DSSRPlus,
     Execution,
@@ -34,7 +36,7 @@ from attribution import (
     ScoreCam,
     SlidingPatch,
 )
-from attribution.explainer import AttributingExplainer, SamplingExplainer
+from attribution.explainer import AttributingExplainer, Attribution, SamplingExplainer
 from attribution.holes import Holes
 from infill import Blur, Gray, Mean, Noise
 
@@ -74,6 +76,18 @@ DIFFERENTIATED = {
     "vargrad": NoisyGradient("variance", samples=4),
     "integrated": IntegratedGradients(steps=20),
 }
+
+
+@dataclass(frozen=True)
+class Contrastive(ContrastiveGradCam):
+    """Compares with a class that is seen in none of the images."""
+
+    other: int = 1
+
+    def attribute(self, score: MaskedScore) -> Attribution:
+        return super().attribute(replace(score, link=Against(self.other)))
+
+
 RECTIFIED = {
     "deconvnet": Gradient("deconvnet"),
     "guided": Gradient("guided"),
@@ -83,6 +97,7 @@ RECTIFIED = {
 MAPPED = {
     "guided-gradcam": GuidedGradCam(),
     "gradcam": ClassActivationMap("gradcam"),
+    "contrastive-gradcam": Contrastive(),
     "gradcam++": ClassActivationMap("gradcam++"),
     "layercam": ClassActivationMap("layercam"),
     "ablation": ClassActivationMap("ablation"),

@@ -109,3 +109,20 @@ def test_they_are_judged_as_all_others_are(run: Run) -> None:
     assert "gradcam / inpaint" not in said.out
     refused_words = ("scenes:1", "--method", "gradcam/blur", "--metric", "pointing", "--out", "other")
     refused(run(*refused_words, command="evaluate"), "--method gradcam/blur: no filler matters to gradcam")
+
+
+def test_a_contrast_needs_a_class_to_compare_with(run: Run, tmp_path: Path) -> None:
+    words, message = (
+        ("--method", "contrastive-gradcam"),
+        "--method contrastive-gradcam: needs a class to compare",
+    )
+    refused(run("--scene", 1, *words), message)
+    refused(run("scenes:1", *words, "--metric", "pointing", command="evaluate"), message)
+    said = run("--scene", 1, *words, "--method", "gradcam", "--against", "next")
+    assert said.code == 0, said.err
+    with np.load("infill-out/heatmaps.npz") as maps:
+        assert maps["contrastive-gradcam/none"].max() > 0
+    options = ("--metric", "pointing", "--strips", 0, "--out", "run")
+    said = run("scenes:1", *words, "--against", "next", *options, command="evaluate")
+    assert said.code == 0, said.err
+    assert "contrastive-gradcam / none" in said.out
