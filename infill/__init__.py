@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from infill.door import Explanation as Explanation
     from infill.door import Explanations as Explanations
     from infill.door import Realism as Realism
+    from infill.door import Removal as Removal
     from infill.door import counterfactual as counterfactual
     from infill.door import evaluate as evaluate
     from infill.door import explain as explain
     from infill.door import load_classifier as load_classifier
     from infill.door import realism as realism
+    from infill.door import remove as remove
     from infill.filler import Filler as Filler
     from infill.filler import composite as composite
     from infill.fillers.adaptive import Adaptive as Adaptive
@@ -54,6 +56,7 @@ __all__ = [
     "PatchMatch",
     "Realism",
     "Remembered",
+    "Removal",
     "Telea",
     "composite",
     "counterfactual",
@@ -61,6 +64,7 @@ __all__ = [
     "explain",
     "load_classifier",
     "realism",
+    "remove",
 ]
 
 _HOMES = {
@@ -71,6 +75,7 @@ _HOMES = {
     "Counterfactual": "infill.door",
     "Evaluation": "infill.door",
     "Realism": "infill.door",
+    "Removal": "infill.door",
     "Explanation": "infill.door",
     "Explanations": "infill.door",
     "Filler": "infill.filler",
@@ -89,6 +94,7 @@ _HOMES = {
     "evaluate": "infill.door",
     "explain": "infill.door",
     "load_classifier": "infill.door",
+    "remove": "infill.door",
 }
 """In which module each name is."""
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from studio.door.explanations import Explanations as Explanations
     from studio.door.realism import Realism as Realism
     from studio.door.realism import realism as realism
+    from studio.door.remove import Removal as Removal
+    from studio.door.remove import remove as remove
 
 _ROOMS = ("attribution", "models", "studio")
 _HOMES = {
@@ -36,6 +38,8 @@ _HOMES = {
     "explain": "studio.door.explain",
     "load_classifier": "studio.door.classifiers",
     "realism": "studio.door.realism",
+    "Removal": "studio.door.remove",
+    "remove": "studio.door.remove",
 }
 _HOME = Path(__file__).resolve().parents[1]
 

@@ -19,6 +19,7 @@ from studio.cli.fill_blanks import fill_blanks
 from studio.cli.listing import listing
 from studio.cli.options import Terminated
 from studio.cli.realism import realism
+from studio.cli.remove import remove
 from studio.cli.report import report
 from studio.cli.studio import studio
 from studio.cli.train import train
@@ -52,7 +53,8 @@ OURS = ("infill", "attribution", "models", "studio")
 """The packages whose warnings are for users."""
 
 _COMMANDS = (
-    explain, counterfactual, evaluate, report, listing, realism, fill_blanks, studio, train, weights, doctor,
+    explain, counterfactual, remove, evaluate, report, listing, realism, fill_blanks, studio, train, weights,
+    doctor,
 )  # fmt: skip
 for command in _COMMANDS:
     infill.add_command(command)

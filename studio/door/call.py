@@ -117,7 +117,7 @@ def called(make: Make, image: Any, classifiers: Classifiers, wanted: Wanted) -> 
     methods, fillers = wanted.methods, wanted.fillers
     used = [*methods.named, *split_fillers(fillers.named)[0]]
     fields, settings = sorted_out(wanted.keywords or {}, FIELDS, used)
-    target = _target(wanted.target)
+    target = target_text(wanted.target)
     request = ExplainRequest(
         methods=methods.texts, fillers=fillers.texts, target=target, settings=settings, **fields
     )
@@ -130,7 +130,12 @@ def called(make: Make, image: Any, classifiers: Classifiers, wanted: Wanted) -> 
     return Call(make, request, methods, fillers, images_of(image), asked, wanted.progress)
 
 
-def _target(target: Target) -> str:
+def target_text(target: Target) -> str:
+    """Return the target as the command takes it.
+
+    Raises:
+        ValueError: If it is neither a name nor an index.
+    """
     if target is None:
         return "top1"
     if isinstance(target, bool) or not isinstance(target, str | int):

@@ -82,6 +82,18 @@ def shortened(text: str, room: float, size: float, *, bold: bool = False) -> str
     return text[:longest].rstrip() + "…"
 
 
+def wrapped(text: str, room: float, size: float) -> list[str]:
+    """Return a text in lines of at most ``room`` inches; a word that is longer is shortened."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else ""
+        if longer and shortened(longer, room, size) == longer:
+            lines[-1] = longer
+        else:
+            lines.append(shortened(word, room, size))
+    return lines
+
+
 def bare(axes: Axes) -> None:
     """Take the frame and the ticks away."""
     axes.set_xticks([])

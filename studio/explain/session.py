@@ -136,11 +136,9 @@ class Session:
         names = [name for name in self.selection.fillers if name in used]
         planned = {name: _composites(name, method, score) for name, method in self.methods.items()}
         self.progress.plan(images * sum(each * len(self.fillers[name]) for name, each in planned.items()))
-        precision = self.request.precision
-        view, seen = score.image[0], partial(self._seen, image)
-        own = self.own
-        fillers = {name: build_filler(name, settings, view, precision, seen, own) for name in names}
-        final = build_filler(*self.final, view, precision, seen) if self.final else None
+        precision, view = self.request.precision, score.image[0]
+        fillers = {name: self.filler(name, image, view) for name in names}
+        final = build_filler(*self.final, view, precision, partial(self._seen, image)) if self.final else None
         results: dict[tuple[str, str], MethodResult] = {}
         score = score.with_sampling(samples=self.request.samples)
         for filler in (*fillers, NO_FILLER):
@@ -154,7 +152,7 @@ class Session:
             target=int(cast(Tensor, score.target)),
             link=score.link,
             clean=score.clean.item(),
-            probabilities=self._probabilities(score.clean_logits)[0].cpu(),
+            probabilities=self.probabilities(score.clean_logits)[0].cpu(),
             asked=self.model,
             scored=cast(Scored, self.scored),
             methods=self.methods,
@@ -168,6 +166,15 @@ class Session:
             departures=self._departures(score.room),
             seconds=time.perf_counter() - begun,
         )
+
+    def filler(self, name: str, image: InputImage, view: Tensor) -> Filler:
+        """Return the filler of this name for an image, of which the classifier has this view.
+
+        Raises:
+            ValueError: If it cannot be built for this image.
+        """
+        settings, precision = self.selection.settings, self.request.precision
+        return build_filler(name, settings, view, precision, partial(self._seen, image), self.own)
 
     def _filled(self, score: MaskedScore, name: str, filler: Filler) -> MaskedScore:
         """Return the score with the filler of this name, or with its fills that are kept."""
@@ -223,7 +230,7 @@ class Session:
             count(int(outcome.looks))
         seconds = time.perf_counter() - begun
         image, hole = outcome.counterfactual, outcome.hole
-        probabilities = self._probabilities(replace(score, image=image, around=None).clean_logits)
+        probabilities = self.probabilities(replace(score, image=image, around=None).clean_logits)
         # The score is the mean, where fills differ.
         (shown,) = self._shown(score, image, hole, probabilities, outcome.left)
         quantity = quantity_of(score.link)
@@ -283,7 +290,7 @@ class Session:
         if self.model.of_image is not None:
             self.running = self.classifier
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
         """Return how probable each class is; of what are no classes, the numbers as they are."""
         return self.classifier.probabilities(logits) if self.model.probable else logits.float()
 
@@ -298,7 +305,7 @@ class Session:
         chosen = torch.cat(list(islice((hole for hole in drawn if hole.any()), SHOWN)))
         once = score.with_sampling(samples=1)
         logits = once.logits(chosen)
-        scores, probabilities = score.evaluator.score(logits), self._probabilities(logits)
+        scores, probabilities = score.evaluator.score(logits), self.probabilities(logits)
         return self._shown(score, once.perturbed(chosen), chosen, probabilities, scores)
 
     def _shown(

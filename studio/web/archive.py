@@ -7,24 +7,38 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
-from studio.web.explained import Explained
+from studio.explain.worker import Files
+from studio.web.pictures import Chosen
 
 _DAY = (1980, 1, 1, 0, 0, 0)
 """No time of day: the same files make the same archive."""
 
 
-def files(result: Explained) -> dict[str, bytes]:
+class Result(Protocol):
+    """What can be taken along of a picture."""
+
+    @property
+    def chosen(self) -> Chosen:
+        """The picture."""
+
+    @property
+    def files(self) -> Files:
+        """What writes each of the command's files."""
+
+
+def files(result: Result) -> dict[str, bytes]:
     """Return the files that the command writes of this result, and the picture if that is an example."""
     with TemporaryDirectory(prefix="infill-studio-") as scratch:
         written = {}
-        for name, write in result.job.files(result.explanation).items():
+        for name, write in result.files.items():
             write(Path(scratch) / name)
             written[name] = (Path(scratch) / name).read_bytes()
     return {**written, **({result.chosen.name: result.chosen.file} if result.chosen.file else {})}
 
 
-def packed(results: Mapping[str, Explained], about: str) -> bytes:
+def packed(results: Mapping[str, Result], about: str) -> bytes:
     """Return a zip archive of some results, each in a folder of its own if there are several.
 
     Args:

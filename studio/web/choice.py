@@ -92,12 +92,10 @@ def request(chosen: Chosen, choice: Choice, networks: Networks, **more: Any) -> 
         weights=networks.weights_of(choice.classifier),
         multi_label=networks.multi_label and choice.classifier == networks.own,
         device=networks.device,
-        methods=(choice.method,),
-        fillers=(choice.filler,),
         target=choice.target,
         settings=choice.settings,
         seed=choice.seed,
-        **more,
+        **{"methods": (choice.method,), "fillers": (choice.filler,), **more},
     )
 
 

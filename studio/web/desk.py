@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,26 +16,24 @@ from attribution import MaskedScore
 from attribution.explainer import SamplingExplainer
 from models.classifiers import ImageClassifier
 from studio.web import archive, result_views, views
+from studio.web.archive import Result
+from studio.web.bits import unpacked
 from studio.web.choice import Choice
-from studio.web.completions import Completion, completions, unpacked
 from studio.web.difference import difference
+from studio.web.drawing import HOLE, Drawing, drawings
 from studio.web.explained import Explained, counterfactual, explained, looked_at
 from studio.web.networks import Networks, fillers
 from studio.web.pictures import Chosen, chosen, offered, uploaded
 from studio.web.removal import looks
 from studio.web.shown import uri
-from studio.web.spelled import Task, command, python
+from studio.web.spelled import Task, command, command_of_hole, python, python_of_hole
 from studio.web.spot import spot
 from studio.web.turns import Turns, Work
-from studio.web.views import Copies, rendered
+from studio.web.views import Card, Copies, rendered
 
 KEPT = 6
 """How many results of a person are kept."""
 EMPTY = "Nothing is removed yet: draw on the picture. Whatever you paint is taken away and filled."
-EVERYTHING = (
-    "The hole covers everything, so there are no surroundings to go by: fillers that continue them can only "
-    "invent, and what the classifier then sees says nothing of this picture."
-)
 STOPPED = "Stopped. Your settings are as they were; what had been found by then is below."
 
 
@@ -87,6 +84,7 @@ class Desk:
         hole: What is drawn, in the classifier's view.
         results: What was found lately, by the keys of its archives: results by folder, and how to get them.
         latest: By place on the page, the result that is shown there.
+        drawing: The key of what was made of the hole.
     """
 
     session: str
@@ -94,8 +92,9 @@ class Desk:
     chosen: Chosen = field(default_factory=lambda: chosen(offered()[0]))
     classifier: str = ""
     hole: Float[Tensor, "c c"] | None = None
-    results: OrderedDict[str, tuple[dict[str, Explained], str]] = field(default_factory=OrderedDict)
+    results: OrderedDict[str, tuple[Mapping[str, Result], str]] = field(default_factory=OrderedDict)
     latest: dict[str, Explained] = field(default_factory=dict)
+    drawing: str = ""
 
     def __post_init__(self) -> None:
         self.classifier = self.classifier or self.studio.networks.names()[0]
@@ -170,16 +169,25 @@ class Desk:
         unknown = [name for name in wanted if name not in fillers()]
         if unknown:
             raise ValueError(f"filler: expected one of {', '.join(fillers())}, got {unknown[0]!r}")
-        classifier = self.network()
         if hole is not None:
-            self.hole = unpacked(hole, classifier.crop)
-        drawn = torch.zeros(classifier.crop, classifier.crop) if self.hole is None else self.hole
-        notices = [EMPTY] if not drawn.any() else [EVERYTHING] if drawn.all() else []
-        done: list[Completion] = []
-        ordered = [name for name in fillers() if name in wanted] if drawn.any() else []
-        for each in completions(self.chosen.image, drawn, ordered, classifier, self.score(target)):
-            done.append(each)
-            yield views.completed(done, ordered[len(done) - 1 :], notices, None)
+            self.hole = unpacked(hole, self.network().crop)
+        if self.hole is None or not self.hole.any():
+            yield self._untouched(target)
+            return
+        ordered = [name for name in fillers() if name in wanted]
+        choice = Choice(self.classifier, "sp", "gray", target)
+        for each in drawings(self.chosen, self.hole, ordered, choice, self.studio.networks):
+            waiting = ordered[len(each.removed.completions) :]
+            copies = self._copies_of_hole(each, choice) if ordered and not waiting else None
+            yield views.completed(each.cards, waiting, each.removed.notes, copies)
+
+    def _untouched(self, target: str) -> str:
+        """Return the picture without a hole, and forget what was made of the last one."""
+        self.results.pop(self.drawing, None)
+        score = self.score(target)
+        (seen,) = looks(score, score.image, self.network())
+        card = Card("original", "nothing removed", score.image[0].cpu(), seen)
+        return views.completed([card], [], [EMPTY], None)
 
     def explain(self, choice: Choice, task: Task = "explain") -> Work:
         """Begin to explain the picture.
@@ -241,19 +249,35 @@ class Desk:
         results, about = self.results[key]
         return f"infill-{'-'.join(results)}.zip", archive.packed(results, about)
 
-    def _copies(self, results: dict[str, Explained], task: Task, title: str = "") -> Copies:
+    def _copies(self, results: Mapping[str, Explained], task: Task, title: str = "") -> Copies:
         (result,) = results.values()
         asked = result.chosen, result.choice, self.studio.networks
         line = command(task, *asked)
+        download, _ = self._kept(results, line)
+        copies = [("command", line), ("Python", python(task, *asked))]
+        return Copies(copies, download, ", ".join(result.files), _notes(result.chosen), title)
+
+    def _copies_of_hole(self, drawing: Drawing, choice: Choice) -> Copies:
+        names = [each.filler for each in drawing.removed.completions]
+        asked = HOLE, names, drawing.chosen, choice, self.studio.networks
+        line = command_of_hole(*asked)
+        self.results.pop(self.drawing, None)  # each stroke makes another
+        download, self.drawing = self._kept({drawing.chosen.image.folder: drawing}, line)
+        copies = [("command", line), ("Python", python_of_hole(*asked))]
+        notes = [f"{HOLE} is in the zip; both read it.", *_notes(drawing.chosen)]
+        return Copies(copies, download, ", ".join(drawing.files), notes)
+
+    def _kept(self, results: Mapping[str, Result], line: str) -> tuple[str, str]:
+        """Keep results; return where their archive is, and its key."""
         key = secrets.token_urlsafe(16)
         self.results[key] = results, line
         while len(self.results) > KEPT:
             self.results.popitem(last=False)
-        copies = [("command", line), ("Python", python(task, *asked))]
-        files = ", ".join(result.job.files(result.explanation))
-        example = result.chosen.key.startswith("example:")
-        notes = [f"{result.chosen.name} is in the zip, too."] if example else []
-        return Copies(copies, f"download/{key}", files, notes, title)
+        return f"download/{key}", key
+
+
+def _notes(picture: Chosen) -> list[str]:
+    return [f"{picture.name} is in the zip, too."] if picture.key.startswith("example:") else []
 
 
 def _class(index: int, label: str, names: Counter[str]) -> tuple[str, str]:

@@ -54,7 +54,8 @@ class Events:
         parts, latest = self.parts, {**QUIET, "trigger_mode": "always_last"}
         asked = [parts.wanted, parts.target]
         parts.canvas.input(self.draw, asked, parts.completed, **latest)
-        parts.wanted.input(self.again, asked, parts.completed, **latest)
+        for each in (parts.wanted, parts.target):
+            each.input(self.again, asked, parts.completed, **latest)
 
     def desk(self, request: gr.Request) -> Desk:
         """Return the desk of the one who asks."""

@@ -15,7 +15,7 @@ from studio.explain.counterfactual import removing as searching_job
 from studio.explain.explain import explaining
 from studio.explain.result import Explanation, MethodResult
 from studio.explain.session import Session, opened
-from studio.explain.worker import Job
+from studio.explain.worker import Files, Job
 from studio.progress import Progress
 from studio.registry.build import is_signed
 from studio.registry.own import Own
@@ -46,6 +46,11 @@ class Explained:
     score: MaskedScore
     scores: Sequence[float]
     stages: Sequence[Stage] = ()
+
+    @property
+    def files(self) -> Files:
+        """Return what writes each of the command's files."""
+        return self.job.files(self.explanation)
 
     @property
     def run(self) -> MethodResult:

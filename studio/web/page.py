@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
+from studio.explain.completions import USUAL
 from studio.registry.tables import METHODS, OPTIMIZING, SAMPLING
 from studio.web import views
-from studio.web.completions import USUAL
 from studio.web.desk import Studio
 from studio.web.networks import fillers
 from studio.web.pictures import MEGABYTES, MEGAPIXELS, offered

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
+from studio.explain.completions import USUAL
 from studio.explain.counterfactual import FINAL
 from studio.explain.request import FILLER, METHOD
 from studio.web.choice import Choice
@@ -23,41 +24,80 @@ _USUAL: Mapping[Task, Mapping[str, str]] = {
 
 def command(task: Task, chosen: Chosen, choice: Choice, networks: Networks) -> str:
     """Return the command that writes the same files."""
-    words = ["infill", task]
-    words += [chosen.name] if chosen.scene is None else ["--scene", str(chosen.scene)]
-    given = networks.given if choice.classifier == networks.own else choice.classifier
-    if given and not (given == "scenes" and chosen.scene is not None):
-        words += ["--classifier", given]
-    weights = networks.weights_of(choice.classifier)
-    words += ["--weights", str(weights)] if weights else []
-    words += ["--multi-label"] if networks.multi_label and choice.classifier == networks.own else []
+    words = ["infill", task, *_shown(chosen, choice, networks)]
     for name in ("method", "filler"):
         value = getattr(choice, name)
         words += [f"--{name}", value] if _USUAL[task].get(name) != value else []
-    words += ["--target", choice.target] if choice.target != "top1" else []
-    words += ["--seed", str(choice.seed)] if choice.seed else []
-    words += ["--device", networks.device] if networks.device != "auto" else []
+    words += _more(choice, networks)
     words += [word for setting in choice.settings for word in ("--set", setting)]
     return shlex.join(words)
 
 
+def command_of_hole(
+    hole: str, fillers: Sequence[str], chosen: Chosen, choice: Choice, networks: Networks
+) -> str:
+    """Return the command that completes the hole in the file of this name."""
+    words = ["infill", "remove", *_shown(chosen, choice, networks), "--hole", hole]
+    words += [word for name in fillers for word in ("--filler", name)] if tuple(fillers) != USUAL else []
+    return shlex.join([*words, *_more(choice, networks)])
+
+
 def python(task: Task, chosen: Chosen, choice: Choice, networks: Networks) -> str:
     """Return the lines of Python that find the same."""
-    picture = chosen.name if chosen.scene is None else f"scene:{chosen.scene}"
-    given = networks.given if choice.classifier == networks.own else choice.classifier
-    words = [repr(picture), repr(given)]
+    words = _shown_to_python(chosen, choice, networks)
     words += [f"target={_target(choice.target)!r}"] if choice.target != "top1" else []
     words += [f"method={choice.method!r}", f"filler={choice.filler!r}"]
-    weights = networks.weights_of(choice.classifier)
-    words += [f"weights={str(weights)!r}"] if weights else []
-    words += ["multi_label=True"] if networks.multi_label and choice.classifier == networks.own else []
-    words += [f"seed={choice.seed}"] if choice.seed else []
-    words += [f"device={networks.device!r}"] if networks.device != "auto" else []
+    words += _more_of_python(choice, networks)
     if task == "counterfactual" and chosen.scene is None and choice.filler == FILLER:
         words += [f"final={FINAL!r}"]
     settings = [text.partition("=")[::2] for text in choice.settings]
     if settings:
         words += ["settings={" + ", ".join(f"{key!r}: {_value(value)!r}" for key, value in settings) + "}"]
+    return _called(task, words)
+
+
+def python_of_hole(
+    hole: str, fillers: Sequence[str], chosen: Chosen, choice: Choice, networks: Networks
+) -> str:
+    """Return the lines of Python that complete the hole in the file of this name."""
+    words = [*_shown_to_python(chosen, choice, networks), f"hole={hole!r}"]
+    words += [f"filler={list(fillers)!r}"] if tuple(fillers) != USUAL else []
+    words += [f"target={_target(choice.target)!r}"] if choice.target != "top1" else []
+    return _called("remove", [*words, *_more_of_python(choice, networks)])
+
+
+def _shown(chosen: Chosen, choice: Choice, networks: Networks) -> list[str]:
+    """Return what is looked at, and by whom."""
+    words = [chosen.name] if chosen.scene is None else ["--scene", str(chosen.scene)]
+    given = networks.given if choice.classifier == networks.own else choice.classifier
+    if given and not (given == "scenes" and chosen.scene is not None):
+        words += ["--classifier", given]
+    weights = networks.weights_of(choice.classifier)
+    words += ["--weights", str(weights)] if weights else []
+    return words + (["--multi-label"] if networks.multi_label and choice.classifier == networks.own else [])
+
+
+def _more(choice: Choice, networks: Networks) -> list[str]:
+    words = ["--target", choice.target] if choice.target != "top1" else []
+    words += ["--seed", str(choice.seed)] if choice.seed else []
+    return words + (["--device", networks.device] if networks.device != "auto" else [])
+
+
+def _shown_to_python(chosen: Chosen, choice: Choice, networks: Networks) -> list[str]:
+    picture = chosen.name if chosen.scene is None else f"scene:{chosen.scene}"
+    given = networks.given if choice.classifier == networks.own else choice.classifier
+    return [repr(picture), repr(given)]
+
+
+def _more_of_python(choice: Choice, networks: Networks) -> list[str]:
+    weights = networks.weights_of(choice.classifier)
+    words = [f"weights={str(weights)!r}"] if weights else []
+    words += ["multi_label=True"] if networks.multi_label and choice.classifier == networks.own else []
+    words += [f"seed={choice.seed}"] if choice.seed else []
+    return words + ([f"device={networks.device!r}"] if networks.device != "auto" else [])
+
+
+def _called(task: str, words: list[str]) -> str:
     return f"import infill\n\nresult = infill.{task}({_wrapped(words)})\nresult.figure()"
 
 

@@ -9,13 +9,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from studio.explain.inputs import InputImage
-from studio.web.completions import Completion
 from studio.web.pictures import LAST_SCENE, thumbnail
 from studio.web.removal import Seen
 from studio.web.shown import reduced, uri
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from jinja2 import Environment
+    from torch import Tensor
 
 _STAMP = 256
 
@@ -36,6 +37,22 @@ class Copies:
     files: str = ""
     notes: Sequence[str] = ()
     title: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """A picture with what is seen in it.
+
+    Attributes:
+        image: ``None``: a filler could not fill the hole.
+        error: Why not.
+    """
+
+    name: str
+    summary: str
+    image: Float[Tensor, "3 h w"] | None
+    seen: Seen | None
+    error: str = ""
 
 
 def rendered(template: str, **values: Any) -> str:
@@ -89,7 +106,7 @@ def looked_at(image: InputImage, classifier: str, seen: Seen, cropped: bool, exp
 
 
 def completed(
-    done: Sequence[Completion], waiting: Sequence[str], notices: Sequence[str], copies: Copies | None
+    done: Sequence[Card], waiting: Sequence[str], notices: Sequence[str], copies: Copies | None
 ) -> str:
     """Return a hole as the fillers complete it, and who is still at it."""
     cards = [

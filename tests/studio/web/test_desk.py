@@ -1,6 +1,7 @@
 """Where one person works: pieces of the page are the commands' own; what goes wrong leaves all as it was."""
 
 import io
+import json
 import zipfile
 from html import unescape
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 from command import runner
 from PIL import Image
 
+from studio.explain.remove import EVERYTHING
 from studio.web import result_views
+from studio.web.bits import packed
 from studio.web.choice import aimed, choice
-from studio.web.completions import packed
-from studio.web.desk import EMPTY, EVERYTHING, Desk, Studio
+from studio.web.desk import EMPTY, Desk, Studio
 from studio.web.networks import Networks
 from studio.web.turns import Work
 
@@ -80,12 +82,46 @@ def test_a_hole_is_completed_filler_by_filler(desk: Desk) -> None:
     hole = torch.zeros(224, 224)
     hole[40:90, 120:190] = 1
     pieces = list(desk.draw(packed(hole), ["inpaint", "gray"]))
+    assert ["Download as zip" in piece for piece in pieces] == [False, False, True]
     assert [piece.count("<figure") for piece in pieces] == [3, 3, 3]  # those that are waited for have a place
     assert [piece.count("waiting") for piece in pieces] == [2, 1, 0]
     assert pieces[-1].index("<b>gray</b>") < pieces[-1].index("<b>inpaint</b>")
     assert len(list(desk.draw(None, ["telea"]))) == 2  # the same hole by another filler
     desk.pick("scene:1")
     assert EMPTY in unescape(next(desk.draw(None, ["telea"])))  # another picture, no hole
+
+
+def test_a_drawing_is_the_command_s_and_python_s_byte_for_byte(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    desk.pick("example:rocket")
+    hole = torch.zeros(224, 224)
+    hole[40:90, 120:190] = 1
+    for drawn in (hole.T, hole):
+        *_, piece = desk.draw(packed(drawn), ["gray", "noise"])
+    (key,) = desk.results  # the last stroke's alone
+    ours = content(desk, key)
+    for name in ("rocket.jpg", "hole.png"):
+        (tmp_path / name).write_bytes(ours[name])
+    line = ours["command.txt"].decode().split()
+    assert " ".join(line) in unescape(piece)
+    said = runner(capsys)(*line[2:], command=line[1])
+    assert said.code == 0, said.err
+    lines = {}
+    exec(unescape(piece).split("<code>")[2].split("\nresult.figure")[0], lines)
+    lines["result"].save("python")
+    names = {"remove.png", "original.png", "hole.png", "completion-gray.png", "completion-noise.png"}
+    assert names < set(ours)
+    for name in sorted(names):
+        assert Path("infill-out", name).read_bytes() == ours[name], name
+        assert Path("python", name).read_bytes() == ours[name], name
+    told = [json.loads(text) for text in (ours["remove.json"], *(
+        Path(folder, "remove.json").read_bytes() for folder in ("infill-out", "python")))]  # fmt: skip
+    for each in told:
+        assert [one.pop("seconds") >= 0 for one in each["completions"]] == [True, True]
+    assert told[0] == told[1] == told[2]
+    assert told[0]["hole"]["file"] == "hole.png"
 
 
 def test_an_empty_hole_and_one_over_everything_are_told(desk: Desk) -> None:

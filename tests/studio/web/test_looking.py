@@ -14,8 +14,7 @@ from attribution import MaskedScore, Rise, SlidingPatch
 from infill import Gray
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
-from studio.explain.inputs import InputImage
-from studio.web.completions import completions, packed, unpacked
+from studio.web.bits import packed, unpacked
 from studio.web.difference import difference
 from studio.web.removal import removal
 from studio.web.shown import dimmed, map_over, outlined
@@ -69,44 +68,6 @@ def test_a_hole_comes_through_as_text(side: int, seed: int) -> None:
 def test_what_is_no_hole_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="hole: "):
         unpacked(text, 224)
-
-
-def completed(image: Tensor, hole: Tensor, names: list[str], network: Any, score: MaskedScore) -> list[Any]:
-    picture = InputImage("x", "x", image, {})
-    return list(completions(picture, hole, names, network, score))
-
-
-def test_each_filler_completes_the_hole_and_the_classifier_looks(
-    image: Tensor, classifier: ImageClassifier, score: MaskedScore
-) -> None:
-    first, gray, telea = completed(image, truth(), ["gray", "telea"], classifier, score)
-    assert first.name == "original"
-    assert first.seen.best[0] == ("red", pytest.approx(float(torch.tensor(4.0).sigmoid()), abs=1e-6))
-    outside = truth() == 0
-    for each in (gray, telea):
-        assert torch.equal(each.image[:, outside], image[:, outside])
-        assert each.seen.best[0][0] == "not red"
-        assert each.seen.target == "red"
-        assert each.seconds > 0
-    assert torch.allclose(gray.image[:, ~outside], torch.tensor([[0.485], [0.456], [0.406]]))
-    assert float(telea.image[:, ~outside].std()) < 0.05  # the surroundings are of one color
-
-
-def test_an_empty_hole_has_nothing_to_complete(
-    image: Tensor, classifier: ImageClassifier, score: MaskedScore
-) -> None:
-    (only,) = completed(image, torch.zeros(SIDE, SIDE), ["gray", "telea"], classifier, score)
-    assert only.name == "original"
-
-
-def test_a_hole_over_everything_is_filled_or_told_why_not(
-    image: Tensor, classifier: ImageClassifier, score: MaskedScore
-) -> None:
-    names = ["gray", "telea", "ns", "exemplar", "inpaint"]
-    found = completed(image, torch.ones(SIDE, SIDE), names, classifier, score)
-    assert [each.name for each in found] == ["original", *names]
-    assert all((each.image is None) == bool(each.error) for each in found)
-    assert all(each.image.isfinite().all() for each in found if each.image is not None)
 
 
 def test_the_strongest_evidence_goes_first(classifier: ImageClassifier, score: MaskedScore) -> None:
