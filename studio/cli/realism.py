@@ -128,9 +128,9 @@ JUDGES: tuple[Option, ...] = (
 def realism(**options: Any) -> None:
     """Fill the same holes in every way, and see what is left of the object and how real it looks.
 
-    DATA is scenes[:N], or a folder: images with masks/ or boxes.csv, ILSVRC, VOC, Places365's validation
-    list, or images alone. Prints the table; writes realism.csv, realism.json and realism.png. Can be broken
-    off: the same command goes on where it was.
+    DATA is scenes[:N], scenes-two[:N] (two objects, each in turn), or a folder: images with masks/ or
+    boxes.csv, ILSVRC, VOC, Places365's validation list, or images alone. Prints the table; writes
+    realism.csv, realism.json and realism.png. Can be broken off: the same command goes on where it was.
     """
     with stoppable():
         from studio.realism.run import realism as run

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
+    from models.scenes import Scene
     from studio.data.annotation import Annotation, Label
 
 Case: TypeAlias = "tuple[int, Label | None]"
@@ -99,52 +100,76 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Scenes of one object each, by their numbers, with all that is true about them."""
+    """Scenes by their numbers, with all that is true about them: of one object each, or of two.
+
+    Attributes:
+        numbers: Of the examples. Where there are two objects, of different classes, each is the target in
+            turn: example 2n + i is scene n with its object i.
+        objects: How many a scene has, 1 or 2.
+    """
 
     title: str
     numbers: Sequence[int]
+    objects: int = 1
     kind: str = "scenes"
-    offers: frozenset[str] = frozenset({"labels", "silhouettes", "boxes", "background"})
     notes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     @property
+    def offers(self) -> frozenset[str]:
+        """All; where there are two objects, not what is behind one of them alone."""
+        return frozenset({"labels", "silhouettes", "boxes", *(["background"] if self.objects == 1 else [])})
+
+    @property
     def names(self) -> Sequence[str]:
-        """The names of all scenes."""
-        return tuple(f"scene-{number}" for number in self.numbers)
+        """The names of all scenes; where there are two objects, with the target's place."""
+        if self.objects == 1:
+            return tuple(f"scene-{number}" for number in self.numbers)
+        return tuple(f"scene-{number // 2}:{number % 2}" for number in self.numbers)
 
     def classes(self, index: int) -> Sequence[Label]:
-        """Return the class of the scene's object, by its name."""
+        """Return the class of the object that is the target, by its name."""
         from models import scenes
 
-        return [scenes.CLASSES[scenes.draw(self.numbers[index], objects=1).labels[0]]]
+        drawn, place = self._drawn(index)
+        return [scenes.CLASSES[drawn.labels[place]]]
 
     def only(self, cases: Sequence[Case]) -> Scenes:
-        """Return some of the scenes."""
+        """Return some of the examples."""
         return replace(self, numbers=[self.numbers[index] for index, _ in cases])
 
     def read(self, index: int) -> Example:
         """Draw one scene."""
+        from attribution.evaluation.pointing import difficult
+
+        scene, place = self._drawn(index)
+        example = Example(
+            name=self.names[index],
+            image=scene.image,
+            label=scene.labels[place],
+            silhouette=scene.silhouettes[place],
+            boxes=scene.boxes[place : place + 1],
+        )
+        if self.objects == 1:
+            return replace(example, background=scene.background)
+        boxes = dict(zip(scene.labels, scene.boxes.split(1), strict=True))
+        height, width = scene.image.shape[1:]
+        return replace(example, difficult=difficult(boxes, scene.labels[place], (height, width)))
+
+    def _drawn(self, index: int) -> tuple[Scene, int]:
+        """Return the scene of an example, and the place of its target."""
         from models import scenes
 
-        number = self.numbers[index]
-        scene = scenes.draw(number, objects=1)
-        return Example(
-            name=f"scene-{number}",
-            image=scene.image,
-            label=scene.labels[0],
-            silhouette=scene.silhouettes[0],
-            boxes=scene.boxes,
-            background=scene.background,
-        )
+        number, place = divmod(self.numbers[index], self.objects)
+        return scenes.draw(number, objects=self.objects), place
 
     def fingerprint(self) -> str:
         """Return a digest of which they are and what the first looks like."""
         first = list(self.numbers) == list(range(len(self)))
         which = len(self) if first else list(self.numbers)
-        digest = hashlib.sha256(f"scenes {which}\n".encode())
+        digest = hashlib.sha256(f"{'scenes' if self.objects == 1 else 'scenes-two'} {which}\n".encode())
         digest.update(self.read(0).image.numpy().tobytes())
         return digest.hexdigest()
 
@@ -218,7 +243,9 @@ class ImageFolder:
 
 
 def open_dataset(data: str, limit: int | None = None, split: str | None = None) -> Dataset:
-    """Open the data that a text means: ``scenes``, ``scenes:N``, or a folder in one of the known layouts.
+    """Open the data that a text means: scenes, or a folder in one of the known layouts.
+
+    ``scenes`` and ``scenes:N`` have one object each, ``scenes-two`` and ``scenes-two:N`` two.
 
     A folder that is itself named ``scenes`` is ``./scenes``. With a limit, the first so many examples are
     all there are; see `studio.data.selection` for other choices. ``split`` is one of PASCAL VOC's lists, or
@@ -230,10 +257,11 @@ def open_dataset(data: str, limit: int | None = None, split: str | None = None) 
     """
     if limit is not None and limit < 1:
         raise ValueError(f"DATA: the limit must be 1 or more, got {limit}")
-    if data == "scenes" or data.startswith("scenes:"):
+    name = data.partition(":")[0]
+    if name in ("scenes", "scenes-two"):
         if split is not None:
-            raise ValueError(f"--split: only for PASCAL VOC and boxes.csv, got scenes and {split}")
-        return _scenes(data, limit)
+            raise ValueError(f"--split: only for PASCAL VOC and boxes.csv, got {name} and {split}")
+        return _scenes(name, data.removeprefix(name), limit)
     try:
         layout = _layout(data, split)
     except OSError as error:
@@ -274,12 +302,14 @@ def _layout(data: str, split: str | None) -> Layout:
     return layout
 
 
-def _scenes(data: str, limit: int | None) -> Scenes:
-    text = data.removeprefix("scenes").removeprefix(":") if data != "scenes" else str(_SCENES)
+def _scenes(name: str, number: str, limit: int | None) -> Scenes:
+    text = number.removeprefix(":") if number else str(_SCENES)
     if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
-        raise ValueError(f"DATA: expected scenes:N with N from 1 to 999999, got {data}; a folder is ./{data}")
-    count = min(int(text), limit or int(text))
-    return Scenes(f"scenes:{int(text)}", range(count))
+        got = f"{name}{number}"
+        raise ValueError(f"DATA: expected {name}:N with N from 1 to 999999, got {got}; a folder is ./{got}")
+    objects = 1 if name == "scenes" else 2
+    count = objects * int(text)
+    return Scenes(f"{name}:{int(text)}", range(min(count, limit or count)), objects)
 
 
 def _state(name: str, path: Path) -> bytes:

@@ -15,7 +15,8 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
     """Which methods are judged, with which fillers, by which metrics, on what.
 
     Attributes:
-        data: ``scenes``, ``scenes:N`` or a folder (`studio.data.dataset.open_dataset`).
+        data: ``scenes``, ``scenes-two``, either with ``:N``, or a folder
+            (`studio.data.dataset.open_dataset`).
         methods: Names, or ``NAME/FILLER,FILLER`` for a method that runs with fillers of its own.
         fillers: With which all other methods run.
         metrics: Names, or ``NAME:FILLER`` for a metric that removes (`studio.evaluate.metrics`).

@@ -31,7 +31,8 @@ class RealismRequest(JobRequest, DataRequest, WorkersRequest):
     """Which fillers are judged, on what, and by whom.
 
     Attributes:
-        data: ``scenes``, ``scenes:N`` or a folder (`studio.data.dataset.open_dataset`).
+        data: ``scenes``, ``scenes-two``, either with ``:N``, or a folder
+            (`studio.data.dataset.open_dataset`).
         fillers: Names, each with its settings if need be; without any, `default_fillers`.
         holes: Where they come from; ``None``: what the data knows best.
         grow: By how many pixels silhouettes are widened.

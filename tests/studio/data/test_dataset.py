@@ -87,6 +87,41 @@ def test_scenes_have_a_fingerprint_of_their_number() -> None:
     assert open_dataset("scenes:3").fingerprint() != open_dataset("scenes:4").fingerprint()
 
 
+def test_each_of_two_objects_is_the_target_in_turn() -> None:
+    dataset = open_dataset("scenes-two:6")
+    assert (dataset.title, dataset.kind, len(dataset)) == ("scenes-two:6", "scenes", 12)
+    assert dataset.offers == {"labels", "silhouettes", "boxes"}
+    assert (dataset.names[10], dataset.names[11]) == ("scene-5:0", "scene-5:1")
+    drawn = scenes.draw(5, objects=2)
+    for place in (0, 1):
+        example = dataset.read(10 + place)
+        assert example.label == drawn.labels[place]
+        assert dataset.classes(10 + place) == [scenes.CLASSES[drawn.labels[place]]]
+        assert torch.equal(example.image, drawn.image)
+        assert torch.equal(example.silhouette, drawn.silhouettes[place])
+        assert torch.equal(example.boxes, drawn.boxes[place : place + 1])
+        assert example.background is None
+        left, top, right, bottom = example.boxes[0].tolist()
+        assert example.difficult == ((right - left) * (bottom - top) < 224 * 224 / 4)
+    assert not (dataset.read(10).silhouette & dataset.read(11).silhouette).any()
+
+
+def test_scenes_of_two_are_chosen_like_others() -> None:
+    dataset = open_dataset("scenes-two:6")
+    assert len(open_dataset("scenes-two")) == 200
+    assert open_dataset("scenes-two:6", limit=3).names == ("scene-0:0", "scene-0:1", "scene-1:0")
+    wanted = dataset.classes(11)[0]
+    chosen = select(dataset, Selection(targets="every", classes=[wanted]))
+    assert "scene-5:1" in chosen.names
+    assert {chosen.classes(index)[0] for index in range(len(chosen))} == {wanted}
+    assert dataset.fingerprint() != open_dataset("scenes:12").fingerprint()
+    assert fault("scenes-two:x").startswith("DATA: expected scenes-two:N with N from 1 to 999999")
+    with pytest.raises(
+        ValueError, match=r"--split: only for PASCAL VOC and boxes\.csv, got scenes-two and a"
+    ):
+        open_dataset("scenes-two", split="a")
+
+
 @pytest.mark.parametrize(
     "text", ["scenes:0", "scenes:x", "scenes:", "scenes:-1", "scenes:1.5", "scenes:" + "9" * 5000]
 )
