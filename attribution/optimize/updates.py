@@ -139,10 +139,11 @@ def _bfgs(loss: Asked, image: Tensor, steps: int) -> tuple[Tensor, float]:
 def _l_bfgs(loss: Asked, image: Tensor, steps: int) -> tuple[Tensor, float]:
     """Return torch's direction after so many steps, and the loss where it leads."""
     with torch.inference_mode(False), torch.enable_grad():
-        pixels = image.detach().clone().requires_grad_()
+        pixels = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
 
     def asked() -> float:
-        value, pixels.grad = loss(pixels.detach().clone())
+        value, slope = loss(pixels.detach().clone())
+        pixels.grad = slope.contiguous()  # torch's search looks at it as one row
         return value
 
     # A step more: the direction is known once it has been followed.

@@ -56,6 +56,21 @@ def test_on_a_parabola_one_step_of_bfgs_knows_the_way_to_the_minimum(update):
 
 
 @pytest.mark.parametrize("update", ["bfgs", "l-bfgs"])
+def test_the_layout_of_the_gradient_does_not_matter(update):
+    def found(layout):
+        def loss(pixels):
+            slope = layout(7 * (pixels - torch.linspace(-1, 2, 12).view(3, 2, 2)))
+            return float(slope.square().sum() / 14), slope
+
+        return Descent(update, 2).second_order(loss, layout(torch.zeros(3, 2, 2)))
+
+    def channels_last(image):  # as networks give it that are run so
+        return image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+    torch.testing.assert_close(found(channels_last), found(torch.clone))
+
+
+@pytest.mark.parametrize("update", ["bfgs", "l-bfgs"])
 def test_divergence_is_one_clear_line(update):
     def falling(pixels):  # without a minimum, ever steeper
         return -float(pixels.double().sum().exp()), -pixels.double().sum().exp() * torch.ones_like(pixels)
