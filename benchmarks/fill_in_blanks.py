@@ -126,7 +126,7 @@ def claims(full: Found, paper: Found, drawn: Found, seen: Mapping[str, float]) -
     quarter, most = (accuracy(paper, f"ratio-{share}") for share in ("0.25", "0.75"))
     scenes, shares = accuracy(drawn, "random"), {name: f"{100 * share:.0f} %" for name, share in seen.items()}
     alike = min(seen["random"], seen["progressive"]) >= 0.8
-    count = paper["settings"]["images"]
+    count, better = paper["settings"]["images"], _holds(second - progressive < 3, progressive < 99.5)
     return [
         "The classifier knows random prototypes again (Table 1: 99 %): "
         f"{_holds(random >= 95)}, {random:.1f} %.",
@@ -134,7 +134,7 @@ def claims(full: Found, paper: Found, drawn: Found, seen: Mapping[str, float]) -
         f"A prototype looks like its class to others, too (4.3: to a human): {_holds(alike)}; the five "
         f"nearest training images are of the class for {shares['random']} of the random and "
         f"{shares['progressive']} of the progressive ones ({shares['images']} of real digits).",
-        f"Second-order updates improve nothing (4.5): {_holds(second - progressive < 3, progressive < 99.5)}; "
+        f"Second-order updates improve nothing (4.5): {better}; "
         f"progressive ones {progressive:.1f} % with the first order, {second:.1f} % with L-BFGS.",
         f"The more is removed, the worse the prototypes (4.4): {_holds(most < quarter - 5, count >= MANY)}; "
         f"{quarter:.0f} % with a quarter removed, {most:.0f} % with three quarters, of {count} images.",
