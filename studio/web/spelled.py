@@ -9,12 +9,14 @@ from typing import Literal, TypeAlias
 
 from studio.explain.completions import USUAL
 from studio.explain.counterfactual import FINAL
-from studio.explain.request import FILLER, METHOD
+from studio.explain.request import FILLER, METHOD, ExplainRequest
 from studio.web.choice import Choice
 from studio.web.networks import Networks
 from studio.web.pictures import Chosen
 
 Task: TypeAlias = Literal["explain", "counterfactual"]
+FOLDER = str(ExplainRequest.out)
+"""Where results go."""
 _USUAL: Mapping[Task, Mapping[str, str]] = {
     "explain": {},
     "counterfactual": {"method": METHOD, "filler": FILLER},
@@ -98,7 +100,8 @@ def _more_of_python(choice: Choice, networks: Networks) -> list[str]:
 
 
 def _called(task: str, words: list[str]) -> str:
-    return f"import infill\n\nresult = infill.{task}({_wrapped(words)})\nresult.figure()"
+    """Return lines that write what the command writes, and end with what a notebook shows."""
+    return f"import infill\n\nresult = infill.{task}({_wrapped(words)})\nresult.save({FOLDER!r})\nresult"
 
 
 def _target(text: str) -> str | int:

@@ -109,8 +109,7 @@ def test_a_drawing_is_the_command_s_and_python_s_byte_for_byte(
     said = runner(capsys)(*line[2:], command=line[1])
     assert said.code == 0, said.err
     lines = {}
-    exec(unescape(piece).split("<code>")[2].split("\nresult.figure")[0], lines)
-    lines["result"].save("python")
+    exec(unescape(piece).split("<code>")[2].split("</code>")[0].replace("infill-out", "python"), lines)
     names = {"remove.png", "original.png", "hole.png", "completion-gray.png", "completion-noise.png"}
     assert names < set(ours)
     for name in sorted(names):
