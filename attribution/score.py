@@ -90,7 +90,10 @@ class MaskedScore:
             classifier = prepare(
                 self.classifier, self.execution.precision, example, self.execution.deterministic
             )
-        clean = CleanImages(image, classifier, self.margin, self.execution.batch_size)
+        execution = self.execution
+        clean = CleanImages(
+            image, classifier, self.margin, execution.batch_size, incremental=execution.incremental
+        )
         evaluator = Evaluator(target, self.link, clean, SharedFill(image, self.filler))
         if self.evaluator is not None:
             evaluator = evaluator.reusing(self.evaluator)

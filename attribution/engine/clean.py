@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from attribution.engine.incremental import Incremental
 from attribution.engine.precision import PreparedClassifier
 from infill.validate import require
 
@@ -30,6 +31,7 @@ class CleanImages:
         margin: How many pixels a view is smaller than the image, along each side's length.
         batch_size: The most images that the classifier is given at once.
         computed: The logits, if they have been computed already.
+        incremental: Whether composites may be classified by what differs from the images.
     """
 
     image: Float[Tensor, "b c h w"]
@@ -37,6 +39,7 @@ class CleanImages:
     margin: int
     batch_size: int
     computed: Float[Tensor, "b k"] | None = None
+    incremental: bool = False
 
     @cached_property
     def canvas(self) -> Float[Tensor, "b c h w"]:
@@ -80,6 +83,13 @@ class CleanImages:
         ]
         return torch.stack(cut)
 
+    @cached_property
+    def changed(self) -> Incremental | None:
+        """What classifies composites of the one image by their differences; ``None``: whole images are."""
+        if not self.incremental or self.margin or len(self.image) > 1:
+            return None
+        return Incremental(self.classifier, self.canvas)
+
     def part(self, rows: slice) -> "CleanImages":
         """Return some of the images, with their logits if these have been computed."""
         computed = None if self.computed is None else self.computed[rows]
@@ -88,7 +98,8 @@ class CleanImages:
     def equals(self, other: "CleanImages") -> bool:
         """Whether the logits of the other images are the same, to the bit."""
         same = self.classifier is other.classifier and same_memory(self.image, other.image)
-        return same and (self.margin, self.batch_size) == (other.margin, other.batch_size)
+        own = (self.margin, self.batch_size, self.incremental)
+        return same and own == (other.margin, other.batch_size, other.incremental)
 
 
 def same_memory(first: Tensor, second: Tensor) -> bool:

@@ -79,8 +79,12 @@ class Evaluator:
         differentiable = torch.is_grad_enabled() and hole.requires_grad
         with nullcontext() if differentiable else torch.inference_mode():
             images = composite(canvas, hole, fill) if stages is None else staged(stages, hole, batch.rows)
-            view = self.clean.view(images, batch.shift)
-            logits = self.clean.classifier(view.flip(3) if batch.mirrored else view)
+            changed = None if batch.mirrored or differentiable or stages is not None else self.clean.changed
+            if changed is None:
+                view = self.clean.view(images, batch.shift)
+                logits = self.clean.classifier(view.flip(3) if batch.mirrored else view)
+            else:
+                logits = changed(images, batch.hole)
             if logits.isnan().any():
                 require(bool(hole.isfinite().all()), "hole", "finite", "NaN or infinity")
                 finite = bool(fill.isfinite().all())

@@ -24,6 +24,9 @@ class Execution:
         precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the hardware has it.
         deterministic: Whether the same image should have the same logits when asked about again: if it has
             not, a warning says so.
+        incremental: Whether holes that lie in a small window make the classifier compute anew only what they
+            change of its maps, where that can be followed (`attribution.engine.incremental`); scores are the
+            same within 1e-5 of the largest logit, in float32.
         progress: Called after every batch of a stream with how many of how many holes are done. While one
             iterates over the score of several images, the holes of all of them are counted.
 
@@ -35,6 +38,7 @@ class Execution:
     precision: Precision = "float32"
     progress: ProgressCallback = silent
     deterministic: bool = True
+    incremental: bool = False
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)

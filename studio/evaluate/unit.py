@@ -114,7 +114,11 @@ class Worker:
             classifier=setup.prepared or prepare(classifier, setup.precision, view[None]),
             around=around,
             link=sigmoid if classifier.multi_label else probability,
-            execution=Execution(request.batch_size, setup.precision),
+            execution=Execution(
+                request.batch_size,
+                setup.precision,
+                incremental=setup.settings["runtime"] == "incremental",
+            ),
             sampling=Sampling(samples=request.samples, seed=request.seed),
         )
         score = self._targeted(score, classifier)

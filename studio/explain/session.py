@@ -276,7 +276,12 @@ class Session:
             classifier=self.prepared,
             around=around,
             link=self.model.link,
-            execution=Execution(request.batch_size, precision, self.progress),
+            execution=Execution(
+                request.batch_size,
+                precision,
+                self.progress,
+                incremental=self.runtime.startswith("incremental"),
+            ),
             sampling=Sampling(seed=request.seed),
         )
         labels, classes = self.classifier.labels, score.clean_logits.shape[1]

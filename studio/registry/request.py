@@ -25,7 +25,7 @@ class JobRequest:
         seed: Of all that is drawn by chance.
         device: ``cpu``, ``cuda``, ..., or ``auto``.
         precision: ``float32``, ``bfloat16`` or ``auto``.
-        runtime: What runs the explained classifier: ``eager``, ``openvino`` or ``auto``.
+        runtime: What runs the explained classifier: ``eager``, ``incremental``, ``openvino`` or ``auto``.
         batch_size: How many images the networks are given at once.
         fill_cache: A folder of fills that commands share; ``None``: fills are made anew.
         fill_cache_size: How large it may become, in gigabytes.
@@ -40,7 +40,7 @@ class JobRequest:
     seed: Seed = 0
     device: str = "auto"
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
-    runtime: Literal["eager", "openvino", "auto"] = "eager"
+    runtime: Literal["eager", "incremental", "openvino", "auto"] = "eager"
     batch_size: BatchSize = 64
     settings: Sequence[str] = ()
     fill_cache: Path | None = None

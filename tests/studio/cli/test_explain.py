@@ -521,6 +521,17 @@ def test_openvino_gives_the_same_maps_and_is_told(run: Run) -> None:
     np.testing.assert_allclose(maps[1], maps[0], atol=1e-4)
 
 
+def test_incremental_gives_the_same_maps_and_is_told(run: Run) -> None:
+    words = ("--method", "sp", "--filler", "gray", "--set", "sp.stride=28", "--precision", "float32")
+    for out in ("eager", "incremental"):
+        said = run(*words, "--runtime", out, "--out", out)
+        assert said.code == 0, said.err
+    told = json.loads(Path("incremental/explain.json").read_text())["settings"]["runtime"]
+    assert told.startswith("incremental (")
+    maps = [np.load(Path(out, "heatmaps.npz"))["sp/gray"] for out in ("eager", "incremental")]
+    np.testing.assert_allclose(maps[1], maps[0], atol=1e-5)
+
+
 def test_a_method_that_follows_gradients_is_refused_or_run_by_torch(run: Run) -> None:
     pytest.importorskip("openvino")
     words = ("--method", "mp2", "--filler", "gray", "--set", "mp2.cells=4")

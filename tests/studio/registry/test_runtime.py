@@ -1,0 +1,50 @@
+"""What runs a classifier, and how that is told."""
+
+import pytest
+import torch
+from torch import nn
+
+from models.classifiers import ImageClassifier
+from models.preprocessing import Preprocessing
+from studio.registry.runtime import running
+
+
+class Tokens(nn.Module):
+    """Sees whole images at once."""
+
+    def forward(self, images):
+        return images.flatten(1)[:, :4]
+
+
+class Instant(nn.Module):
+    """Changes its maps in place."""
+
+    def forward(self, images):
+        images[:, :, 0] = 0
+        return images.mean((2, 3))
+
+
+def classifier(network):
+    torch.manual_seed(0)
+    return ImageClassifier(network, Preprocessing(crop=32, resize=32))
+
+
+def convolutions():
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), *head)
+
+
+@pytest.mark.parametrize(
+    ("network", "fixed", "words"),
+    [
+        (convolutions(), True, "incremental (1"),
+        (convolutions(), False, "eager (incremental: a box or a region is asked of another network"),
+        (nn.Sequential(Tokens(), nn.Linear(4, 3)), True, "eager (incremental: its layers see whole maps"),
+        (Instant(), True, "eager (incremental: the network cannot be followed: __setitem__"),
+    ],
+)
+def test_incremental_is_told_with_what_it_saves_or_why_not(network, fixed, words):
+    given = classifier(network)
+    run, told = running(given, "incremental", ["sp"], fixed)
+    assert run is given
+    assert told.startswith(words), told
