@@ -97,13 +97,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=20, help="Scenes.")
     parser.add_argument("--photographs", type=int, default=20, help="Photographs.")
+    parser.add_argument("--preset", choices=("paper", "quick"), default="paper", help="Settings for scenes.")
     parser.add_argument("--patience", type=int, default=20, help="Steps that a loss must rest.")
     options = parser.parse_args()
     header = ["method", "filler", "steps, at most", "steps saved (median)", "seconds saved (median)",
               "Spearman to all steps", "its median", "p left: all / rested",
               "p kept: all / rested"]  # fmt: skip
     groups: list[tuple[str, Preset, int, Callable[[int, str], Iterator[MaskedScore]]]] = [
-        ("scenes", "paper", options.scenes, scenes),
+        ("scenes", options.preset, options.scenes, scenes),
         ("photographs", "quick", options.photographs, photographs),
     ]
     parts = []
