@@ -116,11 +116,11 @@ every_rounded_method = pytest.mark.parametrize(
     "explainer", (SAMPLING | OPTIMIZING).values(), ids=SAMPLING | OPTIMIZING
 )
 every_sampling_method = pytest.mark.parametrize("explainer", SAMPLING.values(), ids=SAMPLING)
-# An optimizing method takes its time: a filler of each kind will do.
+# A filler of each kind will do; those that sample in different ways take all.
 PAIRS = {
     f"{method}, {filler}": (METHODS[method], FILLERS[filler])
     for method in METHODS
-    for filler in (FILLERS if method in SAMPLING else ("gray", "noise", "around"))
+    for filler in (FILLERS if method in ("sp", "lime", "rise") else ("gray", "noise", "around"))
     if filler == "gray" or getattr(METHODS[method], "fills", True)
 }
 # Of a classifier that is no network, and whose gradient noise does not change.

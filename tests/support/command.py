@@ -35,6 +35,16 @@ def runner(capsys: pytest.CaptureFixture[str], usual: str = "explain") -> Run:
     return run
 
 
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a blank picture, for tests that do not look at it: drawing takes most of a small job."""
+
+    def blank(_: object, path: Path) -> None:
+        Image.new("RGB", (1, 1)).save(path)
+
+    for command in ("explain", "counterfactual"):
+        monkeypatch.setattr(f"studio.explain.{command}.draw", blank)
+
+
 def saved_photograph(folder: Path) -> Path:
     """A scene on a wider canvas, in another size than the classifier's."""
     scene = scenes.draw(6).image

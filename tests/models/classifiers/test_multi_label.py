@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import Run, runner
+from command import Run, runner, undrawn
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -42,6 +42,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     Image.fromarray(np.full((176, 176, 3), round(255 * BRIGHT), np.uint8)).save("bright.png")
+    undrawn(monkeypatch)
     return runner(capsys)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import Run, refused, runner, saved_photograph
+from command import Run, refused, runner, saved_photograph, undrawn
 from PIL import Image
 
 from attribution import MP2
@@ -22,6 +22,7 @@ GRAY = ["--filler", "gray", "--set", "mp2-descent.cells=8"]
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs ``infill counterfactual`` in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    undrawn(monkeypatch)
     return runner(capsys, "counterfactual")
 
 

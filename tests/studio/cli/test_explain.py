@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from command import Run, refused, runner, saved_photograph
+from command import Run, refused, runner, saved_photograph, undrawn
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -39,6 +40,14 @@ SCENES = ["--classifier", "scenes"]
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs ``infill explain`` in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    undrawn(monkeypatch)
+    return runner(capsys)
+
+
+@pytest.fixture
+def drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same, and its picture is drawn."""
+    monkeypatch.chdir(tmp_path)
     return runner(capsys)
 
 
@@ -47,8 +56,8 @@ def photograph(tmp_path: Path) -> Path:
     return saved_photograph(tmp_path)
 
 
-def test_a_scene_with_its_truth(run: Run) -> None:
-    said = run("--scene", 4, "--filler", "blur", "--filler", "gray", *QUICK)
+def test_a_scene_with_its_truth(drawn: Run) -> None:
+    said = drawn("--scene", 4, "--filler", "blur", "--filler", "gray", *QUICK)
     assert said.code == 0, said.err
     folder = Path("infill-out")
     assert {path.name for path in folder.iterdir()} == FILES
@@ -165,7 +174,8 @@ def test_the_default_job_fills_with_the_inpainter(run: Run) -> None:
 def test_quick_settings_are_told_and_paper_takes_the_papers(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Lime, "__call__", lambda _, score: torch.zeros_like(score.image[:, 0]))
+    estimate = Lime.estimate
+    monkeypatch.setattr(Lime, "estimate", lambda self, score: estimate(replace(self, samples=6), score))
     arguments = ["--scene", 0, "--method", "lime", "--filler", "gray"]
     quick = run(*arguments)
     assert "quick settings: lime.samples 500 (paper: 1000); --paper" in quick.out

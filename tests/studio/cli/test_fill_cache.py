@@ -1,7 +1,7 @@
 """``--fill-cache``: the same files to the last bit, and the second command fills nothing."""
 
 import pytest
-from command import refused, runner
+from command import refused, runner, undrawn
 
 FAST = ("--method", "lime", "--method", "mp2-descent", "--filler", "inpaint", "--set", "lime.samples=20")
 FAST += ("--set", "mp2-descent.cells=4", "--precision", "float32")
@@ -10,6 +10,7 @@ FAST += ("--set", "mp2-descent.cells=4", "--precision", "float32")
 @pytest.fixture
 def run(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    undrawn(monkeypatch)
     return runner(capsys)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import Run, refused, runner, saved_photograph
+from command import Run, refused, runner, saved_photograph, undrawn
 
 from studio.registry.build import build_method
 
@@ -17,6 +17,7 @@ COMPARED = ("integrated", "deeplift")
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
+    undrawn(monkeypatch)
     return runner(capsys)
 
 

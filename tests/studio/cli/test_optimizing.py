@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import Run, runner, saved_photograph
+from command import Run, runner, saved_photograph, undrawn
 from PIL import Image
 from tiny_classifiers import small
 
@@ -66,6 +66,7 @@ def tiny(*names: str) -> list[str]:
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs ``infill explain`` in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    undrawn(monkeypatch)
     return runner(capsys)
 
 

@@ -12,7 +12,7 @@ import tiny_diffusion
 import tiny_lama
 import tiny_mae
 import torch
-from command import Run, refused, runner
+from command import Run, refused, runner, undrawn
 
 from models.inpainters import deepfill, deepfill_checkpoints, lama
 from models.inpainters.lama import Lama
@@ -62,6 +62,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     pretrained._inpainter.cache_clear()
+    undrawn(monkeypatch)
     return runner(capsys)
 
 

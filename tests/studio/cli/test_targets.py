@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from command import Run, refused, runner, saved_photograph
+from command import Run, refused, runner, saved_photograph, undrawn
 from PIL import Image
 from tiny_classifiers import save_clip
 from tiny_detectors import saved_detector
@@ -46,6 +46,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     module = ModuleType("own_detector")
     module.make, module.__spec__ = Reddest, ModuleSpec("own_detector", None)
     monkeypatch.setitem(sys.modules, "own_detector", module)
+    undrawn(monkeypatch)
     return runner(capsys)
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command import Run, refused, runner, saved_photograph
+from command import Run, refused, runner, saved_photograph, undrawn
 from filelock import FileLock
 
 from studio.explain.default_classifier import with_classifier
@@ -26,6 +26,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("INFILL_HOME", str(tmp_path / "infill"))
+    undrawn(monkeypatch)
     return runner(capsys)
 
 
