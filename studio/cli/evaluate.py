@@ -85,6 +85,13 @@ from studio.evaluate.request import EvaluateRequest
         "output:INDEX. [default: the class that the data says]",
     ),
     AGAINST,
+    click.option(
+        "--attack",
+        metavar="NAME:EPSILON",
+        help="Change every image against its class before it is explained: fgsm:0.01, or pgd:0.01:20 with so "
+        "many steps [10]; epsilon is the most that a value in [0, 1] changes. `infill report` of this run "
+        "and one without says what is kept of the pointing accuracy.",
+    ),
     *WORKERS,
     SAMPLES,
     *RUN,

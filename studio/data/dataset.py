@@ -154,7 +154,7 @@ class Scenes:
         )
         if self.objects == 1:
             return replace(example, background=scene.background)
-        boxes = dict(zip(scene.labels, scene.boxes.split(1), strict=True))
+        boxes = {label: scene.boxes[i : i + 1] for i, label in enumerate(scene.labels)}
         height, width = scene.image.shape[1:]
         return replace(example, difficult=difficult(boxes, scene.labels[place], (height, width)))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FIELDS = (
     "seed", "device", "precision", "runtime", "batch_size", "weights", "multi_label", "split", "targets",
     "classes", "sample", "limit", "correct_only", "preset", "paper", "baselines", "samples", "largest_box",
-    "target", "against", "fill_cache", "fill_cache_size",
+    "target", "against", "attack", "fill_cache", "fill_cache_size",
 )  # fmt: skip
 STRIPS = 40
 

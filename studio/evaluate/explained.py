@@ -32,6 +32,7 @@ class Subject:
         score: Of the target, in the classifier's view.
         filler_of: Builds the filler of a name for this image.
         seed: Of all chance.
+        before: The score of the image as it was before it was attacked; ``None`` if it was not.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Subject:
     score: MaskedScore
     filler_of: Callable[[str], Filler]
     seed: int
+    before: MaskedScore | None = None
 
     @property
     def size(self) -> tuple[int, int]:

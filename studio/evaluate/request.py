@@ -29,6 +29,8 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
         target: What is explained of every image (`studio.registry.target`); ``None``: the data's classes.
         against: The class that each image's is compared with: its index, its name, ``top1`` or ``next``
             (`studio.registry.target`).
+        attack: How every image is changed against its class before it is explained
+            (`studio.registry.attack`); ``None``: it is not. ``correct_only`` is about images as they were.
     """
 
     data: str
@@ -42,3 +44,4 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
     largest_box: float | None = None
     target: str | None = None
     against: str | None = None
+    attack: str | None = None

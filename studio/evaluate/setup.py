@@ -27,6 +27,7 @@ from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
 from studio.registry.ask import build_asked
 from studio.registry.asked import Asked
+from studio.registry.attack import identity, parse_attack
 from studio.registry.build import build_classifier, build_method, is_signed, usual_classifier
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
@@ -39,6 +40,7 @@ from studio.registry.target import NEXT, TOP, check_target, parse_target
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from attribution.integrations.attacks import Attack
     from models.classifiers import ImageClassifier
 
 
@@ -56,6 +58,7 @@ class Setup:
         notes: What the user must know.
         settings: All that the results depend on, in values that JSON has.
         cache: Fills that other commands have made, and this one.
+        attack: How images are changed before they are explained.
         own: What the caller brings along; nobody knows whether it is the same next time.
     """
 
@@ -71,6 +74,7 @@ class Setup:
     settings: Mapping[str, Any]
     cache: FillCache | None = None
     model: Asked | None = None
+    attack: Attack | None = None
     own: Own = NO_OWN
 
     @property
@@ -87,6 +91,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     """
     require_extra("evaluate", "infill evaluate")
     device = parse_device(request.device)
+    attack = parse_attack(request.attack)
     data = open_dataset(request.data, split=request.split)
     asked = bool(request.metrics)
     _check_largest_box(request.largest_box, data)
@@ -139,10 +144,12 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
             **_settings(request, data, plan, classifier, name, methods, labelled),
             "fillers": {each: filler_identity(each, plan.settings, own) for each in plan.fillers},
             "runtime": runtime.partition(" ")[0],
+            **({"attack": identity(attack)} if attack else {}),
             **({"own": uuid.uuid4().hex} if own else {}),
         },
         cache=opened_cache(request.fill_cache, request.fill_cache_size),
         model=model,
+        attack=attack,
         own=own,
     )
 
@@ -163,6 +170,8 @@ def _asked(request: EvaluateRequest, own: Own) -> Asked | None:
         return None
     if request.correct_only or request.targets == "every":
         raise ValueError("--target: expected none with --correct-only or --targets, which ask the data")
+    if request.attack:
+        raise ValueError("--target: expected none with --attack, which is against the data's class")
     return build_asked(parse_target(request.target, request.against), request, _pixels, own.classifier)
 
 

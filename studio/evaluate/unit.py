@@ -72,7 +72,8 @@ class Worker:
     def _about(self, number: int) -> dict[str, Any]:
         subject, setup = self._read(number), self.setup
         example, score = subject.example, subject.score
-        target, first = int(cast("Tensor", score.target)), int(score.clean_logits[0].argmax())
+        before = subject.before or score
+        target, first = int(cast("Tensor", score.target)), int(before.clean_logits[0].argmax())
         if setup.request.correct_only and target != first:
             raise ValueError(f"--correct-only: the classifier takes it for {setup.classifier.labels[first]}")
         most = setup.request.largest_box
@@ -81,8 +82,9 @@ class Worker:
         return {
             "name": example.name,
             "target": target,
-            "first": first,
+            "first": int(score.clean_logits[0].argmax()),
             "clean": round(float(score.clean), 6),
+            **({"before": {"first": first, "clean": round(float(before.clean), 6)}} if setup.attack else {}),
             "off_center": _off_center(example),
             "difficult": example.difficult,
         }
@@ -100,17 +102,36 @@ class Worker:
         """Read an image, unless it is the last one."""
         if self._subject is not None and self._subject.number == number:
             return self._subject
-        setup, request = self.setup, self.setup.request
-        example = setup.data.read(number)
+        setup = self.setup
+        example, before = setup.data.read(number), None
         classifier = setup.classifier if setup.model is None else setup.model.of(example.image).classifier
+        score = self._scored(example, classifier)
+        if setup.attack is not None:
+            before, target = score, cast("Tensor", score.target)
+            pixels = example.image[None].to(classifier.mean.device)
+            attacked = setup.attack(classifier, pixels, target, classifier.multi_label)
+            example = replace(example, image=attacked[0].to(example.image))
+            score = self._scored(example, classifier, int(target))
+        pixels = example.image.to(classifier.mean.device)
+        seen = partial(_seen, classifier, pixels)
+        build = partial(self._filler, view=score.image[0], seen=seen)
+        self._subject = Subject(number, example, classifier, score, build, setup.request.seed, before)
+        return self._subject
+
+    def _scored(
+        self, example: Example, classifier: ImageClassifier, target: int | None = None
+    ) -> MaskedScore:
+        """Return the score of an image; ``None`` is the target that the data says, or the first choice."""
+        setup, request = self.setup, self.setup.request
         pixels = example.image.to(classifier.mean.device)
         room = classifier.room((pixels.shape[1], pixels.shape[2]))
         around, before = classifier.view(pixels, room), room // 2
         height, width = (side - room for side in around.shape[1:])
         view = around[:, before : before + height, before : before + width]
+        known = class_of(example, setup.data.kind, classifier.labels) if setup.labelled else target
         score = MaskedScore(
             view,
-            target=class_of(example, setup.data.kind, classifier.labels) if setup.labelled else 0,
+            target=known or 0,
             classifier=setup.prepared or prepare(classifier, setup.precision, view[None]),
             around=around,
             link=sigmoid if classifier.multi_label else probability,
@@ -121,18 +142,14 @@ class Worker:
             ),
             sampling=Sampling(samples=request.samples, seed=request.seed),
         )
-        score = self._targeted(score, classifier)
-        seen = partial(_seen, classifier, pixels)
-        build = partial(self._filler, view=view, seen=seen)
-        self._subject = Subject(number, example, classifier, score, build, request.seed)
-        return self._subject
+        return self._targeted(score, classifier, known)
 
-    def _targeted(self, score: MaskedScore, classifier: ImageClassifier) -> MaskedScore:
+    def _targeted(self, score: MaskedScore, classifier: ImageClassifier, target: int | None) -> MaskedScore:
         """Return the score of what is explained of the one image of a score."""
         setup = self.setup
         if setup.model is not None:
             return setup.model.targeted(replace(score, link=setup.model.link))
-        if not setup.labelled:
+        if target is None:
             score = replace(score, target=int(score.clean_logits[0].argmax()))
         return compared(score, setup.request.against, classifier.labels)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from studio.report.attacked import HEADS, Attacked, lines, right, written
 from studio.report.charts import charts
 from studio.report.compare import LEAST, Value
 from studio.report.figures import Figure
@@ -17,8 +18,13 @@ from studio.report.tables import Table, beside_published, comparisons, headed, i
 _TEMPLATE = "page.html.jinja"
 
 
-def page(runs: Sequence[tuple[Results, Sequence[Table]]], strips_of_each: int) -> str:
-    """Return the page of some runs, one below the other, with at most so many images' heatmaps each."""
+def page(
+    runs: Sequence[tuple[Results, Sequence[Table]]], strips_of_each: int, under: Sequence[Attacked] = ()
+) -> str:
+    """Return the page of some runs, one below the other, with at most so many images' heatmaps each.
+
+    What is kept ``under`` attack stands above them.
+    """
     from jinja2 import Environment
 
     template = Environment(autoescape=True, trim_blocks=True).from_string(
@@ -26,17 +32,23 @@ def page(runs: Sequence[tuple[Results, Sequence[Table]]], strips_of_each: int) -
     )
     title = " · ".join(results.title for results, _ in runs)
     told = [_run(results, tables, strips_of_each) for results, tables in runs]
-    return template.render(title=title, runs=told, least=LEAST)
+    kept = [{"title": each.title, "attack": each.attack, "lines": lines(each)} for each in under]
+    return template.render(title=title, runs=told, least=LEAST, attacked=kept, heads=HEADS)
 
 
 def summary(results: Results) -> str:
     """Return in a line what was done."""
     settings = results.settings
     left = f"; {results.missing} units are still to be done" if results.missing else ""
+    if "attack" in settings:
+        before, after = (f"{100 * share:.0f} %" for share in right(results))
+        attack = f"; under {written(settings['attack'])} (first choice right: {before} before, {after} after)"
+    else:
+        attack = ""
     return (
         f"{settings['data']}, {len(results.about)} of {settings['images']} images, "
         f"{settings['classifier']['name']}, {'papers’' if settings['paper'] else 'quick'} settings, "  # noqa: RUF001
-        f"{settings['precision']}{left}"
+        f"{settings['precision']}{attack}{left}"
     )
 
 

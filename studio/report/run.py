@@ -10,6 +10,10 @@ from typing import Any
 
 from infill.extras import require_extra
 from studio.output import output_folder, save_json
+from studio.report.attacked import Attacked, attacked
+from studio.report.attacked import content as attacked_content
+from studio.report.attacked import markdown as attacked_markdown
+from studio.report.attacked import text as attacked_text
 from studio.report.compare import SURE
 from studio.report.figures import without_figure
 from studio.report.page import page, summary
@@ -30,14 +34,19 @@ def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], o
     found = [(results, tables(results)) for results in map(read, runs)]
     for results, made in found:
         tell(results, made, echo)
+    under = attacked([results for results, _ in found])
+    for each in under:
+        echo(attacked_text(each))
     with output_folder(out) as folder:
         paths = folder.publish(
             {
-                "report.html": partial(_write, partial(page, found, strips)),
-                "report.md": partial(_write, partial(_joined, found, _markdown)),
+                "report.html": partial(_write, partial(page, found, strips, under)),
+                "report.md": partial(_write, partial(_report, found, under)),
                 "report.tex": partial(_write, partial(_joined, found, _latex)),
                 "report.csv": partial(_write, partial(_joined, found, _spreadsheet)),
-                "report.json": partial(save_json, {"runs": [_json(*each) for each in found]}),
+                "report.json": partial(
+                    save_json, {"runs": [_json(*each) for each in found], **attacked_content(under)}
+                ),
             }
         )
     echo("  " + " ".join(str(path) for path in paths))
@@ -62,6 +71,10 @@ def tell(results: Results, made: Sequence[Table], echo: Callable[[str], object])
         echo(f"  left out: {name}: {reason}")
     if len(wrong) > SHOWN:
         echo(f"  left out: {len(wrong) - SHOWN} more (all are in report.json)")
+
+
+def _report(found: Sequence[tuple[Results, Sequence[Table]]], under: Sequence[Attacked]) -> str:
+    return "\n".join([_joined(found, _markdown), *map(attacked_markdown, under)])
 
 
 def _joined(found: Sequence[tuple[Results, Sequence[Table]]], write: Callable[[Results, Table], str]) -> str:

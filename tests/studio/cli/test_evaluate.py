@@ -300,6 +300,67 @@ def test_several_runs_stand_side_by_side(run: Run) -> None:
     assert page.count('class="strip"') == 2
 
 
+@pytest.mark.slow
+def test_what_is_kept_under_attack_is_told_beside_the_run_without(run: Run) -> None:
+    common = ("scenes-two:2", "--method", "sp", *FEW, "--metric", "pointing", "--no-baselines")
+    strong = ("--attack", "pgd:0.03:4")
+    for extra in ((), (*strong, "--out", "under")):
+        said = run(*common, *extra)
+        assert said.code == 0, said.err
+    under = told("under")
+    assert "under pgd:0.03:4 (first choice right: " in under["summary"]
+    attack = under["settings"]["attack"]
+    assert (attack["name"], attack["epsilon"], attack["steps"]) == ("pgd", 0.03, 4)
+    part = Path("under/parts/000001/sp--gray.parquet")
+    kept = part.read_bytes()
+    part.unlink()
+    assert run(*common, *strong, "--out", "under").code == 0
+    assert part.read_bytes() == kept  # attacked again, and the same again
+    refused_run = run(*common, "--attack", "pgd:0.03", "--out", "under")
+    assert refused_run.code == 2
+    assert "attack.steps: 4 there, 10 now" in refused_run.err
+    said = run("infill-out", "under", "--strips", 0, command="report")
+    assert said.code == 0, said.err
+    (found,) = json.loads(Path("infill-report/report.json").read_text())["attacked"]
+    rows = {(each["row"], each["figure"]): each for each in found["kept"]}
+    mine = rows["sp / gray", "pointing"]
+    assert mine["images"] == 4
+    assert mine["without"] == figure(told(), "pointing", "sp / gray")
+    assert mine["under"] == figure(under, "pointing", "sp / gray")
+    assert mine["share"] == (mine["under"] / mine["without"] if mine["without"] else None)
+    assert found["right"]["after"] < found["right"]["before"]
+    words = "pointing accuracy kept under pgd:0.03:4"
+    assert words in said.out
+    assert words in Path("infill-report/report.md").read_text()
+    assert words in Path("infill-report/report.html").read_text()
+    # Without its like, nothing is compared.
+    assert words not in run("under", "--strips", 0, command="report").out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("fgsm", "--attack: expected fgsm:EPSILON or pgd:EPSILON[:STEPS], as in fgsm:0.01, got 'fgsm'"),
+        ("fgsm:x", "--attack: expected fgsm:EPSILON or pgd:EPSILON[:STEPS], as in fgsm:0.01, got 'fgsm:x'"),
+        ("fgsm:0.1:3", "--attack: expected fgsm:EPSILON or pgd:EPSILON[:STEPS]"),
+        ("fgsm:0", "--attack: epsilon must be in (0, 1], got 0.0"),
+        ("fgsm:nan", "--attack: epsilon must be in (0, 1], got nan"),
+        ("pgd:-0.1", "--attack: epsilon must be in (0, 1], got -0.1"),
+        ("pgd:0.1:0", "--attack: steps must be at least 1, got 0"),
+        ("fgms:0.1", "--attack: unknown attack 'fgms'; did you mean 'fgsm'?"),
+    ],
+)
+def test_attacks_that_cannot_be_are_refused(run: Run, words: str, message: str) -> None:
+    refused(run("scenes:1", "--method", "sp", *FEW, "--attack", words), message)
+
+
+def test_an_attack_is_against_a_class_and_needs_captum(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("scenes:1", "--method", "sp", *FEW, "--attack", "fgsm:0.01")
+    refused(run(*asked, "--target", "output:1"), "--target: expected none with --attack")
+    monkeypatch.setitem(sys.modules, "captum.robust", None)
+    refused(run(*asked), "--attack: Fgsm needs captum, which")
+
+
 def test_presets_are_complete() -> None:
     from studio.evaluate.plan import parse
     from studio.evaluate.presets import completed
