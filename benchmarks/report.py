@@ -63,14 +63,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def write(
-    name: str, title: str, command: str, body: str, packages: Sequence[str] = ("torch", "torchvision")
+    name: str,
+    title: str,
+    command: str,
+    body: str,
+    packages: Sequence[str] = ("torch", "torchvision"),
+    shown: bool = True,
 ) -> None:
-    """Write `results/NAME.md` and print it."""
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
-    machine = f"{processor()}; Python {platform.python_version()}, {versions}"
+    """Write `results/NAME.md` and print it, if it is to be shown."""
+    versions = [f"{package} {version(package)}" for package in packages]
+    machine = f"{processor()}; {', '.join([f'Python {platform.python_version()}', *versions])}"
     head = f"# {title}\n\n`{command}` at {commit()}, on {machine}.\n\n"
     RESULTS.mkdir(exist_ok=True)
     unfinished = RESULTS / f"{name}.part"
     unfinished.write_text(head + body.rstrip() + "\n")
     unfinished.replace(RESULTS / f"{name}.md")
-    print(head + body)
+    if shown:
+        print(head + body)

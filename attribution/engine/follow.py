@@ -64,7 +64,8 @@ def _arithmetic(func: Any, args: Any, kwargs: Any) -> Any:
     pixels = pure(*(each.within(windows) if isinstance(each, Changed) else each for each in args))
 
     def clean() -> Tensor:
-        return pure(*(each.clean if isinstance(each, Changed) else each for each in args))
+        made: Tensor = pure(*(each.clean if isinstance(each, Changed) else each for each in args))
+        return made
 
     return _given_back(func, kwargs, first, _made(both[0], clean, pixels, windows))
 

@@ -115,7 +115,7 @@ OPTIMIZING: Mapping[str, Entry] = {
         "attribution:Fido",
         "learn from random holes what may be dropped",
         "Chang et al. 2019",
-        quick=_QUICK_FIDO,
+        quick={**_QUICK_FIDO, "patience": 20},
         smallest={"region": "sdr"},
     ),
     "fido-cells": Entry(

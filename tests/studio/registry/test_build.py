@@ -70,7 +70,7 @@ def test_methods_are_the_papers_unless_quick() -> None:
     assert made["dssr-plus"] == DSSRPlus()
     assert build_method("sp", {}, preset="quick") == SlidingPatch(stride=8)
     assert build_method("rise", {}, 5, "quick") == Rise(masks=1000, estimator="covariance", seed=5)
-    assert build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, lr=0.25, seed=5)
+    assert build_method("fido", {}, 5, "quick") == Fido(steps=60, samples=4, lr=0.25, patience=20, seed=5)
     assert build_method("mp2", {}, preset="quick") == MP2(graded=True)
 
 

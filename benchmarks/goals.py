@@ -1,0 +1,177 @@
+"""`uv run python -m benchmarks.goals`: the goals of speed on one page, measured here or read off other pages.
+
+Ratios are of jobs that take turns. What stands on another page of ``results`` is read there, as it is.
+"""
+
+import argparse
+import re
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import torch
+from torch import nn
+
+from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
+from attribution.engine.precision import PreparedClassifier, prepare
+from benchmarks.clock import Clock, networks_timed
+from benchmarks.holes import ASSETS
+from benchmarks.report import RESULTS, command
+from benchmarks.rows import Rows
+from benchmarks.runtimes import resnet50
+from benchmarks.speed import memory, seconds
+from infill import Filler, Gray
+from models.classifiers import load_classifier
+from models.scenes import draw
+from studio.registry.build import build_filler
+
+MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
+GENERATIVE = {"ResNet-50": (1.1, 1.5), "MobileNetV2": (1.5, 3.0), "default scene": (3.0, 4.0)}
+PAGES = (
+    ("SP 29/24, ResNet-50, incremental / captum", "runtimes", "SP, incremental float32", 0, 2, 2.5, 1),
+    ("SP 29/24, ResNet-50, eager float32 / captum", "runtimes", "SP, float32", 0, 2, 1.5, 1),
+    ("SP 29/24, ResNet-50, bfloat16 / captum", "runtimes", "SP, bfloat16", 0, 2, 4, 1),
+    ("SP 29/24, MobileNetV2, incremental / captum", "runtimes", "SP, incremental float32", 1, 2, 3, 1),
+    ("RISE, reliability .95, share of the paper's masks, at most", "sampling", "0.95", 0, 3, 1 / 3, -1),
+    ("LIME, reliability .9, share of samples, in pairs", "paired", "paired", 0, 2, 1 / 3, -1),
+)
+"""What another page has: its name, the row, which of those, the column, the goal, whether it is a floor."""
+
+
+def verdict(value: float, goal: float, direction: int) -> str:
+    """Whether a figure is at least (1) or at most (-1) its goal."""
+    return "reached" if direction * value >= direction * goal else "missed"
+
+
+def read_off(page: str, row: str, which: int, column: int) -> str:
+    """Return a cell of a table on another page.
+
+    Raises:
+        ValueError: If there is no such page or row.
+    """
+    path = RESULTS / f"{page}.md"
+    if not path.exists():
+        raise ValueError(f"{path.name} is not there: run benchmarks.{page}")
+    lines = (line.strip("| ").split(" | ") for line in path.read_text().splitlines() if line.startswith("|"))
+    found = [cells for cells in lines if cells[0] == row]
+    if which >= len(found):
+        raise ValueError(f"{path.name} has no row {row}")
+    return found[which][column]
+
+
+def pages() -> Iterator[list[object]]:
+    """Yield a row for each figure of another page."""
+    for title, page, row, which, column, goal, direction in PAGES:
+        cell = read_off(page, row, which, column)
+        share = re.findall(r"\(([\d.]+)\)$", cell) if page == "paired" else []
+        number = float((share or re.findall(r"[\d.]+", cell))[0])
+        yield [title, f"{number:.2f}", f"{goal:.2f}", verdict(number, goal, direction), f"{page}.md"]
+
+
+def networks() -> dict[str, Callable[[], nn.Module]]:
+    """Return what loads each classifier."""
+    return {
+        "ResNet-50": resnet50,
+        "MobileNetV2": partial(load_classifier, "mobilenet_v2", MOBILENET),
+        "default scene": partial(load_classifier, "scenes"),
+    }
+
+
+def turns(jobs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Wall times of jobs that take turns, after a warm-up of each."""
+    for job in jobs.values():
+        job()
+    spent: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            spent[name].append(seconds(job)[0])
+    return spent
+
+
+def generative(name: str, stride: int, samples: int, rounds: int) -> Iterator[list[object]]:
+    """Yield how many times as long SP and LIME take with inpainting, in the command's precision."""
+    image = draw(0).image
+    classifier = prepare(networks()[name](), "auto", image[None])
+    methods: dict[str, Explainer] = {
+        "SP": SlidingPatch(patch=29, stride=stride),
+        "LIME": Lime(samples=samples),
+    }
+    fillers = {"": Gray(), "-G": build_filler("inpaint", {}, image, "auto")}
+    for (method, explainer), goal in zip(methods.items(), GENERATIVE[name], strict=True):
+        jobs = {each: partial(run, explainer, image, classifier, filler) for each, filler in fillers.items()}
+        spent = turns(jobs, rounds)
+        ratios = [ours / plain for plain, ours in zip(spent[""], spent["-G"], strict=True)]
+        middle = statistics.median(ratios)
+        yield [
+            f"{method}-G / {method}, {name}",
+            f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            goal,
+            verdict(middle, goal, -1),
+            f"{classifier.mode}; {statistics.median(spent['']):.2f} s with gray",
+        ]
+
+
+def run(
+    explainer: Explainer, image: torch.Tensor, classifier: PreparedClassifier, filler: Filler
+) -> torch.Tensor:
+    """Explain class 0."""
+    execution = Execution(32, classifier.precision)
+    return explainer(MaskedScore(image, 0, classifier, filler, execution=execution))
+
+
+def engine(name: str, rounds: int) -> Iterator[list[object]]:
+    """Yield the share of the time that is spent outside of the classifier; gray costs nothing."""
+    image = draw(0).image
+    classifier = prepare(networks()[name](), "float32", image[None])
+    methods: dict[str, Explainer] = {
+        "SP": SlidingPatch(patch=29, stride=28),
+        "LIME": Lime(samples=64),
+        "RISE": Rise(masks=64),
+    }
+    for method, explainer in methods.items():
+        shares = []
+        for _ in range(rounds):
+            clock = Clock()
+            with networks_timed(clock):
+                total = seconds(partial(run, explainer, image, classifier, Gray()))[0]
+            shares.append(1 - clock.spent["networks"] / total)
+        share = statistics.median(shares)
+        said = f"{min(shares):.1%} to {max(shares):.1%} in {rounds} rounds"
+        yield [f"engine, {method}, {name}", f"{share:.1%}", "3 %", verdict(share, 0.03, -1), said]
+
+
+def peaks() -> Iterator[list[object]]:
+    """Yield the peak memory of many holes over that of few."""
+    found = memory()
+    for (_, few, _, _), (name, megabytes, ratio, _) in zip(found[::2], found[1::2], strict=True):
+        value = float(str(ratio).split()[0])
+        yield [name, f"{value:.3f}", "1.05", verdict(value, 1.05, -1), f"{megabytes}, few holes: {few}"]
+
+
+def main() -> None:
+    """Measure, and write the page row by row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stride", type=int, default=28, help="Of SP.")
+    parser.add_argument("--samples", type=int, default=64, help="Of LIME.")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    rows = Rows(
+        "goals",
+        "Goals of speed",
+        command("benchmarks.goals", parser, options),
+        ("work", "figure", "goal", "", "from"),
+        f"SP: patch 29, stride {options.stride}; LIME: {options.samples} samples; batches of 32; -G: with "
+        "the inpainter that ships instead of gray.\nThe machine is shared: ratios are of jobs that take "
+        "turns. Pages that others are read off name their own conditions.",
+        ("torch", "torchvision", "captum", "openvino"),
+    )
+    rows.part("other pages", pages)
+    for name in GENERATIVE:
+        rows.part(f"-G, {name}", partial(generative, name, options.stride, options.samples, options.rounds))
+    for name in ("ResNet-50", "MobileNetV2"):
+        rows.part(f"engine, {name}", partial(engine, name, options.rounds))
+    rows.part("memory", peaks)
+
+
+if __name__ == "__main__":
+    main()

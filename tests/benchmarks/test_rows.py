@@ -1,0 +1,49 @@
+"""Rows of a benchmark are written as they come."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from benchmarks import goals, report
+from benchmarks.rows import Rows, peak_of
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    return Rows("page", "Title", "command", ("what", "figure"), "about", ("torch", "no-such-library"))
+
+
+def test_no_row_is_lost_where_a_part_fails_or_is_stopped(rows, tmp_path):
+    def stopped() -> Iterator[list[object]]:
+        yield ["half", 2]
+        raise KeyboardInterrupt
+
+    rows.part("whole", lambda: [["first", 1]])
+    rows.part("missing", lambda: __import__("no_such_library"))
+    with pytest.raises(KeyboardInterrupt):
+        rows.part("stopped", stopped)
+    text = (tmp_path / "page.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")][2:]
+    assert [line.split(" | ")[0].strip("| ") for line in lines] == ["first", "missing", "half", "stopped"]
+    assert "not measured: ModuleNotFoundError: No module named 'no_such_library'" in lines[1]
+    assert all(" load " in line and " thread" in line for line in lines)
+    assert "no-such-library not installed" in text
+    assert f"torch {torch.__version__.partition('+')[0]}" in text
+
+
+def test_memory_is_what_a_job_needed_at_most():
+    found = peak_of(lambda: torch.ones(2**24).sum())
+    assert found != found or 50 < found < 120  # 64 MiB; nan where it is not told
+
+
+def test_a_goal_is_a_floor_or_a_ceiling_and_other_pages_are_read(tmp_path, monkeypatch):
+    assert [goals.verdict(2.0, 1.5, side) for side in (1, -1)] == ["reached", "missed"]
+    monkeypatch.setattr(goals, "RESULTS", tmp_path)
+    (tmp_path / "other.md").write_text("| a | b |\n| --- | --- |\n| x | 1 |\n| x | 2.5 (3) |\n")
+    assert goals.read_off("other", "x", 1, 1) == "2.5 (3)"
+    with pytest.raises(ValueError, match=r"other\.md has no row y"):
+        goals.read_off("other", "y", 0, 1)
+    with pytest.raises(ValueError, match=r"benchmarks\.none"):
+        goals.read_off("none", "y", 0, 1)
