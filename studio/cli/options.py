@@ -72,7 +72,7 @@ RUNTIME: Option = click.option(
     show_default=True,
     help="What runs the classifier: torch; torch that computes only what a small hole changes (the same map, "
     "for sp and pda with convolutional networks 2 to 5 times as fast); or OpenVINO in float32, for methods "
-    "without gradients. auto is OpenVINO where it is installed and can.",
+    "without gradients. auto is incremental for sp and pda, and else OpenVINO where it is installed and can.",
 )
 
 WORKERS: tuple[Option, ...] = (

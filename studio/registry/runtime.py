@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from studio.registry.tables import METHODS, OPTIMIZING
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Runtime: TypeAlias = Literal["eager", "incremental", "openvino", "auto"]
 
+PATCHES = ("sp", "pda")
+"""Methods that remove one small patch at a time."""
 SAVING = 1.1
 """Where fewer times less is computed for a small hole, whole images are classified."""
 
@@ -23,7 +25,8 @@ def running(
 
     Args:
         classifier: As torch runs it.
-        runtime: ``auto`` is OpenVINO where that is possible; the words say why not.
+        runtime: ``auto`` is incremental for methods that remove patches, where that saves anything, else
+            OpenVINO where that is possible; the words say why not.
         methods: Names of those that will ask it.
         fixed: Whether it is the same for all images.
 
@@ -32,23 +35,30 @@ def running(
     """
     if runtime not in get_args(Runtime):
         raise ValueError(f"--runtime: expected one of {', '.join(get_args(Runtime))}, got {runtime}")
+    asked = tuple(methods)
     if runtime == "eager":
         return classifier, "eager"
-    if runtime == "incremental":
-        return classifier, _followed(classifier, fixed)
+    if runtime == "incremental" or (runtime == "auto" and set(asked) <= set(PATCHES)):
+        told = _followed(classifier, fixed)
+        if runtime == "incremental" or told.startswith("incremental"):
+            return classifier, told
     try:
-        following = [name for name in methods if name in OPTIMIZING or _needs_gradients(name)]
-        if following:
-            raise ValueError(f"OpenVINO gives no gradients, which {', '.join(following)} needs")
-        if not fixed:
-            raise ValueError("OpenVINO runs classifiers, and a box or a region is asked of another network")
-        from models.classifiers.runtime import converted
-
-        return converted(classifier), "openvino"
+        return _by_openvino(classifier, asked, fixed), "openvino"
     except ValueError as error:
         if runtime == "openvino":
             raise ValueError(f"--runtime: {error}") from error
         return classifier, f"eager ({error})"
+
+
+def _by_openvino(classifier: ImageClassifier, methods: Sequence[str], fixed: bool) -> ImageClassifier:
+    following = [name for name in methods if name in OPTIMIZING or _needs_gradients(name)]
+    if following:
+        raise ValueError(f"OpenVINO gives no gradients, which {', '.join(following)} needs")
+    if not fixed:
+        raise ValueError("OpenVINO runs classifiers, and a box or a region is asked of another network")
+    from models.classifiers.runtime import converted
+
+    return converted(classifier)
 
 
 def _followed(classifier: ImageClassifier, fixed: bool) -> str:

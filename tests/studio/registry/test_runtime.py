@@ -48,3 +48,9 @@ def test_incremental_is_told_with_what_it_saves_or_why_not(network, fixed, words
     run, told = running(given, "incremental", ["sp"], fixed)
     assert run is given
     assert told.startswith(words), told
+
+
+def test_auto_takes_it_for_methods_that_remove_patches():
+    assert running(classifier(convolutions()), "auto", ["sp", "pda"])[1].startswith("incremental (")
+    assert not running(classifier(Instant()), "auto", ["sp"])[1].startswith("incremental (")
+    assert not running(classifier(convolutions()), "auto", ["sp", "lime"])[1].startswith("incremental (")
