@@ -283,3 +283,27 @@ def test_all_steps_of_diffusion_are_counted(monkeypatch):
     monkeypatch.setattr(pretrained, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     cell = pretrained.one("sd", "float32", 1, "cpu")
     assert (cell.seconds, cell.longest, cell.parameters) == (2 + 3 * 50, 2 + 3 * literature.FEW[1], 7)
+
+
+def test_the_manipulated_image_is_near_and_its_gradient_nearer_to_the_others():
+    from benchmarks.manipulated import gradient, manipulated
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(4),
+            torch.nn.Flatten(), torch.nn.Linear(128, 3),
+        ).eval()  # fmt: skip
+    network.requires_grad_(False)
+    image, other = torch.rand(2, 1, 3, 12, 12, generator=torch.Generator().manual_seed(1)).unbind()
+    options = SimpleNamespace(steps=15, epsilon=0.05)
+    target = int(network(image).argmax())
+    changed = manipulated(network, image, target, other, options)
+    assert 0 < float((changed - image).abs().max()) <= 0.05 + 1e-6
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+    wanted, _ = gradient(network, other.clone().requires_grad_(), int(network(other).argmax()), False)
+    away = [
+        float((gradient(network, each.clone().requires_grad_(), target, False)[0] - wanted).square().mean())
+        for each in (image, changed)
+    ]
+    assert away[1] < away[0]
