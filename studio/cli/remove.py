@@ -20,7 +20,7 @@ from studio.cli.options import (
     stoppable,
     with_options,
 )
-from studio.explain.request import ExplainRequest
+from studio.explain.request import COMPLETING, ExplainRequest
 
 
 @click.command()
@@ -52,8 +52,8 @@ from studio.explain.request import ExplainRequest
         "fillers",
         shell_complete=completion.FILLER,
         multiple=True,
-        help="What fills the hole; see `infill list`; may be given more than once. [default: gray, blur, "
-        "telea, inpaint, exemplar]",
+        help="What fills the hole; see `infill list`; may be given more than once. "
+        f"[default: {', '.join(COMPLETING)}]",
     ),
     *TARGET,
     *RUN,

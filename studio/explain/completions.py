@@ -14,9 +14,6 @@ from infill import Filler
 from studio.explain.inputs import InputImage
 from studio.explain.session import Session
 
-USUAL = ("gray", "blur", "telea", "inpaint", "exemplar")
-"""The fillers that complete a hole unless others are asked for."""
-
 
 @dataclass(frozen=True, eq=False)
 class Completion:

@@ -13,14 +13,14 @@ from numpy import ndarray
 from torch import Tensor
 
 from studio.drawing.captions import percent
-from studio.explain.completions import USUAL, Completion, completions
+from studio.explain.completions import Completion, completions
 from studio.explain.default_classifier import with_classifier
 from studio.explain.drawn import Drawn, Where, seen_of
 from studio.explain.inputs import InputImage, InputImages
 from studio.explain.page import filler_brief
 from studio.explain.remove_figure import Completed, Sheets, draw
 from studio.explain.report import compared, named, report
-from studio.explain.request import ExplainRequest
+from studio.explain.request import COMPLETING, ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.session import Session, opened
 from studio.explain.worker import Files
@@ -105,7 +105,9 @@ def removing(
     Raises:
         ValueError: If something asked for is unknown or impossible.
     """
-    request = with_classifier(replace(request, methods=(), fillers=tuple(request.fillers) or USUAL), echo)
+    request = with_classifier(
+        replace(request, methods=(), fillers=tuple(request.fillers) or COMPLETING), echo
+    )
     return Removing(request, parse_selection(request.fillers, request.settings, own=own), given, own)
 
 

@@ -94,6 +94,9 @@ def laid_out(shown: Sheets) -> Sheet:
         axes = _cell(sheet, shown, each, corner)
         if each is original:
             outline(axes, shown.hole, 1.0)
+        if i == 1:  # which may be white all over
+            for spine in axes.spines.values():
+                spine.set(visible=True, color=FAINT, linewidth=0.6)
     return sheet
 
 

@@ -12,6 +12,8 @@ from studio.runs.request import WorkersRequest
 
 FILLERS = ("gray", "blur", "inpaint")
 """What fills the holes unless others are asked for."""
+COMPLETING = ("gray", "blur", "telea", "exemplar", "inpaint")
+"""What completes a hole that was drawn, unless others are asked for."""
 METHOD, FILLER = "mp2-descent", "inpaint"
 """What looks for a counterfactual, and what fills it meanwhile, unless others are asked for."""
 PAPERS = "mp2"

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.explain.completions import USUAL
+from studio.explain.request import COMPLETING
 from studio.registry.tables import METHODS, OPTIMIZING, SAMPLING
 from studio.web import views
 from studio.web.desk import Studio
@@ -130,7 +130,8 @@ def laid_out(studio: Studio, run: str) -> Parts:
             if run:
                 with gr.Tab("Run", id="run"):
                     gr.HTML(
-                        f'<iframe class="run" src="{run}" title="the run"></iframe>',
+                        '<div class="run-place"><p class="faint">Reading the run …</p>'
+                        f'<iframe class="run" src="{run}" title="the run"></iframe></div>',
                         apply_default_css=False, js_on_load=None,
                     )  # fmt: skip
     return Parts(
@@ -167,7 +168,7 @@ def _drawing() -> tuple[Any, ...]:
                 apply_default_css=False,
             )  # fmt: skip
             wanted = gr.CheckboxGroup(
-                fillers(), value=list(USUAL), label="Fillers", elem_id="wanted", elem_classes="compact"
+                fillers(), value=list(COMPLETING), label="Fillers", elem_id="wanted", elem_classes="compact"
             )
         with gr.Column(scale=3, min_width=300):
             completed = piece(elem_id="completed")

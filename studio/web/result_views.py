@@ -227,7 +227,7 @@ def _progress(work: Work) -> dict[str, Any]:
         else work.doing or "Getting ready"
     )
     left = work.left
-    if left is not None and left > 1:
+    if left is not None and left > 1 and not work.stopped:
         words += f", about {_time(left)} left"
     return {"percent": min(percents, 100), "doing": work.doing, "words": words}
 

@@ -102,7 +102,7 @@ class Running:
 def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
     """Return what is to be said at the end, and what came of it."""
     if work.stopped:
-        return [views.notice(STOPPED, "note"), gr.skip(), gr.skip()]
+        return [views.notice(STOPPED, "note"), result_views.live(work) if work.begun else "", gr.skip()]
     if work.error is None:
         return ["", *show(work.result)]
     if isinstance(work.error, ValueError):

@@ -7,9 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from studio.explain.completions import USUAL
 from studio.explain.counterfactual import FINAL
-from studio.explain.request import FILLER, METHOD, ExplainRequest
+from studio.explain.request import COMPLETING, FILLER, METHOD, ExplainRequest
 from studio.web.choice import Choice
 from studio.web.networks import Networks
 from studio.web.pictures import Chosen
@@ -40,7 +39,7 @@ def command_of_hole(
 ) -> str:
     """Return the command that completes the hole in the file of this name."""
     words = ["infill", "remove", *_shown(chosen, choice, networks), "--hole", hole]
-    words += [word for name in fillers for word in ("--filler", name)] if tuple(fillers) != USUAL else []
+    words += [word for name in fillers for word in ("--filler", name)] if tuple(fillers) != COMPLETING else []
     return shlex.join([*words, *_more(choice, networks)])
 
 
@@ -63,7 +62,7 @@ def python_of_hole(
 ) -> str:
     """Return the lines of Python that complete the hole in the file of this name."""
     words = [*_shown_to_python(chosen, choice, networks), f"hole={hole!r}"]
-    words += [f"filler={list(fillers)!r}"] if tuple(fillers) != USUAL else []
+    words += [f"filler={list(fillers)!r}"] if tuple(fillers) != COMPLETING else []
     words += [f"target={_target(choice.target)!r}"] if choice.target != "top1" else []
     return _called("remove", [*words, *_more_of_python(choice, networks)])
 

@@ -148,6 +148,12 @@ def a_hole_is_drawn_and_every_filler_completes_it(tab: Tab) -> None:
     names = tab.page.locator("#completed figcaption b").all_inner_texts()
     assert names == ["original", "gray", "blur", "telea", "exemplar", "inpaint"]
     assert 1 < float(tab.text(".canvas-said").split()[0]) < 9
+    tab.wait("#completed .copies")
+    assert tab.text("#completed code") == "infill remove --scene 4 --hole hole.png"
+    with tab.page.expect_download() as coming:
+        tab.page.get_by_role("link", name="Download as zip").click()
+    with zipfile.ZipFile(io.BytesIO(Path(coming.value.path()).read_bytes())) as archive:
+        assert {"hole.png", "remove.json", "completion-exemplar.png"} < set(archive.namelist())
     # By keys alone.
     tab.page.get_by_role("button", name="clear").press("Enter")
     tab.wait("text=Nothing is removed yet")
