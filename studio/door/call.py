@@ -76,7 +76,9 @@ class Call:
         first = jobs[0]
         with Progress(quiet=not self.progress, passing=True) as progress:
             session = opened(first.request, first.selection, first.preset, first.fillers, progress, own)
-            remarks = tuple(dict.fromkeys([*notes, *([first.closing] if first.closing else [])]))
+            remarks = tuple(
+                dict.fromkeys([*asked.notes, *notes, *([first.closing] if first.closing else [])])
+            )
             for given, job in zip(self.images, jobs, strict=True):
                 known = identity(job, given.path) if given.path and not own else ""
                 yield replace(self._explained(session, given), identity=known), remarks

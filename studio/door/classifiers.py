@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     AnyClassifier: TypeAlias = "str | nn.Module | Callable[..., Any]"
 
 
+AS_THEY_ARE = (
+    "the network got the pixels as they are, in [0, 1], neither resized nor normalized: no preprocessing was "
+    "given"
+)
+"""What is said of a module without its preprocessing: hardly any was trained on such images."""
+
+
 @dataclass(frozen=True, eq=False)
 class Asked:
     """A classifier that was asked for.
@@ -28,10 +35,12 @@ class Asked:
     Attributes:
         name: Its name; of an object what it is to be called; ``None``: the job's usual one.
         own: The object, if it is one.
+        notes: What must be said of it.
     """
 
     name: str | None
     own: ImageClassifier | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_classifier(
@@ -86,6 +95,7 @@ def classifiers_of(
         Asked(
             next(names),
             _on(where, load_classifier(thing, **_more(thing, preprocessing, labels, multi_label))),
+            (AS_THEY_ARE,) if preprocessing is None and _bare(thing) else (),
         )
         if callable(thing)
         else Asked(_text(thing))
@@ -96,6 +106,13 @@ def classifiers_of(
 def _more(thing: Any, preprocessing: Any, labels: Sequence[str], multi_label: bool) -> dict[str, Any]:
     own = isinstance(thing, ImageClassifier)
     return {"preprocessing": None if own else preprocessing, "labels": labels, "multi_label": multi_label}
+
+
+def _bare(thing: Any) -> bool:
+    """Whether it is a network that says nothing of how it wants its images."""
+    from torch.nn import Module
+
+    return isinstance(thing, Module) and not isinstance(thing, ImageClassifier)
 
 
 def _text(thing: Any) -> str | None:

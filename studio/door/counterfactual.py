@@ -44,9 +44,9 @@ class Counterfactual:
         before: The image as the classifier saw it, "h w 3" in [0, 1].
         after: The same without the evidence.
         hole: What was removed: 1 there, 0 elsewhere; "h w".
-        target: The class that was taken away.
-        now: The classifier's first choice in the image without it.
-        probability: How probable it finds the target in the untouched image.
+        target: The class that was taken away; what else was asked for has its ``label``.
+        now: The classifier's first choice in the image without it; of what is no class, the target itself.
+        probability: How probable it finds the target in the untouched image; else its score.
         left: The same in the image without it.
         area: Which share of the view is removed.
         gone: Whether the target is down to chance.
@@ -61,11 +61,13 @@ class Counterfactual:
         self.before: Float[ndarray, "h w 3"] = view.permute(1, 2, 0).cpu().numpy()
         self.after: Float[ndarray, "h w 3"] = shown.image
         self.hole: Float[ndarray, "h w"] = shown.hole
-        self.target = Target(result.target, result.label(result.target))
+        probable = result.asked.probable
+        self.target = Target(result.target, result.asked.title or result.label(result.target))
         first = int(search.probabilities.argmax())
-        self.now = Target(first, result.label(first))
-        self.probability = float(result.probabilities[result.target])
-        self.left = float(search.probabilities[result.target])
+        self.now = Target(first, result.label(first)) if probable else self.target
+        self.probability = float(result.probabilities[result.target]) if probable else result.clean
+        left = search.probabilities[result.target] if probable else search.outcome.left
+        self.left = float(left)
         self.area, self.gone = search.area, not search.failure
 
     def figure(self) -> Figure:

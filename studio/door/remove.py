@@ -85,7 +85,7 @@ class Removal:
         notes: What must be said of it.
     """
 
-    def __init__(self, found: Removed) -> None:
+    def __init__(self, found: Removed, notes: Sequence[str] = ()) -> None:
         self._found = found
         result = found.explanation
         self.image, self.classifier = result.image.folder, result.name
@@ -96,7 +96,8 @@ class Removal:
         probable = result.asked.probable
         self.probability = float(result.probabilities[result.target]) if probable else result.clean
         self.completions = {each.filler: _filled(found, each) for each in found.completions}
-        self.notes = found.notes
+        self.notes = [*found.notes, *notes]
+        self._more = tuple(notes)
 
     @property
     def top(self) -> list[tuple[str, float]]:
@@ -118,7 +119,7 @@ class Removal:
             return output.publish(files_of(self._found))
 
     def __str__(self) -> str:
-        return line(self._found)
+        return "\n".join([line(self._found), *self._more])
 
     def __repr__(self) -> str:
         return f"<Removal from {self.image} by {', '.join(self.completions)}>"
@@ -199,7 +200,7 @@ def remove(
         request = replace(request, device=str(asked.own.mean.device))
     job = removing(request, given, lambda _: None, Own(asked.own, {}, fillers.own))
     with Progress(quiet=not progress, passing=True) as bar:
-        return Removal(whole(removed(job, job.opened(bar), read.image)))
+        return Removal(whole(removed(job, job.opened(bar), read.image)), asked.notes)
 
 
 def _boxes(given: Any) -> list[Box]:

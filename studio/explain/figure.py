@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jaxtyping import Bool, Float
 from numpy import ndarray
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 # All lengths are inches, measured from the top left.
 MARGIN, ROW_LABEL, HEAD, COLUMN_HEAD, BARS = 0.25, 0.5, 0.8, 0.62, 3.4
+ROW = HEAT + TITLE + 2 * GAP
 FOR, AGAINST, OTHER = "#b2182b", "#2166ac", "#9aa5b1"
+
+Named: TypeAlias = Sequence[tuple[str, str]]
+"""Names with settings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,28 +78,53 @@ def laid_out(page: Page) -> Sheet:
     """Return the page as it is drawn."""
     height, width = page.image.shape[:2]
     heat = HEAT * min(max(width / height, 0.5), 1.5)
-    widths = [heat + BAR + SHOWN * _shows(page, method) for method, _ in page.methods]
-    columns = sum(widths) + (len(widths) - 1) * 2 * GAP
+    blocks = _blocks(page)
+    widths = {method: heat + BAR + SHOWN * _shows(page, method) for method, _ in page.methods}
+    columns = max((_across(widths[name] for name, _ in methods) for _, methods in blocks), default=0.0)
     panels = (1 + len(page.truth)) * (heat + 2 * GAP)
-    sheet_width = 2 * MARGIN + ROW_LABEL + max(columns, panels + BARS)
-    row = HEAT + TITLE + 2 * GAP
     top = MARGIN + HEAD + TITLE + HEAT + 2 * GAP
-    sheet = Sheet(sheet_width, top + COLUMN_HEAD + len(page.fillers) * row + MARGIN)
-    left = MARGIN + ROW_LABEL
-    _header(sheet, page, left, heat)
-    for j, (method, settings) in enumerate(page.methods):
-        x = left + sum(widths[:j]) + j * 2 * GAP
-        sheet.text(x, top + 0.12, method, 13, widths[j], weight="bold")
-        sheet.text(x, top + 0.36, settings, 7.5, widths[j], color=FAINT)
-        for i, (filler, _) in enumerate(page.fillers):
-            if (filler, method) in page.cells:  # papers have fillers of their own
-                _cell(sheet, page, page.cells[filler, method], (x, top + COLUMN_HEAD + i * row), heat)
-    for i, (filler, settings) in enumerate(page.fillers):
-        middle = top + COLUMN_HEAD + i * row + TITLE + HEAT / 2
+    height = top + sum(COLUMN_HEAD + len(fillers) * ROW for fillers, _ in blocks) + MARGIN
+    sheet = Sheet(2 * MARGIN + ROW_LABEL + max(columns, panels + BARS), height)
+    _header(sheet, page, MARGIN + ROW_LABEL, heat)
+    for fillers, methods in blocks:
+        _block(sheet, page, (fillers, [(*method, widths[method[0]]) for method in methods]), top, heat)
+        top += COLUMN_HEAD + len(fillers) * ROW
+    return sheet
+
+
+def _blocks(page: Page) -> list[tuple[Named, Named]]:
+    """Return the rows and the columns of grids without a gap: methods that ran with the same fillers."""
+    blocks: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for method in page.methods:
+        ran = tuple(filler for filler, _ in page.fillers if (filler, method[0]) in page.cells)
+        blocks.setdefault(ran, []).append(method)
+    return [
+        ([filler for filler in page.fillers if filler[0] in ran], methods) for ran, methods in blocks.items()
+    ]
+
+
+def _across(widths: Iterable[float]) -> float:
+    each = list(widths)
+    return sum(each) + (len(each) - 1) * 2 * GAP
+
+
+def _block(
+    sheet: Sheet, page: Page, block: tuple[Named, Sequence[tuple[str, str, float]]], top: float, heat: float
+) -> None:
+    """Draw rows of fillers and columns of methods, which have names, settings and widths."""
+    fillers, methods = block
+    x = MARGIN + ROW_LABEL
+    for method, settings, width in methods:
+        sheet.text(x, top + 0.12, method, 13, width, weight="bold")
+        sheet.text(x, top + 0.36, settings, 7.5, width, color=FAINT)
+        for i, (filler, _) in enumerate(fillers):
+            _cell(sheet, page, page.cells[filler, method], (x, top + COLUMN_HEAD + i * ROW), heat)
+        x += width + 2 * GAP
+    for i, (filler, settings) in enumerate(fillers):
+        middle = top + COLUMN_HEAD + i * ROW + TITLE + HEAT / 2
         side: dict[str, Any] = {"rotation": 90, "va": "center", "ha": "center"}
         sheet.text(MARGIN + 0.1, middle, filler, 13, HEAT, weight="bold", **side)
         sheet.text(MARGIN + 0.32, middle, settings, 7.5, HEAT, color=FAINT, **side)
-    return sheet
 
 
 def _shows(page: Page, method: str) -> bool:

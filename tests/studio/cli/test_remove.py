@@ -150,6 +150,20 @@ def test_objects_settings_and_seeds(red: Tensor, inside: Tensor) -> None:
     assert "log-odds" in str(against)
 
 
+def test_a_network_without_preprocessing_is_told_of(red: Tensor, inside: Tensor) -> None:
+    class Red(torch.nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return corner(images)
+
+    network = Red()
+    found = infill.remove(red, network, hole=inside, filler="gray")
+    explained = infill.explain(red, network, filler="gray", stride=8, patch=16)
+    for told in (str(found), str(explained), *found.notes, *explained.notes[:1]):
+        assert "the network got the pixels as they are" in told
+    known = infill.explain(red, network, filler="gray", stride=8, patch=16, preprocessing=AS_THEY_ARE)
+    assert "as they are" not in str(known)
+
+
 def test_what_is_wrong_is_told_in_a_line(run: Run, red: Tensor, inside: Tensor) -> None:
     Image.fromarray(np.zeros((224, 224), np.uint8)).save("hole.png")
     refused(run("--scene", 4), "--hole, --box: expected a drawing of the hole, or boxes, got neither")

@@ -203,7 +203,9 @@ def test_lists_give_a_grid(tmp_path: Path) -> None:
         for image in ("first", "second")
         for file in FILES
     }
-    assert len(str(grid).splitlines()) == 17
+    *lines, note = str(grid).splitlines()
+    assert len(lines) == 17
+    assert "pixels as they are" in note
     assert coarse._repr_html_().count("<img") == 4
     for wrong, message in (
         ({"method": "rise"}, "there is no method 'rise'"),

@@ -1,6 +1,7 @@
 """The picture of an explanation: what is where, in which color, and that no text leaves its room."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,23 @@ def test_no_panels_overlap_or_leave_the_page(truth: int, courses: int) -> None:
     sheet = figures.laid_out(page(2, 3, truth=truth, courses=courses))
     assert len(sheet.figure.axes) == 1 + truth + 3 + 2 * 3 * (2 + 4) - 2 * courses * 2
     assert_apart(sheet)
+
+
+def test_no_cell_is_blank_where_methods_run_with_fillers_of_their_own() -> None:
+    full = page(3, 4)
+    left_out = {("filler2", "method0"), ("filler2", "method2")}
+    left_out |= {(f"filler{i}", f"method{j}") for i in (0, 1) for j in (1, 3)}
+    ragged = replace(full, cells={key: cell for key, cell in full.cells.items() if key not in left_out})
+    sheet = figures.laid_out(ragged)
+    assert overlaps(sheet) == []
+    assert_apart(sheet)
+    # Two rows of two columns, and below them the others side by side in one row.
+    assert sheet.width < figures.laid_out(full).width
+    heats = [
+        axes for axes in sheet.figure.axes if axes.images and axes.get_position().width * sheet.width > 1.2
+    ]
+    places = {(round(axes.get_position().x0, 3), round(axes.get_position().y0, 3)) for axes in heats[1:]}
+    assert (len(places), len({x for x, _ in places}), len({y for _, y in places})) == (6, 2, 3)
 
 
 def test_columns_without_composites_are_as_wide_as_their_heatmaps() -> None:
