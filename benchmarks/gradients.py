@@ -177,7 +177,13 @@ def _robust(kept: Sequence[Kept]) -> str:
     low, high = 100 * (each.low or 0), 100 * (each.high or 0)
     verdict = HOLDS if low >= -10 else FAILS if high < -10 else UNDECIDED
     change = f"{100 * (each.under - each.without):+.1f} points [{low:+.1f}…{high:+.1f}]"
-    return f"{said}: {verdict}; pointing changes by {change}, {each.images} scenes."
+    most = max(other.images for other in kept)
+    left = (
+        f"; the other {most - each.images} it refuses, for their class is at chance"
+        if most > each.images
+        else ""
+    )
+    return f"{said}: {verdict}; pointing changes by {change} on {each.images} scenes{left}."
 
 
 INTRODUCTION = """\
