@@ -26,6 +26,7 @@ from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import load_classifier
 from models.scenes import draw
 from studio.registry.build import build_filler, build_method
+from studio.registry.tables import METHODS as KNOWN
 
 RUNS = Path("runs/manipulated")
 METHODS = (
@@ -141,7 +142,7 @@ def body(scenes: list[Found], options: argparse.Namespace) -> str:
     for name, filler in METHODS:
         row = f"{name} / {filler}"
         cells = [interval(together[f"{row}|{how}"][:, at]) for at in (0, 1) for how in ("after", "shuffled")]
-        rows.append([row, *cells])
+        rows.append([row if KNOWN[name].fills else name, *cells])
     head = ["", "Spearman", "Spearman, shuffled", "SSIM", "SSIM, shuffled"]
     chance, same = together["probability"].mean(0), together["same"].mean(0)
     other = together["to-other"].mean(0)
