@@ -19,6 +19,8 @@ from attribution.integrations.gradients import Gradient as Gradient
 from attribution.integrations.gradients import GuidedGradCam as GuidedGradCam
 from attribution.integrations.gradients import NoisyGradient as NoisyGradient
 from attribution.integrations.score_cam import ScoreCam as ScoreCam
+from attribution.methods.cem import PertinentNegative as PertinentNegative
+from attribution.methods.cem import PertinentPositive as PertinentPositive
 from attribution.methods.dssr import DSSR as DSSR
 from attribution.methods.dssr import SDR as SDR
 from attribution.methods.dssr import SSR as SSR
@@ -64,6 +66,8 @@ __all__ = [
     "MeaningfulPerturbation",
     "NoisyGradient",
     "Outcome",
+    "PertinentNegative",
+    "PertinentPositive",
     "PredictionDifference",
     "ProgressiveBlanks",
     "Rise",

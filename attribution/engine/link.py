@@ -49,6 +49,12 @@ def log_odds(logits: Logits, target: Targets) -> Scores:
     return logit(logits, target) - others.logsumexp(dim=1)
 
 
+def margin(logits: Logits, target: Targets) -> Scores:
+    """How far the target's logit is above the largest of all others: above 0 where it is the first choice."""
+    others = logits.scatter(1, target[:, None], -torch.inf)
+    return logit(logits, target) - others.amax(dim=1)
+
+
 @dataclass(frozen=True)
 class Against:
     """Why the target rather than another class: their log-odds, the difference of their logits.

@@ -40,6 +40,10 @@ class Outcome:
         outlooks: How many of these were of a chessboard, to tell slopes of pixels that are not removed (the
             ``outlook`` of the method); 0 if the search did without.
         earlier: The heatmaps of the stages that came before, if there were any (`Problem.before`).
+        enough: Whether the hole's own pixels alone are still seen as the class, of a method that looks for
+            that (`attribution.PertinentPositive`).
+        changed: Whether another class is seen in the counterfactual, of a method that looks for no more
+            (`attribution.PertinentNegative`).
     """
 
     heatmap: Heatmap
@@ -57,11 +61,13 @@ class Outcome:
     fills: Int[Tensor, " b"]
     outlooks: Int[Tensor, " b"]
     earlier: Sequence[Heatmap] = ()
+    enough: Bool[Tensor, " b"] | None = None
+    changed: Bool[Tensor, " b"] | None = None
 
     @property
     def reached(self) -> Bool[Tensor, " b"]:
-        """Whether the counterfactual's score is at chance."""
-        return self.left <= self.chance
+        """Whether the counterfactual's score is at chance, or the class has `changed`, if that is enough."""
+        return self.left <= self.chance if self.changed is None else self.changed
 
     @property
     def removable(self) -> Bool[Tensor, " b"]:
@@ -78,7 +84,8 @@ def refilled(outcome: Outcome, score: MaskedScore, growth: Sequence[int] = ()) -
     never is, the hole stays as it was found.
 
     ``left``, ``kept``, ``floor``, the hole and the counterfactual are then those of ``score``, the curves
-    those of the search; ``looks`` and ``fills`` count both.
+    those of the search; ``looks`` and ``fills`` count both. Whether a hole is ``enough``, or the class has
+    ``changed``, is no longer known: all that counts is chance.
 
     Args:
         outcome: The result of a search.
@@ -163,6 +170,8 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
 def _joined_fields(name: str, values: Sequence[Any]) -> Any:
     if name == "curves":
         return _joined_curves(values)
+    if values[0] is None:
+        return None
     if name == "earlier":
         return tuple(torch.cat(stage) for stage in zip(*values, strict=True))
     return torch.cat(list(values))

@@ -74,7 +74,7 @@ def rows_of(result: Result, notes: Sequence[str]) -> list[tuple[str, str]]:
         rows.append(("reliability", f"{float(run.estimate.reliability):.3f}"))
     if run.search:
         left = run.search.quantity.written(run.search.outcome.left.item(), " = ")
-        failure = f"; {run.search.failure}" if run.search.failure else ""
+        failure = f"; {run.search.missed}" if run.search.missed else ""
         rows.append(("removed", f"{percent(run.search.area)}, {left}{failure}"))
     return rows + [("note", note) for note in notes]
 

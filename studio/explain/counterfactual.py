@@ -175,6 +175,8 @@ class Counterfactual:
         if not self.explanation.asked.probable:
             goal = self.explanation.quantity.number(outcome.chance.item())
             return f"; not at the goal of {goal}{floor}"
+        if outcome.changed is not None:
+            return f"; {self.search.failure}"
         if self.explanation.against is not None:
             return f"; {self.explanation.label(self.explanation.against)} is not as likely{floor}"
         return f"; the class is not gone: chance is {outcome.chance.item():.3f}{floor}"

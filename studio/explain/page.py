@@ -161,7 +161,7 @@ def course(search: SearchResult) -> Course:
             f"kept {number(outcome.kept.item())}",
             f"all filled {number(outcome.floor.item())}",
         ),
-        failure=search.failure,
+        failure=search.missed,
         quantity=search.quantity,
     )
 

@@ -174,11 +174,18 @@ def numbers(search: SearchResult) -> dict[str, Any]:
     found = search.found if search.found is not outcome else None
     return {
         **{name: getattr(outcome, name).item() for name in values},
+        **_answered(outcome),
         "area": search.area,
         **({"as_found": _found(found, judged)} if found else {}),
         **{name: int(getattr(outcome, name)) for name in counts},
         "curves": {name: _rounded(curve[0, :steps]) for name, curve in outcome.curves.items()},
     }
+
+
+def _answered(outcome: Outcome) -> dict[str, bool]:
+    """What a method asks that looks for something else than chance."""
+    asked = {name: getattr(outcome, name) for name in ("enough", "changed")}
+    return {name: bool(answer) for name, answer in asked.items() if answer is not None}
 
 
 def _found(found: Outcome, judged: Sequence[str]) -> dict[str, Any]:

@@ -52,9 +52,18 @@ class SearchResult:
         """Why the class is still there; empty if it is not."""
         if self.outcome.reached.item():
             return ""
+        if self.outcome.changed is not None:
+            return "no other class is more likely"
         if not self.outcome.removable.item():
             return f"still {self.quantity.written(self.outcome.floor.item())} with everything filled"
         return f"not {self.quantity.at_end(self.outcome.chance.item())}"
+
+    @property
+    def missed(self) -> str:
+        """Why what was looked for was not found; empty if it was."""
+        if self.outcome.enough is None:
+            return self.failure
+        return "" if self.outcome.enough.item() else "the class is not seen in that alone"
 
 
 @dataclass(frozen=True, eq=False)

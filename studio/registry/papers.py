@@ -43,6 +43,16 @@ def _regions(departures: Mapping[str, Mapping[str, Any]] | None = None) -> Publi
     return Published("Gu 2020", ("noise-once",), ("resnet34@v1",), departures=departures or {})
 
 
+def _pertinent(*departures: str) -> Published:
+    texts = (
+        "evidence has 28 x 28 cells, as many as the paper's images have pixels, each of one cost",
+        "settings are the code's own (its examples: confidence 10, and an autoencoder, which is left out)",
+        *departures,
+    )
+    paper = "Dhurandhar et al. 2018"
+    return Published(paper, ("gray@color=0,0,0",), (), departures={text: {} for text in texts})
+
+
 _START: Mapping[str, Mapping[str, Any]] = {
     "the evidence starts with everything kept (eq. 2: with nothing, ssr.start=nothing)": {
         "start": "everything"
@@ -133,5 +143,9 @@ PUBLISHED: Mapping[str, Published] = {
     "sdr": _regions(),
     "dssr": _regions(_STAGES),
     "dssr-plus": _regions({**_STAGES, **_ORDER}),
+    "cem-positive": _pertinent(),
+    "cem-negative": _pertinent(
+        "the image moves towards the fill (the paper: it becomes brighter)",
+    ),
 }
 """By the name of the method."""

@@ -82,6 +82,16 @@ _QUICK_FIDO = {"steps": 60, "samples": 4, "lr": 0.25}
 # Half of the paper's steps at twice its rate, halved as often: weights can go as far.
 _QUICK_INVERSION = {"inversion_steps": 6, "steps": 36, "lr": 0.02, "halving": 5}
 
+# On photographs: from the whole image, with soft edges, and weights with which what is faint does not pay.
+_QUICK_CEM = {
+    "upsampling": "bilinear",
+    "sparsity": 10.0,
+    "weight": 300.0,
+    "searches": 3,
+    "steps": 50,
+    "shrinkage": "scaled",
+}
+
 OPTIMIZING: Mapping[str, Entry] = {
     "mp": Entry(
         "attribution:MeaningfulPerturbation",
@@ -174,6 +184,18 @@ OPTIMIZING: Mapping[str, Entry] = {
     "dssr": Entry("attribution:DSSR", "ssr and sdr at once", "Gu 2020", quick={"steps": 100}),
     "dssr-plus": Entry(
         "attribution:DSSRPlus", "dssr with compact and robust regions", "Gu 2020", quick={"steps": 100}
+    ),
+    "cem-positive": Entry(
+        "attribution:PertinentPositive",
+        "find the least that is still seen as the class when all else is filled",
+        "Dhurandhar et al. 2018",
+        quick={**_QUICK_CEM, "start": "everything"},
+    ),
+    "cem-negative": Entry(
+        "attribution:PertinentNegative",
+        "find the least change towards the fill after which another class is seen",
+        "Dhurandhar et al. 2018",
+        quick=_QUICK_CEM,
     ),
 }
 """Methods that look for their hole step by step."""

@@ -170,8 +170,8 @@ def _facts(result: Explained) -> list[tuple[str, str]]:
     if run.search:
         left = quantity.written(run.search.outcome.left.item())
         facts.append(("found", f"{percent(run.search.area)} removed, {left} left"))
-    if run.search and run.search.failure:
-        facts.append(("not gone", run.search.failure))
+    if run.search and run.search.missed:
+        facts.append(("not found", run.search.missed))
     return facts
 
 

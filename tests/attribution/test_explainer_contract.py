@@ -31,6 +31,8 @@ from attribution import (
     MaskedScore,
     MeaningfulPerturbation,
     NoisyGradient,
+    PertinentNegative,
+    PertinentPositive,
     PredictionDifference,
     Rise,
     ScoreCam,
@@ -51,6 +53,16 @@ SAMPLING = {
     "rise": Rise(masks=30),
     "rise, mass": Rise(masks=30, normalize="mass"),
 }
+# With more confidence than there can be, so that there is a slope in every step.
+CEM = {
+    "confidence": 20.0,
+    "sparsity": 0.01,
+    "weight": 1e4,
+    "searches": 1,
+    "steps": 8,
+    "lr": 0.1,
+    "shrinkage": "scaled",
+}
 OPTIMIZING = {
     "mp": MeaningfulPerturbation(8, steps=3),
     "mp2": MP2(4, added=5, rank="descent", graded=True),
@@ -64,6 +76,8 @@ OPTIMIZING = {
     "sdr": SDR(0.01, steps=3),
     "dssr": DSSR(0.1, 0.01, steps=3),
     "dssr+": DSSRPlus(4, 3, 0.1, 0.01, steps=3),
+    "cem-positive": PertinentPositive(8, "bilinear", **CEM),
+    "cem-negative": PertinentNegative(8, "bilinear", **CEM),
     "gfi": FeatureInversion(inversion_steps=2, steps=3),
     "gfi-inversion": FeatureInversion(stages="inversion", inversion_steps=4),
     "gfi-code": FeatureInversion(
@@ -193,6 +207,8 @@ def test_a_planted_square_is_found(explainer, filler):
         explainer = replace(explainer, masks=1500)
     elif isinstance(explainer, ExtremalPerturbation):
         explainer = replace(explainer, area=0.05, sigma=4.0, steps=40, lr=0.05)
+    elif isinstance(explainer, PertinentPositive):
+        explainer = replace(explainer, weight=1e3)
     elif isinstance(explainer, DSSR):
         explainer = replace(explainer, steps=20)
     heatmap = explainer(MaskedScore(image, 1, BrightSquare(), filler))[0]

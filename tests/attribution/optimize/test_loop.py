@@ -32,6 +32,8 @@ from attribution import (
     MaskedScore,
     MeaningfulPerturbation,
     Outcome,
+    PertinentNegative,
+    PertinentPositive,
     log_odds,
     logit,
 )
@@ -51,10 +53,13 @@ METHODS = {
     "dssr": DSSR(steps=3),
     "dssr+": DSSRPlus(4, 3, steps=3),
     "gfi-inversion": FeatureInversion(stages="inversion", inversion_steps=3),
+    "cem-positive": PertinentPositive(8, confidence=20.0, searches=2, steps=2, lr=0.1),
+    "cem-negative": PertinentNegative(8, confidence=20.0, searches=2, steps=2, lr=0.1),
 }
 CALLS = {
     "mp": 2, "mp2": 1, "mp2, blended": 2, "fido, ssr": 3, "fido, sdr": 3, "extremal": 2,
     "ssr": 1, "sdr": 1, "dssr": 2, "dssr+": 2, "gfi-inversion": 1,
+    "cem-positive": 1, "cem-negative": 1,
 }  # fmt: skip
 
 every_method = pytest.mark.parametrize("name", METHODS)

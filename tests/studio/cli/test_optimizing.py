@@ -28,6 +28,8 @@ TINY = {
     "sdr": ("steps=2",),
     "dssr": ("steps=2",),
     "dssr-plus": ("steps=2",),
+    "cem-positive": ("steps=2", "searches=1", "cells=4"),
+    "cem-negative": ("steps=2", "searches=1", "cells=4"),
     "pda": ("patch=112", "stride=112", "samples=2"),
 }
 CURVES = {
@@ -43,6 +45,8 @@ CURVES = {
     "sdr": {"removed"},
     "dssr": {"removed", "kept"},
     "dssr-plus": {"removed", "kept"},
+    "cem-positive": {"kept"},
+    "cem-negative": {"removed"},
 }
 
 STAGED = {"gfi", "gfi-code"}
@@ -184,3 +188,17 @@ def test_it_is_said_which_of_several_images_has_no_such_class(run: Run, tmp_path
         "infill: 1 of 2 images could not be explained: photo.png: mp2: target must be a class above"
     )
     assert [path.name for path in Path("infill-out").iterdir()] == ["other"]
+
+
+def test_it_is_told_whether_what_was_looked_for_was_found(run: Run) -> None:
+    """A scene's class cannot be kept by more than all of it, and a negative need not come to chance."""
+    words = ("--scene", 3, "--filler", "gray", *tiny("cem-positive", "cem-negative"))
+    hard = ("--set", "cem-positive.confidence=1000", "--set", "cem-negative.weight=1e6")
+    said = run(*words, *hard, "--set", "cem-negative.steps=12")
+    assert said.code == 0, said.err
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    positive, negative = told["runs"]
+    assert positive["enough"] is False
+    assert "changed" not in positive
+    assert negative["changed"] is negative["reached"] is True
+    assert negative["left"] < 0.5
