@@ -125,7 +125,7 @@ class Compared:
         better = (estimate.value < 0) == (figure.better == "lower")
         told = (
             f"{self.title}: {100 * estimate.value:+.1f} points [{100 * low:+.1f}…{100 * high:+.1f}], "
-            f"p {exchanged(change, 0):.3f}, {len(both)} images"
+            f"p {exchanged(change, 0):.4f}, {len(both)} images"
         )
         return (HOLDS if better else FAILS) if low > 0 or high < 0 else UNDECIDED, told
 
@@ -190,7 +190,8 @@ INTRODUCTION = """\
 `infill evaluate` on ImageNet photographs that the network sees rightly, and on scenes of two objects of
 different classes, each the target in turn. Every figure with its 95 % interval over images and, in brackets,
 the number of images: methods that cost much ran on the first of the same images, and comparisons are made on
-the images that both have. Thresholds of localization are tuned on the other half of the images. Methods at
+the images that both have; below ten there is no interval, and nothing is decided. In scenes of two no object
+stands in the center. Thresholds of localization are tuned on the other half of the images. Methods at
 quick settings (RISE 500 masks; integrated gradients 20 steps, SmoothGrad 20 copies), fillers as their papers
 have them; `object` and `background` are the annotated boxes or silhouettes and all but them."""
 
