@@ -196,6 +196,11 @@ quick settings (RISE 500 masks; integrated gradients 20 steps, SmoothGrad 20 cop
 have them; `object` and `background` are the annotated boxes or silhouettes and all but them."""
 
 
+UNFINISHED = """\
+The runs were broken off before they ended: the numbers in brackets say how far they came, and rows of a few
+images say little."""
+
+
 def body(options: argparse.Namespace) -> str:
     """All tables, and the claims."""
     asked = requests(options)
@@ -214,6 +219,7 @@ def body(options: argparse.Namespace) -> str:
     return "\n\n".join(
         [
             INTRODUCTION,
+            *([UNFINISHED] if options.as_it_is else []),
             *(f"## {each.title}\n\n{each.table()}" for each in found),
             f"## Under attack: {under.attack}\n\nScenes of one object that the classifier sees rightly. "
             f"Their class is its first choice for {before} of them before the attack, for {after} after.\n\n"
