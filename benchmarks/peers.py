@@ -48,7 +48,7 @@ def contests(it: Subject, samples: int, masks: int, steps: int) -> dict[str, Cal
         batch = best(it, occlusion, 29)
         return {
             "ours": partial(sliding, it, 29, 24),
-            "ours, prepared": partial(sliding, it, 29, 24, True),
+            "ours, incremental": partial(sliding, it, 29, 24, True),
             f"captum Occlusion, {batch} a call": partial(occlusion, it, 24, batch),
         }
 
@@ -96,13 +96,13 @@ def compared(
         for name, job in planned.items():
             if name in failed:
                 continue
-            before = it.network.shown
+            before = it.network.tally.images
             try:
                 peak = peak_of(lambda: spent[name].append(_kept(maps, name, job)))  # noqa: B023
             except Exception as error:  # a peer may be missing, or fail in any way
                 failed[name] = f"not measured: {type(error).__name__}: {str(error).splitlines()[:1]}"
                 continue
-            shown[name], peaks[name] = it.network.shown - before, peak
+            shown[name], peaks[name] = it.network.tally.images - before, peak
     for name in planned:
         if name in failed:
             yield [work, name, failed[name]]
@@ -112,7 +112,7 @@ def compared(
         rank = spearmanr(maps[name].ravel(), maps["ours"].ravel()).statistic
         gap = np.abs(maps[name] - maps["ours"]).max() / max(np.abs(maps["ours"]).max(), 1e-12)
         yield [
-            work, name, f"{middle:.2f}", f"{ratio:.2f}", shown[name] or "as ours", f"{peaks[name]:.0f}",
+            work, name, f"{middle:.2f}", f"{ratio:.2f}", shown[name], f"{peaks[name]:.0f}",
             f"{rank:.3f}", f"{gap:.1e}",
         ]  # fmt: skip
 
@@ -146,10 +146,10 @@ def main() -> None:
             "difference",
         ),
         f"{said}, gray, float32, batches of {BATCH}; in turn, medians of {options.rounds} rounds, on a "
-        "machine that others use as well:\nratios hold, seconds do not. Ours is given a plain function, as "
-        "the others are, but where it is `prepared` from the module\n(folded, channels last, incremental: no "
-        "images are counted). Differences are shares of ours' largest value.\nKernelShap, SHAP, ScoreCAM and "
-        "RISE's loop are other methods or draw other samples: only their rank says something.",
+        "machine that others use as well:\nratios hold, seconds do not. Ours prepares the classifier anew "
+        "each time (folded, channels last; some images more).\nDifferences are shares of ours' largest "
+        "value. KernelShap, SHAP, ScoreCAM and RISE's loop are other methods or draw\nother samples: only "
+        "their rank says something.",
         ("torch", "torchvision", "captum", "lime", "grad-cam", "shap", "torchray"),
     )
     for work, jobs in contests(it, options.samples, options.masks, options.steps).items():

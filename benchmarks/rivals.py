@@ -19,17 +19,27 @@ BATCH = 32
 Job = Callable[[], np.ndarray]
 
 
+@dataclass
+class Tally:
+    """How many images have been shown; copies of a classifier share it."""
+
+    images: int = 0
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Tally":
+        return self
+
+
 class Counted(nn.Module):
-    """A classifier that counts the images that it is shown."""
+    """A classifier that counts the images that it, or a copy of it, is shown."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.shown = 0
+        self.tally = Tally()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits."""
-        self.shown += len(images)
+        self.tally.images += len(images)
         logits: Tensor = self.network(images)
         return logits
 
@@ -55,12 +65,9 @@ class Subject:
         self.color = torch.tensor(GRAY.color).view(1, 3, 1, 1)
 
     def score(self, filler: Filler = GRAY, incremental: bool = False) -> MaskedScore:
-        """Return the score of the class, with nothing prepared."""
-        counted = lambda images: self.network(images)  # noqa: E731  (a copy would count for itself)
-        classifier = self.network.network if incremental else counted
-        return MaskedScore(
-            self.image, self.target, classifier, filler, execution=Execution(BATCH, incremental=incremental)
-        )
+        """Return the score of the class; preparing the classifier is counted, too."""
+        execution = Execution(BATCH, incremental=incremental)
+        return MaskedScore(self.image, self.target, self.network, filler, execution=execution)
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -76,8 +83,13 @@ def subject() -> tuple[Subject, str]:
         from studio.data.image import read_picture
 
         classifier = load_classifier("mobilenet_v2", weights)
-        image = classifier.view(read_picture(photographs[len(photographs) // 4]).image)
-        said = "MobileNetV2 with its weights, a photograph"
+        views = [
+            classifier.view(read_picture(path).image) for path in photographs[:: len(photographs) // 8 + 1]
+        ]
+        with torch.inference_mode():  # where little is seen, maps are noise and agree with nothing
+            sure = [float(classifier.eval()(view[None]).softmax(1).max()) for view in views]
+        image = views[int(np.argmax(sure))]
+        said = f"MobileNetV2 with its weights, a photograph (p = {max(sure):.2f})"
     else:
         classifier, image = load_classifier("scenes"), draw(0).image
         said = "the classifier of scenes, a scene (the assets are not here)"
