@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,13 @@ import jaxtyping
 import pytest
 import torch
 from torch import Tensor
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported and collected out of the garbage collector, which takes a tenth of the time otherwise."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(scope="session")

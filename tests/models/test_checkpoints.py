@@ -19,7 +19,7 @@ FRESH = 3
 
 @pytest.fixture(scope="module")
 def scenes():
-    return [draw(index, FRESH) for index in range(150)]
+    return [draw(index, FRESH) for index in range(100)]
 
 
 @pytest.fixture(scope="module")

@@ -459,7 +459,7 @@ def test_list_names_the_models_of_the_hub_that_are_here(run: Run, monkeypatch: p
 
 
 def test_thick_holes_of_the_inpainter_are_told(run: Run) -> None:
-    said = run("--method", "lime", "--filler", "inpaint@by=auto", "--set", "lime.samples=12")
+    said = run("--method", "lime", "--filler", "inpaint@by=auto", "--set", "lime.samples=4")
     assert said.code == 0, said.err
     filler = json.loads(Path("infill-out/explain.json").read_text("utf-8"))["fillers"]["inpaint"]
     assert filler["class"] == "Adaptive"

@@ -94,7 +94,7 @@ def overlaps(sheet: Sheet) -> list[tuple[str, str]]:
         (1, 1, (20, 160), 2, 1),
         (2, 3, (160, 20), 0, 0),
         (3, 3, (64, 64), 2, 2),
-        (11, 3, (48, 64), 0, 0),
+        (7, 3, (48, 64), 0, 0),
     ],
 )
 def test_no_text_overlaps_or_leaves_the_page(
