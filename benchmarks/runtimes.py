@@ -8,6 +8,7 @@ import os
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -28,6 +29,7 @@ from models.scenes import draw
 GRAY = Gray()
 USUAL = "captum, float32"
 INCREMENTAL = "SP, incremental float32"
+INDUCTOR = "SP, torch.compile float32 (not offered)"
 GOALS: dict[str, dict[str, float]] = {
     "ResNet-50": {
         "SP, float32": 1.5,
@@ -61,6 +63,16 @@ def occlusion(classifier: ImageClassifier, image: Tensor, stride: int, batch: in
     return found.mean(1)
 
 
+def compiled(ready: PreparedClassifier, image: Tensor) -> PreparedClassifier:
+    """The folded network as inductor compiles it for batches of any size; that takes most of a minute."""
+    network: Callable[[Tensor], Tensor] = torch.compile(ready.network, dynamic=True)
+    found = replace(ready, network=network)
+    with torch.no_grad():
+        for count in (1, 32):
+            found(image.expand(count, -1, -1, -1))
+    return found
+
+
 def jobs(classifier: ImageClassifier, stride: int) -> dict[str, Callable[[], Tensor]]:
     """What is run, by name; captum with the batch that suits it best."""
     image = draw(0).image[None]
@@ -72,6 +84,7 @@ def jobs(classifier: ImageClassifier, stride: int) -> dict[str, Callable[[], Ten
         INCREMENTAL: prepare(classifier, "float32", image),
         "SP, bfloat16": prepare(classifier, "auto", image),
         "SP, OpenVINO float32": prepare(converted(classifier), "float32", image),
+        INDUCTOR: compiled(prepare(classifier, "float32", image), image),
     }
 
     def slide(name: str, network: PreparedClassifier) -> Tensor:
@@ -129,7 +142,7 @@ def main() -> None:
     text = (
         f"Patch 29, stride {options.stride}, gray, 224 x 224, {torch.get_num_threads()} threads, median "
         f"of {options.rounds} rounds. bfloat16 is `--precision auto`,\n"
-        f"float32 where the processor has no bfloat16."
+        f"float32 where the processor has no bfloat16. Compiling is not counted."
     )
     text += f" Load of the machine at the end: {os.getloadavg()[0]:.1f}."
     said = command("benchmarks.runtimes", parser, options)
