@@ -84,7 +84,7 @@ def _even(other: object, images: int) -> bool:
 def _joined(func: Any, args: Any, kwargs: Any) -> Any:
     """Follow a concatenation of channels."""
     maps, dim = args[0], kwargs.get("dim", args[1] if len(args) > 1 else 0)
-    if dim not in (1, -3) or not all(isinstance(each, Changed) for each in maps):
+    if kwargs.keys() - {"dim"} or dim not in (1, -3) or not all(isinstance(each, Changed) for each in maps):
         return NotImplemented
     windows = maps[0].windows
     for each in maps[1:]:
@@ -120,7 +120,8 @@ def _convolution(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    if not isinstance(input, Changed) or isinstance(padding, str):
+    ready = isinstance(input, Changed) and not isinstance(weight, Changed) and not isinstance(bias, Changed)
+    if not ready or isinstance(padding, str):
         return NotImplemented
     clean = input.trail.map(
         lambda: torch.conv2d(input.clean, weight, bias, stride, padding, dilation, groups)

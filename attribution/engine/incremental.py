@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
@@ -27,9 +27,11 @@ from infill.filler import Hole
 LARGEST = 0.5
 """Holes whose windows cover more of the image than this are not worth it."""
 CHECKED = 2
-"""So many images of the first batch are classified both ways."""
+"""So many images are classified both ways, batch by batch until one has other logits than the image."""
 TOLERANCE, COARSE = 1e-4, 0.1
-"""By how much logits may differ, of the largest one where that is above 1: in float32, and in bfloat16."""
+"""By how much logits may differ, of the largest one: in float32, and in bfloat16."""
+TELLING = 1e-3
+"""By how much they must differ from the untouched image's for their agreement to say anything."""
 
 
 @dataclass(eq=False)
@@ -41,7 +43,7 @@ class Incremental:
         image: The untouched image, in the classifier's dtype.
         trail: Its maps.
         refused: Why whole images are classified after all; empty if they are not.
-        checked: Whether some composites have had the same logits both ways.
+        checked: Whether composites with other logits than the image have had the same ones both ways.
     """
 
     classifier: PreparedClassifier
@@ -76,20 +78,31 @@ class Incremental:
         """
         if self.classifier.autocast:
             raise UnfollowedError("it runs under autocast")
-        self.trail.calls.clear()
+        self.trail.runs += 1
         pixels = cut(images.to(memory_format=self.classifier.memory_format), windows)
         answer = self.classifier.network(Changed(self.trail, self.image, pixels, windows))
         logits = logits_of(answer, len(images))
         if not self.checked:
-            self._check(images[:CHECKED], logits[:CHECKED])
+            self._check(images, logits)
         return logits
 
+    @cached_property
+    def _clean(self) -> Float[Tensor, "1 k"]:
+        return self.classifier(self.image)
+
     def _check(self, images: Tensor, logits: Tensor) -> None:
-        whole = self.classifier(images)
-        apart = float((logits - whole).abs().max()) / max(1.0, float(whole.abs().max()))
-        if not apart <= (TOLERANCE if self.classifier.exact else COARSE):
-            raise UnfollowedError(f"logits would be others, by {apart:.1g} of the largest")
-        self.checked = True
+        """Classify those composites both ways whose logits are furthest from the untouched image's."""
+        far = (logits - self._clean).abs().amax(dim=1)
+        some = far.topk(min(CHECKED, len(far))).indices
+        whole, tolerance = self.classifier(images[some]), TOLERANCE if self.classifier.exact else COARSE
+        scale = float(whole.abs().max())
+        apart = float((logits[some] - whole).abs().max())
+        if not apart <= tolerance * scale:
+            raise UnfollowedError(
+                f"logits would be others, by {apart / max(scale, 1e-30):.1g} of the largest"
+            )
+        moved = float((whole - self._clean).abs().max())
+        self.checked = moved > max(TELLING, tolerance) * scale
 
 
 def saving(classifier: PreparedClassifier, image: Float[Tensor, "1 c h w"]) -> float:

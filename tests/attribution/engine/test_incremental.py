@@ -60,6 +60,53 @@ class Stubborn(nn.Module):
         return maps.mean((2, 3))
 
 
+class Gated(nn.Module):
+    """A single image's maps are weighed by what all of them show, by a tensor without an axis of images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images):
+        maps = self.conv(images)
+        if len(images) > 1:
+            return torch.cat([self(one[None]) for one in images])
+        return (maps * maps.mean((0, 2, 3)).view(4, 1, 1)).square().mean((2, 3))
+
+
+class Filtering(Gated):
+    """Convolves with filters that are made of the image."""
+
+    def forward(self, images):
+        if len(images) > 1:
+            return torch.cat([self(one[None]) for one in images])
+        maps = self.conv(images)
+        return F.conv2d(maps, maps.mean((2, 3)).view(1, 4, 1, 1).expand(4, 4, 1, 1)).relu().mean((2, 3))
+
+
+class Branching(Gated):
+    """Chooses a filter by what is seen."""
+
+    def forward(self, images):
+        maps = self.conv(images)
+        weight = self.conv.weight.transpose(0, 1)[:, :, :1, :1].repeat(1, 1, 1, 1)
+        seen = float(images[0, :, 12:20, 12:20].mean()) > 0.8
+        return F.conv2d(maps[:, :4], -weight if seen else weight).relu().mean((2, 3))
+
+
+class Spreading(nn.Module):
+    """Sums of the same maps: with one that sees nearly everything if the hole is large, and with numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near, self.far = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 15, padding=7)
+
+    def forward(self, images):
+        near = self.near(images)
+        three = (near + self.far(images), near + 1, near - 2)
+        return torch.cat([maps.relu().mean((2, 3)) for maps in three], dim=1)
+
+
 def prepared(network, image):
     torch.manual_seed(0)
     return prepare(network, "float32", image)
@@ -119,6 +166,57 @@ def test_what_sees_everything_gets_whole_maps_even_of_one_image(image):
             hole, images = composites(image, [place], 8)
             torch.testing.assert_close(asked(images, hole), classifier(images), rtol=0, atol=1e-5)
     assert not asked.refused
+
+
+@pytest.mark.parametrize("network", [Gated, Filtering, Branching, Spreading])
+def test_maps_that_depend_on_other_images_are_not_taken_for_the_same(image, network):
+    torch.manual_seed(0)
+    classifier = prepare(network(), "float32", image)
+    asked = Incremental(classifier, image)
+    with torch.inference_mode():
+        for place, size in (((13, 13), 6), ((2, 3), 4), ((8, 8), 17), ((20, 9), 5), ((13, 13), 6)):
+            hole, images = composites(image, [place], size)
+            whole = classifier(images)
+            torch.testing.assert_close(
+                asked(images, hole), whole, rtol=0, atol=1e-5 * float(whole.abs().max())
+            )
+    assert not asked.refused
+
+
+def test_maps_that_are_others_every_time_are_not_kept_for_ever(image):
+    classifier = prepared(Gated(), image)
+    asked = Incremental(classifier, image)
+    places = [composites(image, [(3, left)], 5) for left in range(10)]
+    with torch.inference_mode():
+        with pytest.warns(UserWarning, match="other numbers for other images"):
+            logits = [asked(images, hole) for hole, images in places]
+        torch.testing.assert_close(logits, [classifier(images) for _, images in places], rtol=0, atol=1e-6)
+    assert not asked.trail.maps
+
+
+class Aliased(nn.Module):
+    """Changes maps through a view of them."""
+
+    def forward(self, images):
+        maps = images * 2 - 1
+        maps[:, :2].relu_()
+        return maps.mean((2, 3))
+
+
+def test_composites_that_show_the_image_prove_nothing(image):
+    """The first hole changes nothing; another one does."""
+    classifier = prepared(Aliased(), image)
+    asked = Incremental(classifier, image)
+    hole, images = composites(image, [(3, 4)], 5)
+    negative = image * (1 - hole)
+    with torch.inference_mode():
+        trouble = Incremental(prepared(Residual(), image), image)
+        trouble(image.clone(), hole)
+        assert not trouble.checked
+        trouble(negative, hole)
+        assert trouble.checked
+        with pytest.warns(UserWarning, match="logits would be others"):
+            assert torch.equal(asked(images, hole), classifier(images))
 
 
 def test_a_network_that_cannot_be_followed_is_run_whole_with_a_warning(image):
