@@ -120,8 +120,8 @@ def _convolution(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    ready = isinstance(input, Changed) and not isinstance(weight, Changed) and not isinstance(bias, Changed)
-    if not ready or isinstance(padding, str):
+    made = isinstance(weight, Changed) or isinstance(bias, Changed)
+    if not isinstance(input, Changed) or made or isinstance(padding, str):
         return NotImplemented
     clean = input.trail.map(
         lambda: torch.conv2d(input.clean, weight, bias, stride, padding, dilation, groups)
