@@ -32,7 +32,7 @@ from studio.registry.build import build_classifier, build_method, is_signed, usu
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
 from studio.registry.own import NO_OWN, Own
-from studio.registry.parse import check_compared, parse_device
+from studio.registry.parse import check_compared, check_exclusive, parse_device
 from studio.registry.runtime import running
 from studio.registry.tables import METHODS
 from studio.registry.target import NEXT, TOP, check_target, parse_target
@@ -118,6 +118,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         _check_comparison(request, classifier.labels)
     else:
         classifier = model.classifier
+    check_exclusive([method for method, _ in plan.pairs], classifier.multi_label)
     fixed = model is None or model.of_image is None
     data = select(data, request.selection(request.seed), classifier.labels)
     if not len(data):

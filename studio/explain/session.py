@@ -37,7 +37,7 @@ from studio.registry.asked import Asked, Scored
 from studio.registry.build import build_filler, build_method
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.own import NO_OWN, Own
-from studio.registry.parse import Selection, check_compared, parse_filler
+from studio.registry.parse import Selection, check_compared, check_exclusive, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
 from studio.registry.tables import NO_FILLER, PRETRAINED, Preset, SettingTexts
@@ -77,6 +77,7 @@ def opened(
     text = parse_target(request.target, request.against)
     check_compared(selection.methods, text.compared)
     asked = build_asked(text, request, read_pixels, own.classifier)
+    check_exclusive(selection.methods, asked.classifier.multi_label)
     if request.paper and asked.of_image is None:
         squash(asked.classifier, selection.methods)
     usual = {

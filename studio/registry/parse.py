@@ -65,6 +65,20 @@ def check_compared(methods: Iterable[str], compared: bool) -> None:
             raise ValueError(f"--method {name}: needs a class to compare with, --against NAME (or next)")
 
 
+def check_exclusive(methods: Iterable[str], multi_label: bool) -> None:
+    """Check that classes exclude each other, if one of the methods takes their softmax.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    for name in methods:
+        if name in METHODS and METHODS[name].compares and multi_label:
+            raise ValueError(
+                f"--method {name}: needs classes that exclude each other, whose softmax it takes, got a "
+                "multi-label classifier (gradcam compares its classes)"
+            )
+
+
 def parse_filler(text: str) -> tuple[str, SettingTexts]:
     """Return the name and the settings of one filler, written like ``lama:FILE@dilation=2``.
 

@@ -119,6 +119,10 @@ def test_a_contrast_needs_a_class_to_compare_with(run: Run, tmp_path: Path) -> N
     )
     refused(run("--scene", 1, *words), message)
     refused(run("scenes:1", *words, "--metric", "pointing", command="evaluate"), message)
+    exclusive = "--method contrastive-gradcam: needs classes that exclude each other"
+    multiple = (*words, "--against", "next", "--multi-label")
+    refused(run("--scene", 1, *multiple), exclusive)
+    refused(run("scenes:1", *multiple, "--metric", "pointing", command="evaluate"), exclusive)
     said = run("--scene", 1, *words, "--method", "gradcam", "--against", "next")
     assert said.code == 0, said.err
     with np.load("infill-out/heatmaps.npz") as maps:
