@@ -183,6 +183,8 @@ class _Loop:
         done = self._update_active(leaf.detach(), rows) | self._rest(number - first, rows, loss)
         if not done.all():
             gradient = torch.autograd.grad(loss.sum(), leaf)[0]
+            finite = bool(gradient.isfinite().all())
+            require(finite, "classifier", "one whose derivatives are finite", "NaN or infinity")
             self._advance(rows[~done], gradient[~done])
 
     def _record(self, number: int, rows: Tensor) -> None:

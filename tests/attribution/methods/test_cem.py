@@ -169,3 +169,14 @@ def test_a_class_that_is_not_seen_is_refused(linear):
         POSITIVE.optimize(MaskedScore(image, 0, network, Gray(COLOR), link=Against(1)))
     with pytest.raises(ValueError, match="cells must be 1 to 8 in a 8 x 8 image, got 28"):
         PertinentNegative().optimize(MaskedScore(image, 1, network, Gray(COLOR)))
+
+
+def test_derivatives_that_are_no_numbers_are_the_classifiers(linear):
+    image, network, _ = linear
+
+    def broken(images: Tensor) -> Tensor:
+        return network(images) + (images - images.detach()).abs().sqrt().sum(dim=(1, 2, 3))[:, None]
+
+    method = PertinentNegative(**FEW)
+    with pytest.raises(ValueError, match="classifier must be one whose derivatives are finite"):
+        method(MaskedScore(image, 1, broken, Gray(COLOR)))
