@@ -39,7 +39,12 @@ def fold_batch_norm(network: nn.Module) -> int:
 
 
 def _traceable(module: nn.Module) -> Iterator[tuple[nn.Module, torch.fx.Graph]]:
-    """Yield the largest parts of a module that can be traced, each with its graph."""
+    """Yield the largest parts of a module that can be traced, each with its graph, and only where that helps.
+
+    A function that the module calls would be handed symbols, and may keep what it sees.
+    """
+    if not any(type(part) is nn.BatchNorm2d for part in module.modules()):
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -92,6 +92,8 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     require_extra("evaluate", "infill evaluate")
     device = parse_device(request.device)
     attack = parse_attack(request.attack)
+    if attack and request.against == "next":
+        raise ValueError("--against: expected a class with --attack, under which next would be another one")
     data = open_dataset(request.data, split=request.split)
     asked = bool(request.metrics)
     _check_largest_box(request.largest_box, data)

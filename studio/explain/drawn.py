@@ -21,6 +21,7 @@ Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; the last two are outside."""
 
 PHOTOGRAPH, VIEW = get_args(Where)
+_EXPECTED = "expected a file, a PIL image, or an array or tensor h w"
 _GRAY = 0.25
 """A drawing has at most such a share of pixels that are neither dark nor light."""
 
@@ -159,39 +160,54 @@ def _of_file(path: Path) -> Float[Tensor, "h w"]:
         raise ValueError(f"--hole: {str(error).removeprefix('image: ')}") from error
     if any("transparency" in note for note in picture.notes):
         raise ValueError(f"--hole: {path} is transparent in places; lay it on black, and paint holes white")
-    return _black_and_white(picture.image.mean(dim=0), str(path))
+    return _black_and_white(picture.image.mean(dim=0), f"--hole: {path}")
 
 
 def _of_memory(given: Any) -> tuple[Float[Tensor, "h w"], str]:
     import numpy as np
     import torch
-    from PIL.Image import Image
 
-    values = np.asarray(given.convert("L") if isinstance(given, Image) else _on_cpu(given))
+    try:
+        values = np.asarray(_plain(given))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"hole: {_EXPECTED}, got {type(given).__name__} ({error})") from error
     kind = f"{type(given).__name__}, {values.dtype}, {' x '.join(map(str, values.shape))}"
     while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
         values = values[0] if values.shape[0] == 1 else values[..., 0]
-    if values.ndim != 2 or values.dtype.kind not in "biuf":
-        raise ValueError(f"hole: expected a file, a PIL image, or an array or tensor h w, got {kind}")
-    values = values.astype(np.float32)
-    if values.size and values.max() > 1 and np.asarray(given).dtype.kind != "f":
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or not values.size:
+        raise ValueError(f"hole: {_EXPECTED}, got {kind}")
+    whole, values = values.dtype.kind != "f", values.astype(np.float32)
+    found = f"from {values.min():g} to {values.max():g}"
+    if whole and values.max() > 1:
         values = values / 255  # bytes, unless they are zeros and ones
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise ValueError("hole: expected truths, numbers in [0, 1] or bytes, 1 or white where removed")
+        raise ValueError(
+            f"hole: expected truths, numbers in [0, 1] or bytes, 1 or white where removed, got {kind} {found}"
+        )
     return _black_and_white(torch.from_numpy(values.copy()), "hole"), kind
 
 
-def _on_cpu(given: Any) -> Any:
+def _plain(given: Any) -> Any:
+    """Return what numpy takes: of a picture its gray levels, of a tensor its numbers."""
+    from PIL.Image import Image
     from torch import Tensor
 
-    return given.detach().cpu() if isinstance(given, Tensor) else given
+    if isinstance(given, Image):
+        alpha = given.convert("RGBA").getchannel("A").getextrema()
+        if alpha[0] != 255:
+            raise ValueError("transparent in places; lay it on black, and paint holes white")
+        return given.convert("L")
+    if isinstance(given, Tensor):
+        numbers = given.detach().cpu()
+        return numbers.float() if numbers.is_floating_point() else numbers
+    return given
 
 
 def _black_and_white(values: Tensor, name: str) -> Float[Tensor, "h w"]:
     between = float(((values > 0.1) & (values < 0.9)).float().mean())
     if between > _GRAY:
         raise ValueError(
-            f"--hole: {name}: expected white where pixels are removed and black elsewhere, but "
+            f"{name}: expected white where pixels are removed and black elsewhere, but "
             f"{100 * between:.0f} % of the pixels are neither"
         )
     return (values >= 0.5).float()

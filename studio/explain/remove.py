@@ -120,8 +120,7 @@ def remove(job: Removing, echo: Callable[[str], object]) -> None:
     """
     request = job.request
     images = InputImages(request.images, request.scene)
-    if Path(job.drawn.source.get("file", "")).resolve() == (request.out / "hole.png").resolve():
-        raise ValueError(f"--out: {request.out} has the hole itself, which hole.png would overwrite")
+    _require_apart(job)
     with output_folder(request.out) as folder, Progress(passing=True) as progress:
         found = whole(removed(job, job.opened(progress), images.read(0)))
         folder.publish(files_of(found))
@@ -129,6 +128,24 @@ def remove(job: Removing, echo: Callable[[str], object]) -> None:
     if found.failures:
         names, count = ", ".join(found.failures), len(found.completions)
         raise IncompleteError(f"{len(found.failures)} of {count} fillers could not fill this hole: {names}")
+
+
+def _require_apart(job: Removing) -> None:
+    """Check that nothing that is written takes the place of what is read.
+
+    Raises:
+        ValueError: If it does.
+    """
+    request = job.request
+    names = {"remove.png", "original.png", "hole.png", *map(file_of, job.selection.fillers)}
+    written = {(request.out / name).resolve() for name in names}
+    given = {"hole": [job.drawn.source.get("file")], "image": request.images}
+    for what, files in given.items():
+        for file in files:
+            if isinstance(file, str | Path) and Path(file).resolve() in written:
+                raise ValueError(
+                    f"--out: {request.out} has the {what} itself, which {Path(file).name} would overwrite"
+                )
 
 
 def removed(job: Removing, session: Session, image: InputImage) -> Iterator[Removed]:

@@ -357,6 +357,7 @@ def test_attacks_that_cannot_be_are_refused(run: Run, words: str, message: str) 
 def test_an_attack_is_against_a_class_and_needs_captum(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = ("scenes:1", "--method", "sp", *FEW, "--attack", "fgsm:0.01")
     refused(run(*asked, "--target", "output:1"), "--target: expected none with --attack")
+    refused(run(*asked, "--against", "next"), "--against: expected a class with --attack")
     monkeypatch.setitem(sys.modules, "captum.robust", None)
     refused(run(*asked), "--attack: Fgsm needs captum, which")
 

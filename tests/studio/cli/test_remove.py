@@ -174,6 +174,19 @@ def test_what_is_wrong_is_told_in_a_line(run: Run, red: Tensor, inside: Tensor) 
     Image.fromarray(np.full((224, 224), 255, np.uint8)).save("hole.png")
     said = run("--scene", 4, "--hole", "hole.png", "--filler", "gray", "--out", ".")
     assert "which hole.png would overwrite" in said.err
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save("completion-gray.png")
+    said = run(
+        "completion-gray.png",
+        "--box",
+        "9,9,20,20",
+        "--filler",
+        "gray",
+        "--out",
+        ".",
+        "--classifier",
+        "scenes",
+    )
+    assert "has the image itself, which completion-gray.png would overwrite" in said.err
     for more, message in (
         ({"filler": "gray", "patch": 3}, "unknown setting 'patch'"),
         ({"filler": "gray", "target": "blue"}, "no class 'blue'"),

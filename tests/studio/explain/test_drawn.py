@@ -35,7 +35,8 @@ SEEN = square(VIEW, slice(4, 8), slice(2, 6))
 @pytest.mark.parametrize(
     "given",
     [HOLE, HOLE[None], HOLE.bool(), HOLE.numpy(), (HOLE * 255).byte().numpy(), HOLE.byte().numpy(),
-     HOLE.numpy()[..., None], Image.fromarray((HOLE * 255).byte().numpy())],
+     HOLE.numpy()[..., None], HOLE.bfloat16(),
+     HOLE.clone().requires_grad_(), Image.fromarray((HOLE * 255).byte().numpy())],
 )  # fmt: skip
 def test_whatever_shows_a_hole_is_read(given: Any, classifier: ImageClassifier) -> None:
     hole, where = seen_of(drawn(given), SIZE, classifier, VIEW)
@@ -74,6 +75,10 @@ def test_of_a_photograph_that_is_seen_as_it_is_both_mean_the_same(classifier: Im
         ({"hole": torch.full(SIZE, 2.0)}, r"numbers in \[0, 1\]"),
         ({"hole": torch.zeros(3, *SIZE)}, "array or tensor h w, got Tensor, float32, 3 x 32 x 48"),
         ({"hole": {"a": 1}}, "expected a file"),
+        ({"hole": np.zeros((0, 0))}, "array or tensor h w, got ndarray, float64, 0 x 0"),
+        ({"hole": [[1, 0], [1]]}, "array or tensor h w, got list"),
+        ({"hole": (255 * SEEN).requires_grad_()}, r"got Tensor, float32, 16 x 16 from 0 to 255"),
+        ({"hole": Image.new("RGBA", (48, 32), (255, 255, 255, 0))}, "transparent in places; lay it on black"),
         ({"hole": SEEN, "where": "here"}, "--where: expected photograph or view, got 'here'"),
         ({}, "expected a drawing of the hole, or boxes, got neither"),
         ({"hole": SEEN, "boxes": [(1, 1, 2, 2)]}, "got both"),
