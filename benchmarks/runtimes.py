@@ -75,7 +75,7 @@ def compiled(ready: PreparedClassifier, image: Tensor) -> PreparedClassifier:
 
 def jobs(classifier: ImageClassifier, stride: int) -> dict[str, Callable[[], Tensor]]:
     """What is run, by name; captum with the batch that suits it best."""
-    image = draw(0).image[None]
+    image = classifier.view(draw(0).image)[None]  # of another size it would be resized, each time anew
     trials = {batch: seconds(partial(occlusion, classifier, image, 29, batch))[0] for batch in (1, 16)}
     best = min(trials, key=lambda batch: trials[batch])
     method = SlidingPatch(patch=29, stride=stride, average=True)
