@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import re
@@ -86,6 +87,7 @@ def _version(package: str) -> str:
 
 def peak_of(job: Callable[[], object]) -> float:
     """Return by how many MiB this process grew at most while a job ran; nan where Linux does not tell."""
+    gc.collect()  # or what is collected meanwhile makes room
     try:
         _RESET.write_text("5")  # the peak is counted from here on
         before = _kilobytes("VmRSS")
