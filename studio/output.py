@@ -97,3 +97,10 @@ def _remove_empty(folders: list[Path]) -> None:
 def save_json(content: dict[str, Any], path: Path) -> None:
     """Write numbers and texts."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+
+
+def save_image(pixels: Any, path: Path) -> None:
+    """Write colors "h w 3", or a hole "h w", in [0, 1], as PNG."""
+    from PIL import Image
+
+    Image.fromarray((pixels * 255).round().astype("uint8")).save(path, format="PNG")

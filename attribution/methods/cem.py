@@ -58,23 +58,24 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Of the image, where evidence has to be one or none: its largest so many values, if they are enough."""
 
 
+@dataclass(frozen=True)
 class _Pertinent(ABC):
     """The common implementation: the least evidence that meets a condition.
 
     A method adds the condition, and what its outcome says of it.
     """
 
-    cells: Length | None
-    upsampling: Upsampling
-    confidence: Weight
-    sparsity: Weight
-    weight: Positive
-    searches: Count
-    steps: Count
-    lr: Positive
-    shrinkage: Shrinkage
-    refresh: Count
-    outlook: Outlook
+    cells: Length | None = 28
+    upsampling: Upsampling = "nearest"
+    confidence: Weight = 0.0
+    sparsity: Weight = 0.1
+    weight: Positive = 10.0
+    searches: Searches = 9
+    steps: Count = 1000
+    lr: Positive = 0.01
+    shrinkage: Shrinkage = "constant"
+    refresh: Count = 1
+    outlook: Outlook = "chessboard"
     _curve: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -229,17 +230,6 @@ class PertinentPositive(_Pertinent):
         ValueError: If a number is out of its range or a choice is unknown.
     """
 
-    cells: Length | None = 28
-    upsampling: Upsampling = "nearest"
-    confidence: Weight = 0.0
-    sparsity: Weight = 0.1
-    weight: Positive = 10.0
-    searches: Searches = 9
-    steps: Count = 1000
-    lr: Positive = 0.01
-    shrinkage: Shrinkage = "constant"
-    refresh: Count = 1
-    outlook: Outlook = "chessboard"
     start: Start = "nothing"
     _curve = "kept"
 
@@ -266,17 +256,6 @@ class PertinentNegative(_Pertinent):
     Attributes and errors: as for `PertinentPositive`.
     """
 
-    cells: Length | None = 28
-    upsampling: Upsampling = "nearest"
-    confidence: Weight = 0.0
-    sparsity: Weight = 0.1
-    weight: Positive = 10.0
-    searches: Searches = 9
-    steps: Count = 1000
-    lr: Positive = 0.01
-    shrinkage: Shrinkage = "constant"
-    refresh: Count = 1
-    outlook: Outlook = "chessboard"
     _curve = "removed"
 
     def _margin(self, score: CachedScore | Margins, evidence: Tensor) -> Float[Tensor, " n"]:

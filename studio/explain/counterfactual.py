@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -20,7 +19,7 @@ from studio.explain.report import compared, named, numbers, report
 from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.worker import Files, Job
-from studio.output import save_json
+from studio.output import save_image, save_json
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection
 from studio.registry.tables import OPTIMIZING
@@ -55,8 +54,8 @@ def files_of(explanation: Explanation) -> Files:
     result = Counterfactual(explanation)
     return {
         "counterfactual.png": partial(draw, result.change()),
-        "counterfactual-image.png": partial(_save_image, result.run.samples[0].image),
-        "hole.png": partial(_save_image, result.run.samples[0].hole),
+        "counterfactual-image.png": partial(save_image, result.run.samples[0].image),
+        "hole.png": partial(save_image, result.run.samples[0].hole),
         "counterfactual.json": partial(save_json, result.report()),
     }
 
@@ -231,10 +230,3 @@ class Counterfactual:
         best = {*explanation.best(before), *explanation.best(after)} - {*named}
         others = sorted(best, key=lambda index: float(highest[index]), reverse=True)
         return [*named, *others[: ROWS - len(named)]]
-
-
-def _save_image(pixels: Any, path: Path) -> None:
-    """Write colors or a hole, in [0, 1], as PNG."""
-    from PIL import Image
-
-    Image.fromarray((pixels * 255).round().astype("uint8")).save(path, format="PNG")

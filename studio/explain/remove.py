@@ -24,7 +24,7 @@ from studio.explain.request import COMPLETING, ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.session import Session, opened
 from studio.explain.worker import Files
-from studio.output import IncompleteError, output_folder, save_json
+from studio.output import IncompleteError, output_folder, save_image, save_json
 from studio.progress import Progress
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import Selection, parse_selection
@@ -198,12 +198,12 @@ def files_of(found: Removed) -> Files:
     """Return what writes each file."""
     files: dict[str, Callable[[Path], object]] = {
         "remove.png": partial(draw, sheet(found)),
-        "original.png": partial(_save_image, _pixels(found.view)),
-        "hole.png": partial(_save_image, found.hole.numpy()),
+        "original.png": partial(save_image, _pixels(found.view)),
+        "hole.png": partial(save_image, found.hole.numpy()),
     }
     for each in found.completions:
         if each.image is not None:
-            files[file_of(each.filler)] = partial(_save_image, _pixels(each.image))
+            files[file_of(each.filler)] = partial(save_image, _pixels(each.image))
     return {**files, "remove.json": partial(save_json, report_of(found))}
 
 
@@ -304,10 +304,3 @@ def _told(found: Removed, each: Completion) -> str:
 def _pixels(image: Float[Tensor, "3 h w"]) -> Float[ndarray, "h w 3"]:
     pixels: ndarray = image.permute(1, 2, 0).numpy()
     return pixels
-
-
-def _save_image(pixels: ndarray, path: Path) -> None:
-    """Write colors or a hole, in [0, 1], as PNG."""
-    from PIL import Image
-
-    Image.fromarray((pixels * 255).round().astype("uint8")).save(path, format="PNG")
