@@ -8,9 +8,9 @@ adds to it: even where it knows no better, the colors fit. Noise, the same each 
 surface: without it all places far from the rim would look alike to the layers, and so would their texture.
 
 The decoder that ships gives each of the pixels of a cell weights of its own, and fills the middle of a large
-hole, where nothing tells one cell from the next, with a screen of 4 or 8 pixels. An *even* network has none:
-it enlarges, then convolves (Odena et al. 2016, Deconvolution and checkerboard artifacts), and looks up what
-observed places hold.
+hole, where nothing tells one cell from the next, with a screen of 4 or 8 pixels, which is taken off
+afterwards (`models.inpainters.screen`). An *even* network has none: it enlarges, then convolves (Odena et al.
+2016, Deconvolution and checkerboard artifacts), and looks up what observed places hold.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.inpainters.screen import drift, unscreened
 from models.weights.checkpoint import SHIPPED, load_state, read_checkpoint
 
 FILE: Path = SHIPPED / "small_inpainter.safetensors"
@@ -169,6 +170,8 @@ class SmallInpainter(nn.Module):
         noise = torch.rand(1, 1, TILE, TILE, generator=torch.Generator().manual_seed(0))
         self.register_buffer("noise", NOISE * (noise - 0.5), persistent=False)
         self.noise: Tensor
+        self.register_buffer("drift", drift(TILE), persistent=False)
+        self.drift: Tensor
 
     def forward(
         self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
@@ -189,16 +192,28 @@ class SmallInpainter(nn.Module):
             raise ValueError(
                 f"`image` must have sides that are multiples of {MULTIPLE}, got {tuple(image.shape)}"
             )
-        return self.proposal(image, hole).clamp(0, 1)
+        detail, surface = self._painted(image, hole, (0, 0), SOFTEN)
+        if not self.recall:
+            # sums over many cells, which bfloat16 would round
+            detail = unscreened(detail.float(), hole.float(), self.drift).to(surface.dtype)
+        return (detail + surface).clamp(0, 1)
 
     def proposal(
         self,
         image: Float[Tensor, "n 3 h w"],
         hole: Float[Tensor, "n 1 h w"],
-        shift: tuple[int, int] = (0, 0),
-        soften: tuple[int, ...] = SOFTEN,
+        shift: tuple[int, int],
+        soften: tuple[int, ...],
     ) -> Float[Tensor, "n 3 h w"]:
-        """The proposal before it is cut off at 0 and 1; training shifts the noise, and softens less."""
+        """The proposal as training sees it, not cut off at 0 and 1, with its screen; the noise is shifted."""
+        detail, surface = self._painted(image, hole, shift, soften)
+        return detail + surface
+
+    def _painted(
+        self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"], shift: tuple[int, int],
+        soften: tuple[int, ...],
+    ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 3 h w"]]:  # fmt: skip
+        """The detail, and the smooth surface that it is added to."""
         height, width = image.shape[-2:]
         surface = F.interpolate(smooth(image, hole), scale_factor=2, mode="bilinear")
         noise = self.noise.roll(shift, (2, 3)).repeat(1, 1, -(-height // TILE), -(-width // TILE))
@@ -211,7 +226,7 @@ class SmallInpainter(nn.Module):
             if self.recall and number == len(self.middle) // 2 - 1:
                 x = self.recall(x, F.avg_pool2d(1 - hole, MULTIPLE))
         x = self.up2(self.up4(x, quarter), half)
-        return _softened(F.pixel_shuffle(self.head(x), 2), soften) + surface
+        return _softened(F.pixel_shuffle(self.head(x), 2), soften), surface
 
 
 def load(path: Path = FILE) -> SmallInpainter:

@@ -57,11 +57,12 @@ def test_with_nothing_observed_all_is_finite() -> None:
 
 @pytest.mark.parametrize("name", ["grass", "gravel", "brick"])
 @pytest.mark.parametrize("side", [48, 80])
-def test_a_large_hole_in_a_texture_shows_no_screen(name: str, side: int) -> None:
+@pytest.mark.parametrize("file", [small.FILE, small.EVEN])
+def test_a_large_hole_in_a_texture_shows_no_screen(name: str, side: int, file: Path) -> None:
     image = read_picture(Path(skimage.__file__).parent / "data" / f"{name}.png").image[None, :, :224, :224]
     hole = torch.zeros(1, 1, 224, 224)
     hole[..., 70 : 70 + side, 60 : 60 + side] = 1
-    filler = Learned(small.load(small.EVEN), multiple=small.MULTIPLE, context=small.CONTEXT)
+    filler = Learned(small.load(file), multiple=small.MULTIPLE, context=small.CONTEXT)
     assert periodicity(composite(image, hole, filler(image, hole)), hole).item() < SCREEN
 
 

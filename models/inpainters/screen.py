@@ -1,0 +1,88 @@
+"""Takes the screen off what a network paints into the middle of a large hole.
+
+A decoder that unfolds channels to pixels (Shi et al. 2016, sub-pixel convolution) gives each pixel of a cell
+weights of its own. Far from the rim of a hole all cells look alike to it, so all get the same pattern, and a
+regular screen is seen. What repeats from cell to cell is found as the mean over the cells nearby. It is laid
+back with its phase shifted from place to place: the texture is as strong as before, but repeats no more.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+PERIOD = 8
+"""Rows and columns after which a network with strides of 8 begins anew, in pixels."""
+DEPTH, RAMP = 6, 3
+"""The screen is taken off wholly at `DEPTH + RAMP` pixels from the rim, and not at `DEPTH - RAMP`."""
+NEAR = 5
+"""Cells whose mean is taken, twice over, in rows and columns."""
+LEAST = 0.04
+"""So much is added to the share of what was seen nearby: a mean of few cells tells little."""
+WAVE, AWAY = 8, 4.0
+"""Phases drift over some `WAVE` pixels, by a standard deviation of `AWAY` pixels."""
+
+
+def drift(tile: int) -> Int[Tensor, "2 t t"]:
+    """How far phases are shifted down and right, in pixels, in a square that is repeated; always the same."""
+    drawn = torch.randn(1, 2, tile // WAVE, tile // WAVE, generator=torch.Generator().manual_seed(1))
+    # the border is repeated from the other side, so that squares fit together
+    smooth = F.interpolate(F.pad(drawn, [2] * 4, mode="circular"), scale_factor=WAVE, mode="bicubic")
+    rim = 2 * WAVE
+    return (AWAY * smooth[0, :, rim:-rim, rim:-rim]).round().long()
+
+
+def unscreened(
+    detail: Float[Tensor, "n c h w"], hole: Float[Tensor, "n 1 h w"], shift: Int[Tensor, "2 t t"]
+) -> Float[Tensor, "n c h w"]:
+    """Return the detail without what repeats every `PERIOD` pixels deep in the hole.
+
+    Args:
+        detail: What is added to a smooth surface; sides must be multiples of `PERIOD`.
+        hole: 1 where pixels are removed, else 0. Where it is thin, the detail stays as it is.
+        shift: What `drift` returned.
+    """
+    deep = _deep(hole)
+    if not bool(deep.any()):
+        return detail
+    repeated = _repeated(detail, hole)
+    return detail - deep * (F.pixel_shuffle(repeated, PERIOD) - _shifted(repeated, shift))
+
+
+def _deep(hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
+    """How deep in the hole a pixel is, from 0 to 1; beyond the image the hole goes on as at its border."""
+    edge = [DEPTH + RAMP] * 4
+    observed = 1 - F.pad(hole, edge, mode="replicate")
+    for side in ((2 * DEPTH + 1, 1), (1, 2 * DEPTH + 1)):
+        observed = F.max_pool2d(observed, side, 1)
+    return 1 - _mean(observed, 2 * RAMP + 1)
+
+
+def _repeated(detail: Float[Tensor, "n c h w"], hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n p y x"]:
+    """What the cells round each cell have in common, pixel by pixel of a cell; its mean is 0."""
+    side = 2 * PERIOD + 1
+    fine = detail - _mean(F.pad(detail, [PERIOD] * 4, mode="replicate"), side)
+    cells, seen = F.pixel_unshuffle(fine * hole, PERIOD), F.pixel_unshuffle(hole, PERIOD)
+    for _ in range(2):  # a tent: cells count the less the farther they are
+        cells, seen = (_mean(F.pad(one, [NEAR // 2] * 4), NEAR) for one in (cells, seen))
+    common = cells.unflatten(1, (-1, PERIOD**2)) / (seen + LEAST)[:, None]
+    return (common - common.mean(2, keepdim=True)).flatten(1, 2)
+
+
+def _shifted(repeated: Float[Tensor, "n p y x"], shift: Int[Tensor, "2 t t"]) -> Float[Tensor, "n c h w"]:
+    """The same pattern at full size, each pixel from elsewhere in its cell."""
+    count, _, rows, columns = repeated.shape
+    height, width = PERIOD * rows, PERIOD * columns
+    tiles = [-(-length // shift.shape[1]) for length in (height, width)]
+    down, right = shift.repeat(1, *tiles)[:, :height, :width]
+    y = torch.arange(height, device=shift.device)[:, None]
+    x = torch.arange(width, device=shift.device)
+    phase = (y + down) % PERIOD * PERIOD + (x + right) % PERIOD
+    index = (phase * rows + y // PERIOD) * columns + x // PERIOD
+    every = repeated.reshape(count, -1, PERIOD**2 * rows * columns)
+    return every[..., index.flatten()].unflatten(2, (height, width))
+
+
+def _mean(images: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h2 w2"]:
+    """The mean of every square of so many pixels, first of columns, then of rows."""
+    return F.avg_pool2d(F.avg_pool2d(images, (side, 1), 1), (1, side), 1)
