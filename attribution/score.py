@@ -20,7 +20,7 @@ from attribution.engine.checks import (
     checked_target,
 )
 from attribution.engine.clean import CleanImages, constant
-from attribution.engine.evaluator import Evaluator
+from attribution.engine.evaluator import Evaluator, Room
 from attribution.engine.execution import Execution, ProgressCallback, silent
 from attribution.engine.fill import SharedFill
 from attribution.engine.link import Link, Scores, Value, probability
@@ -177,9 +177,9 @@ class MaskedScore:
         self, hole: Hole, index: Index | None = None, generator: Chance = None
     ) -> Float[Tensor, "n k"]:
         """Return all logits of each composite (of the first of its fills); arguments as for the score."""
-        logits = []
+        logits, room = [], Room()
         for batch in self._batches(hole, index, generator):
-            logits.append(self.evaluator.evaluate(batch)[1])
+            logits.append(self.evaluator.evaluate(batch, room)[1])
         return torch.cat(logits)[:: self.fills_per_hole]
 
     def perturbed(
@@ -216,7 +216,7 @@ class MaskedScore:
         Raises:
             ValueError: If there are several images, or as for a call.
         """
-        return map(itemgetter(0, 2), self.stream_images(chunks, total))
+        return map(itemgetter(0, 2), self._streamed(chunks, total, Room()))
 
     def stream_images(
         self, chunks: Iterable[Batch], total: int
@@ -225,6 +225,12 @@ class MaskedScore:
 
         Of several samples it is the first one's.
         """
+        return self._streamed(chunks, total, None)
+
+    def _streamed(
+        self, chunks: Iterable[Batch], total: int, room: Room | None
+    ) -> Iterator[tuple[Batch, Float[Tensor, "_ c h w"], Float[Tensor, " _"]]]:
+        """Yield holes, composites and scores; with ``room``, composites whose memory is used again."""
         require(
             len(self) == 1, "score", "of one image to be streamed (iterate over it)", f"{len(self)} images"
         )
@@ -233,7 +239,7 @@ class MaskedScore:
             for hole in torch.split(chunk, max(1, self.execution.batch_size // times)):
                 first_composites, scores_of_fills, count = [], [], 0
                 for batch in self._batches(hole, None, generator):
-                    images, _, some = self.evaluator.evaluate(batch)
+                    images, _, some = self.evaluator.evaluate(batch, room)
                     first_composites.append(images[-count % times :: times])
                     scores_of_fills.append(some)
                     count += len(images)
@@ -346,7 +352,8 @@ class MaskedScore:
             evaluate = self.evaluator.evaluate
             scores = cast(Tensor, StreamedScores.apply(hole, batches, lambda batch: evaluate(batch)[2]))
         else:
-            scores = torch.cat([self.evaluator.evaluate(batch)[2] for batch in batches])
+            room = Room()
+            scores = torch.cat([self.evaluator.evaluate(batch, room)[2] for batch in batches])
         return scores.view(len(hole), times)
 
     def _batches(

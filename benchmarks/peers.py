@@ -21,6 +21,7 @@ from benchmarks.rivals import (
     ablation,
     captum_linear,
     extremal,
+    large,
     lime_package,
     occlusion,
     ours_lime,
@@ -149,11 +150,17 @@ def main() -> None:
         "machine that others use as well:\nratios hold, seconds do not. Ours prepares the classifier anew "
         "each time (folded, channels last; some images more).\nDifferences are shares of ours' largest "
         "value. KernelShap, SHAP, ScoreCAM and RISE's loop are other methods or draw\nother samples: only "
-        "their rank says something.",
+        "their rank says something, and with ResNet-50, whose weights are random, not even that.",
         ("torch", "torchvision", "captum", "lime", "grad-cam", "shap", "torchray"),
     )
     for work, jobs in contests(it, options.samples, options.masks, options.steps).items():
         rows.part(work, partial(compared, work, it, jobs, options.rounds))
+    work, heavy = f"LIME, {options.samples} samples, ResNet-50", large()
+    linear: dict[str, Job] = {
+        "ours": partial(ours_lime, heavy, options.samples),
+        "lime package": partial(lime_package, heavy, options.samples),
+    }
+    rows.part(work, partial(compared, work, heavy, lambda: linear, options.rounds))
 
 
 if __name__ == "__main__":

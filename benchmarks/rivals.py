@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from attribution import Execution, ExtremalPerturbation, Lime, MaskedScore, SlidingPatch
 from benchmarks.holes import ASSETS
+from benchmarks.runtimes import resnet50
 from infill import Blur, Filler, Gray
 from models.classifiers import ImageClassifier, load_classifier
 from models.scenes import draw
@@ -94,6 +95,12 @@ def subject() -> tuple[Subject, str]:
         classifier, image = load_classifier("scenes"), draw(0).image
         said = "the classifier of scenes, a scene (the assets are not here)"
     return _explained(classifier, image), said
+
+
+def large() -> Subject:
+    """Return a scene and ResNet-50 with random weights: its arithmetic is the same."""
+    classifier = resnet50()
+    return _explained(classifier, classifier.view(draw(0).image))
 
 
 def _explained(classifier: ImageClassifier, image: Tensor) -> Subject:

@@ -80,14 +80,16 @@ _ROUNDING = 1e-3
 """So far beyond [0, 1] a pixel may be: resizing overshoots, and bfloat16 is coarse."""
 
 
-def composite(image: Images, hole: Hole, fill: Fill) -> Float[Tensor, "n c h w"]:
+def composite(
+    image: Images, hole: Hole, fill: Fill, out: Float[Tensor, "n c h w"] | None = None
+) -> Float[Tensor, "n c h w"]:
     """Remove what the hole covers: ``(1 - hole) * image + hole * fill``.
 
     Agarwal & Nguyen (2020), eq. 1. This is the only place where polarity meets pixels. Observed
     pixels (hole = 0) come through bit by bit, and so does the fill where the hole is 1.
-    Gradients flow into all three arguments.
+    Gradients flow into all three arguments; with ``out``, in whose memory it is made, into none.
     """
-    return torch.lerp(image, fill, hole.to(image.dtype))
+    return torch.lerp(image, fill, hole.to(image.dtype), out=out)
 
 
 def staged(

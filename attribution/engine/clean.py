@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attribution.engine.incremental import Incremental
+from attribution.engine.incremental import IncrementalImages
 from attribution.engine.precision import PreparedClassifier
 from infill.validate import require
 
@@ -84,11 +84,11 @@ class CleanImages:
         return torch.stack(cut)
 
     @cached_property
-    def changed(self) -> Incremental | None:
-        """What classifies composites of the one image by their differences; ``None``: whole images are."""
-        if not self.incremental or self.margin or len(self.image) > 1:
+    def changed(self) -> IncrementalImages | None:
+        """What classifies composites by their differences from the images; ``None``: whole ones are."""
+        if not self.incremental or self.margin:
             return None
-        return Incremental(self.classifier, self.canvas)
+        return IncrementalImages(self.classifier, self.canvas)
 
     def part(self, rows: slice) -> "CleanImages":
         """Return some of the images, with their logits if these have been computed."""

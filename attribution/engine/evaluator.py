@@ -16,6 +16,22 @@ from infill.filler import Fill, composite, staged
 from infill.validate import require
 
 
+@dataclass(eq=False)
+class Room:
+    """Memory for the composites of a batch, which those of the next one take over.
+
+    New memory would cost nearly as much as what is written to it, and lie beside that of the last batch.
+    """
+
+    memory: Float[Tensor, "n c h w"] | None = None
+
+    def of(self, count: int, canvas: Float[Tensor, "_ c h w"]) -> Float[Tensor, "n c h w"]:
+        """Return room for so many images like those of the canvas."""
+        if self.memory is None or len(self.memory) < count:
+            self.memory = canvas.new_empty(count, *canvas.shape[1:])
+        return self.memory[:count]
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluator:
     """Fills one batch of holes, runs the classifier and reads off the scores.
@@ -66,8 +82,12 @@ class Evaluator:
                 return staged(stages, batch.hole, batch.rows)
             return composite(_of(self.clean.image, batch.rows), batch.hole, self.fills(batch))
 
-    def evaluate(self, batch: HoleBatch) -> tuple[Float[Tensor, "n c h w"], Logits, Scores]:
+    def evaluate(
+        self, batch: HoleBatch, room: Room | None = None
+    ) -> tuple[Float[Tensor, "n c h w"], Logits, Scores]:
         """Return the composites in the classifier's dtype, their logits and their scores.
+
+        With ``room`` the composites are gone when the next batch is evaluated with it.
 
         Raises:
             ValueError: If the logits are not a number, naming the culprit, or as for `fills` and `score`.
@@ -78,13 +98,17 @@ class Evaluator:
         stages = self._stages if shared else None
         differentiable = torch.is_grad_enabled() and hole.requires_grad
         with nullcontext() if differentiable else torch.inference_mode():
-            images = composite(canvas, hole, fill) if stages is None else staged(stages, hole, batch.rows)
+            if stages is None:
+                out = None if room is None or differentiable else room.of(len(hole), canvas)
+                images = composite(canvas, hole, fill, out)
+            else:
+                images = staged(stages, hole, batch.rows)
             changed = None if batch.mirrored or differentiable or stages is not None else self.clean.changed
             if changed is None:
                 view = self.clean.view(images, batch.shift)
                 logits = self.clean.classifier(view.flip(3) if batch.mirrored else view)
             else:
-                logits = changed(images, batch.hole)
+                logits = changed(images, batch.hole, batch.rows)
             if logits.isnan().any():
                 require(bool(hole.isfinite().all()), "hole", "finite", "NaN or infinity")
                 finite = bool(fill.isfinite().all())

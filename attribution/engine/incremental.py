@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -32,6 +32,8 @@ TOLERANCE, COARSE = 1e-4, 0.1
 """By how much logits may differ, of the largest one: in float32, and in bfloat16."""
 TELLING = 1e-3
 """By how much they must differ from the untouched image's for their agreement to say anything."""
+IMAGES = 8
+"""Of so many images the maps are kept at once: those that were asked about last."""
 
 
 @dataclass(eq=False)
@@ -103,6 +105,47 @@ class Incremental:
             )
         moved = float((whole - self._clean).abs().max())
         self.checked = moved > max(TELLING, tolerance) * scale
+
+
+@dataclass(eq=False)
+class IncrementalImages:
+    """A classifier that is asked about composites of several images: each is followed by itself.
+
+    It is fastest where the composites of an image come one after another, and many of them.
+
+    Attributes:
+        classifier: As it is run on whole images.
+        images: The untouched images, in the classifier's dtype.
+        followed: What is known of those asked about last, by their place.
+    """
+
+    classifier: PreparedClassifier
+    images: Float[Tensor, "b c h w"]
+    followed: dict[int, Incremental] = field(default_factory=dict)
+
+    def __call__(
+        self, images: Float[Tensor, "n c h w"], hole: Hole, rows: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n k"]:
+        """Return the logits of composites of the images that ``rows`` names (of the only one by default)."""
+        if rows is None:
+            return self._of(0)(images, hole)
+        logits: list[Tensor] = [images.new_empty(0)] * len(rows)
+        for row in sorted(set(rows.tolist())):
+            places = (rows == row).nonzero()[:, 0]
+            found = self._of(row)(images[places], hole[places])
+            for place, one in zip(places.tolist(), found, strict=True):
+                logits[place] = one
+        return torch.stack(logits)
+
+    def _of(self, row: int) -> Incremental:
+        known = self.followed.pop(row, None)
+        if known is None:
+            refused = next((each.refused for each in self.followed.values() if each.refused), "")
+            known = Incremental(self.classifier, self.images[row : row + 1], refused=refused)
+        self.followed[row] = known  # the last one is the one asked about last
+        if len(self.followed) > IMAGES:
+            del self.followed[next(iter(self.followed))]
+        return known
 
 
 def saving(classifier: PreparedClassifier, image: Float[Tensor, "1 c h w"]) -> float:

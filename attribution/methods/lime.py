@@ -168,10 +168,13 @@ class Lime:
             return self._reliability(samples(), holes) >= self.until
 
         chunks = rounds(holes, score.execution.batch_size, None if self.until is None else enough)
+        if self.distance == "cosine":  # nobody looks at the composites
+            for _, batch in score.stream(chunks, len(holes)):
+                scores.append(batch)
+            return samples()
         for _, images, batch in score.stream_images(chunks, len(holes)):
             scores.append(batch)
-            if self.distance == "l2":
-                distances.append((images.float() - score.image).square().flatten(1).mean(dim=1).sqrt())
+            distances.append((images.float() - score.image).square().flatten(1).mean(dim=1).sqrt())
         return samples()
 
     def _reliability(self, samples: Samples, holes: SegmentHoles) -> float:

@@ -51,8 +51,12 @@ class GatedConv(nn.Module):
 
     def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h2 w2"]:
         """Apply the layer; with `residual`, add its input."""
-        y = F.silu(self.features(x)) * torch.sigmoid(self.gate(x))
-        return x + y if self.residual else y
+        y, gate = self.features(x), self.gate(x)
+        if torch.is_grad_enabled():
+            y = F.silu(y) * gate.sigmoid()
+            return x + y if self.residual else y
+        y = F.silu(y, inplace=True).mul_(gate.sigmoid_())  # the same, without new memory for each step
+        return y.add_(x) if self.residual else y
 
 
 class Up(nn.Module):

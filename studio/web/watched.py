@@ -30,6 +30,12 @@ class WatchedScore(MaskedScore):
 
     watch: Watch = field(default=_unwatched, repr=False, kw_only=True)
 
+    def stream(self, chunks: Iterable[Any], total: int) -> Iterator[tuple[Any, Any]]:
+        """Yield what the score yields."""
+        for hole, scores in super().stream(chunks, total):
+            self.watch(hole.detach(), scores.detach())
+            yield hole, scores
+
     def stream_images(self, chunks: Iterable[Any], total: int) -> Iterator[tuple[Any, Any, Any]]:
         """Yield what the score yields."""
         for hole, composites, scores in super().stream_images(chunks, total):

@@ -1,5 +1,6 @@
 """What is computed of a hole's surroundings alone is what whole images give."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from attribution import Execution, Lime, MaskedScore, SlidingPatch
-from attribution.engine.incremental import Incremental, saving
+from attribution.engine.incremental import Incremental, IncrementalImages, saving
 from attribution.engine.precision import prepare
 
 SIDE = 32
@@ -266,3 +267,64 @@ def test_gradients_and_mirrored_images_take_whole_images(networks, image):
     followed = hole.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(score(followed).sum(), followed)
     assert gradient.any()
+
+
+def test_several_images_are_followed_one_by_one(networks):
+    images = torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
+    usual = MaskedScore(images, [0, 1, 2], networks[1, 3], execution=Execution(3))
+    score = replace(usual, execution=Execution(3, incremental=True))
+    hole, index = composites(images[:1], [(3, 4), (9, 9), (25, 2), (0, 0)], 5)[0], torch.tensor([2, 0, 2, 1])
+    torch.testing.assert_close(score(hole, index), usual(hole, index), rtol=0, atol=1e-5)
+    asked = score.evaluator.clean.changed
+    assert {row: bool(one.trail.maps) for row, one in asked.followed.items()} == {0: True, 1: True, 2: True}
+    stubborn = replace(score, classifier=Stubborn())
+    with pytest.warns(UserWarning, match="whole images are classified") as told:
+        stubborn.logits(hole, index)
+    assert len(told) == 1  # not once for each image
+
+
+def test_maps_of_few_images_are_kept(networks, image, monkeypatch):
+    monkeypatch.setattr("attribution.engine.incremental.IMAGES", 2)
+    asked = IncrementalImages(networks[2, 3], torch.cat([image] * 3))
+    hole, images = composites(image, [(3, 4)], 5)
+    with torch.inference_mode():
+        for row in (0, 1, 0, 2):
+            asked(images, hole, torch.tensor([row]))
+    assert list(asked.followed) == [0, 2]
+
+
+def test_weights_in_bfloat16_are_followed_and_autocast_is_not(image):
+    hole, images = composites(image, [(3, 4), (20, 9)], 5)
+    plain = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16 * 16, 4))
+    ready = prepare(plain, "bfloat16", image)
+    assert ready.dtype is torch.bfloat16
+    asked = Incremental(ready, image.bfloat16())
+    with torch.inference_mode():
+        whole = ready(images.bfloat16())
+        torch.testing.assert_close(asked(images.bfloat16(), hole), whole, rtol=0, atol=1e-2)
+        assert not asked.refused
+        cast = Incremental(prepare(Residual(), "bfloat16", image), image)
+        with pytest.warns(UserWarning, match="autocast"):
+            cast(images, hole)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_hooks_of_the_caller_are_followed_or_told(image, told):
+    """One doubles what a layer returns; another one overwrites it in place."""
+
+    def double(module, given, maps):
+        return maps * 2
+
+    def overwrite(module, given, maps):
+        maps[:, 0] = 0
+
+    torch.manual_seed(0)
+    network = Residual()
+    network.left.register_forward_hook(overwrite if told else double)
+    usual = MaskedScore(image, 1, network, execution=Execution(4))
+    score = replace(usual, execution=Execution(4, incremental=True))
+    hole = composites(image, [(3, 4), (20, 9)], 5)[0]
+    with pytest.warns(UserWarning, match="__setitem__") if told else nullcontext():
+        logits = score.logits(hole)
+    torch.testing.assert_close(logits, usual.logits(hole), rtol=0, atol=1e-5)
+    assert bool(score.evaluator.clean.changed.followed[0].refused) == told
