@@ -11,7 +11,7 @@ PACKAGES = ("infill", "attribution", "models", "studio")
 LIBRARIES = ("infill", "attribution", "models")
 SHARED = tuple(
     f"attribution.{room}"
-    for room in ("score", "explainer", "estimate", "holes", "blanks", "baseline", "engine")
+    for room in ("score", "explainer", "estimate", "control", "holes", "blanks", "baseline", "engine")
 )
 JOB = tuple(
     f"studio.{room}"
@@ -42,7 +42,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "attribution.blanks": ("infill",),
     "attribution.score": ("attribution.engine", "infill"),
     "attribution.explainer": ("attribution.score", "attribution.holes", "infill"),
-    "attribution.estimate": ("attribution.score", "attribution.holes", "attribution.explainer", "infill"),
+    "attribution.control": ("attribution.holes",),
+    "attribution.estimate": (
+        *("attribution.score", "attribution.holes", "attribution.control", "attribution.explainer", "infill"),
+    ),
     "attribution.baseline": ("attribution.score", "infill"),
     "attribution.engine": ("attribution.engine", "infill"),
     "attribution.methods": (*SHARED, "attribution.optimize", "infill"),

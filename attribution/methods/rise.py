@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attribution.control import Blocks
 from attribution.estimate import (
     GROUPS,
     QUANTILE,
@@ -27,7 +28,7 @@ from attribution.score import MaskedScore
 from infill.validate import Count, Length, Seed, Share, require_settings
 
 Normalize = Literal["probability", "mass"]
-Estimator = Literal["paper", "covariance"]
+Estimator = Literal["paper", "covariance", "controlled"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Rise:
         keep: Probability that a cell is kept.
         estimator: ``"paper"``: eq. 6. ``"covariance"``: at each pixel the covariance of score and mask over
             the mask's variance: the slope of the score, which has the same order, needs a half to a quarter
-            of the masks, and is 0 where a pixel does not matter.
+            of the masks, and is 0 where a pixel does not matter. ``"controlled"``: the same, less what chance
+            is known to have done to it (`attribution.control`): half of the masks again.
         normalize: What the paper's weighted sum of the masks is divided by: ``"probability"``, the paper's,
             by ``masks * keep``; ``"mass"``, as in xplique, by the sum of the masks at each pixel.
         border: What a mask is within half a cell of the upsampled grid's border: ``"mirrored"`` (the
@@ -71,7 +73,7 @@ class Rise:
     @property
     def signed(self) -> bool:
         """Whether values speak for the target above 0 and against it below."""
-        return self.estimator == "covariance"
+        return self.estimator != "paper"
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the expected score given that a pixel is kept, or the score's slope."""
@@ -86,21 +88,29 @@ class Rise:
         """Return the heatmap with its error."""
         holes, found = self.holes(score), []
         for one in score:
-            sums = MaskSums.of(one, min(GROUPS, self.masks), self.keep)
+            sums = self.sums(one, holes)
             enough = None if self.until is None else partial(self._enough, sums, self.until)
             for hole, scores in one.stream(rounds(holes, one.execution.batch_size, enough), len(holes)):
                 sums.add(1 - hole[:, 0], scores)
-            found.append(self._estimate(sums))
+            found.append(self.estimated(sums))
         return joined(found)
 
-    def _estimate(self, sums: MaskSums) -> Estimate:
+    def sums(self, score: MaskedScore, holes: RandomGridHoles) -> MaskSums:
+        """Return the sums over no mask yet, of which the estimator's map can be made."""
+        blocks = Blocks.of(holes) if self.estimator == "controlled" else None
+        return MaskSums.of(score, min(GROUPS, self.masks), self.keep, blocks)
+
+    def estimated(self, sums: MaskSums) -> Estimate:
+        """Return the heatmap with its error from the sums over masks of one image."""
         whole = sums.moments()
         left_out = sums.left_out() if sums.dealt > 1 else [whole]
-        others = torch.stack([each.slope() for each in left_out])
+        uncertain = error = jackknife(torch.stack([each.slope() for each in left_out]))
+        if not self.signed:
+            error = jackknife(torch.stack([self.map(each) for each in left_out]))
         return Estimate(
-            heatmap=self._map(whole)[None],
-            error=jackknife(torch.stack([self._map(each) for each in left_out]))[None],
-            told=(whole.slope().abs() > QUANTILE * jackknife(others))[None],
+            heatmap=self.map(whole)[None],
+            error=error[None],
+            told=(whole.slope().abs() > QUANTILE * uncertain)[None],
             reliability=torch.tensor([self.reliability(sums)]),
             samples=torch.tensor([sums.dealt]),
         )
@@ -110,10 +120,11 @@ class Rise:
 
     def reliability(self, sums: MaskSums) -> float:
         """Return how reliable the map from such sums is; 0 of a single mask."""
-        return reliability(*map(self._map, sums.halves())) if sums.dealt > 1 else 0.0
+        return reliability(*map(self.map, sums.halves())) if sums.dealt > 1 else 0.0
 
-    def _map(self, moments: MaskMoments) -> Float[Tensor, "h w"]:
-        if self.estimator == "covariance":
+    def map(self, moments: MaskMoments) -> Float[Tensor, "h w"]:
+        """Return the map from the moments of some masks."""
+        if self.signed:
             return moments.slope()
         # A pixel that no mask keeps has no estimate: it gets 0, as in the paper's sum.
         mass = moments.mass.clamp_min(1e-6) if self.normalize == "mass" else moments.count * self.keep
