@@ -94,10 +94,13 @@ class Course:
         pair = (self.first[name], self.others.moments().slope())
         return float(spearmanr(*(each.flatten().numpy() for each in pair)).statistic)
 
+    def path(self, chunk: range) -> Path:
+        """Return where the scores of a chunk of masks are kept."""
+        return RUNS / f"{self.name}-{chunk.start}.npz"
+
     def go_on(self, chunk: range) -> None:
         """Take a chunk of masks; their scores are kept on disk."""
-        path = RUNS / f"{self.name}-{chunk.start}.npz"
-        scores = torch.from_numpy(kept(path, partial(self._scored, chunk))["scores"])
+        scores = torch.from_numpy(kept(self.path(chunk), partial(self._scored, chunk))["scores"])
         for start in range(chunk.start, chunk.stop, ROUND):
             masks = 1 - self.holes[start : start + ROUND][:, 0]
             some = scores[start - chunk.start :][: len(masks)]
@@ -162,6 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photographs", type=int, default=20)
     parser.add_argument("--most", type=int, default=MOST, help=f"Masks at most, {MOST} or fewer.")
+    parser.add_argument("--kept", action="store_true", help="Only what is on disk from runs before.")
     parser.add_argument("--scenes", type=int, default=3)
     parser.add_argument("--truth", type=int, default=50_000, help="Masks of what intervals should hold.")
     options = parser.parse_args()
@@ -169,9 +173,13 @@ def main() -> None:
     for start in range(0, options.most, CHUNK):
         chunk = range(start, min(start + CHUNK, options.most))
         going = [course for course in courses if not course.ended]
+        if options.kept:
+            going = [course for course in going if course.dealt == start and course.path(chunk).exists()]
         for course in going:
             course.go_on(chunk)
         last = ", ".join(f"{course.name} {course.found[BEST][-1]:.3f}" for course in going)
+        if not going:
+            break
         print(f"{chunk.stop} masks: {last}", flush=True)
     drawn = load_classifier("scenes")
     hits = [
@@ -196,7 +204,6 @@ def _masks(courses: list[Course], most: int) -> str:
         lines.append([wanted, *_compared(counts, capped, most), " / ".join(map(str, never))])
     told = {name: np.array([course.foretold(name) for course in courses]) for name in ESTIMATORS}
     lines.append([f"{max(WANTED)}, foretold", *_compared(told, told, np.inf), ""])
-    agreement = [np.median([course.agreement(name) for course in courses]) for name in ESTIMATORS]
     head = [
         "reliability",
         *(f"{name}, masks" for name in ESTIMATORS),
@@ -208,10 +215,20 @@ def _masks(courses: list[Course], most: int) -> str:
         f"reliable, the same masks for all estimators; {most} at most, and no more of a photograph once the\n"
         f"paper's map would take over {1 / GOAL:.0f} times as many as the covariance. Foretold: by Spearman\n"
         f"and Brown from all masks of each photograph ({dealt.min()} to {dealt.max()}).\n\n"
-        f"{table(head, lines)}\n\n"
-        f"Rank correlation (median) of the map of the first {CHUNK} masks with the covariance of all\n"
-        f"others, which knows nothing of them:\n\n"
-        f"{table(list(ESTIMATORS), [[f'{each:.3f}' for each in agreement]])}"
+        f"{table(head, lines)}{_agreement(courses)}"
+    )
+
+
+def _agreement(courses: list[Course]) -> str:
+    """Return how the maps of the first chunk agree with what knows nothing of them, where there is such."""
+    more = [course for course in courses if course.others.dealt]
+    if not more:
+        return ""
+    middle = [f"{np.median([course.agreement(name) for course in more]):.3f}" for name in ESTIMATORS]
+    return (
+        f"\n\nRank correlation (median) of the map of the first {CHUNK} masks with the covariance of all\n"
+        f"others, which knows nothing of them, {len(more)} photographs:\n\n"
+        f"{table(list(ESTIMATORS), [middle])}"
     )
 
 
