@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from attribution import Execution, MaskedScore, Rise
-from attribution.estimate import QUANTILE, ROUND, Estimate, MaskSums
+from attribution.estimate import GROUPS, QUANTILE, ROUND, Estimate, MaskSums
 from attribution.holes import RandomGridHoles, batches
 from benchmarks.holes import ASSETS
 from benchmarks.report import Found, command, kept, table, write
@@ -39,6 +39,14 @@ WANTED = (0.8, 0.9, 0.95)
 GOAL = 1 / 3
 """The share of the paper's masks that the best may take."""
 MOST, BATCH, CHUNK = 8000, 32, 500
+
+
+def empty(score: MaskedScore, holes: RandomGridHoles) -> dict[str, MaskSums]:
+    """Return the sums over no mask yet, by estimator."""
+    return {
+        name: MaskSums.of(score, GROUPS, method.keep, method.blocks(holes))
+        for name, method in ESTIMATORS.items()
+    }
 
 
 @dataclass
@@ -64,7 +72,7 @@ class Course:
     others: MaskSums = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sums = {name: method.sums(self.score, self.holes) for name, method in ESTIMATORS.items()}
+        self.sums = empty(self.score, self.holes)
         self.others = MaskSums.of(self.score, 1, 0.5)
 
     @property
@@ -125,7 +133,7 @@ def coverage(classifier: ImageClassifier, number: int, masks: int, repeats: int,
 
     def estimates(count: int, seed: int) -> dict[str, Estimate]:
         holes = Rise(masks=count, seed=seed).holes(score)
-        sums = {name: method.sums(score, holes) for name, method in ESTIMATORS.items()}
+        sums = empty(score, holes)
         for hole, scores in score.stream(batches(holes, 128), count):
             for each in sums.values():
                 each.add(1 - hole[:, 0], scores)

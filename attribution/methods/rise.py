@@ -87,18 +87,18 @@ class Rise:
     def estimate(self, score: MaskedScore) -> Estimate:
         """Return the heatmap with its error."""
         holes, found = self.holes(score), []
+        blocks = self.blocks(holes)
         for one in score:
-            sums = self.sums(one, holes)
+            sums = MaskSums.of(one, min(GROUPS, self.masks), self.keep, blocks)
             enough = None if self.until is None else partial(self._enough, sums, self.until)
             for hole, scores in one.stream(rounds(holes, one.execution.batch_size, enough), len(holes)):
                 sums.add(1 - hole[:, 0], scores)
             found.append(self.estimated(sums))
         return joined(found)
 
-    def sums(self, score: MaskedScore, holes: RandomGridHoles) -> MaskSums:
-        """Return the sums over no mask yet, of which the estimator's map can be made."""
-        blocks = Blocks.of(holes) if self.estimator == "controlled" else None
-        return MaskSums.of(score, min(GROUPS, self.masks), self.keep, blocks)
+    def blocks(self, holes: RandomGridHoles) -> Blocks | None:
+        """Return what the estimator knows of masks beforehand."""
+        return Blocks.of(holes) if self.estimator == "controlled" else None
 
     def estimated(self, sums: MaskSums) -> Estimate:
         """Return the heatmap with its error from the sums over masks of one image."""
