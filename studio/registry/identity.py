@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from studio.files import size_and_time
+from studio.files import digests
 from studio.registry.added import classifiers
 from studio.registry.build import weights_of
 from studio.registry.own import NO_OWN, Own
@@ -78,12 +78,6 @@ def place_of(name: str | None) -> Path | None:
     return Path(place).expanduser() if place else None
 
 
-def content(path: Path | None) -> Sequence[Any]:
-    """Return what changes when a file does, or a file in a folder."""
-    if path is None or not path.exists():
-        return [str(path)]
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [
-        str(path.resolve()),
-        *([str(file), *(size_and_time(file) or ())] for file in files if file.is_file()),
-    ]
+def content(path: Path | None) -> Mapping[str, str] | None:
+    """Return what changes when a file does, or a file in a folder, and is the same wherever they are."""
+    return None if path is None or not path.exists() else digests(path)

@@ -140,10 +140,22 @@ def opened(path: Path) -> RunFolder:
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
     differences = list(_differences(before, now))
+    if differences and _knows_places(before):
+        raise ValueError(
+            f"--out: {path} was begun by an older infill, which knew weights by where their file was, not by "
+            "its content; go on with that infill, or give another folder (`infill report` reads this one)"
+        )
     if differences:
         raise ValueError(
             f"--out: {path} holds a run with other settings; give another folder. " + "; ".join(differences)
         )
+
+
+def _knows_places(settings: Mapping[str, Any]) -> bool:
+    """Whether a filler's weights are a list, as before they were the digests of files by name."""
+    fillers = settings.get("fillers", settings.get("filler"))  # `infill fill-blanks` has one
+    known = fillers.values() if isinstance(fillers, dict) else ()
+    return any(isinstance(each, dict) and isinstance(each.get("weights"), list) for each in known)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> Iterator[str]:

@@ -70,6 +70,17 @@ def test_the_same_settings_go_on_and_others_are_refused(folder: RunFolder) -> No
     assert "name" not in text
 
 
+def test_a_run_that_knew_weights_by_their_place_is_refused_in_words(folder: RunFolder) -> None:
+    old = {"fillers": {"inpaint": {"weights": ["/there/w.safetensors", ["/there/w.safetensors", 3, 4]]}}}
+    new = {"fillers": {"inpaint": {"weights": {"w.safetensors": "4f00"}}}}
+    path = folder.path / "run.json"
+    path.write_text(json.dumps({"format": FORMAT, "settings": old}))
+    with pytest.raises(ValueError, match="begun by an older infill, which knew weights by where") as refused:
+        RunFolder(folder.path, new).begin()
+    assert "/there" not in str(refused.value)
+    assert opened(folder.path).settings == old  # a report reads it
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"nonsense", None])
 def test_a_damaged_part_counts_as_not_there(folder: RunFolder, content: bytes | None) -> None:
     folder.save((1, "a"), PART)
