@@ -15,7 +15,7 @@ SHARED = tuple(
 )
 JOB = tuple(
     f"studio.{room}"
-    for room in ("registry", "data", "drawing", "runs", "output", "progress", "files", "version")
+    for room in ("registry", "data", "drawing", "runs", "output", "progress", "files", "columns", "version")
 )
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infill": ("infill",),

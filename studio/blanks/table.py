@@ -7,6 +7,7 @@ from pathlib import Path
 
 from studio.blanks.results import Consistency, Results
 from studio.blanks.setup import Setup
+from studio.columns import aligned
 
 PAPER = {"random": (0.99, 0.99, 0.99), "progressive": (0.93, 0.93, 0.93)}
 """Table 1 of Deelaka et al. (2024): MNIST and their ResNet5, first order; accuracy, macro and weighted F1."""
@@ -31,10 +32,8 @@ def cells(row: Consistency) -> list[str]:
 def text_table(results: Results, setup: Setup) -> str:
     """Return the table for a terminal."""
     lines = [HEAD, *(cells(row) for row in results.rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     title = f"{setup.data.title}, classifier: {setup.name}; how often it takes prototypes for their class, %"
-    rows = ["  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([title, *(row.rstrip() for row in rows), *remarks(results)])
+    return "\n".join([title, *aligned(lines), *remarks(results)])
 
 
 def markdown_table(results: Results) -> str:

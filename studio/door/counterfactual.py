@@ -12,6 +12,7 @@ from studio.door.call import Classifiers, Wanted, called
 from studio.door.explanation import Target
 from studio.door.show import picture, shrunk
 from studio.door.things import NO_THINGS, fillers_of, methods_of, several
+from studio.drawing.pixels import channels_last
 from studio.drawing.sheet import any_script
 from studio.explain.counterfactual import Counterfactual as Change
 from studio.explain.counterfactual import files_of, removing
@@ -58,7 +59,7 @@ class Counterfactual:
         view = result.classifier.view(result.image.pixels.to(result.classifier.mean.device))
         self.image, self.classifier = result.image.folder, result.name
         self.method, self.filler = change.method, change.filler
-        self.before: Float[ndarray, "h w 3"] = view.permute(1, 2, 0).cpu().numpy()
+        self.before: Float[ndarray, "h w 3"] = channels_last(view)
         self.after: Float[ndarray, "h w 3"] = shown.image
         self.hole: Float[ndarray, "h w"] = shown.hole
         probable = result.asked.probable

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from studio.columns import aligned
 from studio.door.show import figure_of, figure_png, grid_html, said_of
 from studio.explain.explain import files_of
 from studio.output import output_folder
@@ -141,12 +142,8 @@ class Explanations(Sequence["Explanation"]):
             for each in self
         ]
         lines = [("image", "classifier", "target", "method", "filler"), *rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(5)]
-        told = [
-            "  ".join(f"{text:{width}}" for text, width in zip(line, widths, strict=True)) for line in lines
-        ]
         notes = dict.fromkeys(note for each in self for note in each.notes)
-        return "\n".join([*(line.rstrip() for line in told), *notes])
+        return "\n".join([*aligned(lines), *notes])
 
     def __repr__(self) -> str:
         sizes = f"{len(self.images)} images, {len(self.classifiers)} classifiers"

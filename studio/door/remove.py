@@ -18,6 +18,7 @@ from studio.door.images import images_of
 from studio.door.settings import sorted_out
 from studio.door.show import picture, shrunk
 from studio.door.things import NO_THINGS, fillers_of, several
+from studio.drawing.pixels import channels_last
 from studio.drawing.sheet import any_script
 from studio.explain.drawn import Box, drawn
 from studio.explain.remove import bars, files_of, line, removed, removing, sheet, whole
@@ -89,7 +90,7 @@ class Removal:
         self._found = found
         result = found.explanation
         self.image, self.classifier = result.image.folder, result.name
-        self.before: Float[ndarray, "h w 3"] = found.view.permute(1, 2, 0).numpy()
+        self.before: Float[ndarray, "h w 3"] = channels_last(found.view)
         self.hole: Float[ndarray, "h w"] = found.hole.numpy()
         self.area, self.where = found.share, found.where
         self.target = Target(result.target, result.asked.title or result.label(result.target))
@@ -219,6 +220,6 @@ def _filled(found: Removed, each: Completion) -> Filled:
         return Filled(each.filler, None, each.score, each.score, (), each.seconds, each.error)
     result = found.explanation
     probability = float(each.probabilities[result.target]) if result.asked.probable else each.score
-    image = each.image.permute(1, 2, 0).numpy()
+    image = channels_last(each.image)
     top = bars(found, each.probabilities)
     return Filled(each.filler, image, probability, each.score, top, each.seconds, "")

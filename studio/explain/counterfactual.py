@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution.optimize.loop import OptimizingExplainer
 from studio.drawing.captions import percent, settings_line
+from studio.drawing.pixels import channels_last
 from studio.explain.counterfactual_figure import Change, draw
 from studio.explain.default_classifier import with_classifier
 from studio.explain.page import course, filler_brief
@@ -105,7 +106,7 @@ class Counterfactual:
             subtitle=f"{explanation.image.title}. {explanation.name}, {how}.".replace(" ()", ""),
             verdict=", ".join(text for text in (self._now(), self._verdict()) if text),
             failed=bool(self.search.failure),
-            image=explanation.classifier.view(explanation.image.pixels).permute(1, 2, 0).cpu().numpy(),
+            image=channels_last(explanation.classifier.view(explanation.image.pixels)),
             after=self.run.samples[0],
             target=self._target,
             against="" if explanation.against is None else explanation.label(explanation.against),

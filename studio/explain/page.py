@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +17,7 @@ from attribution.explainer import AttributingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import Given
 from studio.drawing.captions import percent, settings_line
+from studio.drawing.pixels import channels_last
 from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
 from studio.explain.result import Explanation, MethodResult, SearchResult
@@ -39,7 +39,7 @@ def page(explanation: Explanation) -> Page:
         title=f"{explanation.name} · {explanation.about} · {score}",
         subtitle=explanation.image.title,
         legend=_legend(explanation),
-        image=_pixels(image),
+        image=channels_last(image),
         box=explanation.classifier.view_box(size),
         target=explanation.about if explanation.asked.title else explanation.label(explanation.target),
         marked=_marked(explanation, size),
@@ -182,9 +182,11 @@ def _truth(explanation: Explanation) -> list[Panel]:
         same = label["label"] == (explanation.asked.label or explanation.label(explanation.target))
         lit = torch.where(silhouette, scene.image if same else gray * _AGAINST if blue else gray, lit)
     rest = "the rest" if explanation.against is None else explanation.label(explanation.against)
-    empty = Panel(f"truth: nothing there, {explanation.quantity.written(left)}", _pixels(scene.background))
+    empty = Panel(
+        f"truth: nothing there, {explanation.quantity.written(left)}", channels_last(scene.background)
+    )
     known = explanation.asked.text.of_classes or explanation.asked.label
-    return [empty, *([Panel(f"truth: the target (blue: {rest})", _pixels(lit))] if known else [])]
+    return [empty, *([Panel(f"truth: the target (blue: {rest})", channels_last(lit))] if known else [])]
 
 
 def _shown(image: Float[Tensor, "c h w"]) -> Float[Tensor, "c y x"]:
@@ -193,7 +195,3 @@ def _shown(image: Float[Tensor, "c h w"]) -> Float[Tensor, "c y x"]:
         return image
     size = [max(1, round(side * scale)) for side in image.shape[1:]]
     return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
-
-
-def _pixels(image: Float[Tensor, "c h w"]) -> Any:
-    return image.permute(1, 2, 0).numpy()

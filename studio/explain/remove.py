@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
-from numpy import ndarray
 from torch import Tensor
 
 from studio.drawing.captions import percent
+from studio.drawing.pixels import channels_last
 from studio.explain.completions import Completion, completions
 from studio.explain.default_classifier import with_classifier
 from studio.explain.drawn import Drawn, Where, seen_of
@@ -198,12 +198,12 @@ def files_of(found: Removed) -> Files:
     """Return what writes each file."""
     files: dict[str, Callable[[Path], object]] = {
         "remove.png": partial(draw, sheet(found)),
-        "original.png": partial(save_image, _pixels(found.view)),
+        "original.png": partial(save_image, channels_last(found.view)),
         "hole.png": partial(save_image, found.hole.numpy()),
     }
     for each in found.completions:
         if each.image is not None:
-            files[file_of(each.filler)] = partial(save_image, _pixels(each.image))
+            files[file_of(each.filler)] = partial(save_image, channels_last(each.image))
     return {**files, "remove.json": partial(save_json, report_of(found))}
 
 
@@ -220,7 +220,7 @@ def sheet(found: Removed) -> Sheets:
         Completed(
             each.filler,
             filler_brief(explanation, each.filler) if each.image is not None else "",
-            None if each.image is None else _pixels(each.image),
+            None if each.image is None else channels_last(each.image),
             "" if quantity.bounded else _number(found, each.score),
             bars(found, each.probabilities),
             each.error,
@@ -233,7 +233,7 @@ def sheet(found: Removed) -> Sheets:
         subtitle=f"{explanation.image.title}; {percent(found.share)} of the view removed, as drawn in the "
         f"{found.where}",
         notes=found.notes,
-        view=_pixels(found.view),
+        view=channels_last(found.view),
         hole=found.hole.numpy(),
         seen=bars(found, explanation.probabilities),
         value="" if quantity.bounded else clean,
@@ -299,8 +299,3 @@ def _told(found: Removed, each: Completion) -> str:
         return text
     (first, probability), *_ = bars(found, each.probabilities)
     return f"{text}; sees {first} {probability:.3f}"
-
-
-def _pixels(image: Float[Tensor, "3 h w"]) -> Float[ndarray, "h w 3"]:
-    pixels: ndarray = image.permute(1, 2, 0).numpy()
-    return pixels

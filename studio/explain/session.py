@@ -24,6 +24,7 @@ from infill import Filler
 from infill.network import Precision
 from models.classifiers import ImageClassifier
 from models.classifiers.metadata import class_names
+from studio.drawing.pixels import channels_last
 from studio.explain.inputs import InputImage, read_pixels
 from studio.explain.panel import Composite
 from studio.explain.paper import departures, squash
@@ -319,7 +320,7 @@ class Session:
     ) -> list[Composite]:
         return [
             Composite(
-                image=image.permute(1, 2, 0).cpu().numpy(),
+                image=channels_last(image),
                 hole=hole[0].cpu().numpy(),
                 score=float(one),
                 label=self.classifier.labels[int(each.argmax())] if self.model.probable else "",

@@ -11,6 +11,7 @@ import torch
 
 from infill import composite
 from studio.data.chance import generator
+from studio.drawing.pixels import channels_last
 from studio.realism.batches import ExampleBatch
 from studio.realism.figure import Strip
 from studio.realism.metrics import BatchMetrics
@@ -110,7 +111,7 @@ class Worker:
             target=None if batch.targets is None else labels[int(batch.targets[0])],
             guessed=self.setup.settings["labels"] == "top1",
             hole=batch.holes[0, 0].cpu().numpy(),
-            images={name: images[0].permute(1, 2, 0).cpu().numpy() for name, images in composites.items()},
+            images={name: channels_last(images[0]) for name, images in composites.items()},
             answers={
                 name: (labels[int(values["label"][0])], float(values["probability"][0]))
                 for name, values in judged.items()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from infill.realism.resampling import DRAWS, bootstrap, mean
+from studio.columns import aligned
 from studio.report.compare import LEAST
 from studio.report.figures import figures
 from studio.report.results import Results, Row
@@ -109,13 +110,7 @@ def said(found: Attacked) -> str:
 
 def text(found: Attacked) -> str:
     """Return the table for a terminal."""
-    table = [HEADS, *lines(found)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(HEADS))]
-    rows = [
-        "".join([f"{line[0]:{widths[0]}}", *(f"  {line[i]:>{widths[i]}}" for i in range(1, len(HEADS)))])
-        for line in table
-    ]
-    return "\n".join([said(found), *rows, ""])
+    return "\n".join([said(found), *aligned([HEADS, *lines(found)], numbers=True), ""])
 
 
 def markdown(found: Attacked) -> str:

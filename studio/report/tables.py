@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from studio.columns import aligned
 from studio.report.compare import SURE, Difference, Value, differences, values
 from studio.report.figures import Figure, figures
 from studio.report.published import NOTE, PUBLISHED
@@ -90,27 +91,19 @@ def interval(figure: Figure, value: Value) -> str:
 
 def text(table: Table) -> str:
     """Return the table for a terminal, below every figure its interval."""
-    first = max([len(named(row)) for row in table.rows], default=0) + 2
-    lines = []
+    blocks = []
     for start in range(0, len(table.figures), AT_ONCE):
         some = table.figures[start : start + AT_ONCE]
-        widths = [max(len(figure.title) + 2, 15) + 2 for figure in some]
-        heads = [headed(figure) for figure in some]
-        lines.append(
-            " " * first + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
-        )
+        lines = [["", *map(headed, some)]]
         for row in table.rows:
             cells = [table.cells[figure.key].get(row) for figure in some]
-            if not any(cells):
-                continue
             for name, write in ((named(row), _value), ("", interval)):
                 texts = [
                     write(figure, cell) if cell else "" for figure, cell in zip(some, cells, strict=True)
                 ]
-                written = "".join(f"{each:>{width}}" for each, width in zip(texts, widths, strict=True))
-                lines += [f"{name:{first}}{written}".rstrip()] if name or written.strip() else []
-        lines.append("")
-    return "\n".join(lines)
+                lines += [[name, *texts]] if any(texts) else []
+        blocks += [*aligned(lines, numbers=True), ""]
+    return "\n".join(blocks)
 
 
 def _value(figure: Figure, value: Value) -> str:
