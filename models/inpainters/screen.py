@@ -14,7 +14,7 @@ from torch.nn import functional as F
 PERIOD = 8
 """Rows and columns after which a network with strides of 8 begins anew, in pixels."""
 DEPTH, RAMP = 6, 3
-"""The screen is taken off wholly at `DEPTH + RAMP` pixels from the rim, and not at `DEPTH - RAMP`."""
+"""The screen is taken off wholly beyond `DEPTH + RAMP` pixels from the rim, and not within `DEPTH - RAMP`."""
 NEAR = 5
 """Cells whose mean is taken, twice over, in rows and columns."""
 LEAST = 0.04
@@ -51,22 +51,29 @@ def unscreened(
 
 def _deep(hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
     """How deep in the hole a pixel is, from 0 to 1; beyond the image the hole goes on as at its border."""
-    edge = [DEPTH + RAMP] * 4
-    observed = 1 - F.pad(hole, edge, mode="replicate")
-    for side in ((2 * DEPTH + 1, 1), (1, 2 * DEPTH + 1)):
+    away, ramp = DEPTH // 2, RAMP // 2  # at half the size, where pixels of which any is observed are
+    observed = F.max_pool2d(1 - hole, 2)
+    observed = F.pad(observed, [away + ramp] * 4, mode="replicate")
+    for side in ((2 * away + 1, 1), (1, 2 * away + 1)):
         observed = F.max_pool2d(observed, side, 1)
-    return 1 - _mean(observed, 2 * RAMP + 1)
+    return F.interpolate(1 - F.avg_pool2d(observed, 2 * ramp + 1, 1), scale_factor=2, mode="bilinear")
 
 
 def _repeated(detail: Float[Tensor, "n c h w"], hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n p y x"]:
     """What the cells round each cell have in common, pixel by pixel of a cell; its mean is 0."""
-    side = 2 * PERIOD + 1
-    fine = detail - _mean(F.pad(detail, [PERIOD] * 4, mode="replicate"), side)
-    cells, seen = F.pixel_unshuffle(fine * hole, PERIOD), F.pixel_unshuffle(hole, PERIOD)
-    for _ in range(2):  # a tent: cells count the less the farther they are
-        cells, seen = (_mean(F.pad(one, [NEAR // 2] * 4), NEAR) for one in (cells, seen))
+    coarse = F.interpolate(F.avg_pool2d(detail, PERIOD), scale_factor=PERIOD, mode="bilinear")
+    cells = F.pixel_unshuffle((detail - coarse) * hole, PERIOD)
+    down, right = (_tent(length, detail) for length in cells.shape[2:])
+    cells, seen = (down @ one @ right for one in (cells, F.pixel_unshuffle(hole, PERIOD)))
     common = cells.unflatten(1, (-1, PERIOD**2)) / (seen + LEAST)[:, None]
     return (common - common.mean(2, keepdim=True)).flatten(1, 2)
+
+
+def _tent(length: int, like: Tensor) -> Float[Tensor, "l l"]:
+    """A matrix by which a vector becomes its means near each entry, twice over; beyond its ends are zeros."""
+    away = torch.arange(length, device=like.device)
+    near = ((away[:, None] - away).abs() <= NEAR // 2).to(like.dtype) / NEAR
+    return near @ near
 
 
 def _shifted(repeated: Float[Tensor, "n p y x"], shift: Int[Tensor, "2 t t"]) -> Float[Tensor, "n c h w"]:
@@ -82,7 +89,3 @@ def _shifted(repeated: Float[Tensor, "n p y x"], shift: Int[Tensor, "2 t t"]) ->
     every = repeated.reshape(count, -1, PERIOD**2 * rows * columns)
     return every[..., index.flatten()].unflatten(2, (height, width))
 
-
-def _mean(images: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h2 w2"]:
-    """The mean of every square of so many pixels, first of columns, then of rows."""
-    return F.avg_pool2d(F.avg_pool2d(images, (side, 1), 1), (1, side), 1)
