@@ -38,10 +38,10 @@ def _methods() -> dict[str, str]:
     return {name: row.summary for name, row in METHODS.items()}
 
 
-def _optimizing() -> dict[str, str]:
-    from studio.registry.tables import OPTIMIZING
+def _removing() -> dict[str, str]:
+    from studio.registry.tables import REMOVING
 
-    return {name: row.summary for name, row in OPTIMIZING.items()}
+    return {name: row.summary for name, row in REMOVING.items()}
 
 
 def _fillers() -> dict[str, str]:
@@ -97,7 +97,7 @@ def _weights() -> dict[str, str]:
 
 
 METHOD = _completes(_methods)
-SEARCHING = _completes(_optimizing)
+SEARCHING = _completes(_removing)
 FILLER = _completes(_fillers)
 METRIC = _completes(_metrics)
 PRESET = _completes(_presets)

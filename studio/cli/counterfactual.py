@@ -36,7 +36,8 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
     click.option(
         "--method",
         shell_complete=completion.SEARCHING,
-        help=f"An optimizing method; see `infill list`. [default: {METHOD}; with --paper {PAPERS}]",
+        help="An optimizing method that removes (ssr and cem-positive keep); see `infill list`. "
+        f"[default: {METHOD}; with --paper {PAPERS}]",
     ),
     click.option(
         "--filler",

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from attribution.explainer import Explainer
 from attribution.optimize.loop import OptimizingExplainer
 from studio.drawing.captions import percent, settings_line
 from studio.drawing.pixels import channels_last
@@ -21,9 +22,10 @@ from studio.explain.request import FILLER, METHOD, PAPERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.worker import Files, Job
 from studio.output import save_image, save_json
+from studio.registry.build import build_method
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection
-from studio.registry.tables import OPTIMIZING
+from studio.registry.tables import OPTIMIZING, REMOVING, Preset
 
 ROWS = 7
 FINAL = "exemplar"
@@ -40,10 +42,25 @@ def removing(request: ExplainRequest, echo: Callable[[str], object], own: Own = 
     """
     request = with_classifier(_completed(request), echo)
     selection = parse_selection(request.fillers, request.settings, request.methods, own=own)
+    preset: Preset = "paper" if request.paper else "smallest"
     for name in selection.methods:
         if name not in OPTIMIZING and not isinstance(own.methods.get(name), OptimizingExplainer):
-            raise ValueError(f"--method: expected one of {', '.join(OPTIMIZING)}, got {name}")
-    return Job(request, selection, "paper" if request.paper else "smallest", files_of, _line, own=own)
+            raise ValueError(f"--method: expected one of {', '.join(REMOVING)}, got {name}")
+        _require_removing(name, build_method(name, selection.settings, request.seed, preset, own))
+    return Job(request, selection, preset, files_of, _line, own=own)
+
+
+def _require_removing(name: str, method: Explainer) -> None:
+    """Check that a method tries what is left without its evidence.
+
+    Raises:
+        ValueError: If it keeps what is enough for the class, and takes nothing away.
+    """
+    entry = OPTIMIZING.get(name) or next((row for row in OPTIMIZING.values() if row.is_of(method)), None)
+    if entry is not None and entry.kept_by(method):
+        settings = ", ".join(f"{field}={getattr(method, field)}" for field in entry.keeping or {})
+        got = f"{name}{'' if entry.keeps else f' with {settings}'}, which keeps what is enough for the class"
+        raise ValueError(f"--method: expected one that removes ({', '.join(REMOVING)}), got {got}")
 
 
 def _line(explanation: Explanation) -> str:

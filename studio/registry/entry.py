@@ -31,6 +31,8 @@ class Entry:
         gradients: Whether it needs the classifier's gradients (all optimizing methods do).
         fills: Whether a filler matters to a method; if not, it runs once, with `tables.NO_FILLER`.
         compares: Whether a method needs a class that the target is compared with.
+        keeping: The settings with which a search keeps what is enough for the class, and never asks what is
+            left without that; empty: with whatever settings. ``None``: it always asks.
     """
 
     target: str
@@ -47,6 +49,7 @@ class Entry:
     gradients: bool = False
     fills: bool = True
     compares: bool = False
+    keeping: Mapping[str, Any] | None = None
 
     @property
     def hidden(self) -> Collection[str]:
@@ -62,6 +65,16 @@ class Entry:
         package, name = self.target.split(":")
         own = type(thing).__module__
         return type(thing).__name__ == name and package in (own, own.partition(".")[0])
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a search never asks what is left without the evidence, whatever the user sets."""
+        return self.keeping is not None and self.keeping.items() <= self.fixed.items()
+
+    def kept_by(self, method: object) -> bool:
+        """Whether a search of this class, with its settings, never asks that."""
+        keeping = self.keeping
+        return keeping is not None and all(getattr(method, name) == keeping[name] for name in keeping)
 
     def fields(self) -> dict[str, list[Any]]:
         """Return the fields that a text can set, each with its types."""

@@ -82,6 +82,8 @@ _QUICK_FIDO = {"steps": 60, "samples": 4, "lr": 0.25}
 # Half of the paper's steps at twice its rate, halved as often: weights can go as far.
 _QUICK_INVERSION = {"inversion_steps": 6, "steps": 36, "lr": 0.02, "halving": 5}
 
+_INVERSION = {"stages": "inversion"}
+
 # On photographs: from the whole image, with soft edges, and weights with which what is faint does not pay.
 _QUICK_CEM = {
     "upsampling": "bilinear",
@@ -127,6 +129,7 @@ OPTIMIZING: Mapping[str, Entry] = {
         "Chang et al. 2019",
         quick={**_QUICK_FIDO, "patience": 20},
         smallest={"region": "sdr"},
+        keeping={"region": "ssr"},
     ),
     "fido-cells": Entry(
         "attribution:Fido",
@@ -135,6 +138,7 @@ OPTIMIZING: Mapping[str, Entry] = {
         {"drawn": "coarse", "penalized": "coarse", "odds": False},
         quick=_QUICK_FIDO,
         smallest={"region": "sdr"},
+        keeping={"region": "ssr"},
     ),
     "extremal": Entry(
         "attribution:ExtremalPerturbation",
@@ -142,6 +146,7 @@ OPTIMIZING: Mapping[str, Entry] = {
         "Fong et al. 2019",
         quick={"steps": 150, "lr": 0.05},
         smallest={"variant": "delete"},
+        keeping={"variant": "preserve"},
     ),
     "extremal-code": Entry(
         "attribution:ExtremalPerturbation",
@@ -150,19 +155,22 @@ OPTIMIZING: Mapping[str, Entry] = {
         {"followed": "activation", "border": "margin", "mirrored": True},
         quick={"steps": 150, "lr": 0.05},
         smallest={"variant": "delete"},
+        keeping={"variant": "preserve"},
     ),
     "gfi": Entry(
         "attribution:FeatureInversion",
         "weigh a layer's maps until what they show alone is seen as the class",
         "Du et al. 2018",
         quick=_QUICK_INVERSION,
+        keeping=_INVERSION,
     ),
     "gfi-inversion": Entry(
         "attribution:FeatureInversion",
         "gfi's first stage: what the network's last maps keep of the image, whatever the class",
         "Du et al. 2018",
-        {"stages": "inversion"},
+        _INVERSION,
         quick={"inversion_steps": 6, "lr": 0.02},
+        keeping=_INVERSION,
     ),
     "gfi-code": Entry(
         "attribution:FeatureInversion",
@@ -171,9 +179,14 @@ OPTIMIZING: Mapping[str, Entry] = {
         {"error": "relative", "norm": "squared", "normalized": "pixels", "restarted": False},
         quick=_QUICK_INVERSION,
         given={"layer": "inverted", "inversion_penalty": 5.0, "penalty": 2.0, "steps": 69},
+        keeping=_INVERSION,
     ),
     "ssr": Entry(
-        "attribution:SSR", "find the pixels that suffice for the class", "Gu 2020", quick={"steps": 100}
+        "attribution:SSR",
+        "find the pixels that suffice for the class",
+        "Gu 2020",
+        quick={"steps": 100},
+        keeping={},
     ),
     "sdr": Entry(
         "attribution:SDR",
@@ -190,6 +203,7 @@ OPTIMIZING: Mapping[str, Entry] = {
         "find the least that is still seen as the class when all else is filled",
         "Dhurandhar et al. 2018",
         quick={**_QUICK_CEM, "start": "everything"},
+        keeping={},
     ),
     "cem-negative": Entry(
         "attribution:PertinentNegative",
@@ -199,6 +213,9 @@ OPTIMIZING: Mapping[str, Entry] = {
     ),
 }
 """Methods that look for their hole step by step."""
+
+REMOVING: Mapping[str, Entry] = {name: row for name, row in OPTIMIZING.items() if not row.keeps}
+"""Those of them that can ask what is left without the evidence."""
 
 
 def _gradient(summary: str, source: str, target: str, kind: str = "", **more: Any) -> Entry:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from studio.explain.request import COMPLETING
-from studio.registry.tables import METHODS, OPTIMIZING, SAMPLING
+from studio.registry.tables import METHODS, OPTIMIZING, REMOVING, SAMPLING
 from studio.web import views
 from studio.web.desk import Studio
 from studio.web.networks import fillers
@@ -226,7 +226,7 @@ def _searching() -> tuple[Way, Runner]:
         '<p class="faint">Which smallest part, once removed, takes the class away? What is left is the same '
         "picture without the evidence: a counterfactual.</p>", apply_default_css=False, js_on_load=None,
     )  # fmt: skip
-    search = _way("mp2-descent", list(OPTIMIZING), "inpaint", "find")
+    search = _way("mp2-descent", list(REMOVING), "inpaint", "find")
     return search, _runner("Find it", "find")[0]
 
 

@@ -10,7 +10,7 @@ from click.shell_completion import ShellComplete
 from models.classifiers import torchvision
 from studio.cli.completion import torchvision_networks
 from studio.cli.main import infill
-from studio.registry.tables import ALL_FILLERS, METHODS, OPTIMIZING
+from studio.registry.tables import ALL_FILLERS, METHODS, REMOVING
 
 
 def completed(*words: str) -> list[str]:
@@ -23,7 +23,7 @@ def completed(*words: str) -> list[str]:
     ("words", "expected"),
     [
         (("explain", "--method", ""), list(METHODS)),
-        (("counterfactual", "--method", ""), list(OPTIMIZING)),
+        (("counterfactual", "--method", ""), list(REMOVING)),
         (("realism", "--filler", ""), list(ALL_FILLERS)),
         (("explain", "--filler", "bl"), ["blur", "blur-pyramid"]),
         (("counterfactual", "--final", "exe"), ["exemplar"]),

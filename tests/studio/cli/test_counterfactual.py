@@ -160,6 +160,17 @@ def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path
             ["--method", "sp"],
             "--method: expected one of mp, mp-code, mp2, mp2-descent, fido, ",
         ),
+        (
+            ["--method", "cem-positive"],
+            "--method: expected one that removes (mp, mp-code, mp2, mp2-descent, fido, fido-cells, extremal, "
+            "extremal-code, gfi, gfi-code, sdr, dssr, dssr-plus, cem-negative), got cem-positive, which "
+            "keeps what is enough for the class",
+        ),
+        (["--method", "gfi-inversion"], ", got gfi-inversion, which keeps what is enough for the class"),
+        (
+            ["--method", "fido", "--set", "fido.region=ssr"],
+            ", got fido with region=ssr, which keeps what is enough for the class",
+        ),
         (["--method", "mp22"], "unknown method 'mp22'; did you mean 'mp2'?"),
         (["--filler", "inpant"], "unknown filler 'inpant'; did you mean 'inpaint'?"),
         (["--set", "mp.steps=3"], "mp.steps=3: mp is not used here; used: mp2-descent, inpaint"),

@@ -11,7 +11,7 @@ from command import Run, runner
 from torch import Tensor
 
 import infill
-from attribution import MP2, SlidingPatch
+from attribution import MP2, SSR, SlidingPatch
 from infill import Counterfactual
 from models.preprocessing import Preprocessing
 
@@ -71,6 +71,8 @@ def test_several_counterfactuals_are_a_list() -> None:
             infill.counterfactual(images[0], **{"classifier": greenish, name: given})
     with pytest.raises(ValueError, match=r"--method: expected one of mp, .*, got sp"):
         infill.counterfactual(images[0], greenish, method="sp")
+    with pytest.raises(ValueError, match=r"--method: .*, got SSR, which keeps what is enough"):
+        infill.counterfactual(images[0], greenish, method=SSR())
 
 
 def test_realism_is_the_commands_and_takes_fillers_of_ones_own(run: Run) -> None:
