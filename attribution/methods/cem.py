@@ -48,13 +48,14 @@ from attribution.score import MaskedScore
 from infill.validate import Count, Length, Positive, Range, Weight, require, require_settings
 
 Start = Literal["everything", "nothing"]
+Found = Literal["least", "mean"]
 Searches = Annotated[int, Range(1, 50)]
 Pixels: TypeAlias = Callable[[Tensor], Tensor]
 """Enlarges cells to the image."""
 
 CELLS = 28 * 28
 """Pixels of the images that the paper's weights are written for."""
-SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Of the image, where evidence has to be one or none: its largest so many values, if they are enough."""
 
 
@@ -74,6 +75,8 @@ class _Pertinent(ABC):
     steps: Count = 1000
     lr: Positive = 0.01
     shrinkage: Shrinkage = "constant"
+    reserve: Weight = 0.0
+    found: Found = "least"
     refresh: Count = 1
     outlook: Outlook = "chessboard"
     _curve: ClassVar[str]
@@ -146,21 +149,24 @@ class _Pertinent(ABC):
         self, search: Weighing, to_pixels: Pixels, evidence: Tensor, score: CachedScore
     ) -> Float[Tensor, " n"]:
         """The smooth part of eqs. 1 and 3; `Fista` adds the L1 norm."""
-        lack = (self.confidence - self._margin(score, to_pixels(evidence))).clamp_min(0)
+        margin = self._margin(score, to_pixels(evidence))
+        lack = (self.confidence - margin.detach()).clamp_min(0)
+        pushed = (self.confidence + self.reserve - margin).clamp_min(0)
         squares = evidence.square().sum(dim=(1, 2, 3))
         cost = (self.sparsity * area(evidence) + squares).detach()
         # What an old fill shows is no proof.
-        proven = torch.where(score.due, lack.detach(), torch.inf)
+        proven = torch.where(score.due, lack, torch.inf)
         search.note(score.rows, evidence.detach(), cost, proven)
-        return search.weight[score.rows] * lack + squares
+        return search.weight[score.rows] * pushed + squares
 
     def _refined(
         self, search: Weighing, levels: Tensor, to_pixels: Pixels, _: Tensor, score: CachedScore
     ) -> Tensor:
-        """Return the best evidence, and choose from which value on it counts."""
+        """Return the evidence, and choose from which value on it counts."""
+        chosen = search.best if self.found == "least" else search.mean
         rows = torch.arange(len(levels), device=levels.device)
         for share in SHARES:
-            some = to_pixels(search.best[rows])
+            some = to_pixels(chosen[rows])
             levels[rows] = _level(some, share)
             score.expire(rows)
             score.begin(rows)
@@ -168,7 +174,7 @@ class _Pertinent(ABC):
             rows = rows[self._margin(score, claimed) < self.confidence]
             if not len(rows):
                 break
-        return search.best
+        return chosen
 
     @abstractmethod
     def _margin(self, score: CachedScore | Margins, evidence: Tensor) -> Float[Tensor, " n"]:
@@ -202,8 +208,8 @@ class PertinentPositive(_Pertinent):
     """The least part of the image that is still seen as the class, the rest being filled (eqs. 3 and 4).
 
     The heatmap is the evidence. The binary hole holds its largest values, on 1 % of the image or, if that
-    does not suffice, on more of it (`SHARES`): `Outcome.enough` says whether the class is seen in that alone.
-    It may be nothing, where the class is seen with everything filled.
+    does not suffice, on more of it (`SHARES`): `Outcome.enough` says whether the class is seen in that alone,
+    and it is less than all of the image. It may be nothing, where the class is seen with everything filled.
 
     Attributes:
         cells: Cells of the evidence along each side; ``None``: each pixel by itself.
@@ -218,6 +224,10 @@ class PertinentPositive(_Pertinent):
         searches: How many weights are tried.
         steps: Steps of FISTA for each of them.
         lr: Its rate at first; it falls with the square root of the steps that are left.
+        reserve: How much more than the ``confidence`` the search goes for. What has less than that counts all
+            the same; but as long as there is nothing to go for, no slope tells cells apart.
+        found: The evidence that is shown: of all that met the condition the ``"least"``, as published, or the
+            ``"mean"`` of all steps, in which stands highest what was kept (or changed) longest.
         shrinkage: ``"constant"``: each step takes ``sparsity`` off, as eq. 5 is printed: the smaller the rate
             gets the more that weighs, and in the end it leaves nothing. ``"scaled"``: each takes off
             ``sparsity`` times its rate, which leads to the minimum of eq. 3.
@@ -241,7 +251,8 @@ class PertinentPositive(_Pertinent):
         return -ssr(score, evidence)
 
     def _judged(self, outcome: Outcome, met: Bool[Tensor, " b"]) -> Outcome:
-        return replace(outcome, enough=met)
+        # All of the image is no part of it.
+        return replace(outcome, enough=met & (outcome.hole == 0).flatten(1).any(dim=1))
 
 
 @dataclass(frozen=True)

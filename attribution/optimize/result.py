@@ -40,8 +40,8 @@ class Outcome:
         outlooks: How many of these were of a chessboard, to tell slopes of pixels that are not removed (the
             ``outlook`` of the method); 0 if the search did without.
         earlier: The heatmaps of the stages that came before, if there were any (`Problem.before`).
-        enough: Whether the hole's own pixels alone are still seen as the class, of a method that looks for
-            that (`attribution.PertinentPositive`).
+        enough: Whether the hole's own pixels alone, less than all of the image, are still seen as the class,
+            of a method that looks for that (`attribution.PertinentPositive`).
         changed: Whether another class is seen in the counterfactual, of a method that looks for no more
             (`attribution.PertinentNegative`).
     """

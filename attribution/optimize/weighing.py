@@ -30,6 +30,7 @@ class Weighing:
         self._low, self._high = torch.zeros_like(self.weight), torch.full_like(self.weight, torch.inf)
         self._cost, self._lack = torch.full_like(self.weight, torch.inf), self._high.clone()
         self._met = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+        self._sum, self._noted = torch.zeros_like(start), torch.zeros_like(self.weight)
 
     def note(
         self,
@@ -46,6 +47,8 @@ class Weighing:
             cost: What is to be small.
             lack: How far they are from the condition; 0 where it is met.
         """
+        self._sum[rows] += parameters
+        self._noted[rows] += 1
         met = lack == 0
         cheaper = met & (cost < self._cost[rows])
         nearer = ~met & self._cost[rows].isinf() & (lack < self._lack[rows])
@@ -62,6 +65,12 @@ class Weighing:
         between = (self._low + self._high) / 2
         self.weight = torch.where(self._high.isfinite(), between, FACTOR * self.weight)
         self._met = torch.zeros_like(self._met)
+
+    @property
+    def mean(self) -> Float[Tensor, "b ..."]:
+        """Return the mean of all parameters that were noted, of each image by itself."""
+        count = self._noted.clamp_min(1)
+        return self._sum / count.view(-1, *[1] * (self._sum.ndim - 1))
 
     @property
     def found(self) -> Bool[Tensor, " b"]:

@@ -63,7 +63,10 @@ class SearchResult:
         """Why what was looked for was not found; empty if it was."""
         if self.outcome.enough is None:
             return self.failure
-        return "" if self.outcome.enough.item() else "the class is not seen in that alone"
+        if self.outcome.enough.item():
+            return ""
+        whole = self.area == 1
+        return "nothing less than all of it is enough" if whole else "the class is not seen in that alone"
 
 
 @dataclass(frozen=True, eq=False)

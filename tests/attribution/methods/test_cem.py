@@ -103,9 +103,43 @@ def test_gray_that_is_the_class_already_needs_no_evidence(linear):
     outcome = replace(POSITIVE, searches=1).optimize(MaskedScore(image, 1, network, Gray(COLOR)))
     assert not outcome.heatmap.any()
     assert outcome.enough.all()
+    mean = replace(POSITIVE, start="everything", found="mean", searches=1).optimize(
+        MaskedScore(image, 1, network, Gray(COLOR))
+    )
+    assert (bool(mean.heatmap.any()), bool(mean.hole.any()), mean.enough.tolist()) == (True, False, [True])
     outcome = replace(NEGATIVE, searches=2).optimize(MaskedScore(image, 1, network, Gray(COLOR)))
     assert outcome.changed.tolist() == outcome.reached.tolist() == [False]
     assert (outcome.heatmap[0].amax(), outcome.removable.all()) == (1, False), "it came as near as it could"
+
+
+@both_methods
+def test_a_mean_of_the_search_ranks_cells_by_what_they_add(linear, method):
+    """With something to go for at every step, cells move as far as their slopes are steep."""
+    image, network, gains = linear
+    steps, method = [], replace(method, found="mean", reserve=1000.0, searches=2, steps=8, weight=1.0)
+    outcome = method.optimize(MaskedScore(image, 1, network, Gray(COLOR)), steps.append)
+    holes = torch.cat([step.hole[:, 0] for step in steps])
+    assert len(holes) == 16
+    sought = 1 - holes if method.__class__ is PertinentPositive else holes
+    torch.testing.assert_close(outcome.heatmap[0], sought.mean(dim=0))
+    assert (outcome.heatmap.flatten()[gains.flatten().argsort()].diff() >= -1e-6).all()
+    assert len(outcome.heatmap.unique()) > 10
+    hole = outcome.hole[0, 0] > 0
+    assert gains[hole].min() >= gains[~hole].max()
+    assert (outcome.changed if outcome.enough is None else outcome.enough).all()
+
+
+def test_all_of_the_image_is_no_part_of_it(linear):
+    """A class that any change takes away has no positive, though the whole image is seen as that."""
+    image, _, _ = linear
+
+    def exacting(images: Tensor) -> Tensor:
+        far = (images - image).abs().amax(dim=(1, 2, 3))
+        return torch.stack([torch.zeros_like(far), 1 - 100 * far], dim=1)
+
+    method = replace(POSITIVE, start="everything", found="mean", searches=1, steps=4)
+    outcome = method.optimize(MaskedScore(image, 1, exacting, Gray(COLOR)))
+    assert (bool(outcome.hole.all()), outcome.enough.tolist()) == (True, [False])
 
 
 def test_another_class_need_not_be_at_chance(linear):
