@@ -207,9 +207,9 @@ def _require_seen(margins: Margins, score: MaskedScore) -> None:
 class PertinentPositive(_Pertinent):
     """The least part of the image that is still seen as the class, the rest being filled (eqs. 3 and 4).
 
-    The heatmap is the evidence. The binary hole holds its largest values, on 1 % of the image or, if that
-    does not suffice, on more of it (`SHARES`): `Outcome.enough` says whether the class is seen in that alone,
-    and it is less than all of the image. It may be nothing, where the class is seen with everything filled.
+    The heatmap is the evidence. The binary hole is nothing, where the class is seen with everything filled,
+    or holds its largest values, on 1 % of the image or, if that does not suffice, on more of it (`SHARES`):
+    `Outcome.enough` says whether the class is seen in that alone, and it is less than all of the image.
 
     Attributes:
         cells: Cells of the evidence along each side; ``None``: each pixel by itself.
