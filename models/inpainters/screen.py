@@ -88,4 +88,3 @@ def _shifted(repeated: Float[Tensor, "n p y x"], shift: Int[Tensor, "2 t t"]) ->
     index = (phase * rows + y // PERIOD) * columns + x // PERIOD
     every = repeated.reshape(count, -1, PERIOD**2 * rows * columns)
     return every[..., index.flatten()].unflatten(2, (height, width))
-

@@ -360,7 +360,7 @@ FILLERS: Mapping[str, Entry] = {
     ),
     "inpaint-even": Entry(
         "infill:Adaptive",
-        "the same, trained less, with a decoder that leaves no screen in large holes",
+        "the same, trained less, with a decoder that makes no screen by itself",
         "Odena et al. 2016",
         _SHIPPED_INPAINTER,
     ),
