@@ -102,9 +102,9 @@ def _top(explanation: Explanation) -> list[int]:
 def _legend(explanation: Explanation) -> str:
     blue = "against it" if explanation.against is None else f"for {explanation.label(explanation.against)!r}"
     target = explanation.asked.title or repr(explanation.label(explanation.target))
-    text = f"Red speaks for {target}, blue {blue}; yellow lines bound what was removed."
+    text = f"Red speaks for {target}, blue {blue}; yellow bounds what was removed."
     known = any(run.estimate is not None for run in explanation.results.values())
-    text += " Hatched: not told from no effect, with so many samples." if known else ""
+    text += " Hatched: may be chance." if known else ""
     inside = any(run.attribution is not None for run in explanation.results.values())
     percent = f"{100 * (1 - TOLD_APART):.0f} %"
     return f"{text} Of gradients, the largest {percent} are as red or blue as can be." if inside else text
