@@ -80,6 +80,9 @@ def test_the_smallest_removal_is_the_command_s(desk: Desk) -> None:
     # the third digits are the processor's: bfloat16 where it is fast, float32 elsewhere
     verdict = re.search(r"gear (0\.\d{3}) -&gt; (0\.\d{3}) \(now: crate (0\.\d{2})\)", piece)
     assert verdict
+    explanation, after = result.explanation, result.run.search.probabilities
+    seen = explanation.clean, after[explanation.target], after.max()
+    assert verdict.groups() == tuple(f"{p:.{digits}f}" for p, digits in zip(seen, (3, 3, 2), strict=True))
     assert [float(p) for p in verdict.groups()] == pytest.approx([0.69, 0.044, 0.92], abs=0.02)
     ((_, line),) = desk.results.values()
     assert line == "infill counterfactual --scene 4"
@@ -213,9 +216,11 @@ def test_who_leaves_is_forgotten_and_others_are_not(studio: Studio) -> None:
 
 def test_one_class_rather_than_another(desk: Desk) -> None:
     asked = choice("scenes", "sp", "gray", aimed("gear", "crate"), settings=QUICK)
-    piece, rest = desk.shown(done(desk.explain(asked)))
+    result = done(desk.explain(asked))
+    piece, rest = desk.shown(result)
     log_odds = re.search(r"gear rather than crate, log-odds (\+\d\.\d{2})", unescape(piece))
     assert log_odds
+    assert log_odds[1] == f"{result.explanation.clean:+.2f}"
     assert float(log_odds[1]) == pytest.approx(0.82, abs=0.1)  # in bfloat16 .07 more than in float32
     assert "--target against:gear,crate" in text(rest)
     assert "log-odds" not in desk.spot(0.2, 0.2)
