@@ -7,7 +7,7 @@ back with its phase shifted from place to place: the texture is as strong as bef
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,6 +30,12 @@ def drift(tile: int) -> Int[Tensor, "2 t t"]:
     smooth = F.interpolate(F.pad(drawn, [2] * 4, mode="circular"), scale_factor=WAVE, mode="bicubic")
     rim = 2 * WAVE
     return (AWAY * smooth[0, :, rim:-rim, rim:-rim]).round().long()
+
+
+def tiled(square: Shaped[Tensor, "*c t t"], height: int, width: int) -> Shaped[Tensor, "*c h w"]:
+    """Return the square repeated over so many rows and columns."""
+    times = [-(-length // square.shape[-1]) for length in (height, width)]
+    return square.repeat(*[1] * (square.ndim - 2), *times)[..., :height, :width]
 
 
 def unscreened(
@@ -80,8 +86,7 @@ def _shifted(repeated: Float[Tensor, "n p y x"], shift: Int[Tensor, "2 t t"]) ->
     """The same pattern at full size, each pixel from elsewhere in its cell."""
     count, _, rows, columns = repeated.shape
     height, width = PERIOD * rows, PERIOD * columns
-    tiles = [-(-length // shift.shape[1]) for length in (height, width)]
-    down, right = shift.repeat(1, *tiles)[:, :height, :width]
+    down, right = tiled(shift, height, width)
     y = torch.arange(height, device=shift.device)[:, None]
     x = torch.arange(width, device=shift.device)
     phase = (y + down) % PERIOD * PERIOD + (x + right) % PERIOD

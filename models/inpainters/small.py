@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.inpainters.screen import drift, unscreened
+from models.inpainters.screen import drift, tiled, unscreened
 from models.weights.checkpoint import SHIPPED, load_state, read_checkpoint
 
 FILE: Path = SHIPPED / "small_inpainter.safetensors"
@@ -220,8 +220,8 @@ class SmallInpainter(nn.Module):
         """The detail, and the smooth surface that it is added to."""
         height, width = image.shape[-2:]
         surface = F.interpolate(smooth(image, hole), scale_factor=2, mode="bilinear")
-        noise = self.noise.roll(shift, (2, 3)).repeat(1, 1, -(-height // TILE), -(-width // TILE))
-        shown = torch.lerp(image, surface + noise[..., :height, :width], hole) - 0.5
+        noise = tiled(self.noise.roll(shift, (2, 3)), height, width)
+        shown = torch.lerp(image, surface + noise, hole) - 0.5
         half = self.stem(F.pixel_unshuffle(torch.cat([shown, hole], 1), 2))
         quarter = self.mix4(self.down4(half))
         x = self.down8(quarter)
