@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def violations(source: str, module: str) -> list[str]:
     """What a module (``attribution.score``; a package is ``attribution.__init__``) does against the rules."""
     tree = ast.parse(source)
     package = module.split(".")[0]
-    imported = list(_imports(tree, module))
+    imported = imports(source, module)
     found = [*_rooms(imported, module), *_names(tree, module)]
     if package in LIBRARIES:
         found += [*_forbidden_imports(tree, imported, module), *_calls(tree), *_work_at_import(tree)]
@@ -113,6 +114,12 @@ def violations(source: str, module: str) -> list[str]:
     if package == "attribution" and not module.startswith(rooms):
         found += [f"the method {node.name} is in {module}" for node in ast.walk(tree) if _is_method(node)]
     return found
+
+
+@cache
+def imports(source: str, module: str) -> tuple[str, ...]:
+    """The names that a module imports; the planted circles are looked for among the same files again."""
+    return tuple(_imports(ast.parse(source), module))
 
 
 def _imports(tree: ast.AST, module: str) -> Iterator[str]:
@@ -217,7 +224,7 @@ def arrows(sources: Mapping[str, str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module, source in sources.items():
         ends = set()
-        for name in _imports(ast.parse(source), module):
+        for name in imports(source, module):
             longest = [name, name.rpartition(".")[0]]
             known = (f"{place}{end}" for place in longest for end in ("", ".__init__"))
             ends |= {next((place for place in known if place in sources), module)}
@@ -279,7 +286,7 @@ def test_only_the_door_leads_from_the_library_to_the_rooms_above():
         module
         for module, source in SOURCES.items()
         if module.split(".")[0] in LIBRARIES
-        and any(_within(name, "studio") for name in _imports(ast.parse(source), module))
+        and any(_within(name, "studio") for name in imports(source, module))
     }
     assert leading == {DOOR}
 
@@ -296,7 +303,7 @@ def test_the_door_imports_nothing_before_it_is_entered():
     entering = {
         module
         for module, source in SOURCES.items()
-        if any(_within(name, DOOR) for name in _imports(ast.parse(source), module))
+        if any(_within(name, DOOR) for name in imports(source, module))
     }
     assert entering == {"infill.__init__", "infill.realism.__init__"}
 
