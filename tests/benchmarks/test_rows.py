@@ -34,7 +34,7 @@ def test_no_row_is_lost_where_a_part_fails_or_is_stopped(rows, tmp_path):
 
 
 def test_memory_is_what_a_job_needed_at_most():
-    # Memory that the rest of the process gives back meanwhile hides as much of the job's: the most of three tries.
+    # What the rest of the process gives back meanwhile hides as much of the job's: the most of three tries.
     found = max(peak_of(lambda: torch.ones(2**24).sum()) for _ in range(3))
     assert found != found or 50 < found < 120  # 64 MiB; nan where it is not told
 
