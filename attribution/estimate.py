@@ -36,6 +36,8 @@ class Estimate:
         reliability: The rank correlation that the map of each image would have with that of as many new
             samples, see `reliability`.
         samples: How many samples each image took.
+        forwards: How many composites of each image were classified, where this is not one for each sample and
+            each of the score's fills.
     """
 
     heatmap: Heatmap
@@ -43,6 +45,7 @@ class Estimate:
     told: Bool[Tensor, "b h w"]
     reliability: Float[Tensor, " b"]
     samples: Int[Tensor, " b"]
+    forwards: Int[Tensor, " b"] | None = None
 
 
 @runtime_checkable
@@ -62,7 +65,9 @@ class EstimatingExplainer(Explainer, Protocol):
 def joined(estimates: list[Estimate]) -> Estimate:
     """Return the estimates of several images as one."""
     names = ("heatmap", "error", "told", "reliability", "samples")
-    return Estimate(*(torch.cat([getattr(each, name) for each in estimates]) for name in names))
+    joint = [torch.cat([getattr(each, name) for each in estimates]) for name in names]
+    shown = [each.forwards for each in estimates if each.forwards is not None]
+    return Estimate(*joint, forwards=torch.cat(shown) if len(shown) == len(estimates) else None)
 
 
 def reliability(first: Float[Tensor, "h w"], second: Float[Tensor, "h w"]) -> float:

@@ -147,6 +147,7 @@ class PredictionDifference:
             told=(whole.abs() > (quantile(groups) * error if chance else error))[None],
             reliability=torch.tensor([self._reliability(one, holes, passes)]),
             samples=torch.tensor([passes.numel()]),
+            forwards=torch.tensor([passes.numel()]),
         )
 
     def _values(self, one: MaskedScore, passes: Float[Tensor, "m n"]) -> Float[Tensor, " n"]:

@@ -65,7 +65,8 @@ _METHODS = ", ".join(default(ExplainRequest, "methods"))
         "--until",
         type=float,
         metavar="RELIABILITY",
-        help="Sample until a map agrees so well with one of new samples, as 0.95 (rise, lime, pda, blanks).",
+        help="Sample until a map agrees so well with one of new samples, as 0.95 (rise, lime, pda, blanks; "
+        "sp, where a filler draws).",
     ),
     click.option("--trace", is_flag=True, help="Also write the steps of optimizing methods as GIFs."),
 )

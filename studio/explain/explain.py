@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from attribution.optimize.loop import OptimizingExplainer
+from attribution.repeated import PASSES
 from studio.explain.default_classifier import with_classifier
 from studio.explain.figure import draw
 from studio.explain.page import page
 from studio.explain.paper import as_published, fillers_of
 from studio.explain.report import save_heatmaps, save_report
 from studio.explain.request import FILLERS, ExplainRequest
-from studio.explain.result import Explanation
+from studio.explain.result import Explanation, MethodResult
 from studio.explain.trace import save_trace
 from studio.explain.worker import Files, Job
 from studio.registry.own import NO_OWN, Own
@@ -50,16 +51,14 @@ def explaining(request: ExplainRequest, echo: Callable[[str], object], own: Own 
 def _until(request: ExplainRequest, until: float) -> ExplainRequest:
     """Return the request with settings that end sampling when a map is reliable, or at a larger number.
 
+    Whether anything is drawn at all is known once fillers are made (`studio.explain.session`).
+
     Raises:
-        ValueError: If that is not between 0 and 1, or no method can end so.
+        ValueError: If that is not between 0 and 1.
     """
     if not 0 < until < 1:
         raise ValueError(f"--until: expected a reliability between 0 and 1, as in 0.95, got {until:g}")
     names = [name for name in request.methods if name in UNTIL]
-    if not names:
-        raise ValueError(
-            f"--until: expected one of {', '.join(UNTIL)} among the methods, got {', '.join(request.methods)}"
-        )
     most = [f"{name}.{UNTIL[name][0]}={UNTIL[name][1]}" for name in names]
     ends = [f"{name}.until={until}" for name in names]
     return replace(request, settings=(*most, *request.settings, *ends))
@@ -78,15 +77,22 @@ def _runs(result: Explanation) -> Iterator[str]:
         if run.estimate:
             found = float(run.estimate.reliability)
             text += f"   reliability {found:.3f}"
-            until = getattr(result.methods[method], "until", None)
+            until = getattr(result.methods[method], "until", result.settings.get("until"))
             if until is not None and found < until:
-                field = UNTIL[method][0]
-                text += f", {until:g} not reached: --set {method}.{field}={4 * run.composites} takes more"
+                text += f", {until:g} not reached: {_more(result, method, run)} takes more"
         compared = run.attribution
         if compared and compared.change is not None:
             share = 100 * float(compared.heatmap.sum() / compared.change)
             text += f"   adds up to {share:.1f} % of the change from the baseline"
         yield text
+
+
+def _more(result: Explanation, method: str, run: MethodResult) -> str:
+    """Return what to set for four times as many samples, or fills."""
+    if method in UNTIL:
+        return f"--set {method}.{UNTIL[method][0]}={4 * run.composites}"
+    samples = result.settings["samples"]
+    return f"--samples {4 * (samples if samples > 1 else PASSES)}"
 
 
 def files_of(result: Explanation) -> Files:

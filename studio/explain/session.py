@@ -20,6 +20,7 @@ from attribution.estimate import EstimatingExplainer
 from attribution.explainer import AttributingExplainer, Attribution, SamplingExplainer
 from attribution.holes import Holes
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
+from attribution.repeated import PASSES, Repeated, repeatable
 from infill import Filler
 from infill.network import Precision
 from models.classifiers import ImageClassifier
@@ -41,7 +42,7 @@ from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import Selection, check_compared, check_exclusive, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
-from studio.registry.tables import NO_FILLER, PRETRAINED, Preset, SettingTexts
+from studio.registry.tables import NO_FILLER, PRETRAINED, UNTIL, Preset, SettingTexts
 from studio.registry.target import parse_target
 
 SHOWN = 4
@@ -141,6 +142,8 @@ class Session:
         precision, view = self.request.precision, score.image[0]
         fillers = {name: self.filler(name, image, view) for name in names}
         final = build_filler(*self.final, view, precision, partial(self._seen, image)) if self.final else None
+        if self.request.until is not None:
+            self._check_draws({name for name, filler in fillers.items() if filler.stochastic})
         results: dict[tuple[str, str], MethodResult] = {}
         score = score.with_sampling(samples=self.request.samples)
         for filler in (*fillers, NO_FILLER):
@@ -178,6 +181,23 @@ class Session:
         settings, precision = self.selection.settings, self.request.precision
         return build_filler(name, settings, view, precision, partial(self._seen, image), self.own)
 
+    def _check_draws(self, drawing: set[str]) -> None:
+        """Refuse to sample until maps are reliable where nothing is drawn; some fillers draw.
+
+        Raises:
+            ValueError: If no method draws samples, and none has fills that are drawn.
+        """
+        for name, method in self.methods.items():
+            if isinstance(method, EstimatingExplainer) or (
+                repeatable(method) and drawing & {*self.fillers[name]}
+            ):
+                return
+        methods, fillers = ", ".join(self.methods), ", ".join(self.selection.fillers)
+        raise ValueError(
+            f"--until: expected one of {', '.join(UNTIL)} among the methods, or sp with a filler that draws "
+            f"(noise), got {methods} with {fillers}"
+        )
+
     def _filled(self, score: MaskedScore, name: str, filler: Filler) -> MaskedScore:
         """Return the score with the filler of this name, or with its fills that are kept."""
         cache = None if name in self.own.fillers else self.cache  # which knows fills by their filler's name
@@ -193,7 +213,7 @@ class Session:
         Raises:
             ValueError: If the method cannot work with this image and filler.
         """
-        method, title = self.methods[name], f"{name} {filler}"
+        method, title = self._method(name, score), f"{name} {filler}"
         with _naming(name):
             if isinstance(method, OptimizingExplainer):
                 return self._optimize(method, title, score, final)
@@ -212,14 +232,23 @@ class Session:
                 heatmap = method(score) if estimate is None else estimate.heatmap
             seconds = time.perf_counter() - begun
             composites = len(holes) if estimate is None else int(estimate.samples)
+            known = None if estimate is None else estimate.forwards
             return MethodResult(
                 heatmap[0].float().cpu(),
                 self._some_composites(score, holes),
                 composites,
                 seconds,
-                composites * score.fills_per_hole,
+                composites * score.fills_per_hole if known is None else int(known),
                 estimate=estimate,
             )
+
+    def _method(self, name: str, score: MaskedScore) -> Explainer:
+        """Return the method of this name; where fills alone are drawn, run until its map is reliable."""
+        method, until = self.methods[name], self.request.until
+        if until is None or not score.filler.stochastic or not repeatable(method):
+            return method
+        passes = self.request.samples if self.request.samples > 1 else PASSES
+        return Repeated(cast(SamplingExplainer, method), passes, until)
 
     def _optimize(
         self, method: OptimizingExplainer, title: str, score: MaskedScore, final: Filler | None
@@ -340,6 +369,7 @@ class Session:
             "computed_in": cast(PreparedClassifier, self.prepared).mode,
             "batch_size": request.batch_size,
             "samples": request.samples,
+            **({} if request.until is None else {"until": request.until}),
             "room": score.room,
             "paper": request.paper,
             "weights": str(request.weights) if request.weights else None,

@@ -503,6 +503,20 @@ def test_a_reliability_that_is_not_reached_is_told_with_the_remedy(run: Run) -> 
     assert "0.999 not reached: --set lime.samples=200 takes more" in said.out
 
 
+def test_fills_are_drawn_until_the_map_is_reliable(run: Run) -> None:
+    said = run("--method", "sp", "--filler", "noise", "--filler", "gray", "--until", 0.999, "--samples", 4,
+               "--set", "sp.stride=97")  # fmt: skip
+    assert said.code == 0, said.err
+    told = json.loads(Path("infill-out/explain.json").read_text("utf-8"))
+    noise, gray = told["runs"]
+    assert noise["forwards"] == noise["composites"] == 4 * gray["composites"]
+    assert 0 < noise["reliability"] < 0.999
+    assert "reliability" not in gray
+    assert "0.999 not reached: --samples 16 takes more" in said.out
+    with np.load("infill-out/heatmaps.npz") as maps:
+        assert "sp/noise/error" in maps.files
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -510,8 +524,9 @@ def test_a_reliability_that_is_not_reached_is_told_with_the_remedy(run: Run) -> 
         (("--until", "1"), "--until: expected a reliability between 0 and 1, as in 0.95, got 1"),
         (("--until", "nan"), "--until: expected a reliability between 0 and 1, as in 0.95, got nan"),
         (
-            ("--until", ".9", "--method", "sp"),
-            "--until: expected one of rise, lime, pda, blanks among the methods",
+            ("--until", ".9", "--method", "sp", "--filler", "gray"),
+            "--until: expected one of rise, lime, pda, blanks among the methods, or sp with a filler that "
+            "draws (noise), got sp with gray",
         ),
     ],
 )

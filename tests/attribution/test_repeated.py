@@ -1,0 +1,62 @@
+"""A method whose fills are drawn is run until its mean map is reliable."""
+
+import numpy as np
+import pytest
+import torch
+from planted import Network
+
+from attribution import MaskedScore, SlidingPatch
+from attribution.estimate import EstimatingExplainer
+from attribution.repeated import Repeated, repeatable
+from infill import Gray, Noise
+
+PATCHES = SlidingPatch(patch=8, stride=8)
+
+
+def score(image: torch.Tensor, filler: object = None, seed: int = 0) -> MaskedScore:
+    return MaskedScore(image, 1, Network(), filler or Noise()).with_sampling(seed=seed)
+
+
+def test_the_map_is_the_mean_of_passes_that_differ_and_the_error_theirs(image: torch.Tensor) -> None:
+    maps: list[torch.Tensor] = []
+
+    class Noted(SlidingPatch):
+        def __call__(self, score: MaskedScore) -> torch.Tensor:
+            maps.append(super().__call__(score))
+            return maps[-1]
+
+    found = Repeated(Noted(patch=8, stride=8), passes=10).estimate(score(image))
+    ran = torch.cat(maps).numpy()
+    assert len(np.unique(ran, axis=0)) == 10
+    np.testing.assert_allclose(found.heatmap[0], ran.mean(0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(found.error[0], ran.std(0, ddof=1) / 10**0.5, rtol=1e-3, atol=1e-7)
+    holes = len(PATCHES.holes(score(image)))
+    assert found.samples.tolist() == (found.forwards or found.samples).tolist() == [10 * holes]
+    assert not torch.equal(Repeated(PATCHES, 10)(score(image, seed=1)), found.heatmap)
+
+
+def test_passes_end_when_the_map_is_reliable_whatever_the_batch_size(images: torch.Tensor) -> None:
+    ending = Repeated(PATCHES, passes=40, until=0.8)
+    found = ending.estimate(score(images))
+    assert all(found.reliability >= 0.8)
+    assert all(found.samples < 40 * len(PATCHES.holes(score(images[:1]))))
+    assert torch.equal(ending(score(images).with_execution(batch_size=5)), found.heatmap)
+    assert torch.equal(ending(score(images[1:2])), found.heatmap[1:2])
+
+
+def test_one_pass_is_all_there_is_to_know_of_fills_that_are_not_drawn(image: torch.Tensor) -> None:
+    found = Repeated(PATCHES, passes=5).estimate(score(image, Gray()))
+    assert torch.equal(found.heatmap, PATCHES(score(image, Gray())))
+    assert (found.reliability.item(), found.error.max().item()) == (1.0, 0.0)
+    once = Repeated(PATCHES, passes=1).estimate(score(image))
+    assert once.reliability.item() == 0
+    assert bool(once.error.isinf().all())
+    assert not once.told.any()
+
+
+def test_it_is_for_methods_that_draw_nothing_themselves() -> None:
+    assert repeatable(PATCHES)
+    assert not repeatable(Repeated(PATCHES))
+    assert isinstance(Repeated(PATCHES), EstimatingExplainer)
+    with pytest.raises(ValueError, match="until"):
+        Repeated(PATCHES, until=1.0)
