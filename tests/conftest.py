@@ -1,9 +1,15 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests.
+
+Torch is imported where it is needed: the process that only hands out tests to others does without.
+"""
+
+from __future__ import annotations
 
 import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before torch is imported: processes side by side that each take all cores wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -11,8 +17,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import jaxtyping
 import pytest
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def pytest_collection_finish() -> None:
@@ -52,12 +59,16 @@ def image() -> Tensor:
 @pytest.fixture
 def images() -> Tensor:
     """Three different RGB images, 24 x 32."""
+    import torch
+
     return torch.cat([_smooth_image(24, 32, seed) for seed in range(3)])
 
 
 @pytest.fixture
 def holes() -> Tensor:
     """Three different rectangular holes, 24 x 32: inside, at the border, and in a corner."""
+    import torch
+
     hole = torch.zeros(3, 1, 24, 32)
     hole[0, :, 8:16, 10:22] = 1
     hole[1, :, :, 26:] = 1
@@ -76,6 +87,8 @@ def unchecked_shapes() -> Iterator[None]:
 
 def _smooth_image(height: int, width: int, seed: int = 0) -> Tensor:
     """A random RGB image "1 3 h w" in [0, 1]."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     rows, columns = torch.linspace(0, 1, height)[:, None], torch.linspace(0, 1, width)
     planes = torch.stack([rows * columns, 1 - rows + 0 * columns, columns + 0 * rows])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import runner, saved_photograph
+from command import runner, saved_photograph, undrawn
 from torch import Tensor
 
 from models.classifiers import ImageClassifier
@@ -23,12 +23,14 @@ def test_ten_calls_lead_to_the_classifier(
 
     def watched(self: ImageClassifier, images: Any) -> Tensor:
         if isinstance(images, Tensor):  # and no symbol, with which torch.fx traces it
-            ours = [call for call in traceback.extract_stack()[:-1] if call.filename.startswith(PACKAGES)]
-            ways.add(tuple(f"{Path(call.filename).stem}.{call.name}" for call in ours))
+            codes = [frame.f_code for frame, _ in traceback.walk_stack(None)][::-1]
+            ours = [code for code in codes if code.co_filename.startswith(PACKAGES)]
+            ways.add(tuple(f"{Path(code.co_filename).stem}.{code.co_name}" for code in ours))
         return forward(self, images)
 
     monkeypatch.setattr(ImageClassifier, "forward", watched)
     monkeypatch.chdir(tmp_path)
+    undrawn(monkeypatch)
     photograph = saved_photograph(tmp_path)
     few = {"sp": "sp.stride=112", "rise": "rise.masks=4", "integrated": "integrated.steps=2"}
     quick = ["--set", few[method]] if method in few else []

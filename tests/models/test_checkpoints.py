@@ -19,7 +19,7 @@ FRESH = 3
 
 @pytest.fixture(scope="module")
 def scenes():
-    return [draw(index, FRESH) for index in range(100)]
+    return [draw(index, FRESH) for index in range(50)]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def _error(filler, scenes):
 
 
 def test_inpainter_is_nearer_to_the_true_background_than_gray_blur_and_telea(scenes):
-    few = scenes[:24]
+    few = scenes[:12]
     ours = _error(Learned(small.load(), multiple=8), few)
     assert ours > _error(Gray(), few) + 3
     assert ours > _error(Blur(), few) + 3

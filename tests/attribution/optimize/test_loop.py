@@ -89,10 +89,10 @@ def test_every_method_can_be_watched_and_tells_its_composites(images, name):
 def test_no_image_depends_on_its_neighbors_or_on_batches(images, name, filler):
     """Step by step: the classifier sees one image after another, so that its rounding is the same."""
     network = Network().eval()
-    score = scored(images, filler)
+    score = scored(images[:2], filler)
     score = replace(score, classifier=lambda some: torch.cat([network(one[None]) for one in some]))
     together = METHODS[name].optimize(score)
-    assert_alike(METHODS[name].optimize(score[2]), together, slice(2, 3))
+    assert_alike(METHODS[name].optimize(score[1]), together, slice(1, 2))
     for batch_size in (2, 5):
         assert_alike(
             METHODS[name].optimize(score.with_execution(batch_size=batch_size)), together, slice(None)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attribution import Execution, Lime, MaskedScore, Rise, SlidingPatch
+from attribution import Execution, MaskedScore, Rise, SlidingPatch
 from infill import Gray
 from models import scenes
 from models.classifiers import ImageClassifier, load_classifier
@@ -25,7 +25,7 @@ def pair() -> tuple[ImageClassifier, ImageClassifier]:
     return classifier, converted(classifier)
 
 
-@pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.parametrize("count", [1, 2, 3])
 def test_logits_are_those_of_torch_whatever_the_batch(
     pair: tuple[ImageClassifier, ImageClassifier], count: int
 ) -> None:
@@ -38,9 +38,7 @@ def test_logits_are_those_of_torch_whatever_the_batch(
     assert pair[1].labels == pair[0].labels
 
 
-@pytest.mark.parametrize(
-    "method", [SlidingPatch(56, 56), Lime(samples=40), Rise(masks=40, estimator="covariance")]
-)
+@pytest.mark.parametrize("method", [SlidingPatch(56, 56), Rise(masks=32, estimator="covariance")])
 def test_heatmaps_are_those_of_torch(pair: tuple[ImageClassifier, ImageClassifier], method: object) -> None:
     scene = scenes.draw(3)
     maps = [

@@ -14,7 +14,7 @@ from models.scenes.rng import Rng
 
 @pytest.fixture(scope="module")
 def scenes():
-    return [draw(index) for index in range(60)]
+    return [draw(index) for index in range(48)]
 
 
 def test_there_are_enough_classes_and_families():
@@ -94,7 +94,7 @@ def test_silhouettes_are_disjoint_and_not_too_small(scenes):
         assert (scene.silhouettes.sum((1, 2)) > 250).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(index=st.integers(0, 10_000), objects=st.sampled_from([0, 1, 2]))
 def test_asked_number_of_objects_of_different_classes(index, objects):
     scene = draw(index, objects=objects)
@@ -114,7 +114,7 @@ def test_sizes_and_labels_vary(scenes):
 
 @pytest.mark.parametrize(("bias", "low", "high"), [(0.0, 0.0, 0.3), (1.0, 1.0, 1.0)])
 def test_bias_ties_the_background_to_the_class(bias, low, high):
-    drawn = [draw(index, objects=1, bias=bias) for index in range(40)]
+    drawn = [draw(index, objects=1, bias=bias) for index in range(16)]
     share = sum(scene.family == BACKGROUNDS[scene.labels[0] % len(BACKGROUNDS)] for scene in drawn) / len(
         drawn
     )

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,13 +146,18 @@ def test_a_union_needs_a_box() -> None:
 # Transformers' networks.
 
 
-def theirs(kind: str, folder: Path, image: Tensor, **prompts: Any) -> Tensor:
-    """The proposal that transformers itself rates best for each prompt."""
+@cache
+def theirs_loaded(kind: str, folder: Path) -> tuple[Any, Any]:
     import transformers
 
     seer = transformers.AutoImageProcessor.from_pretrained(folder)
     processor = getattr(transformers, promptable_segmenters.TYPES[kind])(seer)
-    network = transformers.AutoModelForMaskGeneration.from_pretrained(folder).eval()
+    return processor, transformers.AutoModelForMaskGeneration.from_pretrained(folder).eval()
+
+
+def theirs(kind: str, folder: Path, image: Tensor, **prompts: Any) -> Tensor:
+    """The proposal that transformers itself rates best for each prompt."""
+    processor, network = theirs_loaded(kind, folder)
     seen = processor(images=hugging_face.in_bytes(image), return_tensors="pt", **prompts)
     sizes = [seen.pop(key) for key in ("original_sizes", "reshaped_input_sizes") if key in seen]
     with torch.no_grad():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import Run, refused, runner, saved_photograph
+from command import Run, refused, runner, saved_photograph, undrawn
 from torch import nn
 
 from models.classifiers import ImageClassifier
@@ -32,7 +32,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    undrawn(monkeypatch)
     return runner(capsys)
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command import refused, runner
+from command import refused, runner, undrawn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +65,7 @@ def test_what_is_put_together_is_taken_apart(name, checkpoint, fields):
 
 def test_the_commands_understand_it(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    undrawn(monkeypatch)
     run = runner(capsys)
     quick = ("--scene", 1, "--method", "sp", "--set", "sp.stride=112")
     assert run(*quick, "--filler", "blur@sigma=5").code == 0
