@@ -24,3 +24,17 @@ def settings_line(thing: object, hidden: Collection[str] = (), count: int = 4) -
 def percent(share: float) -> str:
     """Write a share as it is told."""
     return f"{100 * share:.1f}".removesuffix(".0") + " %"
+
+
+def colors_mean(target: str, against: str | None, signed: Collection[bool]) -> str:
+    """Return what the colors of heatmaps mean, some of which may be signed, without a full stop.
+
+    Args:
+        target: What is explained.
+        against: What it is compared with, if it is.
+        signed: Whether maps speak for the target above 0 and against it below.
+    """
+    if not any(signed):
+        return f"Red is what counts for {target}, the deeper the more"
+    text = f"Red speaks for {target}, blue {'against it' if against is None else f'for {against}'}"
+    return text if all(signed) else f"{text} (no blue: only what counts for it)"

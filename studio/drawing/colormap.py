@@ -12,31 +12,49 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
 
 _NOISE = 1e-6
+_ONE_SIDED = "evidence"
 
 
 def color_mapping(
     heatmap: Float[ndarray, "h w"],
     visible: Bool[ndarray, "h w"],
-    signed: bool = False,
+    signed: bool,
     told_apart: float = 1.0,
 ) -> ScalarMappable:
-    """Return the colors of the values that are visible: red above white, blue below, equally far.
+    """Return the colors of the values that are visible.
 
-    White is 0 where a map has both signs, or is ``signed``: then its values speak for or against the target.
-    Another map that stays away from 0 (RISE: expected scores) is shown around its mean; its color bar says
-    so. What is smaller than rounding errors stays white. Of the farthest values, beyond the share that is
-    ``told_apart``, all have the strongest color: a few pixels may be many times larger than the rest.
+    A ``signed`` map, whose values speak for the target or against it, is red above 0 and blue below.
+    Another one has no blue, for it knows nothing that speaks against the target: it goes from white to red,
+    from 0; or from its lowest value, where that is negative or more than half of the highest (RISE: expected
+    scores). The color bar says from where. What is smaller than rounding errors stays white. Of the farthest
+    values, beyond the share that is ``told_apart``, all have the strongest color: a few pixels may be many
+    times larger than the rest.
     """
+    from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import ListedColormap, Normalize
 
     values = heatmap[visible] if visible.any() else np.zeros(1)
-    center = 0.0 if signed or values.min() <= 0 <= values.max() else float(values.mean())
-    sizes = np.abs(values - center)
+    diverging = colormaps["RdBu_r"]
+    if signed:
+        reach = _reach(np.abs(values), told_apart)
+        return ScalarMappable(Normalize(-reach, reach), diverging)
+    bottom = _bottom(float(values.min()), float(values.max()))
+    norm = Normalize(bottom, bottom + _reach(values - bottom, told_apart))
+    return ScalarMappable(norm, ListedColormap(diverging(np.linspace(0.5, 1, 256)), _ONE_SIDED))
+
+
+def _reach(sizes: Float[ndarray, " n"], told_apart: float) -> float:
+    """Return the size that gets the strongest color."""
     reach = float(np.quantile(sizes, told_apart)) if told_apart < 1 else float(sizes.max())
     reach = reach if reach > _NOISE else max(float(sizes.max()), 0.0)
-    reach = reach if reach > _NOISE else 1.0
-    return ScalarMappable(Normalize(center - reach, center + reach), "RdBu_r")
+    return reach if reach > _NOISE else 1.0
+
+
+def _bottom(low: float, high: float) -> float:
+    """Return the value of an unsigned map that is white."""
+    apart = high - low > _NOISE and low > high / 2
+    return low if apart or low < -_NOISE else 0.0
 
 
 def overlay(
@@ -48,7 +66,8 @@ def overlay(
     """Lay the colors over the gray image, the stronger the farther they are from white."""
     gray = 0.25 + 0.75 * (image @ np.array([0.299, 0.587, 0.114]))[..., None]
     lit = colors.to_rgba(heatmap)[..., :3]
-    strength = np.abs(2 * np.clip(colors.norm(heatmap), 0, 1) - 1)
+    place = np.clip(colors.norm(heatmap), 0, 1)
+    strength = place if colors.cmap.name == _ONE_SIDED else np.abs(2 * place - 1)
     opacity = (visible * (0.3 + 0.55 * np.sqrt(strength)))[..., None]
     return np.asarray(gray * (1 - opacity) + lit * opacity)
 

@@ -24,7 +24,7 @@ from attribution.evaluation.localization import (
 from attribution.evaluation.own_evidence import own_evidence
 from attribution.evaluation.pointing import pointing_hit
 from attribution.evaluation.salient_object import salient_object
-from attribution.explainer import SamplingExplainer
+from attribution.explainer import AttributingExplainer, SamplingExplainer
 from studio.evaluate.again import randomization, sensitivity, shift
 from studio.evaluate.explained import Explained
 from studio.evaluate.metrics import ADDED
@@ -117,8 +117,10 @@ def removed(explained: Explained, filler: str) -> Values:
 
 def own(explained: Explained, _: str) -> Values:
     """Return the share of the heatmap that is not the object's."""
-    # Where a baseline is 0 it claims nothing.
-    signed = explained.method is None or is_signed(explained.name, explained.method)
+    # Where a baseline, or the size of a gradient, is 0 it claims nothing.
+    method = explained.method
+    sizes = method is None or isinstance(method, AttributingExplainer)
+    signed = sizes or (method is not None and is_signed(explained.name, method))
     region = explained.subject.region.to(explained.in_batch.device)[None]
     return {"own": [(ALONE, float(own_evidence(explained.in_batch, region, signed)))]}
 

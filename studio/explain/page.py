@@ -16,7 +16,7 @@ from attribution.engine.precision import Lent
 from attribution.explainer import AttributingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import Given
-from studio.drawing.captions import percent, settings_line
+from studio.drawing.captions import colors_mean, percent, settings_line
 from studio.drawing.pixels import channels_last
 from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
@@ -100,14 +100,15 @@ def _top(explanation: Explanation) -> list[int]:
 
 
 def _legend(explanation: Explanation) -> str:
-    blue = "against it" if explanation.against is None else f"for {explanation.label(explanation.against)!r}"
     target = explanation.asked.title or repr(explanation.label(explanation.target))
-    text = f"Red speaks for {target}, blue {blue}; yellow bounds what was removed."
+    against = None if explanation.against is None else repr(explanation.label(explanation.against))
+    signed = {is_signed(name, method) for name, method in explanation.methods.items()}
+    text = f"{colors_mean(target, against, signed)}; yellow bounds what was removed."
     known = any(run.estimate is not None for run in explanation.results.values())
     text += " Hatched: may be chance." if known else ""
     inside = any(run.attribution is not None for run in explanation.results.values())
     percent = f"{100 * (1 - TOLD_APART):.0f} %"
-    return f"{text} Of gradients, the largest {percent} are as red or blue as can be." if inside else text
+    return f"{text} Of gradients, the largest {percent} have the strongest color." if inside else text
 
 
 def _told(explanation: Explanation, run: MethodResult) -> ndarray | None:

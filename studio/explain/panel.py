@@ -64,7 +64,7 @@ class Cell:
 
     Attributes:
         samples: Composites that were looked at. If there is a course, the counterfactual it led to.
-        signed: Whether values speak for the target above 0 and against it below.
+        signed: Whether values speak for the target above 0 and against it below; else none speaks against it.
         told: Which pixels are told from no effect; ``None``: that is not known.
         told_apart: The share of pixels whose colors tell their values apart; the others are stronger.
     """

@@ -26,7 +26,8 @@ class Entry:
         smallest: Further settings where the smallest removal is asked for.
         options: Settings that are not the class's, but say how it is used; by name with their type.
         of_image: Whether a filler fits only the images that it was built for (`Filler`).
-        signed: Whether its heatmap speaks for the target above 0 and against it below.
+        signed: Whether its heatmap speaks for the target above 0 and against it below; else nothing in it
+            speaks against the target, and it is never drawn in blue.
         origin: The package that adds it, and its version; empty for what is infill's own.
         gradients: Whether it needs the classifier's gradients (all optimizing methods do).
         fills: Whether a filler matters to a method; if not, it runs once, with `tables.NO_FILLER`.

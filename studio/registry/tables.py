@@ -223,7 +223,7 @@ REMOVING: Mapping[str, Entry] = {name: row for name, row in OPTIMIZING.items() i
 
 def _gradient(summary: str, source: str, target: str, kind: str = "", **more: Any) -> Entry:
     place, fixed = f"attribution.integrations.{target}", {"kind": kind} if kind else {}
-    return Entry(place, summary, source, fixed, signed=True, gradients=True, **{"fills": False, **more})
+    return Entry(place, summary, source, fixed, gradients=True, **{"fills": False, **more})
 
 
 GRADIENT: Mapping[str, Entry] = {
@@ -256,12 +256,14 @@ GRADIENT: Mapping[str, Entry] = {
         "Sundararajan et al. 2017",
         "compared:IntegratedGradients",
         fills=True,
+        signed=True,
     ),
     "deeplift": _gradient(
         "differences from a baseline, which the filler makes, layer by layer",
         "Shrikumar et al. 2017",
         "compared:DeepLift",
         fills=True,
+        signed=True,
     ),
     "cam": _gradient("maps by the last layer's weights", "Zhou et al. 2016", "cam:ClassActivationMap", "cam"),
     "gradcam": _gradient(

@@ -57,7 +57,7 @@ def _strip(results: Results, number: int) -> Iterator[Strip]:
         small = _shrunk(heatmap.astype(np.float32), view.shape[0])
         if filler:
             maps.append(_shrunk(small, _GRID))
-        signed = not filler or bool(results.settings["signed"].get(method, False))
+        signed = bool(results.settings["signed"].get(method, False))  # baselines are not
         visible = np.ones(small.shape, dtype=bool)
         colors = color_mapping(small, visible, signed)
         pictures.append((named((method, filler)), _encoded(overlay(view / 255, small, visible, colors))))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution import MaskedScore
 from infill import Filler
+from studio.drawing.captions import colors_mean
 from studio.explain.counterfactual import removing as searching_job
 from studio.explain.explain import explaining
 from studio.explain.result import Explanation, MethodResult
@@ -67,6 +68,13 @@ class Explained:
     def signed(self) -> bool:
         """Whether the map speaks for the target above 0 and against it below."""
         return is_signed(self.choice.method, self.explanation.methods[self.choice.method])
+
+    @property
+    def meaning(self) -> str:
+        """What the map's colors mean."""
+        asked = self.explanation
+        against = None if asked.against is None else asked.label(asked.against)
+        return colors_mean(asked.asked.title or asked.label(asked.target), against, [self.signed])
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,6 +69,7 @@ def explained(result: Explained, work: Work | None = None) -> str:
         clickable=bool(result.scores) and work is None,
         map=map_over(explanation.image.pixels, result.heatmap, explanation.classifier, result.signed),
         target=explanation.about,
+        meaning=result.meaning,
         facts=_facts(result),
         samples_title="What it came to" if run.search else "What the method looked at, for instance",
         samples=[

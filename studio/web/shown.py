@@ -27,7 +27,8 @@ class Map:
 
     Attributes:
         uri: The picture, as the page takes it.
-        low: What the bluest color means, in a short number; ``high``: the reddest.
+        low: What the bluest color means (of a map that is not ``signed``: white), in a short number;
+            ``high``: the reddest.
         box: The part of the picture that the classifier sees, in shares of its width and height.
         step: The side of a pixel of the view, in shares of the picture's width.
     """
@@ -35,6 +36,7 @@ class Map:
     uri: str
     low: str
     high: str
+    signed: bool
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     step: float = 1 / 224
 
@@ -73,7 +75,8 @@ def map_over(
     low, high = colors.get_clim()
     pixels = overlay(small.permute(1, 2, 0).numpy(), whole, seen, colors)
     shares = left / size[1], top / size[0], right / size[1], bottom / size[0]
-    return Map(uri(pixels), _short(low), _short(high), shares, (shares[2] - shares[0]) / classifier.crop)
+    ends = _short(low), _short(high)
+    return Map(uri(pixels), *ends, signed, shares, (shares[2] - shares[0]) / classifier.crop)
 
 
 def map_in_view(
@@ -84,7 +87,7 @@ def map_in_view(
     colors = color_mapping(values, where, signed)
     low, high = colors.get_clim()
     pixels = overlay(view.permute(1, 2, 0).cpu().numpy(), values, where, colors)
-    return Map(uri(pixels), _short(low), _short(high))
+    return Map(uri(pixels), _short(low), _short(high), signed)
 
 
 def outlined(view: Float[Tensor, "3 c c"], hole: Float[Tensor, "c c"], width: int = 2) -> ndarray:

@@ -41,6 +41,7 @@ from attribution import (
 from attribution.explainer import AttributingExplainer, Attribution, SamplingExplainer
 from attribution.holes import Holes
 from infill import Blur, Gray, Mean, Noise
+from studio.registry.build import is_signed
 
 SAMPLING = {
     "sp": SlidingPatch(patch=9, stride=5),
@@ -172,6 +173,8 @@ def test_a_heatmap_is_finite_and_of_the_images_size(images, explainer, filler):
     assert heatmap.isfinite().all()
     assert not heatmap.requires_grad
     assert (heatmap.amax(dim=(1, 2)) > heatmap.amin(dim=(1, 2))).all(), "it must say something"
+    if not is_signed("", explainer):
+        assert (heatmap >= 0).all(), "below 0 it would speak against the target, and be drawn so"
 
 
 def assert_alike(explainer: Explainer, heatmap: Tensor, expected: Tensor) -> None:

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import BboxBase
 from PIL import Image
 
+from studio.drawing.captions import colors_mean
 from studio.drawing.colormap import color_mapping, overlay
 from studio.drawing.curves import COLORS
 from studio.drawing.sheet import WRONG, Sheet, shortened
@@ -234,7 +235,7 @@ def test_red_is_evidence_and_blue_is_against() -> None:
     heatmap[5:15, 5:15], heatmap[25:35, 25:35] = 1.0, -1.0
     seen = np.ones((40, 40), dtype=bool)
     seen[:, 36:] = False
-    shown = overlay(gray, heatmap, seen, color_mapping(heatmap, seen))
+    shown = overlay(gray, heatmap, seen, color_mapping(heatmap, seen, True))
     red, blue = shown[10, 10], shown[30, 30]
     assert red[0] > red[2] + 0.2
     assert blue[2] > blue[0] + 0.2
@@ -243,24 +244,28 @@ def test_red_is_evidence_and_blue_is_against() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "limits"),
+    ("low", "high", "signed", "limits"),
     [
-        (-0.2, 0.5, (-0.5, 0.5)),
-        (-0.5, 0.2, (-0.5, 0.5)),
-        (0.0, 0.5, (-0.5, 0.5)),
-        (0.0, 0.0, (-1.0, 1.0)),
-        (0.3, 0.5, (0.3, 0.5)),
-        (-0.6, -0.2, (-0.6, -0.2)),
+        (-0.2, 0.5, True, (-0.5, 0.5)),
+        (-0.5, 0.2, True, (-0.5, 0.5)),
+        (0.3, 0.5, True, (-0.5, 0.5)),
+        (0.0, 0.0, True, (-1.0, 1.0)),
+        (0.0, 0.5, False, (0.0, 0.5)),
+        (0.1, 0.5, False, (0.0, 0.5)),
+        (0.3, 0.5, False, (0.3, 0.5)),  # from 0 all of it would look alike
+        (0.5, 0.5, False, (0.0, 0.5)),
+        (0.0, 0.0, False, (0.0, 1.0)),
+        (-0.6, -0.2, False, (-0.6, -0.2)),
     ],
 )
-def test_the_scale_is_symmetric_about_zero_or_else_the_mean(
-    low: float, high: float, limits: tuple[float, float]
+def test_the_scale_goes_both_ways_from_zero_or_else_upwards(
+    low: float, high: float, signed: bool, limits: tuple[float, float]
 ) -> None:
     heatmap = np.zeros((10, 12))  # 0 outside the view must not count
     seen = np.zeros((10, 12), dtype=bool)
     seen[:, 1:11] = True
     heatmap[:5, 1:11], heatmap[5:, 1:11] = low, high
-    norm = color_mapping(heatmap, seen).norm
+    norm = color_mapping(heatmap, seen, signed).norm
     assert (norm.vmin, norm.vmax) == pytest.approx(limits)
 
 
@@ -284,7 +289,24 @@ def test_what_speaks_against_is_never_red(low, high):
     seen = np.ones((3, 4), bool)
     red, _, blue, _ = np.moveaxis(color_mapping(heatmap, seen, signed=True).to_rgba(heatmap), -1, 0)
     assert ((red > blue) == (heatmap > 0)).all()
-    if low > 0 or high < 0:
-        others = color_mapping(heatmap, seen).to_rgba(heatmap)
-        assert (others[..., 0] > others[..., 2]).any()
-        assert (others[..., 0] < others[..., 2]).any()
+
+
+@pytest.mark.parametrize("low", [0.0, 0.6])
+def test_unsigned_maps_have_no_blue_and_no_color_where_nothing_is(low: float) -> None:
+    heatmap = np.linspace(low, 1, 12).reshape(3, 4)
+    seen = np.ones((3, 4), bool)
+    colors = color_mapping(heatmap, seen, signed=False)
+    red, _, blue, _ = np.moveaxis(colors.to_rgba(heatmap), -1, 0)
+    assert (np.diff((red - blue).ravel())[:6] > 0).all()
+    assert (red >= blue).all()
+    np.testing.assert_allclose(red[0, 0], blue[0, 0], atol=0.01)
+    shown = overlay(np.full((3, 4, 3), 0.5), heatmap, seen, colors)
+    assert np.ptp(shown[0, 0]) < 0.01
+    assert np.ptp(shown[2, 3]) > 0.3
+
+
+def test_the_legend_says_what_is_drawn() -> None:
+    assert colors_mean("'tench'", None, [True]) == "Red speaks for 'tench', blue against it"
+    assert "blue" not in colors_mean("'tench'", "'cat'", [False])
+    both = colors_mean("'tench'", "'cat'", [False, True])
+    assert both == "Red speaks for 'tench', blue for 'cat' (no blue: only what counts for it)"
