@@ -20,7 +20,8 @@ from infill.realism.resampling import bootstrap, mean
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.run import evaluate
 from studio.report.attacked import HEADS, Kept, attacked, lines
-from studio.report.compare import LEAST, exchanged, values
+from studio.report.compare import LEAST, values
+from studio.report.differences import exchanged
 from studio.report.figures import Figure, figures
 from studio.report.results import Results, Row, read
 from studio.report.tables import headed, interval, named, number

@@ -24,7 +24,8 @@ _TOGETHER = Path("infill-report")
 def report(runs: tuple[Path, ...], out: Path | None, strips: int) -> None:
     """Show what runs of `infill evaluate` have found, done or not yet.
 
-    Prints the tables; writes report.html, report.md, report.tex, report.csv and report.json.
+    Prints the tables; writes report.html, report.md, report.tex, report.csv, report-differences.csv
+    and report.json.
     """
     with stoppable():
         from studio.report.run import report as job

@@ -1,12 +1,10 @@
-"""How sure the figures are, and whether one filler's are better than another's."""
+"""How sure the figures are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from infill.realism.resampling import DRAWS, Estimate, ResampleWeights, Statistic, bootstrap, leave_out, mean
@@ -15,9 +13,6 @@ from studio.report.results import Results, Row
 
 LEAST = 10
 """Images below which no interval is given."""
-SURE = 0.05
-"""Probabilities below which a difference is told."""
-_FLIPS = 9999
 
 
 @dataclass(frozen=True)
@@ -33,27 +28,6 @@ class Value:
     low: float | None
     high: float | None
     images: int
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What a figure of a method with one filler is beyond that of the same method with another.
-
-    Attributes:
-        low, high: Its 95 % interval over the images that both have.
-        p: That both are the same, by exchanging them image by image; corrected for all comparisons (Holm).
-    """
-
-    figure: str
-    method: str
-    filler: str
-    other: str
-    value: float
-    low: float | None
-    high: float | None
-    p: float
-    images: int
-    better: bool | None
 
 
 def values(figure: Figure, results: Results, seed: int) -> dict[Row, Value]:
@@ -120,61 +94,3 @@ def _three_most_frequent(counts: Sequence[Mapping[int, float]]) -> Statistic:
         return tally.topk(min(3, len(labels)), dim=1).values.sum(1) / tally.sum(1)
 
     return statistic
-
-
-def differences(figures: Sequence[Figure], seed: int) -> list[Difference]:
-    """Return what every filler but a method's first changes, for all figures that are means over images."""
-    found = [
-        _difference(figure, method, filler, first, seed)
-        for figure in figures
-        if figure.kind in ("mean", "share", "tuned")
-        for method, first, others in _fillers(figure)
-        for filler in others
-    ]
-    compared = [each for each in found if each is not None]
-    corrected = holm([each.p for each in compared])
-    return [replace(each, p=p) for each, p in zip(compared, corrected, strict=True)]
-
-
-def _fillers(figure: Figure) -> list[tuple[str, str, list[str]]]:
-    of_method: dict[str, list[str]] = {}
-    for method, filler in figure.values:
-        if filler:
-            of_method.setdefault(method, []).append(filler)
-    return [(method, fillers[0], fillers[1:]) for method, fillers in of_method.items()]
-
-
-def _difference(figure: Figure, method: str, filler: str, first: str, seed: int) -> Difference | None:
-    ours, theirs = figure.values[method, filler], figure.values[method, first]
-    numbers = sorted(ours.keys() & theirs.keys())
-    if len(numbers) < LEAST:
-        return None
-    change = np.array([ours[number] - theirs[number] for number in numbers])
-    generator = torch.Generator().manual_seed(seed % 2**63)
-    estimate = bootstrap({"": mean(torch.from_numpy(change))}, len(numbers), generator)[""]
-    low, high = estimate.interval or (None, None)
-    better = {"neither": None, "lower": estimate.value < 0, "higher": estimate.value > 0}[figure.better]
-    p = exchanged(change, seed)
-    return Difference(figure.title, method, filler, first, estimate.value, low, high, p, len(numbers), better)
-
-
-def exchanged(change: np.ndarray, seed: int) -> float:
-    """Return how probable a mean as far from 0 is with signs left to chance: a paired permutation test."""
-    rng: Any = np.random.default_rng(seed % 2**63)
-    size, as_far = abs(change.mean()), 0
-    if not change.any():
-        return 1.0
-    for start in range(0, _FLIPS, 500):
-        signs = rng.integers(0, 2, (min(500, _FLIPS - start), len(change))) * 2 - 1
-        as_far += int((np.abs(signs @ change) / len(change) >= size - 1e-12).sum())
-    return (as_far + 1) / (_FLIPS + 1)
-
-
-def holm(chances: Sequence[float]) -> list[float]:
-    """Return the probabilities corrected for their number, step by step from the smallest (Holm 1979)."""
-    corrected = [1.0] * len(chances)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
-        largest = max(largest, min(1.0, chances[place] * (len(chances) - rank)))
-        corrected[place] = largest
-    return corrected

@@ -10,10 +10,11 @@ from typing import Any
 from studio.report.attacked import HEADS, Attacked, lines, right, written
 from studio.report.charts import charts
 from studio.report.compare import LEAST, Value
+from studio.report.compared import comparisons, said, worded
 from studio.report.figures import Figure
 from studio.report.results import Results
 from studio.report.strips import strips
-from studio.report.tables import Table, beside_published, comparisons, headed, interval, named, number
+from studio.report.tables import Table, beside_published, headed, interval, named, number
 
 _TEMPLATE = "page.html.jinja"
 
@@ -80,7 +81,10 @@ def _table(table: Table) -> Mapping[str, Any]:
             }
             for row in table.rows
         ],
-        "comparisons": comparisons(table),
+        "comparisons": [
+            (said(family, len(found)), [worded(each) for each in found])
+            for family, found in comparisons(table).items()
+        ],
         "published": beside_published(table),
     }
 

@@ -10,22 +10,23 @@ from typing import Any
 
 from infill.extras import require_extra
 from studio.output import output_folder, save_json
+from studio.report import compared
 from studio.report.attacked import Attacked, attacked
 from studio.report.attacked import content as attacked_content
 from studio.report.attacked import markdown as attacked_markdown
 from studio.report.attacked import text as attacked_text
-from studio.report.compare import SURE
+from studio.report.differences import SURE
 from studio.report.figures import without_figure
 from studio.report.page import page, summary
 from studio.report.results import Results, read
-from studio.report.tables import Table, comparisons, latex, markdown, named, spreadsheet, tables, text
+from studio.report.tables import Table, latex, markdown, named, spreadsheet, tables, text
 
 SHOWN = 5
 """Lines of what went wrong that a terminal shows."""
 
 
 def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], object]) -> None:
-    """Write report.html, report.md, report.tex, report.csv and report.json; ``echo`` gets the tables.
+    """Write report.html, .md, .tex, .csv and .json, and report-differences.csv; ``echo`` gets the tables.
 
     Raises:
         ValueError: If a folder is no run, nothing is in it yet, or ``out`` cannot be written.
@@ -44,6 +45,7 @@ def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], o
                 "report.md": partial(_write, partial(_report, found, under)),
                 "report.tex": partial(_write, partial(_joined, found, _latex)),
                 "report.csv": partial(_write, partial(_joined, found, _spreadsheet)),
+                "report-differences.csv": partial(_write, partial(_differences, found)),
                 "report.json": partial(
                     save_json, {"runs": [_json(*each) for each in found], **attacked_content(under)}
                 ),
@@ -58,11 +60,11 @@ def tell(results: Results, made: Sequence[Table], echo: Callable[[str], object])
     for table in made:
         echo(f"{table.title} ({table.images})")
         echo(text(table))
-    sure = [each for each in made[0].differences if each.p < SURE]
-    if made[0].differences:
-        echo(f"{len(sure)} of {len(made[0].differences)} differences between fillers are sure (Holm, .05):")
-        for line in comparisons(made[0])[: len(sure)]:
-            echo(f"  {line}")
+    for family, found in compared.comparisons(made[0]).items():
+        sure = [each for each in found if each.p < SURE]
+        echo(f"{len(sure)} of {len(found)} differences {family} are sure (Holm, .05){':' if sure else ''}")
+        for each in sure:
+            echo(f"  {compared.worded(each)}")
     if strange := without_figure(results):
         echo(f"no column for {', '.join(strange)}: the package that adds this metric is not installed here")
     wrong = [(name, reason) for name, reason in results.skipped]
@@ -82,18 +84,20 @@ def _joined(found: Sequence[tuple[Results, Sequence[Table]]], write: Callable[[R
 
 
 def _markdown(results: Results, table: Table) -> str:
-    lines = [f"- {line}" for line in comparisons(table)]
-    told = "\n".join(lines) + "\n" if lines else ""
     head = f"## {results.title}: {table.title} ({table.images})"
-    return f"{head}\n\n{summary(results)}\n\n{markdown(table)}\n{told}"
+    return f"{head}\n\n{summary(results)}\n\n{markdown(table)}\n{compared.markdown(table)}"
 
 
 def _latex(results: Results, table: Table) -> str:
-    return f"% {results.title}: {table.title} ({table.images})\n{latex(table)}"
+    return f"% {results.title}: {table.title} ({table.images})\n{latex(table)}\n{compared.latex(table)}"
 
 
 def _spreadsheet(results: Results, table: Table) -> str:
     return spreadsheet(results, table.figures) if table.title == "all images" else ""
+
+
+def _differences(found: Sequence[tuple[Results, Sequence[Table]]]) -> str:
+    return compared.spreadsheet([(results.title, table) for results, made in found for table in made])
 
 
 def _json(results: Results, made: Sequence[Table]) -> Mapping[str, Any]:
@@ -129,7 +133,10 @@ def _table(table: Table) -> Mapping[str, Any]:
             }
             for figure in table.figures
         ],
-        "differences": [dataclasses.asdict(each) for each in table.differences],
+        "differences": [
+            {**dataclasses.asdict(each), "row": named(each.row), "other": named(each.other)}
+            for each in table.differences
+        ],
     }
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.columns import aligned
-from studio.report.compare import SURE, Difference, Value, differences, values
+from studio.report.compare import Value, values
+from studio.report.differences import Difference, differences
 from studio.report.figures import Figure, figures
 from studio.report.published import NOTE, PUBLISHED
 from studio.report.results import Results, Row
@@ -129,35 +130,22 @@ def _with_interval(figure: Figure, value: Value | None) -> str:
 
 def latex(table: Table) -> str:
     """Return the table for LaTeX, with booktabs' rules."""
-    heads = [_escaped(figure.title) + f" {LATEX_ARROWS[figure.better]}" for figure in table.figures]
+    heads = [escaped(figure.title) + f" {LATEX_ARROWS[figure.better]}" for figure in table.figures]
     lines = [r"\begin{tabular}{l" + "r" * len(heads) + "}", r"\toprule"]
     lines += [" & " + " & ".join(heads) + r" \\", r"\midrule"]
     for row in table.rows:
         cells = [
-            _escaped(_with_interval(figure, table.cells[figure.key].get(row))) for figure in table.figures
+            escaped(_with_interval(figure, table.cells[figure.key].get(row))) for figure in table.figures
         ]
-        lines.append(_escaped(named(row)) + " & " + " & ".join(cells) + r" \\")
+        lines.append(escaped(named(row)) + " & " + " & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a text as LaTeX takes it."""
     for sign in "&%_#":
         text = text.replace(sign, f"\\{sign}")
     return text.replace("…", "--")
-
-
-def comparisons(table: Table) -> list[str]:
-    """Return in words what each filler changes, those that are sure first."""
-    ordered = sorted(table.differences, key=lambda each: each.p)
-    return [_compared(each) for each in ordered]
-
-
-def _compared(each: Difference) -> str:
-    sure = "better" if each.better else "worse"
-    verdict = "undecided" if each.p >= SURE else ("different" if each.better is None else sure)
-    between = "" if each.low is None or each.high is None else f" [{each.low:+.3f}…{each.high:+.3f}]"
-    pair = f"{each.method}: {each.filler} against {each.other}"
-    return f"{each.figure}: {pair} = {each.value:+.3f}{between}, p {each.p:.4f}, {verdict}"
 
 
 def beside_published(table: Table) -> list[tuple[str, str, str, str]]:

@@ -39,7 +39,7 @@ TITLES = (
     "beyond chance", "own", "outside", "labels", "all filled", "without object", "object alone", "precision",
     "MAE", "agreement, HOG", "deviation", "randomized", "tinted",
 )  # fmt: skip
-TABLES = ("report.csv", "report.md", "report.tex", "report.json", "report.html")
+TABLES = ("report.csv", "report-differences.csv", "report.md", "report.tex", "report.json", "report.html")
 
 
 @pytest.fixture

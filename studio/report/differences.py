@@ -1,0 +1,131 @@
+"""Whether one row's figures are better than another's, by paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from infill.realism.resampling import bootstrap, mean
+from studio.report.compare import LEAST
+from studio.report.figures import Figure
+from studio.report.results import Row
+
+SURE = 0.05
+"""Probabilities below which a difference is told."""
+BASELINES: Sequence[Row] = (("center", ""), ("random", ""))
+"""What every method should be better than. What is annotated is no rival, but the truth and its contrary."""
+_FLIPS = 9999
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a figure of one row is beyond that of another one.
+
+    Attributes:
+        family: The comparisons that it is corrected with, one of `FAMILIES`.
+        low, high: Its 95 % interval over the images that both have.
+        p: That both are the same, by exchanging them image by image; corrected for all comparisons of its
+            family (Holm).
+    """
+
+    figure: str
+    family: str
+    row: Row
+    other: Row
+    value: float
+    low: float | None
+    high: float | None
+    p: float
+    images: int
+    better: bool | None
+
+
+Pairs = Iterator[tuple[Row, Row]]
+
+
+def _to_first_filler(rows: Sequence[Row]) -> Pairs:
+    first: dict[str, Row] = {}
+    for row in _of_methods(rows):
+        if first.setdefault(row[0], row) != row:
+            yield row, first[row[0]]
+
+
+def _to_baselines(rows: Sequence[Row]) -> Pairs:
+    yield from ((row, other) for row in _of_methods(rows) for other in BASELINES if other in rows)
+
+
+def _to_first_method(rows: Sequence[Row]) -> Pairs:
+    first: dict[str, Row] = {}
+    for row in _of_methods(rows):
+        if first.setdefault(row[1], row) != row:
+            yield row, first[row[1]]
+
+
+def _of_methods(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row[1]]
+
+
+FAMILIES: Mapping[str, Callable[[Sequence[Row]], Pairs]] = {
+    "between fillers": _to_first_filler,
+    "to the baselines": _to_baselines,
+    "between methods": _to_first_method,
+}
+"""What is compared: every filler with its method's first; every row with the baselines that were run; every
+method with the first one that has the same filler."""
+
+
+def differences(figures: Sequence[Figure], seed: int) -> list[Difference]:
+    """Return the differences of all families, for all figures that are means over images."""
+    means = [figure for figure in figures if figure.kind in ("mean", "share", "tuned")]
+    return [each for family in FAMILIES for each in _corrected(means, family, seed)]
+
+
+def _corrected(figures: Sequence[Figure], family: str, seed: int) -> list[Difference]:
+    found = [
+        _difference(figure, family, pair, seed)
+        for figure in figures
+        for pair in FAMILIES[family](list(figure.values))
+    ]
+    compared = [each for each in found if each is not None]
+    corrected = holm([each.p for each in compared])
+    return [replace(each, p=p) for each, p in zip(compared, corrected, strict=True)]
+
+
+def _difference(figure: Figure, family: str, pair: tuple[Row, Row], seed: int) -> Difference | None:
+    ours, theirs = (figure.values[row] for row in pair)
+    numbers = sorted(ours.keys() & theirs.keys())
+    if len(numbers) < LEAST:
+        return None
+    change = np.array([ours[number] - theirs[number] for number in numbers])
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    estimate = bootstrap({"": mean(torch.from_numpy(change))}, len(numbers), generator)[""]
+    low, high = estimate.interval or (None, None)
+    better = {"neither": None, "lower": estimate.value < 0, "higher": estimate.value > 0}[figure.better]
+    p = exchanged(change, seed)
+    return Difference(figure.title, family, *pair, estimate.value, low, high, p, len(numbers), better)
+
+
+def exchanged(change: np.ndarray, seed: int) -> float:
+    """Return how probable a mean as far from 0 is with signs left to chance: a paired permutation test."""
+    rng: Any = np.random.default_rng(seed % 2**63)
+    size, as_far = abs(change.mean()), 0
+    if not change.any():
+        return 1.0
+    for start in range(0, _FLIPS, 500):
+        signs = rng.integers(0, 2, (min(500, _FLIPS - start), len(change))) * 2 - 1
+        as_far += int((np.abs(signs @ change) / len(change) >= size - 1e-12).sum())
+    return (as_far + 1) / (_FLIPS + 1)
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Return the probabilities corrected for their number, step by step from the smallest (Holm 1979)."""
+    corrected = [1.0] * len(chances)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
+        largest = max(largest, min(1.0, chances[place] * (len(chances) - rank)))
+        corrected[place] = largest
+    return corrected
