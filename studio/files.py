@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+
+BY_CONTENT = "content:"
+"""How digests of folders of photographs begin; before, they were made of times, and began with nothing."""
+_READERS = 4
 
 
 def size_and_time(path: Path) -> tuple[int, int] | None:
@@ -25,6 +30,29 @@ def digests(path: Path) -> Mapping[str, str]:
         for file in files
         if file.is_file()
     }
+
+
+def contents(paths: Iterable[Path]) -> Mapping[Path, str]:
+    """Return a digest of each file's content, of a folder's names, or nothing for what cannot be read.
+
+    ImageNet's 50,000 photographs take about 10 s of computing, and explaining them takes days: so they need
+    not be told by their times, which a copy does not keep.
+    """
+    each = list(dict.fromkeys(paths))
+    with ThreadPoolExecutor(_READERS) as pool:
+        return dict(zip(each, pool.map(_content, each, chunksize=64), strict=True))
+
+
+def _content(path: Path) -> str:
+    try:
+        if path.is_dir():
+            return hashlib.sha256(
+                "\0".join(sorted(each.name for each in path.iterdir())).encode()
+            ).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=256)  # weights of gigabytes are read once by a process

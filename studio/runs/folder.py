@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from studio.files import BY_CONTENT
 from studio.runs.part import DamagedError, ForeignError, Part, read_part, write_part
 from studio.runs.write import remove_unfinished, write_whole
 
@@ -145,6 +146,12 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -
             f"--out: {path} was begun by an older infill, which knew weights by where their file was, not by "
             "its content; go on with that infill, or give another folder (`infill report` reads this one)"
         )
+    if _knows_times(before, now):
+        raise ValueError(
+            f"--out: {path} was begun by an older infill, which knew photographs by their files' times, "
+            "not by their content; go on with that infill, or give another folder (`infill report` reads "
+            "this one)"
+        )
     if differences:
         raise ValueError(
             f"--out: {path} holds a run with other settings; give another folder. " + "; ".join(differences)
@@ -156,6 +163,13 @@ def _knows_places(settings: Mapping[str, Any]) -> bool:
     fillers = settings.get("fillers", settings.get("filler"))  # `infill fill-blanks` has one
     known = fillers.values() if isinstance(fillers, dict) else ()
     return any(isinstance(each, dict) and isinstance(each.get("weights"), list) for each in known)
+
+
+def _knows_times(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the data's fingerprint is of content now, and was not before."""
+    was, is_ = (str(settings.get("fingerprint", BY_CONTENT)) for settings in (before, now))
+    same: bool = before.get("data") == now.get("data")
+    return same and is_.startswith(BY_CONTENT) and not was.startswith(BY_CONTENT)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> Iterator[str]:

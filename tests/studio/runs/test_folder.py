@@ -81,6 +81,18 @@ def test_a_run_that_knew_weights_by_their_place_is_refused_in_words(folder: RunF
     assert opened(folder.path).settings == old  # a report reads it
 
 
+def test_a_run_that_knew_photographs_by_their_times_is_refused_in_words(folder: RunFolder) -> None:
+    path, new = folder.path / "run.json", {"fingerprint": "content:4f00"}
+    path.write_text(json.dumps({"format": FORMAT, "settings": {"fingerprint": "4f00"}}))
+    with pytest.raises(
+        ValueError, match="begun by an older infill, which knew photographs by their files' times"
+    ):
+        RunFolder(folder.path, new).begin()
+    path.write_text(json.dumps({"format": FORMAT, "settings": {"fingerprint": "content:5e00"}}))
+    with pytest.raises(ValueError, match='fingerprint: "content:5e00" there, "content:4f00" now'):
+        RunFolder(folder.path, new).begin()
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"nonsense", None])
 def test_a_damaged_part_counts_as_not_there(folder: RunFolder, content: bytes | None) -> None:
     folder.save((1, "a"), PART)
