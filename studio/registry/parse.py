@@ -15,6 +15,7 @@ from studio.registry.tables import ALL_FILLERS, METHODS, SettingTexts
 
 _FILLER = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields>.+))?")
 _COMMA = re.compile(r",(?=\w+=)")
+_TOLD = 4
 
 
 @dataclass(frozen=True)
@@ -145,15 +146,23 @@ def parse_device(name: str) -> torch.device:
 
 
 def quick_settings(methods: Iterable[str], settings: SettingTexts) -> str:
-    """Return in a line where the quick settings of these methods differ from their papers'."""
-    differences = []
+    """Return in a line where the quick settings of these methods differ from their papers'.
+
+    Of a method with more than `_TOLD` such settings, the first are told, and how many more there are.
+    """
+    told: list[str] = []
     for name in (each for each in methods if each in METHODS):
         defaults = {field.name: field.default for field in dataclasses.fields(METHODS[name].load())}
         defaults.update(METHODS[name].given)
-        for key, value in METHODS[name].quick.items():
-            if key not in settings.get(name, {}):
-                differences.append(f"{name}.{key} {value} (paper: {defaults[key]})")
-    return ", ".join(differences)
+        quick = {
+            key: value for key, value in METHODS[name].quick.items() if key not in settings.get(name, {})
+        }
+        differences = [f"{name}.{key} {value} (paper: {defaults[key]})" for key, value in quick.items()]
+        if len(differences) > _TOLD:
+            more = len(differences) - _TOLD + 1
+            differences[_TOLD - 1 :] = [f"and {more} more of {name} (explain.json has all)"]
+        told += differences
+    return ", ".join(told)
 
 
 def _split(text: str) -> tuple[str, tuple[str, ...]]:

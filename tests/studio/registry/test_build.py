@@ -138,6 +138,15 @@ def test_shortcuts_tell_the_papers_values() -> None:
     assert told == "sp.stride 8 (paper: 3), rise.estimator covariance (paper: paper)"
 
 
+def test_of_many_shortcuts_the_first_are_told_and_all_are_counted() -> None:
+    told = quick_settings(["cem-positive", "gfi"], settings("cem-positive.cells=7"))
+    first, _, second = told.partition(", gfi.")
+    assert first.count("(paper: ") == 3
+    assert first.endswith("and 6 more of cem-positive (explain.json has all)")
+    assert len(METHODS["cem-positive"].quick) == 3 + 6 + 1
+    assert second.count("(paper: ") == 4, "no more than fit are left out of no other"
+
+
 def test_every_filler_has_its_class_and_fills(image: Tensor) -> None:
     assert list(CLASSES) == list(FILLERS)
     hole = torch.zeros(1, 1, 24, 32)
