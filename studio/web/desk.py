@@ -12,7 +12,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution import MaskedScore
+from attribution import Against, MaskedScore
 from attribution.explainer import SamplingExplainer
 from models.classifiers import ImageClassifier
 from studio.web import archive, result_views, views
@@ -151,12 +151,18 @@ class Desk:
             ValueError: If the classifier has no such class.
         """
         score, classifier, image = self.score(target), self.network(), self.chosen.image
-        (seen,) = looks(score, score.image, classifier)
+        (seen,) = looks(score, score.image, classifier, _other(score))
         size = (image.pixels.shape[1], image.pixels.shape[2])
         cropped = classifier.view_box(size) != (0, 0, size[1], size[0])
         piece = views.looked_at(image, self.classifier, seen, cropped, target != "top1")
         order = classifier.probabilities(score.clean_logits)[0].argsort(descending=True, stable=True).tolist()
-        canvas = {"image": uri(score.image[0], 92), "side": classifier.crop, "title": image.title}
+        canvas = {
+            "image": uri(score.image[0], 92),
+            "side": classifier.crop,
+            "title": image.title,
+            "key": self.chosen.key,
+            "classifier": self.classifier,
+        }
         names = Counter(label.casefold() for label in classifier.labels)
         return piece, canvas, [_class(index, classifier.labels[index], names) for index in order]
 
@@ -185,7 +191,7 @@ class Desk:
         """Return the picture without a hole, and forget what was made of the last one."""
         self.results.pop(self.drawing, None)
         score = self.score(target)
-        (seen,) = looks(score, score.image, self.network())
+        (seen,) = looks(score, score.image, self.network(), _other(score))
         card = Card("original", "nothing removed", score.image[0].cpu(), seen)
         return views.completed([card], [], [EMPTY], None)
 
@@ -274,6 +280,11 @@ class Desk:
         while len(self.results) > KEPT:
             self.results.popitem(last=False)
         return f"download/{key}", key
+
+
+def _other(score: MaskedScore) -> int | None:
+    """Return the class that the target is compared with, if it is."""
+    return score.link.other if isinstance(score.link, Against) else None
 
 
 def _notes(picture: Chosen) -> list[str]:

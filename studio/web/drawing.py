@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from studio.explain.completions import Completion
 from studio.explain.drawn import Drawn
 from studio.explain.remove import Removed, files_of, removed, removing
 from studio.explain.worker import Files
@@ -17,7 +18,7 @@ from studio.registry.tables import ALL_FILLERS
 from studio.web.choice import Choice, request
 from studio.web.networks import Networks
 from studio.web.pictures import Chosen
-from studio.web.removal import seen
+from studio.web.removal import Seen, seen
 from studio.web.views import Card
 
 HOLE = "hole.png"
@@ -40,14 +41,30 @@ class Drawing:
     def cards(self) -> list[Card]:
         """Return what the page shows: the untouched view, then the completions."""
         found = self.removed
-        target, labels = found.explanation.target, found.explanation.classifier.labels
-        first = seen(found.explanation.probabilities, target, labels)
-        cards = [Card("original", "nothing removed", found.view, first)]
-        for each in found.completions:
-            looked = None if each.probabilities is None else seen(each.probabilities, target, labels)
-            summary = ALL_FILLERS[each.filler].summary
-            cards.append(Card(each.filler, summary, each.image, looked, each.error))
-        return cards
+        whole = Card(
+            "original",
+            "nothing removed",
+            found.view,
+            self._seen(found.explanation.probabilities),
+            score=self._score(found.explanation.clean),
+        )
+        return [whole, *map(self._card, found.completions)]
+
+    def _card(self, done: Completion) -> Card:
+        summary = ALL_FILLERS[done.filler].summary
+        if done.probabilities is None:
+            return Card(done.filler, summary, done.image, None, done.error)
+        looked = self._seen(done.probabilities)
+        return Card(done.filler, summary, done.image, looked, done.error, self._score(done.score))
+
+    def _seen(self, probabilities: Float[Tensor, " k"]) -> Seen:
+        asked = self.removed.explanation
+        return seen(probabilities, asked.target, asked.classifier.labels, asked.against)
+
+    def _score(self, score: float) -> str:
+        """Return what the bars do not say: how much more likely a class is than the other one."""
+        quantity = self.removed.explanation.quantity
+        return "" if quantity.bounded else f"{self.removed.explanation.about}: {quantity.written(score)}"
 
 
 def drawings(

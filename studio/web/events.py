@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from studio.web import views
 from studio.web.choice import aimed
 from studio.web.desk import Desk, Studio
 from studio.web.page import ALONE, FIRST_CHOICE, RUNNER_UP, Parts
-from studio.web.pictures import offered
+from studio.web.pictures import chosen, offered
 from studio.web.running import QUIET, Running
 
 _KEEP = "(...values) => { sessionStorage.setItem('infill-studio', JSON.stringify(values)); }"
-_RECALL = (
-    "() => [sessionStorage.getItem('infill-studio') || '', sessionStorage.getItem('infill-running') || '']"
-)
+STORED = ("infill-studio", "infill-running", "infill-hole")
+"""What the browser keeps, until the tab is closed: settings, the run that is going on, the hole."""
+_RECALL = f"() => {list(STORED)}.map(each => sessionStorage.getItem(each) || '')"
 INTERRUPTED = (
     "The page was reloaded while a run was going on, so that run was stopped. Your settings are as they "
     "were; press the button again to start over."
@@ -29,7 +29,7 @@ INTERRUPTED = (
 class Events:
     """Ties the parts of one page to the desks of those who look at it."""
 
-    def __init__(self, studio: Studio, parts: Parts, stored: tuple[Any, Any], page: Any) -> None:
+    def __init__(self, studio: Studio, parts: Parts, stored: Sequence[Any], page: Any) -> None:
         self.studio, self.parts = studio, parts
         # What another picture or classifier changes: what is said of it, and all that was found before.
         self._told = [parts.said, parts.picker, parts.seen, parts.canvas, parts.target, parts.other]
@@ -52,21 +52,23 @@ class Events:
 
     def _drawing(self) -> None:
         parts, latest = self.parts, {**QUIET, "trigger_mode": "always_last"}
-        asked = [parts.wanted, parts.target]
+        asked = [parts.wanted, parts.target, parts.other]
         parts.canvas.input(self.draw, asked, parts.completed, **latest)
-        for each in (parts.wanted, parts.target):
+        for each in asked:
             each.input(self.again, asked, parts.completed, **latest)
 
     def desk(self, request: gr.Request) -> Desk:
         """Return the desk of the one who asks."""
         return self.studio.desk(str(request.session_hash))
 
-    def begin(self, kept: str, running: str, request: gr.Request) -> list[Any]:
-        """Fill the page when it is opened; after a reload, with the settings as they were."""
+    def begin(self, kept: str, running: str, drawn: str, request: gr.Request) -> list[Any]:
+        """Fill the page when it is opened; after a reload, with the settings and the hole as they were."""
         desk, values = self.desk(request), self._recalled(kept)
         said = views.notice(INTERRUPTED, "note") if running else ""
         if values and values[0] in self.studio.networks.names():
             desk.choose(values[0])
+        if key := _picture(drawn):
+            desk.pick(key)
         settings = values or [gr.skip() for _ in self.parts.kept]
         return [*self._look(desk, said), next(desk.draw(None, [])), *settings]
 
@@ -97,13 +99,15 @@ class Events:
             return [views.notice(str(error)), gr.skip()]
         return ["", piece]
 
-    def draw(self, wanted: list[str], target: str, event: gr.EventData, request: gr.Request) -> Iterator[str]:
+    def draw(
+        self, wanted: list[str], target: str, other: str, event: gr.EventData, request: gr.Request
+    ) -> Iterator[str]:
         """Fill what was drawn."""
-        yield from self._drawn(self.desk(request), str(event.hole), wanted, target)
+        yield from self._drawn(self.desk(request), str(event.hole), wanted, aimed(target, other))
 
-    def again(self, wanted: list[str], target: str, request: gr.Request) -> Iterator[str]:
-        """Fill the same hole by other fillers."""
-        yield from self._drawn(self.desk(request), None, wanted, target)
+    def again(self, wanted: list[str], target: str, other: str, request: gr.Request) -> Iterator[str]:
+        """Fill the same hole by other fillers, or look for other classes."""
+        yield from self._drawn(self.desk(request), None, wanted, aimed(target, other))
 
     def _drawn(self, desk: Desk, hole: str | None, wanted: list[str], target: str) -> Iterator[str]:
         try:
@@ -134,3 +138,12 @@ class Events:
         except ValueError:
             return []
         return values if isinstance(values, list) and len(values) == len(self.parts.kept) else []
+
+
+def _picture(drawn: str) -> str:
+    """Return the key of the picture that a kept hole was drawn on, if it can be had again: not an upload."""
+    try:
+        key = str(dict(json.loads(drawn)).get("key")) if drawn else ""
+        return chosen(key).key if key else ""
+    except (ValueError, TypeError):  # of the browser's text, or of the key
+        return ""

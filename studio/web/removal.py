@@ -26,11 +26,18 @@ class Seen:
 
     Attributes:
         best: Names with probabilities, best first.
+        against: The class that it is compared with, and its probability, if it is.
     """
 
     best: Sequence[tuple[str, float]]
     target: str
     probability: float
+    against: tuple[str, float] | None = None
+
+    @property
+    def asked(self) -> list[tuple[str, float]]:
+        """The classes that are asked for."""
+        return [(self.target, self.probability), *([] if self.against is None else [self.against])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,21 +78,30 @@ def removal(
     return stages
 
 
-def looks(score: MaskedScore, images: Float[Tensor, "n 3 h w"], classifier: ImageClassifier) -> list[Seen]:
+def looks(
+    score: MaskedScore,
+    images: Float[Tensor, "n 3 h w"],
+    classifier: ImageClassifier,
+    against: int | None = None,
+) -> list[Seen]:
     """Return what the classifier sees in other images of the same view, by the score's own preparation."""
     target = int(score.target[0]) if isinstance(score.target, Tensor) else int(score.target)  # type: ignore[arg-type]
     logits = replace(score, image=images, around=None, target=target).clean_logits
-    return [seen(each, target, classifier.labels) for each in classifier.probabilities(logits).cpu()]
+    found = classifier.probabilities(logits).cpu()
+    return [seen(each, target, classifier.labels, against) for each in found]
 
 
-def seen(probabilities: Float[Tensor, " k"], target: int, labels: Sequence[str]) -> Seen:
-    """Return the best classes of probabilities."""
+def seen(
+    probabilities: Float[Tensor, " k"], target: int, labels: Sequence[str], against: int | None = None
+) -> Seen:
+    """Return the best classes of probabilities, and those that are asked for."""
     best = probabilities.topk(min(TOP, len(probabilities)))
     names = [
         (labels[index], value)
         for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
-    return Seen(names, labels[target], float(probabilities[target]))
+    other = None if against is None else (labels[against], float(probabilities[against]))
+    return Seen(names, labels[target], float(probabilities[target]), other)
 
 
 def within(score: MaskedScore, filler: Filler) -> MaskedScore:

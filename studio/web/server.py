@@ -109,7 +109,7 @@ def application(studio: Studio, run: RunPage | None, request: StudioRequest, por
     from fastapi import FastAPI
     from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
-    from studio.web.events import Events
+    from studio.web.events import STORED, Events
     from studio.web.page import TITLE, asset, laid_out, theme
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -122,8 +122,8 @@ def application(studio: Studio, run: RunPage | None, request: StudioRequest, por
     if run is not None:
         app.add_api_route(f"/{place}", partial(_of_run, run), include_in_schema=False)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        stored = tuple(gr.Textbox(visible=False) for _ in range(2))
-        Events(studio, laid_out(studio, place), (stored[0], stored[1]), page)
+        stored = [gr.Textbox(visible=False) for _ in STORED]
+        Events(studio, laid_out(studio, place), stored, page)
     page.queue(default_concurrency_limit=8, max_size=64, api_open=False)
     return gr.mount_gradio_app(
         app, page, "/", server_name=request.host, server_port=port, footer_links=[], run_history=False,

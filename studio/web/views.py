@@ -46,6 +46,7 @@ class Card:
     Attributes:
         image: ``None``: a filler could not fill the hole.
         error: Why not.
+        score: What is to be said of the score beside the bars.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Card:
     image: Float[Tensor, "3 h w"] | None
     seen: Seen | None
     error: str = ""
+    score: str = ""
 
 
 def rendered(template: str, **values: Any) -> str:
@@ -116,6 +118,7 @@ def completed(
             "uri": None if each.image is None else uri(reduced(each.image, _STAMP)),
             "seen": each.seen,
             "error": each.error,
+            "score": each.score,
         }
         for each in done
     ]

@@ -2,6 +2,8 @@
 const shell = element.querySelector(".canvas"), screen = shell.querySelector("canvas");
 const pen = screen.getContext("2d"), layer = document.createElement("canvas"), ink = layer.getContext("2d", {willReadFrequently: true});
 const picture = new Image(), size = element.querySelector(".brush input"), said = element.querySelector(".canvas-said");
+const KEPT = "infill-hole";
+let of = {}; // whose hole it is: the picture's key and the classifier
 let side = 224, tool = "brush", from = null, cursor = null, before = [], pending = 0;
 
 function css(name) { return getComputedStyle(shell).getPropertyValue(name).trim(); }
@@ -48,6 +50,7 @@ function send() {
   pending = setTimeout(() => {
     const [hole, count] = packed(), share = (100 * count / (side * side)).toFixed(1);
     said.textContent = count ? `${share} % of the view is removed` : "nothing is removed yet";
+    if (count) sessionStorage.setItem(KEPT, JSON.stringify({...of, hole})); else sessionStorage.removeItem(KEPT);
     trigger("input", {hole});
   }, 120);
 }
@@ -125,7 +128,21 @@ function take() {
   said.textContent = "nothing is removed yet";
   shell.setAttribute("aria-label", `${told.title}: draw what is to be removed; arrow keys move the brush, space begins and ends a stroke`);
   picture.src = told.image;
+  of = {key: told.key, classifier: told.classifier};
+  recall();
   show();
+}
+// After a reload: what was drawn on this very view. Of another one it is forgotten.
+function recall() {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) || "{}");
+  if (kept.key !== of.key || kept.classifier !== of.classifier) { sessionStorage.removeItem(KEPT); return; }
+  const bits = Uint8Array.from(atob(kept.hole), each => each.charCodeAt(0));
+  ink.fillStyle = css("--hole");
+  ink.fillRect(0, 0, side, side);
+  const drawn = ink.getImageData(0, 0, side, side);
+  for (let i = 0; i < side * side; i++) if (!(bits[i >> 3] & (128 >> (i & 7)))) drawn.data[4 * i + 3] = 0;
+  ink.putImageData(drawn, 0, 0);
+  send();
 }
 watch("value", take);
 take();

@@ -154,6 +154,12 @@ def a_hole_is_drawn_and_every_filler_completes_it(tab: Tab) -> None:
         tab.page.get_by_role("link", name="Download as zip").click()
     with zipfile.ZipFile(io.BytesIO(Path(coming.value.path()).read_bytes())) as archive:
         assert {"hole.png", "remove.json", "completion-exemplar.png"} < set(archive.namelist())
+    # It outlives a reload, with its picture.
+    share, cards = tab.text(".canvas-said"), "#completed .card:nth-child(6) ol.bars"
+    tab.page.reload()
+    tab.wait(cards)
+    assert tab.text(".canvas-said") == share
+    tab.wrong.clear()  # gradio's, of the connection that the reload has cut
     # By keys alone.
     tab.page.get_by_role("button", name="clear").press("Enter")
     tab.wait("text=Nothing is removed yet")

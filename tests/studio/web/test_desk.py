@@ -226,3 +226,11 @@ def test_one_class_rather_than_another(desk: Desk) -> None:
     assert "log-odds" not in desk.spot(0.2, 0.2)
     assert "gear rather than crate" in desk.spot(0.2, 0.2)
     assert aimed("top1", "") == aimed("top1", None) == "top1"
+    hole = torch.zeros(224, 224)
+    hole[40:90, 120:190] = 1
+    *_, piece = desk.draw(packed(hole), ["gray"], aimed("gear", "crate"))
+    assert re.findall(r"gear rather than crate: log-odds ([+-]\d\.\d{2})", piece)[0] == log_odds[1]
+    assert piece.count('<li class="target"><span class="name" title="gear">') == 2
+    assert piece.count('<li class="against"><span class="name" title="crate">') == 2
+    assert "--hole hole.png --filler gray --target against:gear,crate" in text(piece)
+    assert "rather than" not in [*desk.draw(None, ["gray"])][-1]
