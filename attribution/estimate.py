@@ -65,9 +65,12 @@ class EstimatingExplainer(Explainer, Protocol):
 def joined(estimates: list[Estimate]) -> Estimate:
     """Return the estimates of several images as one."""
     names = ("heatmap", "error", "told", "reliability", "samples")
-    joint = [torch.cat([getattr(each, name) for each in estimates]) for name in names]
+    heatmap, error, told, agreement, samples = (
+        torch.cat([getattr(each, name) for each in estimates]) for name in names
+    )
     shown = [each.forwards for each in estimates if each.forwards is not None]
-    return Estimate(*joint, forwards=torch.cat(shown) if len(shown) == len(estimates) else None)
+    forwards = torch.cat(shown) if len(shown) == len(estimates) else None
+    return Estimate(heatmap, error, told, agreement, samples, forwards)
 
 
 def reliability(first: Float[Tensor, "h w"], second: Float[Tensor, "h w"]) -> float:
