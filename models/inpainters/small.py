@@ -7,10 +7,11 @@ first filled with a smooth surface through what is observed (push-pull, Gortler 
 adds to it: even where it knows no better, the colors fit. Noise, the same each time, is laid over that
 surface: without it all places far from the rim would look alike to the layers, and so would their texture.
 
-The decoder that ships gives each of the pixels of a cell weights of its own, and fills the middle of a large
-hole, where nothing tells one cell from the next, with a screen of 4 or 8 pixels, which is taken off
-afterwards (`models.inpainters.screen`). An *even* network has none: it enlarges, then convolves (Odena et al.
-2016, Deconvolution and checkerboard artifacts), and looks up what observed places hold.
+The decoder that ships gives each of the pixels of a cell weights of its own, and fills the middle of a
+large hole, where nothing tells one cell from the next, with a screen of 4 or 8 pixels. It is taken off
+(`models.inpainters.screen`), and the image's own texture is laid there (`models.inpainters.texture`). An
+*even* network has no screen: it enlarges, then convolves (Odena et al. 2016, Deconvolution and checkerboard
+artifacts), and looks up what observed places hold.
 """
 
 from pathlib import Path
@@ -20,7 +21,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.inpainters.screen import drift, tiled, unscreened
+from models.inpainters.screen import screen, tiled
+from models.inpainters.texture import deep, offsets, preferences, transplanted
 from models.weights.checkpoint import SHIPPED, load_state, read_checkpoint
 
 FILE: Path = SHIPPED / "small_inpainter.safetensors"
@@ -174,8 +176,10 @@ class SmallInpainter(nn.Module):
         noise = torch.rand(1, 1, TILE, TILE, generator=torch.Generator().manual_seed(0))
         self.register_buffer("noise", NOISE * (noise - 0.5), persistent=False)
         self.noise: Tensor
-        self.register_buffer("drift", drift(TILE), persistent=False)
-        self.drift: Tensor
+        self.register_buffer("away", offsets(), persistent=False)
+        self.away: Tensor
+        self.register_buffer("preferred", preferences(2 * TILE // MULTIPLE), persistent=False)
+        self.preferred: Tensor
 
     def forward(
         self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
@@ -197,10 +201,22 @@ class SmallInpainter(nn.Module):
                 f"`image` must have sides that are multiples of {MULTIPLE}, got {tuple(image.shape)}"
             )
         detail, surface = self._painted(image, hole, (0, 0), SOFTEN)
+        return (self._textured(image, hole, detail, surface) + surface).clamp(0, 1)
+
+    def _textured(
+        self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"],
+        detail: Float[Tensor, "n 3 h w"], surface: Float[Tensor, "n 3 h w"],
+    ) -> Float[Tensor, "n 3 h w"]:  # fmt: skip
+        """The detail with the image's own texture, without a screen."""
+        # sums over many cells, which bfloat16 would round
+        image, hole, detail, under = (each.float() for each in (image, hole, detail, surface))
+        share = deep(hole)
+        if not bool(share.any()):
+            return detail.to(surface.dtype)
         if not self.recall:
-            # sums over many cells, which bfloat16 would round
-            detail = unscreened(detail.float(), hole.float(), self.drift).to(surface.dtype)
-        return (detail + surface).clamp(0, 1)
+            detail = detail - share * screen(detail, hole)
+        texture = transplanted(image, hole, (detail + under).clamp(0, 1), self.away, self.preferred)
+        return (detail + share * texture).to(surface.dtype)
 
     def proposal(
         self,
