@@ -219,17 +219,14 @@ def peak(name: str) -> None:
     print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)  # type: ignore[index]
 
 
-def memory() -> list[list[object]]:
-    """Peak memory of a whole process for few and for many holes."""
-    peaks = {}
-    for name in JOBS:
-        ran = subprocess.run(
-            [sys.executable, "-m", "benchmarks.speed", "--peak", name],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        peaks[name] = float(ran.stdout.split()[-1])
+def memory(rounds: int = 3) -> list[list[object]]:
+    """Peak memory of a whole process for few and for many holes: medians, for one job's differ by 5 %."""
+
+    def once(name: str) -> float:
+        words = [sys.executable, "-m", "benchmarks.speed", "--peak", name]
+        return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+    peaks = {name: statistics.median(once(name) for _ in range(rounds)) for name in JOBS}
     few = {"SP": peaks["SP stride 24"], "RISE": peaks["RISE 500"]}
     return [
         [f"peak memory, {name}", f"{value:.0f} MiB", f"{value / few[name.split()[0]]:.3f} (1.05)", ""]
