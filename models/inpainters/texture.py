@@ -120,7 +120,8 @@ def _chosen(
     unlike = table[(number * rows + down) * columns + right].sub_(there).abs_()
     side = preferred.shape[0]
     liked = preferred[(y % side)[:, 0], (x % side)[:, 0]] - away.float().square().sum(1).sqrt() / _NEAR
-    weight = liked - unlike @ unlike.new_tensor([_COLOR / 3] * 3 + [_CALM])
+    # not by a product of matrices, whose last digits depend on how many places there are
+    weight = liked - (unlike[..., :3].sum(2) * (_COLOR / 3) + unlike[..., 3] * _CALM)
     best, index = weight.max(1, keepdim=True)
     source = torch.cat([number, down.gather(1, index), right.gather(1, index)], 1)
     return source, (best[:, 0] > -_HIDDEN).float()
