@@ -36,6 +36,8 @@ SOFTEN_IN_TRAINING, SOFTEN = (1, 2, 1), (1, 6, 10, 6, 1)
 """Weights of the filter over the detail: the wider one takes off what LPIPS makes the network overdo."""
 CONTEXT = 32
 """How many pixels round a hole are enough for it: with them a window is as large as its training crops."""
+_CHROMA = 1 / 255
+"""Channels of a gray photograph differ by less, whatever has resized it."""
 FEATHER = 2
 """How many pixels inside a hole's rim its fill takes on colors from outside; by itself it has a seam."""
 
@@ -137,6 +139,15 @@ def _softened(detail: Float[Tensor, "n c h w"], weights: tuple[int, ...]) -> Flo
     return F.conv2d(F.pad(detail, edge, mode="replicate"), kernel, groups=detail.shape[1])
 
 
+def _as_gray(
+    fill: Float[Tensor, "n 3 h w"], image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
+) -> Float[Tensor, "n 3 h w"]:
+    """The fill, without the faint colors that the network adds, where nothing observed has a color."""
+    chroma = (image.amax(1, keepdim=True) - image.amin(1, keepdim=True)) * (1 - hole)
+    gray = (chroma.amax((1, 2, 3), keepdim=True) < _CHROMA) & (hole.amin((1, 2, 3), keepdim=True) < 1)
+    return torch.where(gray, fill.mean(1, keepdim=True), fill) if bool(gray.any()) else fill
+
+
 def _mean(level: Float[Tensor, "n 4 h w"]) -> Float[Tensor, "n 3 h w"]:
     """The mean color of what is observed of each cell; 0 where nothing is."""
     weight = level[:, 3:]
@@ -201,7 +212,7 @@ class SmallInpainter(nn.Module):
                 f"`image` must have sides that are multiples of {MULTIPLE}, got {tuple(image.shape)}"
             )
         detail, surface = self._painted(image, hole, (0, 0), SOFTEN)
-        return (self._textured(image, hole, detail, surface) + surface).clamp(0, 1)
+        return _as_gray((self._textured(image, hole, detail, surface) + surface).clamp(0, 1), image, hole)
 
     def _textured(
         self, image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"],

@@ -28,6 +28,7 @@ _NEAR, _COLOR, _CALM = 4.0, 60.0, 60.0
 """How squares are weighed: by e for so many cells of distance, for 1 / 60 of color, or of strength."""
 _HIDDEN = 1e4
 """A square that is hidden in part counts as so strong that it is never taken."""
+_NONE = -(2**40)
 _ALONG = 1.5
 """Distances grow as this power: there are more near ones."""
 
@@ -78,58 +79,63 @@ def transplanted(
     """
     known = 1 - hole
     grain = (image - _blurred(image, known)) * known
-    framed = F.pad(grain, [CELL] * 4).permute(0, 2, 3, 1).contiguous()
-    squares = framed.unfold(1, 2 * CELL, CELL).unfold(2, 2 * CELL, CELL).permute(0, 1, 2, 4, 5, 3)
-    count, rows, columns = squares.shape[:3]
-    place = (F.max_pool2d(F.pad(hole, [CELL] * 4), 2 * CELL, CELL)[:, 0] > 0).nonzero()
-    source, found = _chosen(image * known, grain, known, surface, away, preferred, place)
-    window = torch.hann_window(2 * CELL, device=hole.device)
-    weight = window[:, None] * window
-    laid = grain.new_zeros(squares.shape)
-    laid[tuple(place.T)] = squares[tuple(source.T)] * (weight[:, :, None] * found.view(-1, 1, 1, 1))
-    # each cell lies in four squares, in another quarter of each
-    quarters, overlaid = laid.view(count, rows, columns, 2, CELL, 2, CELL, 3), grain.new_zeros(CELL, CELL)
-    total = grain.new_zeros(count, rows - 1, columns - 1, CELL, CELL, 3)
-    for down in (0, 1):
+    lacking = F.max_pool2d(hole, CELL)
+    place = (F.max_pool2d(F.pad(lacking, [1] * 4), 2, 1)[:, 0] > 0).nonzero()
+    origin = _chosen(image * known, grain, lacking, surface, away, preferred, place)
+    tiles = grain.unflatten(3, (-1, CELL)).unflatten(2, (-1, CELL)).permute(0, 2, 4, 3, 5, 1)
+    shape, window = tiles.shape, torch.hann_window(2 * CELL, device=hole.device)
+    tiles = tiles.reshape(-1, CELL * CELL * 3)
+    number, row, column = (lacking[:, 0] > 0).nonzero().T
+    laid, overlaid = grain.new_zeros(len(number), CELL * CELL * 3), grain.new_zeros(CELL * CELL * 3)
+    for down in (0, 1):  # each tile lies in four squares, in another quarter of each
         for right in (0, 1):
-            some = quarters[:, down : rows - 1 + down, right : columns - 1 + right]
-            total += some[:, :, :, 1 - down, :, 1 - right]
-            overlaid += weight.view(2, CELL, 2, CELL)[1 - down, :, 1 - right].square()
-    total *= (GAIN / overlaid.sqrt())[..., None]
-    return total.permute(0, 5, 1, 3, 2, 4).reshape(grain.shape)
+            start = origin[number, row + down, column + right]
+            source = start + (1 - down) * shape[2] + (1 - right)
+            y, x = (window[CELL * (1 - each) :][:CELL] for each in (down, right))
+            weight = (y[:, None] * x)[..., None].expand(-1, -1, 3).flatten()
+            some = tiles.index_select(0, source.clamp(min=0)).mul_(weight)
+            laid += some.masked_fill_((start < 0)[:, None], 0)
+            overlaid += weight.square()
+    total = torch.zeros_like(tiles).view(*shape[:3], -1)
+    total[number, row, column] = laid * (GAIN / overlaid.sqrt())
+    return total.view(shape).permute(0, 5, 1, 3, 2, 4).reshape(grain.shape)
 
 
 def _chosen(
     shown: Float[Tensor, "n 3 h w"],
     grain: Float[Tensor, "n 3 h w"],
-    known: Float[Tensor, "n 1 h w"],
+    lacking: Float[Tensor, "n 1 r c"],
     surface: Float[Tensor, "n 3 h w"],
     away: Int[Tensor, "k 2"],
     preferred: Float[Tensor, "s s k"],
     place: Int[Tensor, "p 3"],
-) -> tuple[Int[Tensor, "p 3"], Float[Tensor, " p"]]:
-    """Return which square each place takes (image, row, column), and 0 instead of 1 where there is none."""
-    hidden = F.max_pool2d(F.pad(-known, [CELL] * 4), 2 * CELL, CELL) + 1  # 0 where a square is all observed
+) -> Int[Tensor, "n y x"]:
+    """Return the number of the first tile of the square that each place takes; below 0: there is none."""
+    beside = [1] * 4
+    hidden = F.max_pool2d(F.pad(lacking, beside, value=1.0), 2, 1)  # 0 where a square is all observed
     strength = _squares(grain.square()).mean(1, keepdim=True).sqrt() + _HIDDEN * hidden
-    _, _, rows, columns = hidden.shape
+    count, _, rows, columns = hidden.shape
     number, y, x = place.T[:, :, None]
     down, right = (y + away[:, 0]).clamp(0, rows - 1), (x + away[:, 1]).clamp(0, columns - 1)
     table = torch.cat([_squares(shown), strength], 1).permute(0, 2, 3, 1).reshape(-1, 4)
-    there = F.avg_pool2d(F.pad(surface, [CELL] * 4, mode="replicate"), 2 * CELL, CELL)
+    there = F.avg_pool2d(F.pad(F.avg_pool2d(surface, CELL), beside, mode="replicate"), 2, 1)
     there = F.pad(there, (0, 0, 0, 0, 0, 1))[number, :, y, x]
-    unlike = table[(number * rows + down) * columns + right].sub_(there).abs_()
+    unlike = table.index_select(0, ((number * rows + down) * columns + right).flatten())
+    unlike = unlike.view(*down.shape, 4).sub_(there).abs_()
     side = preferred.shape[0]
     liked = preferred[(y % side)[:, 0], (x % side)[:, 0]] - away.float().square().sum(1).sqrt() / _NEAR
     # not by a product of matrices, whose last digits depend on how many places there are
     weight = liked - (unlike[..., :3].sum(2) * (_COLOR / 3) + unlike[..., 3] * _CALM)
     best, index = weight.max(1, keepdim=True)
-    source = torch.cat([number, down.gather(1, index), right.gather(1, index)], 1)
-    return source, (best[:, 0] > -_HIDDEN).float()
+    first = (number * (rows - 1) + down.gather(1, index) - 1) * (columns - 1) + right.gather(1, index) - 1
+    origin = first.new_full((count, rows, columns), _NONE)
+    origin[tuple(place.T)] = torch.where(best > -_HIDDEN, first, _NONE)[:, 0]
+    return origin
 
 
 def _squares(values: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c r q"]:
     """The mean over every square, also over those that reach beyond the image."""
-    return F.avg_pool2d(F.pad(values, [CELL] * 4), 2 * CELL, CELL)
+    return F.avg_pool2d(F.pad(F.avg_pool2d(values, CELL), [1] * 4), 2, 1)
 
 
 def _blurred(image: Float[Tensor, "n 3 h w"], known: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:

@@ -78,3 +78,18 @@ def test_an_even_network_begins_where_another_has_come_to() -> None:
     inside = hole.bool().expand_as(image)
     # not the same, but much nearer to it than what an untrained network starts from
     assert (one - other)[inside].abs().mean() < 0.7 * (one - surface)[inside].abs().mean()
+
+
+@pytest.mark.parametrize("file", [small.FILE, small.EVEN])
+def test_a_gray_photograph_stays_gray_beside_one_with_colors(file: Path) -> None:
+    colored = torch.from_numpy(skimage.data.astronaut())[200:328, 100:228].permute(2, 0, 1)[None] / 255
+    images = torch.cat([colored, colored.mean(1, keepdim=True).expand(-1, 3, -1, -1)])
+    hole = torch.zeros(2, 1, 128, 128)
+    hole[..., 32:96, 32:96] = 1
+    images = torch.where(
+        hole > 0, torch.rand(images.shape, generator=torch.Generator().manual_seed(0)), images
+    )
+    with torch.no_grad():
+        chroma = (fill := small.load(file)(images, hole)).amax(1) - fill.amin(1)
+    assert chroma[1].max() < 1e-6
+    assert chroma[0].mean() > 0.05
