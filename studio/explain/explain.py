@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from attribution.methods.repeated import PASSES
 from attribution.optimize.loop import OptimizingExplainer
-from attribution.repeated import PASSES
 from studio.explain.default_classifier import with_classifier
 from studio.explain.figure import draw
 from studio.explain.page import page

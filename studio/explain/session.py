@@ -19,8 +19,8 @@ from attribution.engine.precision import PreparedClassifier, prepare
 from attribution.estimate import EstimatingExplainer
 from attribution.explainer import AttributingExplainer, Attribution, SamplingExplainer
 from attribution.holes import Holes
+from attribution.methods.repeated import PASSES, Repeated, repeatable
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
-from attribution.repeated import PASSES, Repeated, repeatable
 from infill import Filler
 from infill.network import Precision
 from models.classifiers import ImageClassifier

@@ -7,7 +7,7 @@ from planted import Network
 
 from attribution import MaskedScore, SlidingPatch
 from attribution.estimate import EstimatingExplainer
-from attribution.repeated import Repeated, repeatable
+from attribution.methods.repeated import Repeated, repeatable
 from infill import Gray, Noise
 
 PATCHES = SlidingPatch(patch=8, stride=8)
