@@ -28,12 +28,6 @@ def screen(detail: Float[Tensor, "n c h w"], hole: Float[Tensor, "n 1 h w"]) -> 
     return F.pixel_shuffle(_repeated(detail, hole), PERIOD)
 
 
-def tiled(square: Float[Tensor, "*c t t"], height: int, width: int) -> Float[Tensor, "*c h w"]:
-    """Return the square repeated over so many rows and columns."""
-    times = [-(-length // square.shape[-1]) for length in (height, width)]
-    return square.repeat(*[1] * (square.ndim - 2), *times)[..., :height, :width]
-
-
 def _repeated(detail: Float[Tensor, "n c h w"], hole: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n p y x"]:
     """What the cells round each cell have in common, pixel by pixel of a cell; its mean is 0."""
     coarse = F.interpolate(F.avg_pool2d(detail, PERIOD), scale_factor=PERIOD, mode="bilinear")

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.inpainters.screen import screen, tiled
+from models.inpainters.screen import screen
 from models.inpainters.texture import deep, offsets, preferences, transplanted
 from models.weights.checkpoint import SHIPPED, load_state, read_checkpoint
 
@@ -139,6 +139,12 @@ def _softened(detail: Float[Tensor, "n c h w"], weights: tuple[int, ...]) -> Flo
     return F.conv2d(F.pad(detail, edge, mode="replicate"), kernel, groups=detail.shape[1])
 
 
+def _tiled(square: Float[Tensor, "1 1 t t"], height: int, width: int) -> Float[Tensor, "1 1 h w"]:
+    """The square repeated over so many rows and columns."""
+    times = [-(-length // square.shape[-1]) for length in (height, width)]
+    return square.repeat(1, 1, *times)[..., :height, :width]
+
+
 def _as_gray(
     fill: Float[Tensor, "n 3 h w"], image: Float[Tensor, "n 3 h w"], hole: Float[Tensor, "n 1 h w"]
 ) -> Float[Tensor, "n 3 h w"]:
@@ -247,7 +253,7 @@ class SmallInpainter(nn.Module):
         """The detail, and the smooth surface that it is added to."""
         height, width = image.shape[-2:]
         surface = F.interpolate(smooth(image, hole), scale_factor=2, mode="bilinear")
-        noise = tiled(self.noise.roll(shift, (2, 3)), height, width)
+        noise = _tiled(self.noise.roll(shift, (2, 3)), height, width)
         shown = torch.lerp(image, surface + noise, hole) - 0.5
         half = self.stem(F.pixel_unshuffle(torch.cat([shown, hole], 1), 2))
         quarter = self.mix4(self.down4(half))

@@ -78,10 +78,11 @@ def transplanted(
         preferred: What `preferences` returned.
     """
     known = 1 - hole
-    grain = (image - _blurred(image, known)) * known
+    shown = image * known
+    grain = (shown - _blurred(shown, known)) * known
     lacking = F.max_pool2d(hole, CELL)
     place = (F.max_pool2d(F.pad(lacking, [1] * 4), 2, 1)[:, 0] > 0).nonzero()
-    origin = _chosen(image * known, grain, lacking, surface, away, preferred, place)
+    origin = _chosen(shown, grain, lacking, surface, away, preferred, place)
     tiles = grain.unflatten(3, (-1, CELL)).unflatten(2, (-1, CELL)).permute(0, 2, 4, 3, 5, 1)
     shape, window = tiles.shape, torch.hann_window(2 * CELL, device=hole.device)
     tiles = tiles.reshape(-1, CELL * CELL * 3)
@@ -138,8 +139,8 @@ def _squares(values: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c r q"]:
     return F.avg_pool2d(F.pad(F.avg_pool2d(values, CELL), [1] * 4), 2, 1)
 
 
-def _blurred(image: Float[Tensor, "n 3 h w"], known: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """What is observed, without texture."""
-    means = F.avg_pool2d(torch.cat([image * known, known], 1), BLUR)
+def _blurred(shown: Float[Tensor, "n 3 h w"], known: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """What is shown of the image, without texture."""
+    means = F.avg_pool2d(torch.cat([shown, known], 1), BLUR)
     means = F.interpolate(means, scale_factor=BLUR, mode="bilinear")
     return means[:, :3] / means[:, 3:].clamp(min=1e-6)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from attribution.methods.repeated import PASSES
 from attribution.optimize.loop import OptimizingExplainer
 from studio.explain.default_classifier import with_classifier
 from studio.explain.figure import draw
@@ -16,6 +15,7 @@ from studio.explain.paper import as_published, fillers_of
 from studio.explain.report import save_heatmaps, save_report
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult
+from studio.explain.session import most_passes
 from studio.explain.trace import save_trace
 from studio.explain.worker import Files, Job
 from studio.registry.own import NO_OWN, Own
@@ -91,8 +91,7 @@ def _more(result: Explanation, method: str, run: MethodResult) -> str:
     """Return what to set for four times as many samples, or fills."""
     if method in UNTIL:
         return f"--set {method}.{UNTIL[method][0]}={4 * run.composites}"
-    samples = result.settings["samples"]
-    return f"--samples {4 * (samples if samples > 1 else PASSES)}"
+    return f"--samples {4 * most_passes(result.settings['samples'])}"
 
 
 def files_of(result: Explanation) -> Files:

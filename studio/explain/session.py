@@ -247,8 +247,7 @@ class Session:
         method, until = self.methods[name], self.request.until
         if until is None or not score.filler.stochastic or not repeatable(method):
             return method
-        passes = self.request.samples if self.request.samples > 1 else PASSES
-        return Repeated(cast(SamplingExplainer, method), passes, until)
+        return Repeated(cast(SamplingExplainer, method), most_passes(self.request.samples), until)
 
     def _optimize(
         self, method: OptimizingExplainer, title: str, score: MaskedScore, final: Filler | None
@@ -374,6 +373,11 @@ class Session:
             "paper": request.paper,
             "weights": str(request.weights) if request.weights else None,
         }
+
+
+def most_passes(samples: int) -> int:
+    """Return how often a method is run at most until its map is reliable, of so many ``--samples``."""
+    return samples if samples > 1 else PASSES
 
 
 def compares(method: Explainer) -> bool:
