@@ -1,31 +1,51 @@
 """A caller's network made ready to be asked, without touching the caller's own."""
 
 import copy
+import math
 from collections.abc import Callable
+from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
-"""``auto`` is bfloat16 where the hardware computes in it natively, else float32."""
+"""``auto`` is bfloat16 where the hardware computes faster in it, else float32."""
 
 Network: TypeAlias = Callable[..., Tensor]
 """``(image, hole) -> image``, each ``n ? h w``; stochastic ones take ``generator=`` too."""
 
-_NATIVE_ON_CPU = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+PIXELS_AT_ONCE = 2**18
+"""What a processor's thread is given at once, five images of 224 x 224: what the layers of a convolutional
+network keep of more does not stay in its caches (``benchmarks/results/portions.md``)."""
+_AVX512, _AMX = "_is_avx512_bf16_supported", "_is_amx_tile_supported"
 """What ``torch.cpu`` can be asked; private names, so their absence counts as a no."""
+_PROCESSOR = Path("/proc/cpuinfo")
+"""Where Linux says whose processor it is."""
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes in it natively, else float32."""
+    """bfloat16 where the device computes faster in it than in float32."""
     if device.type == "cuda":
         native = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere and later
     else:
-        probes = (getattr(torch.cpu, name, None) for name in _NATIVE_ON_CPU)
-        native = device.type == "cpu" and any(probe() for probe in probes if probe is not None)
+        native = device.type == "cpu" and (_has(_AMX) or (_has(_AVX512) and not _intel()))
     return torch.bfloat16 if native else torch.float32
+
+
+def _has(probe: str) -> bool:
+    return bool(getattr(torch.cpu, probe, bool)())
+
+
+@cache
+def _intel() -> bool:
+    """Whether the processor is Intel's, whose AVX512_BF16 multiplies no faster than float32: its AMX does."""
+    try:
+        return "GenuineIntel" in _PROCESSOR.read_text()
+    except OSError:
+        return False
 
 
 def compute_dtype(network: Network, precision: Precision) -> torch.dtype:
@@ -43,6 +63,16 @@ def home(network: Network) -> torch.device | None:
         return None
     tensor = next(chain(network.parameters(), network.buffers()), None)
     return None if tensor is None else tensor.device
+
+
+def at_once(network: Network, device: torch.device, size: tuple[int, int], most: int) -> int:
+    """How many of ``most`` images of that height and width a network is best given at once.
+
+    A processor is faster with few, and a plain callable gets all, for nobody knows what it does.
+    """
+    if device.type != "cpu" or not isinstance(network, nn.Module):
+        return most
+    return max(1, min(most, PIXELS_AT_ONCE * torch.get_num_threads() // math.prod(size)))
 
 
 def ready(network: Network, dtype: torch.dtype, copied: bool = True) -> Network:

@@ -20,8 +20,9 @@ class Execution:
     """How a classifier is run.
 
     Attributes:
-        batch_size: The most images that the classifier is given at once.
-        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the hardware has it.
+        batch_size: The most images that the classifier is given at once. On a processor a module gets fewer,
+            which is faster (`infill.network.at_once`).
+        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the hardware is faster in it.
         deterministic: Whether the same image should have the same logits when asked about again: if it has
             not, a warning says so.
         incremental: Whether holes that lie in a small window make the classifier compute anew only what they

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from attribution.engine.answers import logits_of, warn_unless_same
 from attribution.engine.folding import fold_batch_norm
-from infill.network import Precision, fast_dtype, last_layer
+from infill.network import Precision, at_once, fast_dtype, last_layer
 
 Classifier: TypeAlias = Callable[..., Any]
 """Maps [0, 1] images "n c h w" to logits "n k", or to what `answers.logits_of` finds them in."""
@@ -60,6 +60,14 @@ class PreparedClassifier:
         Raises:
             ValueError: If the classifier's output is not one row of logits per image.
         """
+        count = len(images)
+        if not (torch.is_grad_enabled() and images.requires_grad):  # what a gradient needs is kept anyway
+            count = at_once(self.network, images.device, (images.shape[2], images.shape[3]), count)
+        if count == len(images):
+            return self._logits(images)
+        return torch.cat([self._logits(portion) for portion in torch.split(images, count)])
+
+    def _logits(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         # Copied in any case: it may change what it is given in place.
         own = images.to(self.dtype, memory_format=self.memory_format, copy=True)
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.autocast):

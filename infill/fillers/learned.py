@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
 from infill.fillers.crops import Windows, dilated, from_frame, to_frame, windows
 from infill.fillers.seam import feathered
-from infill.network import Network, Precision, compute_dtype, home, ready
+from infill.network import Network, Precision, at_once, compute_dtype, home, ready
 from infill.validate import Count, Length, Level, Range, Reach, require, require_settings
 
 
@@ -43,14 +43,15 @@ class Learned:
             extended to it by repeating their last rows and columns.
         value_range: What 0 and 1 of an image become in the network's input and output.
         dilation: By how many pixels the network's hole is wider than the hole on every side.
-        batch_size: How many holes the network gets at once; ``None``: all that are asked about.
+        batch_size: How many holes the network gets at most at once; ``None``: all that are asked about.
+            On a processor a module gets fewer, which is faster (`infill.network.at_once`).
         context: Show the network only a window: the hole's bounding box and at least this many
             pixels on every side, see ``infill.fillers.crops``. ``None``: the whole image.
         feather: So many pixels inside the hole's rim take on some of the colors beside it: half of them
             at the rim, and less further in. No network meets every pixel of the rim.
         blank: What hidden pixels are replaced with, in the network's range.
         precision: The dtype a module is cast to and is fed with; "auto": bfloat16 where the device
-            computes in it natively, else float32. A plain callable is fed with it ("auto": float32).
+            computes faster in it, else float32. A plain callable is fed with it ("auto": float32).
         sees_hidden: Do not hide the pixels under the hole from the network.
         stochastic: Call the network with ``generator=``, a list with one generator per hole.
         copy: Copy a module. If not, the module itself is put into eval mode, frozen and cast: nobody
@@ -103,11 +104,15 @@ class Learned:
             hidden = dilated(hole >= self.threshold, self.dilation)
             fill = _one_per_hole(image.clamp(0, 1), len(hole))
             for group in windows(hidden, self.context, self.multiple):
-                for part in group.split(self.batch_size):
+                for part in group.split(self._at_once(group, image.device)):
                     generators = None if chance is None else [chance[index] for index in part.index]
                     content = self._fill(part, image, hidden, generators)
                     part.paste(content.to(fill.device, fill.dtype), fill)
         return fill
+
+    def _at_once(self, group: Windows, device: torch.device) -> int:
+        most = self.batch_size or len(group.index)
+        return at_once(self._ready, home(self._ready) or device, self._native() or group.size, most)
 
     def _native(self) -> tuple[int, int] | None:
         return (self.size, self.size) if isinstance(self.size, int) else self.size

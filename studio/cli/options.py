@@ -127,7 +127,7 @@ RUN: tuple[Option, ...] = (
         type=click.Choice(["float32", "bfloat16", "auto"]),
         default=default(JobRequest, "precision"),
         show_default=True,
-        help="auto is bfloat16 where the hardware has it, but for inpainters whose weights are fetched.",
+        help="auto is bfloat16 where that is faster, but for inpainters whose weights are fetched.",
     ),
 )
 """Where it runs, and where the results go."""

@@ -9,7 +9,7 @@ from planted import Linear, Network, liven
 from torch import Tensor, nn
 
 from attribution.engine.folding import fold_batch_norm
-from attribution.engine.precision import prepare
+from attribution.engine.precision import PreparedClassifier, prepare
 
 IMAGES = torch.rand(3, 3, 24, 32, generator=torch.Generator().manual_seed(0))
 
@@ -229,6 +229,23 @@ def test_native_bfloat16_is_asked_of_the_processor(monkeypatch):
         for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
             monkeypatch.setattr(torch.cpu, name, lambda answer=answer: answer, raising=False)
         assert prepare(Network(), "auto", IMAGES[:1]).exact is not answer
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_a_processor_gets_few_large_images_at_once(monkeypatch, gradient):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    pixels = IMAGES.shape[2] * IMAGES.shape[3]
+    monkeypatch.setattr("infill.network.PIXELS_AT_ONCE", 3 * pixels - 1)
+    classifier, counts = prepare(Network(), "float32", IMAGES[:1]), []
+    classifier.network.register_forward_hook(lambda network, given, answer: counts.append(len(answer)))
+    images = IMAGES[:1].expand(5, -1, -1, -1).clone().requires_grad_(gradient)
+    logits = classifier(images)
+    assert counts == ([5] if gradient else [2, 2, 1])
+    assert logits.shape[0] == 5
+    torch.testing.assert_close(logits, logits[:1].expand_as(logits), rtol=1e-5, atol=1e-6)
+    counts.clear()
+    PreparedClassifier(len, lambda given: counts.append(len(given)) or given.mean((2, 3)), "float32")(images)
+    assert counts == [5], "nobody knows what a plain callable does"
 
 
 def test_a_network_that_bfloat16_ruins_is_refused_in_it():

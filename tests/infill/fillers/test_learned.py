@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infill import Learned, composite
+from infill.network import PIXELS_AT_ONCE, _intel
 
 
 class Spy:
@@ -315,15 +316,53 @@ def test_bfloat16_computes_in_bfloat16_and_stays_near(image, holes):
     assert 0 < (fill - exact).abs().max() < 0.02
 
 
-@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_is_bfloat16_where_it_is_native(native, dtype, image, holes, monkeypatch):
-    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.setattr(torch.cpu, probe, lambda: native)
+@pytest.mark.parametrize(
+    ("maker", "avx512", "amx", "dtype"),
+    [
+        ("AuthenticAMD", True, False, torch.bfloat16),
+        ("GenuineIntel", True, False, torch.float32),
+        ("GenuineIntel", True, True, torch.bfloat16),
+        ("AuthenticAMD", False, False, torch.float32),
+        (None, True, False, torch.bfloat16),
+    ],
+)
+def test_auto_is_bfloat16_where_that_is_faster(
+    maker, avx512, amx, dtype, image, holes, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr("infill.network._PROCESSOR", tmp_path / "cpuinfo")
+    if maker is not None:
+        (tmp_path / "cpuinfo").write_text(f"vendor_id\t: {maker}\n")
+    monkeypatch.setattr("infill.network._intel", _intel.__wrapped__)
     filler, spy = Learned(Inpainter(), precision="auto"), Spy()
     filler(image, holes)
     assert filler._ready.seen.dtype == dtype
     Learned(spy, precision="auto")(image, holes)
     assert spy.images[0].dtype == torch.float32
+
+
+def test_a_processor_gets_few_large_images_at_once(image, monkeypatch):
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.counts: list[int] = []
+
+        def forward(self, image: Tensor, hole: Tensor) -> Tensor:
+            self.counts.append(len(image))
+            return neighbors(image, hole)
+
+    monkeypatch.setattr("infill.network.PIXELS_AT_ONCE", 3 * image.shape[2] * image.shape[3])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    hole = torch.cat([box(row, 10, 9, 12, image.shape[2:]) for row in range(8)])
+    filler = Learned(Counting())
+    fill = filler(image, hole)
+    assert filler._ready.counts == [3, 3, 2]
+    assert torch.equal(fill, Learned(neighbors)(image, hole))
+    monkeypatch.setattr("infill.network.PIXELS_AT_ONCE", 1)
+    filler(image, hole[:2])
+    assert filler._ready.counts[3:] == [1, 1], "an image at least"
+    assert PIXELS_AT_ONCE >= 5 * 224 * 224
 
 
 def test_a_stochastic_network_gets_one_generator_per_hole(image, holes):
