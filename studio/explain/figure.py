@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from studio.drawing.colormap import color_mapping, overlay, within
-from studio.drawing.sheet import FAINT, INK, Sheet, any_script, bare
+from studio.drawing.sheet import FAINT, INK, Sheet, any_script, bare, wrapped
 from studio.explain.panel import BAR, GAP, HEAT, SHOWN, TITLE, Cell, draw_shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # All lengths are inches, measured from the top left.
-MARGIN, ROW_LABEL, HEAD, COLUMN_HEAD, BARS = 0.25, 0.5, 0.8, 0.62, 3.4
+MARGIN, ROW_LABEL, HEAD, LINE, COLUMN_HEAD, BARS = 0.25, 0.5, 0.8, 0.15, 0.62, 3.4
 ROW = HEAT + TITLE + 2 * GAP
 FOR, AGAINST, OTHER = "#b2182b", "#2166ac", "#9aa5b1"
 
@@ -136,7 +136,9 @@ def _header(sheet: Sheet, page: Page, left: float, heat: float) -> None:
     room = sheet.width - left - MARGIN
     sheet.text(left, MARGIN, page.title, 15, room, weight="bold")
     sheet.text(left, MARGIN + 0.33, page.subtitle, 8.5, room, color=FAINT)
-    sheet.text(left, MARGIN + 0.5, page.legend, 8.5, room, color=FAINT)
+    first, *more = wrapped(page.legend, room, 8.5) or [""]
+    for i, line in enumerate([first, " ".join(more)]):
+        sheet.text(left, MARGIN + 0.5 + i * LINE, line, 8.5, room, color=FAINT)
     y = MARGIN + HEAD
     for i, panel in enumerate([Panel("image", page.image), *page.truth]):
         x = left + i * (heat + 2 * GAP)

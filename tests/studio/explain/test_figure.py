@@ -310,3 +310,13 @@ def test_the_legend_says_what_is_drawn() -> None:
     assert "blue" not in colors_mean("'tench'", "'cat'", [False])
     both = colors_mean("'tench'", "'cat'", [False, True])
     assert both == "Red speaks for 'tench', blue for 'cat' (no blue: only what counts for it)"
+
+
+def test_a_long_legend_goes_on_in_a_second_line() -> None:
+    colors = colors_mean("'tench'", None, [False, True])
+    legend = f"{colors}; yellow bounds what was removed. Hatched: may be chance."
+    narrow = replace(page(fillers=1, methods=1, size=(80, 60)), legend=legend)
+    lines = [text.get_text() for text in figures.laid_out(narrow).figure.texts]
+    first = next(i for i, line in enumerate(lines) if line.startswith("Red speaks"))
+    assert " ".join(lines[first : first + 2]) == legend
+    assert lines[first] != legend
