@@ -18,8 +18,9 @@ Network: TypeAlias = Callable[..., Tensor]
 """``(image, hole) -> image``, each ``n ? h w``; stochastic ones take ``generator=`` too."""
 
 PIXELS_AT_ONCE = 2**18
-"""What a processor's thread is given at once, five images of 224 x 224: what the layers of a convolutional
-network keep of more does not stay in its caches (``benchmarks/results/portions.md``)."""
+"""What a processor is given at once, five images of 224 x 224: what the layers of a convolutional network
+keep of more does not stay in its caches (``benchmarks/results/portions.md``). The same whatever the number
+of threads, for the last digit of logits depends on it."""
 _AVX512, _AMX = "_is_avx512_bf16_supported", "_is_amx_tile_supported"
 """What ``torch.cpu`` can be asked; private names, so their absence counts as a no."""
 _PROCESSOR = Path("/proc/cpuinfo")
@@ -72,7 +73,7 @@ def at_once(network: Network, device: torch.device, size: tuple[int, int], most:
     """
     if device.type != "cpu" or not isinstance(network, nn.Module):
         return most
-    return max(1, min(most, PIXELS_AT_ONCE * torch.get_num_threads() // math.prod(size)))
+    return max(1, min(most, PIXELS_AT_ONCE // math.prod(size)))
 
 
 def ready(network: Network, dtype: torch.dtype, copied: bool = True) -> Network:

@@ -233,7 +233,6 @@ def test_native_bfloat16_is_asked_of_the_processor(monkeypatch):
 
 @pytest.mark.parametrize("gradient", [False, True])
 def test_a_processor_gets_few_large_images_at_once(monkeypatch, gradient):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     pixels = IMAGES.shape[2] * IMAGES.shape[3]
     monkeypatch.setattr("infill.network.PIXELS_AT_ONCE", 3 * pixels - 1)
     classifier, counts = prepare(Network(), "float32", IMAGES[:1]), []

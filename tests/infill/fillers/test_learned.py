@@ -353,7 +353,6 @@ def test_a_processor_gets_few_large_images_at_once(image, monkeypatch):
             return neighbors(image, hole)
 
     monkeypatch.setattr("infill.network.PIXELS_AT_ONCE", 3 * image.shape[2] * image.shape[3])
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     hole = torch.cat([box(row, 10, 9, 12, image.shape[2:]) for row in range(8)])
     filler = Learned(Counting())
     fill = filler(image, hole)
