@@ -126,7 +126,7 @@ class Compared:
         better = (estimate.value < 0) == (figure.better == "lower")
         told = (
             f"{self.title}: {100 * estimate.value:+.1f} points [{100 * low:+.1f}…{100 * high:+.1f}], "
-            f"p {exchanged(change, 0):.4f}, {len(both)} images"
+            f"p {exchanged([change], 0)[0]:.4f}, {len(both)} images"
         )
         return (HOLDS if better else FAILS) if low > 0 or high < 0 else UNDECIDED, told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ SURE = 0.05
 """Probabilities below which a difference is told."""
 BASELINES: Sequence[Row] = (("center", ""), ("random", ""))
 """What every method should be better than. What is annotated is no rival, but the truth and its contrary."""
-_FLIPS = 9999
+_FLIPS, _FLIPS_EACH = 9999, 100
+"""How often signs are drawn, and for every comparison at least."""
 
 
 @dataclass(frozen=True)
@@ -85,40 +86,49 @@ def differences(figures: Sequence[Figure], seed: int) -> list[Difference]:
 
 
 def _corrected(figures: Sequence[Figure], family: str, seed: int) -> list[Difference]:
-    found = [
-        _difference(figure, family, pair, seed)
-        for figure in figures
-        for pair in FAMILIES[family](list(figure.values))
-    ]
-    compared = [each for each in found if each is not None]
-    corrected = holm([each.p for each in compared])
-    return [replace(each, p=p) for each, p in zip(compared, corrected, strict=True)]
+    pairs = [(figure, *pair) for figure in figures for pair in FAMILIES[family](list(figure.values))]
+    changes = [_change(*each) for each in pairs]
+    compared = [(*pair, change) for pair, change in zip(pairs, changes, strict=True) if len(change) >= LEAST]
+    corrected = holm(exchanged([change for *_, change in compared], seed))
+    return [_difference(family, *each, p, seed) for each, p in zip(compared, corrected, strict=True)]
 
 
-def _difference(figure: Figure, family: str, pair: tuple[Row, Row], seed: int) -> Difference | None:
-    ours, theirs = (figure.values[row] for row in pair)
-    numbers = sorted(ours.keys() & theirs.keys())
-    if len(numbers) < LEAST:
-        return None
-    change = np.array([ours[number] - theirs[number] for number in numbers])
+def _change(figure: Figure, row: Row, other: Row) -> np.ndarray:
+    ours, theirs = figure.values[row], figure.values[other]
+    return np.array([ours[number] - theirs[number] for number in sorted(ours.keys() & theirs.keys())])
+
+
+def _difference(
+    family: str, figure: Figure, row: Row, other: Row, change: np.ndarray, p: float, seed: int
+) -> Difference:
     generator = torch.Generator().manual_seed(seed % 2**63)
-    estimate = bootstrap({"": mean(torch.from_numpy(change))}, len(numbers), generator)[""]
+    estimate = bootstrap({"": mean(torch.from_numpy(change))}, len(change), generator)[""]
     low, high = estimate.interval or (None, None)
     better = {"neither": None, "lower": estimate.value < 0, "higher": estimate.value > 0}[figure.better]
-    p = exchanged(change, seed)
-    return Difference(figure.title, family, *pair, estimate.value, low, high, p, len(numbers), better)
+    return Difference(figure.title, family, row, other, estimate.value, low, high, p, len(change), better)
 
 
-def exchanged(change: np.ndarray, seed: int) -> float:
-    """Return how probable a mean as far from 0 is with signs left to chance: a paired permutation test."""
-    rng: Any = np.random.default_rng(seed % 2**63)
-    size, as_far = abs(change.mean()), 0
-    if not change.any():
-        return 1.0
-    for start in range(0, _FLIPS, 500):
-        signs = rng.integers(0, 2, (min(500, _FLIPS - start), len(change))) * 2 - 1
-        as_far += int((np.abs(signs @ change) / len(change) >= size - 1e-12).sum())
-    return (as_far + 1) / (_FLIPS + 1)
+def exchanged(changes: Sequence[np.ndarray], seed: int) -> list[float]:
+    """Return how probable each one's mean, as far from 0, is with signs left to chance.
+
+    A paired permutation test, of so many signs that the least it can say, corrected for all, is sure.
+    """
+    flips = max(_FLIPS, _FLIPS_EACH * len(changes) - 1)
+    chances = [1.0] * len(changes)
+    by_length: dict[int, list[int]] = {}
+    for place, change in enumerate(changes):
+        if change.any():
+            by_length.setdefault(len(change), []).append(place)
+    for length, places in by_length.items():
+        together = np.stack([changes[place] for place in places], 1)
+        rng: Any = np.random.default_rng(seed % 2**63)
+        size, as_far = np.abs(together.mean(0)), np.zeros(len(places), int)
+        for start in range(0, flips, 500):
+            signs = rng.integers(0, 2, (min(500, flips - start), length)) * 2 - 1
+            as_far += (np.abs(signs @ together) / length >= size - 1e-12).sum(0)
+        for place, count in zip(places, as_far, strict=True):
+            chances[place] = (int(count) + 1) / (flips + 1)
+    return chances
 
 
 def holm(chances: Sequence[float]) -> list[float]:

@@ -149,9 +149,18 @@ def test_exchanging_signs_is_scipys_paired_permutation_test(shift: float) -> Non
     expected = permutation_test(
         (change, np.zeros(40)), lambda a, b: np.mean(a) - np.mean(b), **options
     ).pvalue
-    assert exchanged(change, 0) == pytest.approx(float(expected), abs=0.02)
-    assert exchanged(change, 0) == exchanged(change, 0)
+    found = exchanged([change], 0)
+    assert found == [pytest.approx(float(expected), abs=0.02)]
+    assert exchanged([np.ones(7), change, change[:9]], 0)[1] == found[0], "whatever it is compared beside"
 
 
 def test_no_change_is_no_difference() -> None:
-    assert exchanged(np.zeros(20), 0) == 1
+    assert exchanged([np.zeros(20)], 0) == [1]
+
+
+def test_a_sure_difference_stays_sure_among_many() -> None:
+    rng = np.random.default_rng(0)
+    changes = [rng.normal(2.0, 1, 40), *rng.normal(0, 1, (900, 40))]
+    corrected = holm(exchanged(changes, 0))
+    assert corrected[0] < 0.05
+    assert min(corrected[1:]) > 0.05
