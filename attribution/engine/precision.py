@@ -63,16 +63,14 @@ class PreparedClassifier:
         count = len(images)
         if not (torch.is_grad_enabled() and images.requires_grad):  # what a gradient needs is kept anyway
             count = at_once(self.network, images.device, (images.shape[2], images.shape[3]), count)
-        if count == len(images):
-            return self._logits(images)
-        return torch.cat([self._logits(portion) for portion in torch.split(images, count)])
-
-    def _logits(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        # Copied in any case: it may change what it is given in place.
-        own = images.to(self.dtype, memory_format=self.memory_format, copy=True)
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.autocast):
-            answer = self.network(own)
-        return logits_of(answer, len(images))
+        found = []
+        for portion in torch.split(images, max(1, count)):
+            # Copied in any case: it may change what it is given in place.
+            own = portion.to(self.dtype, memory_format=self.memory_format, copy=True)
+            with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.autocast):
+                answer = self.network(own)
+            found.append(logits_of(answer, len(portion)))
+        return found[0] if len(found) == 1 else torch.cat(found)
 
 
 def prepare(

@@ -40,8 +40,11 @@ def test_passes_end_when_the_map_is_reliable_whatever_the_batch_size(images: tor
     found = ending.estimate(score(images))
     assert all(found.reliability >= 0.8)
     assert all(found.samples < 40 * len(PATCHES.holes(score(images[:1]))))
-    assert torch.equal(ending(score(images).with_execution(batch_size=5)), found.heatmap)
-    assert torch.equal(ending(score(images[1:2])), found.heatmap[1:2])
+    rounding = {"rtol": 0.0, "atol": 2e-7}  # some processors' last digits depend on the batch
+    again = ending.estimate(score(images).with_execution(batch_size=5))
+    assert again.samples.tolist() == found.samples.tolist()
+    torch.testing.assert_close(again.heatmap, found.heatmap, **rounding)
+    torch.testing.assert_close(ending(score(images[1:2])), found.heatmap[1:2], **rounding)
 
 
 def test_one_pass_is_all_there_is_to_know_of_fills_that_are_not_drawn(image: torch.Tensor) -> None:
