@@ -1,7 +1,8 @@
 """`uv run python -m benchmarks.portions`: how many images at once a processor does best.
 
 What a network keeps between its layers grows with the images, and beyond the processor's caches it comes from
-memory. 64 images are given in portions of each size in turn; ratios to all at once, from one run.
+memory. 64 images are given in portions of each size in turn; ratios to all at once, from one run. In bfloat16,
+too, where that is what `--precision auto` takes.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.report import command, table, write
 from benchmarks.speed import seconds
+from infill.network import fast_dtype
 from models.inpainters import small
 from models.scenes import draw
 
@@ -72,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rows = []
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in dict.fromkeys((torch.float32, fast_dtype(torch.device("cpu")))):
         for name, (make, side, holes) in networks().items():
             network = make().eval().to(dtype).to(memory_format=torch.channels_last)
             taken = times(network, inputs(side, holes, dtype), options.rounds)
