@@ -1,8 +1,8 @@
 """`uv run python -m benchmarks.portions`: how many images at once a processor does best.
 
 What a network keeps between its layers grows with the images, and beyond the processor's caches it comes from
-memory. 64 images are given in portions of each size in turn; ratios to all at once, from one run. In bfloat16,
-too, where that is what `--precision auto` takes.
+memory. 64 images are given in portions of each size in turn; ratios to all at once, from one run. In
+bfloat16, too, where that is what `--precision auto` takes.
 """
 
 import argparse
