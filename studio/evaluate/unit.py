@@ -55,7 +55,7 @@ class Worker:
     def __call__(self, key: Key) -> tuple[Part, ndarray | None]:
         """Return what a unit finds, and the heatmap, if there is one.
 
-        What is wrong with an image, or with a method on it, is the part's error.
+        What is wrong with an image, with a method on it or with a metric, is the part's error.
         """
         number, name = key
         try:
@@ -63,7 +63,8 @@ class Worker:
                 return Part(f"{number} {name}", self._about(number)), self._picture(number)
             method, _, filler = name.partition("--")
             explained = self._explained(number, method, filler)
-            part = Part(f"{number} {name}", {}, self._values(explained))
+            values, wrong = self._values(explained)
+            part = Part(f"{number} {name}", {}, values, "; ".join(wrong))
             return part, None if method == NOTHING else explained.heatmap.float().cpu().numpy()
         except ValueError as error:
             about = {"name": self.setup.data.names[number]} if name == EXAMPLE else {}
@@ -173,14 +174,16 @@ class Worker:
         method: Explainer = self.setup.methods[name]
         return Explained(subject, score, method(score)[0], name, method, filler)
 
-    def _values(self, explained: Explained) -> Values:
+    def _values(self, explained: Explained) -> tuple[Values, list[str]]:
+        """Return what the metrics find, and why some find nothing: others may still do."""
         values: dict[str, Any] = {}
+        wrong = []
         for name, filler in self.setup.plan.metrics_of((explained.name, explained.filler)):
             try:
                 values.update(COMPUTE[name](explained, filler))
             except ValueError as error:
-                raise ValueError(f"{name}: {error}") from error
-        return values
+                wrong.append(f"{name}: {error}")
+        return values, wrong
 
 
 def _baseline(name: str, subject: Subject) -> Tensor:

@@ -91,8 +91,9 @@ def _row(
         part = folder.load((number, unit_name(method, filler)))
         if part is None:
             missing += 1
-        elif part.error:
+            continue
+        if part.error:
             errors.append((str(known["name"]), (method, filler), part.error))
-        else:
+        if part.values or not part.error:
             found[number] = {key: np.array(pairs) for key, pairs in part.values.items()}
     return found, errors, missing

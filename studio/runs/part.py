@@ -26,7 +26,7 @@ class Part:
         unit: What it was asked for, as text.
         about: What is known beside the values, in values that JSON has.
         values: The figures.
-        error: Why there are none.
+        error: Why there are none, or not all that were asked for.
     """
 
     unit: str

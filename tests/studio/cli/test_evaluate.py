@@ -208,17 +208,24 @@ def test_a_bad_image_is_told_and_does_not_stop_the_run(run: Run, tmp_path: Path)
         scene = scenes.draw(number, objects=1)
         pixels = (scene.image.permute(1, 2, 0) * 255).round().byte().numpy()
         Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
-        box = ",".join(str(value) for value in scene.boxes[0].tolist())
+        edges = [0, 0, *pixels.shape[1::-1]] if number == 2 else scene.boxes[0].tolist()
+        box = ",".join(map(str, edges))
         rows.append(f"{number}.png,test,{scenes.CLASSES[scene.labels[0]]},{box}")
     (folder / "boxes.csv").write_text("\n".join(rows) + "\n")
     (folder / "images" / "1.png").write_bytes(b"no image")
-    common = ("--classifier", "scenes", "--method", "sp", *FEW, "--metric", "pointing")
-    said = run(folder, *common)
+    common = ("--classifier", "scenes", "--method", "sp", *FEW, "--no-baselines", "--metric", "pointing")
+    said = run(folder, *common, "--metric", "own")
     assert said.code == 0, said.err
     found = told()
     assert [each["image"] for each in found["skipped"]] == ["1.png"]
     assert "left out: 1.png" in said.out
     assert found["tables"][0]["images"] == 2
+    # Nor does a metric that an image leaves undefined take it from the others.
+    reason = "own: the view shows nothing of the object, or nothing else"
+    assert found["errors"] == [{"image": "2.png", "row": "sp / gray", "reason": reason}]
+    counts = {each["title"]: each["rows"]["sp / gray"]["images"] for each in found["tables"][0]["figures"]}
+    assert (counts["pointing"], counts["own evidence"]) == (2, 1)
+    assert Path("infill-out", "heatmaps", "000002", "sp--gray.npz").exists()
     # What the data does not know is refused before any work.
     refused_run = run(folder, *common, "--metric", "salient", "--out", "other")
     assert refused_run.code == 2
