@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.report import command, table, write
-from benchmarks.speed import seconds
+from benchmarks.throughput import rounds
 from infill.network import fast_dtype
 from models.inpainters import small
 from models.scenes import draw
@@ -39,20 +39,11 @@ def networks() -> dict[str, tuple[Callable[[], nn.Module], int, bool]]:
     return found
 
 
-def times(network: nn.Module, inputs: tuple[Tensor, ...], rounds: int) -> dict[int, list[float]]:
-    """Seconds for all images by the size of the portions, which take turns."""
-    taken: dict[int, list[float]] = {size: [] for size in SIZES}
-
-    def run(size: int) -> None:
-        with torch.inference_mode():
-            for start in range(0, IMAGES, size):
-                network(*(each[start : start + size] for each in inputs))
-
-    run(SIZES[0])
-    for _ in range(rounds):
-        for size in SIZES:
-            taken[size].append(seconds(partial(run, size))[0])
-    return taken
+def run(network: nn.Module, inputs: tuple[Tensor, ...], size: int) -> None:
+    """Give the network all images, so many at once."""
+    with torch.inference_mode():
+        for start in range(0, IMAGES, size):
+            network(*(each[start : start + size] for each in inputs))
 
 
 def inputs(side: int, holes: bool, dtype: torch.dtype) -> tuple[Tensor, ...]:
@@ -77,9 +68,10 @@ def main() -> None:
     for dtype in dict.fromkeys((torch.float32, fast_dtype(torch.device("cpu")))):
         for name, (make, side, holes) in networks().items():
             network = make().eval().to(dtype).to(memory_format=torch.channels_last)
-            taken = times(network, inputs(side, holes, dtype), options.rounds)
-            usual = statistics.median(taken[IMAGES])
-            ratios = [f"{usual / statistics.median(taken[size]):.2f}" for size in SIZES]
+            jobs = [partial(run, network, inputs(side, holes, dtype), size) for size in SIZES]
+            taken = [statistics.median(times) for times in rounds(jobs, options.rounds)]
+            usual = taken[SIZES.index(IMAGES)]
+            ratios = [f"{usual / each:.2f}" for each in taken]
             rows.append([name, str(dtype).removeprefix("torch."), f"{1e3 * usual / IMAGES:.1f}", *ratios])
             print(*rows[-1], flush=True)
     body = f"Threads: {options.threads}. How many times as fast as {IMAGES} at once, by how many at once.\n\n"
