@@ -367,8 +367,7 @@ def build():
     warnings.warn("advice to programmers")
     class Unsteady(nn.Module):
         def forward(self, images):
-            logits = images.mean((2, 3))
-            return torch.nn.functional.dropout(logits, training=True)
+            return torch.nn.functional.dropout(images, training=True).mean((2, 3))
     return Unsteady()
 """
     Path("unsteady.py").write_text(source)
