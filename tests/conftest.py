@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 # Before torch is imported: processes side by side that each take all cores wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -32,6 +34,15 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """Let it be taken away in the end: libraries complain of what they see left."""
     gc.unfreeze()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a test draws without a seed of its own follows from its name, not from what ran before it."""
+    seed = crc32(item.nodeid.encode())
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
 
 
 @pytest.fixture(scope="session")
