@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
+
+import numpy as np
 
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import Setup, set_up
@@ -67,8 +69,13 @@ def _look(folder: RunFolder, setup: Setup, do: Doing) -> list[int]:
     return used
 
 
-def _pending(folder: RunFolder, setup: Setup, used: Iterable[int]) -> list[Key]:
-    """Return the units that are to be done, image by image."""
+def _pending(folder: RunFolder, setup: Setup, used: Sequence[int]) -> list[Key]:
+    """Return the units that are to be done, image by image.
+
+    Images are taken in a drawn order: what is there when a run is broken off stands for all of them, where
+    the first ones would be of the first classes.
+    """
+    order = np.random.default_rng(setup.request.seed).permutation(np.asarray(used)).tolist()
     names = [unit_name(*pair) for pair in setup.plan.pairs if setup.plan.metrics_of(pair)]
-    keys = [(number, name) for number in used for name in names]
+    keys = [(number, name) for number in order for name in names]
     return [key for key in keys if folder.load(key) is None]

@@ -20,6 +20,7 @@ from studio.data.dataset import open_dataset
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import BASELINES
 from studio.evaluate.presets import PRESETS
+from studio.runs.folder import EXAMPLE, RunFolder
 
 FEW = ("--set", "sp.stride=56", "--filler", "gray")
 SMALL = (
@@ -167,6 +168,25 @@ def test_the_same_command_goes_on_and_does_nothing_twice(run: Run, monkeypatch: 
     assert "2 heatmaps" in said.err
     assert tables(Path("infill-out")) == before
     assert Path("infill-out/parts/000000/sp--gray.parquet").stat().st_mtime_ns == untouched
+
+
+def test_images_are_taken_one_by_one_in_an_order_of_the_seed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[int, str]] = []
+    save = RunFolder.save
+    monkeypatch.setattr(RunFolder, "save", lambda self, key, *all: (kept.append(key), save(self, key, *all)))
+    orders = []
+    for seed in ("0", "0", "1"):
+        kept.clear()
+        job = ("scenes:6", "--method", "gradcam", "--metric", "pointing", "--seed", seed)
+        assert run(*job, "--out", f"run-{len(orders)}").code == 0
+        heatmaps = [number for number, name in kept if name != EXAMPLE]
+        orders.append(list(dict.fromkeys(heatmaps)))
+        assert heatmaps == [number for number in orders[-1] for _ in range(1 + len(BASELINES))]
+        assert sorted(orders[-1]) == list(range(6))
+    assert orders[0] == orders[1] != orders[2]
+    assert list(range(6)) not in orders
 
 
 def test_other_settings_are_refused_with_the_difference(run: Run) -> None:
