@@ -21,7 +21,7 @@ PIXELS_AT_ONCE = 2**18
 """What a processor is given at once, five images of 224 x 224: what the layers of a convolutional network
 keep of more does not stay in its caches (``benchmarks/results/portions.md``). The same whatever the number
 of threads, for the last digit of logits depends on it."""
-_AVX512, _AMX = "_is_avx512_bf16_supported", "_is_amx_tile_supported"
+_PROBES = {"AVX512_BF16": "_is_avx512_bf16_supported", "AMX": "_is_amx_tile_supported"}
 """What ``torch.cpu`` can be asked; private names, so their absence counts as a no."""
 _PROCESSOR = Path("/proc/cpuinfo")
 """Where Linux says whose processor it is."""
@@ -32,12 +32,14 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         native = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere and later
     else:
-        native = device.type == "cpu" and (_has(_AMX) or (_has(_AVX512) and not _intel()))
+        found = bfloat16_instructions()
+        native = device.type == "cpu" and ("AMX" in found or (bool(found) and not _intel()))
     return torch.bfloat16 if native else torch.float32
 
 
-def _has(probe: str) -> bool:
-    return bool(getattr(torch.cpu, probe, bool)())
+def bfloat16_instructions() -> list[str]:
+    """Return which of AVX512_BF16 and AMX torch uses on this processor."""
+    return [name for name, probe in _PROBES.items() if getattr(torch.cpu, probe, bool)()]
 
 
 @cache

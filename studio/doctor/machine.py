@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much of its processors a container may use."""
-_PROBES = {
-    "AVX512_BF16": "_is_avx512_bf16_supported",
-    "AMX": "_is_amx_tile_supported",
-}
-"""What ``torch.cpu`` can be asked for; private names, whose absence counts as a no."""
 _IMAGES, _SIDE, _ROUNDS = 16, 224, 3
 
 
@@ -81,8 +76,10 @@ def instructions() -> Line:
     """Return the instruction sets that torch uses here."""
     import torch
 
-    has = [name for name, probe in _PROBES.items() if getattr(torch.cpu, probe, bool)()]
-    return Line("instructions", ", ".join([torch.backends.cpu.get_cpu_capability(), *has]))
+    from infill.network import bfloat16_instructions
+
+    sets = [torch.backends.cpu.get_cpu_capability(), *bfloat16_instructions()]
+    return Line("instructions", ", ".join(sets))
 
 
 def precision() -> Line:
