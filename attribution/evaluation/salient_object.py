@@ -30,7 +30,9 @@ class SalientObject:
     mae: Float[Tensor, " b"]
 
 
-def salient_object(heatmap: Heatmap, silhouettes: Bool[Tensor, "b h w"]) -> SalientObject:
+def salient_object(
+    heatmap: Heatmap, silhouettes: Bool[Tensor, "b h w"], seen: Bool[Tensor, "b h w"] | None = None
+) -> SalientObject:
     """Return precision, recall, F and mean absolute error (Du et al. 2018, sec. 4.4).
 
     Found is what lies at or above twice the mean of a heatmap that is scaled to [0, 1] (or its largest value,
@@ -39,19 +41,19 @@ def salient_object(heatmap: Heatmap, silhouettes: Bool[Tensor, "b h w"]) -> Sali
     Args:
         heatmap: One for each image.
         silhouettes: Where the object is; some of each image.
+        seen: What the heatmap speaks of; all by default. It is scaled by these pixels, and their mean is
+            taken; nothing is found elsewhere, where it counts as 0: what of the object lies there is missed.
 
     Raises:
-        ValueError: If silhouettes are not of the heatmaps' shape, one is empty, or a heatmap is not finite.
+        ValueError: If silhouettes or ``seen`` are not of the heatmaps' shape, one is empty, or a heatmap is
+            not finite.
     """
-    shape = tuple(heatmap.shape)
-    rule = f"of shape {shape} as the heatmaps"
-    require(tuple(silhouettes.shape) == shape, "silhouettes", rule, tuple(silhouettes.shape))
     require(bool(heatmap.isfinite().all()), "heatmap", "finite", "NaN or infinity")
-    true = silhouettes.to(heatmap.device).flatten(1)
-    require(bool(true.any(dim=1).all()), "silhouettes", "of some pixels in each image", "an empty one")
-    scaled = _scaled(heatmap.flatten(1))
-    threshold = torch.minimum(2 * scaled.mean(dim=1), scaled.amax(dim=1))
-    found = scaled >= threshold[:, None]
+    true = _pixels("silhouettes", silhouettes, heatmap)
+    seen = torch.ones_like(true) if seen is None else _pixels("seen", seen, heatmap)
+    scaled = _scaled(heatmap.flatten(1), seen)
+    threshold = torch.minimum(2 * scaled.sum(dim=1) / seen.sum(dim=1), scaled.amax(dim=1))
+    found = (scaled >= threshold[:, None]) & seen
     hits = (found & true).sum(dim=1).float()
     precision, recall = hits / found.sum(dim=1), hits / true.sum(dim=1)
     weighted = BETA_SQUARED * precision + recall
@@ -59,6 +61,16 @@ def salient_object(heatmap: Heatmap, silhouettes: Bool[Tensor, "b h w"]) -> Sali
     return SalientObject(precision, recall, f, (scaled - true.float()).abs().mean(dim=1))
 
 
-def _scaled(values: Float[Tensor, "b p"]) -> Float[Tensor, "b p"]:
-    low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
-    return (values - low) / (high - low).where(high > low, 1)
+def _pixels(name: str, region: Bool[Tensor, "b h w"], heatmap: Heatmap) -> Bool[Tensor, "b p"]:
+    shape = tuple(heatmap.shape)
+    require(tuple(region.shape) == shape, name, f"of shape {shape} as the heatmaps", tuple(region.shape))
+    flat = region.to(heatmap.device).flatten(1)
+    require(bool(flat.any(dim=1).all()), name, "of some pixels in each image", "an empty one")
+    return flat
+
+
+def _scaled(values: Float[Tensor, "b p"], seen: Bool[Tensor, "b p"]) -> Float[Tensor, "b p"]:
+    """Scale what is seen to [0, 1]; the rest becomes 0."""
+    low = values.where(seen, torch.inf).amin(dim=1, keepdim=True)
+    high = values.where(seen, -torch.inf).amax(dim=1, keepdim=True)
+    return ((values - low) / (high - low).where(high > low, 1)).where(seen, 0)

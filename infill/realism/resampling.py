@@ -141,6 +141,15 @@ def mean(values: Float[Tensor, " n"]) -> Statistic:
     return lambda weights: weights @ values / weights.sum(1)
 
 
+def together(statistic: Statistic, place: Integer[Tensor, " n"]) -> Statistic:
+    """A figure of images that are drawn group by group; ``place`` is the group of each.
+
+    What is measured several times on one photograph is not as sure as what is measured on several (cluster
+    bootstrap; Davison & Hinkley 1997, 3.8).
+    """
+    return lambda weights: statistic(weights[:, place])
+
+
 def calibration_error(
     confidence: Float[Tensor, " n"], correct: Bool[Tensor, " n"], bins: int = 15
 ) -> Statistic:

@@ -75,6 +75,10 @@ class Dataset(Protocol):
     def names(self) -> Sequence[str]:
         """The names of all examples, in order."""
 
+    @property
+    def photographs(self) -> Sequence[str]:
+        """Of which image each example is: several, one for each of its classes, may be of one."""
+
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> Example:
@@ -126,8 +130,13 @@ class Scenes:
     def names(self) -> Sequence[str]:
         """The names of all scenes; where there are two objects, with the target's place."""
         if self.objects == 1:
-            return tuple(f"scene-{number}" for number in self.numbers)
+            return self.photographs
         return tuple(f"scene-{number // 2}:{number % 2}" for number in self.numbers)
+
+    @property
+    def photographs(self) -> Sequence[str]:
+        """The scenes' names."""
+        return tuple(f"scene-{number // self.objects}" for number in self.numbers)
 
     def classes(self, index: int) -> Sequence[Label]:
         """Return the class of the object that is the target, by its name."""
@@ -187,6 +196,11 @@ class ImageFolder:
     def names(self) -> Sequence[str]:
         """The names of all examples: the file's, and that of the class where there may be several."""
         return tuple(name if label is None else f"{name}:{label}" for name, label in self.cases)
+
+    @property
+    def photographs(self) -> Sequence[str]:
+        """The files."""
+        return tuple(name for name, _ in self.cases)
 
     @property
     def kind(self) -> str:

@@ -19,7 +19,7 @@ from studio.registry.own import Own
 from studio.registry.parse import split_fillers
 from studio.report.results import Results, read
 from studio.report.run import report, tell
-from studio.report.tables import Table, headed, interval, named, number, tables
+from studio.report.tables import Table, below, headed, named, number, tables
 
 if TYPE_CHECKING:
     from studio.door.classifiers import AnyClassifier
@@ -93,7 +93,9 @@ class Evaluation:
             cells = ""
             for figure in table.figures:
                 value = table.cells[figure.key].get(row)
-                text = f"{number(figure, value.value)}<br>{interval(figure, value)}" if value else ""
+                text = (
+                    f"{number(figure, value.value)}<br>{below(figure, value, table.images)}" if value else ""
+                )
                 cells += f"<td>{text}</td>"
             lines.append(f"<tr><th>{html.escape(named(row))}</th>{cells}</tr>")
         return f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -105,9 +106,18 @@ class Explained:
 
     @cached_property
     def on_photograph(self) -> Float[Tensor, "1 h w"]:
-        """The heatmap on the photograph's own pixels; 0 where the classifier does not see it."""
+        """The heatmap on the photograph's own pixels; minus infinity where the classifier does not see it.
+
+        Of those pixels it says nothing: they are no part of its level, and never found.
+        """
         placed: Tensor = self.subject.classifier.to_input(self.heatmap.float().cpu(), self.subject.size)
-        return placed[None]
+        return placed.where(self.seen, -math.inf)[None]
+
+    @cached_property
+    def seen(self) -> Bool[Tensor, "h w"]:
+        """The photograph's pixels that the classifier sees."""
+        everything = torch.ones(self.heatmap.shape)
+        return self.subject.classifier.to_input(everything, self.subject.size) > 0
 
     @property
     def in_batch(self) -> Float[Tensor, "1 crop crop"]:

@@ -50,7 +50,9 @@ def localization(name: str, alphas: tuple[float, ...], level: Level) -> Metric:
 
     def compute(explained: Explained, _: str) -> Values:
         heatmap, boxes = explained.on_photograph, [explained.subject.boxes]
-        return {name: [(alpha, localization_error(heatmap, boxes, alpha, level)) for alpha in alphas]}
+        reached = level(heatmap[:, explained.seen][:, None])
+        errors = [(alpha, localization_error(heatmap, boxes, alpha, lambda _: reached)) for alpha in alphas]
+        return {name: errors}
 
     return compute
 
@@ -71,7 +73,8 @@ def salient(explained: Explained, _: str) -> Values:
     silhouette = explained.subject.example.silhouette
     if silhouette is None:
         raise ValueError("no silhouette is annotated")
-    found = salient_object(explained.on_photograph, silhouette[None])
+    seen = explained.seen[None]
+    found = salient_object(explained.on_photograph.where(seen, 0), silhouette[None], seen)
     names = ("precision", "recall", "f", "mae")
     return {f"salient.{name}": [(ALONE, float(getattr(found, name)))] for name in names}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from studio.evaluate.metrics import METRICS
+from studio.evaluate.metrics import METRICS, known_by
 from studio.evaluate.request import EvaluateRequest
 from studio.registry.fields import known
 from studio.registry.own import NO_OWN, Own
@@ -140,8 +140,7 @@ def _split_metric(text: str, offers: frozenset[str]) -> tuple[str, str]:
             if filler
             else f"--metric: expected NAME:FILLER, as in deletion:inpaint, got {text!r}"
         )
-    enough = {"": True, "region": bool(offers & {"boxes", "silhouettes"})}
-    if not enough.get(entry.needs, entry.needs in offers):
+    if not known_by(entry.needs, offers):
         needed = "boxes or silhouettes" if entry.needs == "region" else entry.needs
         has = ", ".join(sorted(offers)) or "no annotation"
         raise ValueError(f"--metric {name}: needs {needed}, which the data does not say (it has {has})")

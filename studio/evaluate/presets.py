@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from studio.evaluate.metrics import METRICS, known_by
 from studio.evaluate.request import EvaluateRequest
 from studio.registry.fields import known
 
@@ -87,15 +88,12 @@ def completed(request: EvaluateRequest, offers: frozenset[str]) -> EvaluateReque
     )
 
 
-def fitting(
-    metrics: Sequence[str], asked: bool, offers: frozenset[str], needs: Mapping[str, str]
-) -> list[str]:
+def fitting(metrics: Sequence[str], asked: bool, offers: frozenset[str]) -> list[str]:
     """Return the metrics that the data has the truth for; those that were asked for all stay.
 
     Args:
         metrics: Names.
         asked: Whether the user named them.
         offers: What the data knows.
-        needs: By metric what it must know.
     """
-    return [name for name in metrics if asked or needs.get(name, "") in ("", *offers)]
+    return [name for name in metrics if asked or known_by(METRICS[name].needs, offers)]

@@ -21,7 +21,7 @@ from studio.data.classes import class_of
 from studio.data.dataset import Dataset, Example, first_readable, open_dataset
 from studio.data.image import read_picture
 from studio.data.selection import select
-from studio.evaluate.metrics import METRICS
+from studio.evaluate.metrics import METRICS, REVISION
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
@@ -98,9 +98,8 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     asked = bool(request.metrics)
     _check_largest_box(request.largest_box, data)
     request = completed(request, data.offers)
-    needs = {name: entry.needs for name, entry in METRICS.items()}
     precision = "float32" if request.paper and request.precision == "auto" else request.precision
-    metrics = fitting(request.metrics, asked, data.offers, needs)
+    metrics = fitting(request.metrics, asked, data.offers)
     if not _of_probabilities(request):
         metrics = _without_probabilities(metrics, asked)
     request = replace(request, precision=precision, metrics=metrics)
@@ -245,6 +244,7 @@ def _settings(
         "seed", "target", "against",
     )  # fmt: skip
     return {
+        "revision": REVISION,
         "data": data.title,
         "images": len(data),
         "fingerprint": data.fingerprint(),

@@ -82,6 +82,7 @@ class Worker:
             raise ValueError(f"--largest-box: the boxes cover {100 * share:.0f} % of the image")
         return {
             "name": example.name,
+            "photograph": setup.data.photographs[number],
             "target": target,
             "first": int(score.clean_logits[0].argmax()),
             "clean": round(float(score.clean), 6),

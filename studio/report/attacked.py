@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from infill.realism.resampling import DRAWS, bootstrap, mean
+from infill.realism.resampling import DRAWS, bootstrap, mean, together
 from studio.columns import aligned
-from studio.report.compare import LEAST
+from studio.report.compare import LEAST, photograph_places
 from studio.report.figures import figures
 from studio.report.results import Results, Row
 from studio.report.tables import named
 
 FIGURES = ("pointing", "pointing, 15 px")
-_SAME = ("data", "fingerprint", "target", "against", "targets", "samples", "seed")
-"""Settings in which both runs must agree, beside the classifier and the methods that both have."""
+_SAME = ("data", "fingerprint", "target", "against", "targets", "samples", "seed", "precision", "revision")
+"""Settings in which both runs must agree, beside the classifier and what both have of methods and fillers."""
 HEADS = ("", "without", "under attack", "kept", "change, points", "images")
 """Of the table."""
 
@@ -28,7 +28,7 @@ class Kept:
     """How often a row points at the object under attack, and how often without, on the same images.
 
     Attributes:
-        low, high: The 95 % interval of ``under - without`` over images; ``None`` if there are too few.
+        low, high: The 95 % interval of ``under - without`` over photographs; ``None`` if there are too few.
     """
 
     row: Row
@@ -142,13 +142,13 @@ def _between(each: Kept) -> str:
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     networks = [dict(settings["classifier"])["content"] for settings in (one, other)]
-    shared = _of(one).keys() & _of(other).keys()
     same = all(one.get(key) == other.get(key) for key in _SAME)
-    return same and networks[0] == networks[1] and all(_of(one)[name] == _of(other)[name] for name in shared)
+    shared = all(_shared_alike(one[key], other[key]) for key in ("methods", "fillers"))
+    return same and networks[0] == networks[1] and shared
 
 
-def _of(settings: Mapping[str, Any]) -> dict[str, str]:
-    return dict(settings["methods"])
+def _shared_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return all(one[name] == other[name] for name in one.keys() & other.keys())
 
 
 def _compared(under: Results, without: Results) -> Attacked:
@@ -165,17 +165,20 @@ def _kept(under: Results, without: Results) -> Iterator[Kept]:
         for row, values in ours[title].values.items():
             before = theirs[title].values.get(row, {})
             pairs = [
-                (before[places[key]], value)
+                (at, before[places[key]], value)
                 for at, value in values.items()
                 if places.get(key := (under.about[at]["name"], under.about[at]["target"])) in before
             ]
             if pairs:
-                yield _of_pairs(row, title, np.array(pairs), int(under.settings["seed"]))
+                yield _of_pairs(row, title, pairs, under)
 
 
-def _of_pairs(row: Row, title: str, pairs: np.ndarray, seed: int) -> Kept:
-    change, chance = torch.from_numpy(pairs[:, 1] - pairs[:, 0]), torch.Generator().manual_seed(seed % 2**63)
-    draws = DRAWS if len(pairs) >= LEAST else 0
-    low, high = bootstrap({"": mean(change)}, len(pairs), chance, draws)[""].interval or (None, None)
+def _of_pairs(row: Row, title: str, found: Sequence[tuple[int, float, float]], under: Results) -> Kept:
+    place = photograph_places([at for at, *_ in found], under.photograph)
+    pairs, count = np.array([pair for _, *pair in found]), int(place.max()) + 1
+    change = together(mean(torch.from_numpy(pairs[:, 1] - pairs[:, 0])), place)
+    chance = torch.Generator().manual_seed(int(under.settings["seed"]) % 2**63)
+    draws = DRAWS if count >= LEAST else 0
+    low, high = bootstrap({"": change}, count, chance, draws)[""].interval or (None, None)
     without, attacked_ = pairs.mean(axis=0).tolist()
     return Kept(row, title, without, attacked_, low, high, len(pairs))

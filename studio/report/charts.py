@@ -102,7 +102,8 @@ def _labels(results: Results, table: Table) -> Iterator[tuple[str, str]]:
             drawing, axes = _axes("", "share of samples")
             axes.bar(range(len(first)), [count / total for _, count in first], color=COLORS[0], width=0.8)
             names = [results.labels[label].split(",")[0][:18] for label, _ in first]
-            axes.set_xticks(range(len(first)), names, rotation=50, ha="right", fontsize=6.5)
+            style = {"rotation": 50, "ha": "right", "fontsize": 6.5, "parse_math": False}
+            axes.set_xticks(range(len(first)), names, **style)
             yield (
                 f"labels of the samples of {named(row)}, the most frequent 20 of {len(tally)}",
                 _svg(drawing),

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from infill.realism.resampling import DRAWS, Estimate, ResampleWeights, Statistic, bootstrap, leave_out, mean
+from infill.realism.resampling import (
+    DRAWS,
+    Estimate,
+    ResampleWeights,
+    Statistic,
+    bootstrap,
+    leave_out,
+    mean,
+    together,
+)
 from studio.report.figures import Figure
 from studio.report.results import Results, Row
 
 LEAST = 10
-"""Images below which no interval is given."""
+"""Photographs below which no interval is given."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,7 @@ class Value:
     """A figure of one row.
 
     Attributes:
-        low, high: Its 95 % interval over images; ``None`` if there are too few.
+        low, high: Its 95 % interval over photographs; ``None`` if there are too few.
         images: How many.
     """
 
@@ -35,25 +45,42 @@ def values(figure: Figure, results: Results, seed: int) -> dict[Row, Value]:
     found = {}
     for row in figure.rows:
         numbers = sorted(figure.counts[row] if figure.counts else figure.values[row])
-        statistic = _statistic(figure, row, numbers, results)
+        place = photograph_places(numbers, results.photograph)
+        count = int(place.max()) + 1
+        statistic = {"": together(_statistic(figure, row, numbers, results), place)}
         generator = torch.Generator().manual_seed(seed % 2**63)
-        enough = len(numbers) >= LEAST
+        enough = count >= LEAST
         if figure.counts:  # no mean: an image that is drawn twice would make its labels frequent
-            estimate = leave_out({"": statistic}, len(numbers), generator)[""]
+            estimate = leave_out(statistic, count, generator)[""]
         else:
-            estimate = bootstrap({"": statistic}, len(numbers), generator, DRAWS if enough else 0)[""]
-        low, high = _interval(figure, row, estimate) if enough else (None, None)
+            estimate = bootstrap(statistic, count, generator, DRAWS if enough else 0)[""]
+        low, high = _interval(figure, row, estimate, count) if enough else (None, None)
         found[row] = Value(estimate.value, low, high, len(numbers))
     return found
 
 
-def _interval(figure: Figure, row: Row, estimate: Estimate) -> tuple[float | None, float | None]:
-    """Wilson's for a share of images, which is not 0...0 when none is a hit; else the bootstrap's."""
+def photograph_places(numbers: Sequence[int], photograph: Callable[[int], Hashable]) -> torch.Tensor:
+    """Return of each image the place of its photograph: those of one are drawn together."""
+    names = [photograph(number) for number in numbers]
+    known = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return torch.tensor([known[name] for name in names])
+
+
+def _interval(
+    figure: Figure, row: Row, estimate: Estimate, photographs: int
+) -> tuple[float | None, float | None]:
+    """Wilson's for a share of images, which is not 0...0 when none is a hit; else the bootstrap's.
+
+    Where photographs have several images Wilson's, of as many as there are photographs, is left to shares of
+    none and of all, of which the bootstrap says nothing.
+    """
     each = list(figure.values[row].values()) if figure.values else []
-    if figure.kind in ("share", "tuned") and set(each) <= {0.0, 1.0}:
+    share = sum(each) / len(each) if each else math.nan
+    hits = figure.kind in ("share", "tuned") and set(each) <= {0.0, 1.0}
+    if hits and (photographs == len(each) or share in (0, 1)):
         from scipy.stats import binomtest
 
-        bounds = binomtest(int(sum(each)), len(each)).proportion_ci(method="wilson")
+        bounds = binomtest(round(share * photographs), photographs).proportion_ci(method="wilson")
         return float(bounds.low), float(bounds.high)
     low, high = estimate.interval or (None, None)
     return low, high

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from infill.realism.resampling import bootstrap, mean
-from studio.report.compare import LEAST
+from infill.realism.resampling import bootstrap, mean, together
+from studio.report.compare import LEAST, photograph_places
 from studio.report.figures import Figure
 from studio.report.results import Row
 
@@ -28,9 +28,9 @@ class Difference:
 
     Attributes:
         family: The comparisons that it is corrected with, one of `FAMILIES`.
-        low, high: Its 95 % interval over the images that both have.
-        p: That both are the same, by exchanging them image by image; corrected for all comparisons of its
-            family (Holm).
+        low, high: Its 95 % interval over the photographs that both have.
+        p: That both are the same, by exchanging them photograph by photograph; corrected for all comparisons
+            of its family (Holm).
     """
 
     figure: str
@@ -79,37 +79,72 @@ FAMILIES: Mapping[str, Callable[[Sequence[Row]], Pairs]] = {
 method with the first one that has the same filler."""
 
 
-def differences(figures: Sequence[Figure], seed: int) -> list[Difference]:
-    """Return the differences of all families, for all figures that are means over images."""
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """What one row is beyond another.
+
+    Attributes:
+        of_image: For each image that both have.
+        place: The place of each one's photograph.
+    """
+
+    of_image: np.ndarray
+    place: torch.Tensor
+
+    @property
+    def photographs(self) -> int:
+        return int(self.place.max()) + 1 if len(self.place) else 0
+
+    @property
+    def of_photograph(self) -> np.ndarray:
+        """The sum over each photograph's images."""
+        return np.bincount(self.place.numpy(), self.of_image, self.photographs)
+
+
+def differences(
+    figures: Sequence[Figure], seed: int, photograph: Callable[[int], Hashable] = lambda number: number
+) -> list[Difference]:
+    """Return the differences of all families, for all figures that are means over images.
+
+    ``photograph`` says of which one an image is; by default each is of its own.
+    """
     means = [figure for figure in figures if figure.kind in ("mean", "share", "tuned")]
-    return [each for family in FAMILIES for each in _corrected(means, family, seed)]
+    return [each for family in FAMILIES for each in _corrected(means, family, seed, photograph)]
 
 
-def _corrected(figures: Sequence[Figure], family: str, seed: int) -> list[Difference]:
+def _corrected(
+    figures: Sequence[Figure], family: str, seed: int, photograph: Callable[[int], Hashable]
+) -> list[Difference]:
     pairs = [(figure, *pair) for figure in figures for pair in FAMILIES[family](list(figure.values))]
-    changes = [_change(*each) for each in pairs]
-    compared = [(*pair, change) for pair, change in zip(pairs, changes, strict=True) if len(change) >= LEAST]
-    corrected = holm(exchanged([change for *_, change in compared], seed))
+    changes = [_change(*each, photograph) for each in pairs]
+    compared = [
+        (*pair, change) for pair, change in zip(pairs, changes, strict=True) if change.photographs >= LEAST
+    ]
+    corrected = holm(exchanged([change.of_photograph for *_, change in compared], seed))
     return [_difference(family, *each, p, seed) for each, p in zip(compared, corrected, strict=True)]
 
 
-def _change(figure: Figure, row: Row, other: Row) -> np.ndarray:
+def _change(figure: Figure, row: Row, other: Row, photograph: Callable[[int], Hashable]) -> _Change:
     ours, theirs = figure.values[row], figure.values[other]
-    return np.array([ours[number] - theirs[number] for number in sorted(ours.keys() & theirs.keys())])
+    numbers = sorted(ours.keys() & theirs.keys())
+    of_image = np.array([ours[number] - theirs[number] for number in numbers])
+    return _Change(of_image, photograph_places(numbers, photograph))
 
 
 def _difference(
-    family: str, figure: Figure, row: Row, other: Row, change: np.ndarray, p: float, seed: int
+    family: str, figure: Figure, row: Row, other: Row, change: _Change, p: float, seed: int
 ) -> Difference:
     generator = torch.Generator().manual_seed(seed % 2**63)
-    estimate = bootstrap({"": mean(torch.from_numpy(change))}, len(change), generator)[""]
+    statistic = together(mean(torch.from_numpy(change.of_image)), change.place)
+    estimate = bootstrap({"": statistic}, change.photographs, generator)[""]
     low, high = estimate.interval or (None, None)
     better = {"neither": None, "lower": estimate.value < 0, "higher": estimate.value > 0}[figure.better]
-    return Difference(figure.title, family, row, other, estimate.value, low, high, p, len(change), better)
+    images = len(change.of_image)
+    return Difference(figure.title, family, row, other, estimate.value, low, high, p, images, better)
 
 
 def exchanged(changes: Sequence[np.ndarray], seed: int) -> list[float]:
-    """Return how probable each one's mean, as far from 0, is with signs left to chance.
+    """Return how probable each one's sum, as far from 0, is with signs left to chance.
 
     A paired permutation test, of so many signs that the least it can say, corrected for all, is sure.
     """

@@ -13,7 +13,8 @@ from studio.registry.added import metrics
 from studio.report.results import Found, Results, Row
 
 Kind: TypeAlias = Literal["mean", "share", "tuned", "by class", "three most frequent"]
-"""``share``: of images, each 0 or 1. ``tuned``: the threshold of each half of the images is the other's best.
+"""``share``: of images, each 0 or 1. ``tuned``: the threshold of each half of the photographs is the other's
+best.
 ``by class``: the mean over classes of their means."""
 Better: TypeAlias = Literal["lower", "higher", "neither"]
 
@@ -40,7 +41,8 @@ KINDS: Sequence[Kinds] = (
     Kinds("localization-mean", "localization error, alpha * mean", "lower", "tuned", True),
     Kinds("pointing", "pointing", "higher", "share", True, 0.0),
     Kinds("pointing", "pointing, 15 px", "higher", "share", True, 15.0),
-    Kinds("pointing", "pointing, by class", "higher", "by class", True, 15.0),
+    Kinds("pointing", "pointing, by class", "higher", "by class", True, 0.0),
+    Kinds("pointing", "pointing, by class, 15 px", "higher", "by class", True, 15.0),
     Kinds("saliency", "saliency metric", "lower", "tuned"),
     Kinds(r"deletion:(.*)", "deletion, {}", "lower"),
     Kinds(r"insertion:(.*)", "insertion, {}", "higher"),
@@ -77,7 +79,7 @@ class Figure:
     Attributes:
         key: The values' name, and the place, so that it is unique.
         values: By row and number of the image; of ``three most frequent`` none.
-        alphas: By row the thresholds that were tuned, of the even images and of the odd ones.
+        alphas: By row the thresholds that were tuned, of the even photographs and of the odd ones.
         counts: By row and number how often each label came, of ``three most frequent`` alone.
     """
 
@@ -103,7 +105,8 @@ def figures(results: Results, wanted: Callable[[int], bool] = lambda number: Tru
         for row, each in results.rows.items()
     }
     names = dict.fromkeys(name for each in rows.values() for found in each.values() for name in found)
-    made = (_figure(kinds, name, rows, results) for kinds, name in _matching(names))
+    halves = _halves(results, sorted(set[int]().union(*rows.values())))
+    made = (_figure(kinds, name, rows, results, halves) for kinds, name in _matching(names))
     return [figure for figure in made if figure is not None]
 
 
@@ -130,7 +133,11 @@ def _matching(names: Mapping[str, None]) -> Iterator[tuple[Kinds, str]]:
 
 
 def _figure(
-    kinds: Kinds, name: str, rows: Mapping[Row, Mapping[int, Found]], results: Results
+    kinds: Kinds,
+    name: str,
+    rows: Mapping[Row, Mapping[int, Found]],
+    results: Results,
+    halves: Mapping[int, int],
 ) -> Figure | None:
     found = re.fullmatch(kinds.pattern, name)
     more = found.group(1) if found and found.groups() else ""
@@ -148,7 +155,8 @@ def _figure(
         }
         return Figure(*options, {}, counts=counts)
     if kinds.kind == "tuned":
-        tuned = {row: _tuned(each) for row, each in having.items() if len(each) > 1}
+        both = {row: each for row, each in having.items() if len({halves[number] for number in each}) == 2}
+        tuned = {row: _tuned(each, halves) for row, each in both.items()}
         values = {row: of_image for row, (of_image, _) in tuned.items()}
         return (
             Figure(*options, values, {row: alphas for row, (_, alphas) in tuned.items()}) if tuned else None
@@ -165,14 +173,23 @@ def _at(values: Mapping[int, np.ndarray], place: float | None) -> dict[int, floa
     return {number: value(pairs) for number, pairs in values.items()}
 
 
-def _tuned(values: Mapping[int, np.ndarray]) -> tuple[dict[int, float], tuple[float, float]]:
-    """Return each image's value at the threshold that is best for the other half of the images.
+def _halves(results: Results, numbers: Sequence[int]) -> dict[int, int]:
+    """Return the half of each image, the same for all rows: every second photograph is of the other one."""
+    photographs = dict.fromkeys(map(results.photograph, numbers))
+    places = {photograph: place for place, photograph in enumerate(photographs)}
+    return {number: places[results.photograph(number)] % 2 for number in numbers}
 
-    Halves are every second image; of equally good thresholds the smallest is taken.
+
+def _tuned(
+    values: Mapping[int, np.ndarray], halves: Mapping[int, int]
+) -> tuple[dict[int, float], tuple[float, float]]:
+    """Return each image's value at the threshold that is best for the other half; there are some of both.
+
+    Of equally good thresholds the smallest is taken.
     """
     numbers = sorted(values)
     matrix = np.stack([values[number][:, 1] for number in numbers])
-    half = np.arange(len(numbers)) % 2
+    half = np.array([halves[number] for number in numbers])
     best = [int(matrix[half != this].mean(0).argmin()) for this in (0, 1)]
     chosen = matrix[np.arange(len(numbers)), np.array(best)[half]]
     alphas = values[numbers[0]][:, 0]

@@ -14,7 +14,7 @@ from studio.report.compared import comparisons, said, worded
 from studio.report.figures import Figure
 from studio.report.results import Results
 from studio.report.strips import strips
-from studio.report.tables import Table, beside_published, headed, interval, named, number
+from studio.report.tables import NO_FIGURE, Table, below, beside_published, headed, named, number
 
 _TEMPLATE = "page.html.jinja"
 
@@ -73,11 +73,14 @@ def _table(table: Table) -> Mapping[str, Any]:
     return {
         "title": table.title,
         "images": table.images,
+        "empty": "" if table.figures else NO_FIGURE,
         "heads": [headed(figure) for figure in table.figures],
         "rows": [
             {
                 "name": named(row),
-                "cells": [_cell(figure, table.cells[figure.key].get(row)) for figure in table.figures],
+                "cells": [
+                    _cell(figure, table.cells[figure.key].get(row), table.images) for figure in table.figures
+                ],
             }
             for row in table.rows
         ],
@@ -89,11 +92,11 @@ def _table(table: Table) -> Mapping[str, Any]:
     }
 
 
-def _cell(figure: Figure, value: Value | None) -> Mapping[str, str]:
+def _cell(figure: Figure, value: Value | None, images: int) -> Mapping[str, str]:
     if value is None:
         return {"value": "", "interval": "", "sort": ""}
     return {
         "value": number(figure, value.value),
-        "interval": interval(figure, value),
+        "interval": below(figure, value, images),
         "sort": f"{value.value:.9g}",
     }

@@ -39,11 +39,12 @@ PUBLISHED: Mapping[str, Mapping[tuple[str, str], tuple[float, str]]] = {
     "agreement 150, SSIM": {("lime", "gray"): (0.163, A), ("lime", "inpaint"): (0.371, A)},
     "agreement 150, HOG": {("lime", "gray"): (0.708, A), ("lime", "inpaint"): (0.776, A)},
     "agreement 150, Spearman": {("lime", "gray"): (0.155, A), ("lime", "inpaint"): (0.379, A)},
-    "change outside": {("sp", "gray"): (0.09, A), ("sp", "inpaint"): (0.04, A)},
+    "change outside": {("sp", "gray"): (0.09, f"{A}, patch 53"), ("sp", "inpaint"): (0.04, f"{A}, patch 53")},
     "score, all filled": {("filler", "blur"): (0.3198, A)},
-    "pointing, by class": {
+    "pointing, by class": {("gfi", "blur"): (0.547, C)},
+    "pointing, by class, 15 px": {
         ("rise", "gray"): (0.864, B), ("extremal", "blur-pyramid"): (0.889, B),
-        ("dssr-plus", "noise-once"): (0.853, B), ("gfi", "blur"): (0.547, C),
+        ("dssr-plus", "noise-once"): (0.853, B),
     },
 }  # fmt: skip
 """By a figure's title and the row; from tables 2, 3, 4 and S1, section 5.1 and figure 4 of Agarwal & Nguyen

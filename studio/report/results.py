@@ -50,6 +50,11 @@ class Results:
         names: Sequence[str] = self.settings["classifier"]["labels"]
         return names
 
+    def photograph(self, number: int) -> str:
+        """Return of which photograph an image is, which shows several classes where each is a target."""
+        about = self.about[number]
+        return str(about.get("photograph", about["name"]))
+
     def target(self, number: int) -> str:
         """Return the name of an image's target."""
         return self.labels[int(self.about[number]["target"])]

@@ -44,7 +44,7 @@ def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], o
                 "report.html": partial(_write, partial(page, found, strips, under)),
                 "report.md": partial(_write, partial(_report, found, under)),
                 "report.tex": partial(_write, partial(_joined, found, _latex)),
-                "report.csv": partial(_write, partial(_joined, found, _spreadsheet)),
+                "report.csv": partial(_write, partial(_spreadsheet, found)),
                 "report-differences.csv": partial(_write, partial(_differences, found)),
                 "report.json": partial(
                     save_json, {"runs": [_json(*each) for each in found], **attacked_content(under)}
@@ -92,8 +92,8 @@ def _latex(results: Results, table: Table) -> str:
     return f"% {results.title}: {table.title} ({table.images})\n{latex(table)}\n{compared.latex(table)}"
 
 
-def _spreadsheet(results: Results, table: Table) -> str:
-    return spreadsheet(results, table.figures) if table.title == "all images" else ""
+def _spreadsheet(found: Sequence[tuple[Results, Sequence[Table]]]) -> str:
+    return spreadsheet([(results, made[0].figures) for results, made in found])  # the first is of all images
 
 
 def _differences(found: Sequence[tuple[Results, Sequence[Table]]]) -> str:

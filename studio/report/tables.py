@@ -19,6 +19,7 @@ ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 LATEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$", "neither": ""}
 AT_ONCE = 6
 """Figures side by side on a terminal."""
+NO_FIGURE = "no figure yet: nothing has been found, or of too few images (a threshold is tuned on others)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,9 @@ SUBSETS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 
 
 def tables(results: Results) -> list[Table]:
-    """Return the table of all images, and of the subsets that the data knows."""
-    return [table for table in _tables(results) if table.images]
+    """Return the table of all images, though nothing be done yet, and of the subsets that the data knows."""
+    first, *subsets = _tables(results)
+    return [first, *(table for table in subsets if table.images)]
 
 
 def _tables(results: Results) -> Iterator[Table]:
@@ -63,7 +65,7 @@ def _tables(results: Results) -> Iterator[Table]:
         if title == "all images" or len(numbers) < len(done):
             found = figures(results, numbers.__contains__)
             cells = {figure.key: values(figure, results, seed) for figure in found}
-            yield Table(title, len(numbers), found, cells, differences(found, seed))
+            yield Table(title, len(numbers), found, cells, differences(found, seed, results.photograph))
 
 
 def named(row: Row) -> str:
@@ -90,54 +92,74 @@ def interval(figure: Figure, value: Value) -> str:
     return f"{value.low:.3f}…{value.high:.3f}"
 
 
+def below(figure: Figure, value: Value, images: int) -> str:
+    """Return what stands below a figure: its interval, and of how many images it is, unless of all.
+
+    Rows of a column may be of different ones.
+    """
+    return " ".join(text for text in (interval(figure, value), _of(value, images)) if text)
+
+
+def _of(value: Value, images: int) -> str:
+    return f"({value.images})" if value.images < images else ""
+
+
 def text(table: Table) -> str:
     """Return the table for a terminal, below every figure its interval."""
     blocks = []
+    if not table.figures:
+        return f"{NO_FIGURE}\n"
     for start in range(0, len(table.figures), AT_ONCE):
         some = table.figures[start : start + AT_ONCE]
         lines = [["", *map(headed, some)]]
         for row in table.rows:
             cells = [table.cells[figure.key].get(row) for figure in some]
-            for name, write in ((named(row), _value), ("", interval)):
+            for name, write in ((named(row), _value), ("", below)):
                 texts = [
-                    write(figure, cell) if cell else "" for figure, cell in zip(some, cells, strict=True)
+                    write(figure, cell, table.images) if cell else ""
+                    for figure, cell in zip(some, cells, strict=True)
                 ]
                 lines += [[name, *texts]] if any(texts) else []
         blocks += [*aligned(lines, numbers=True), ""]
     return "\n".join(blocks)
 
 
-def _value(figure: Figure, value: Value) -> str:
+def _value(figure: Figure, value: Value, _: int) -> str:
     return number(figure, value.value)
 
 
 def markdown(table: Table) -> str:
     """Return the table for Markdown."""
+    if not table.figures:
+        return f"{NO_FIGURE}\n"
     heads = [headed(figure) for figure in table.figures]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for row in table.rows:
-        cells = [_with_interval(figure, table.cells[figure.key].get(row)) for figure in table.figures]
-        lines.append(f"| {named(row)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {named(row)} | " + " | ".join(_cells(table, row)) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _with_interval(figure: Figure, value: Value | None) -> str:
-    if value is None:
-        return ""
+def _cells(table: Table, row: Row) -> list[str]:
+    """Return the figures of a row with their intervals; empty where it has none."""
+    cells = ((figure, table.cells[figure.key].get(row)) for figure in table.figures)
+    return ["" if value is None else _with_interval(figure, value, table.images) for figure, value in cells]
+
+
+def _with_interval(figure: Figure, value: Value, images: int) -> str:
     between = interval(figure, value)
-    return number(figure, value.value) + (f" [{between}]" if between else "")
+    parts = (number(figure, value.value), f"[{between}]" if between else "", _of(value, images))
+    return " ".join(part for part in parts if part)
 
 
 def latex(table: Table) -> str:
     """Return the table for LaTeX, with booktabs' rules."""
+    if not table.figures:
+        return f"% {NO_FIGURE}\n"
     heads = [escaped(figure.title) + f" {LATEX_ARROWS[figure.better]}" for figure in table.figures]
     lines = [r"\begin{tabular}{l" + "r" * len(heads) + "}", r"\toprule"]
     lines += [" & " + " & ".join(heads) + r" \\", r"\midrule"]
     for row in table.rows:
-        cells = [
-            escaped(_with_interval(figure, table.cells[figure.key].get(row))) for figure in table.figures
-        ]
-        lines.append(escaped(named(row)) + " & " + " & ".join(cells) + r" \\")
+        lines.append(" & ".join(map(escaped, (named(row), *_cells(table, row)))) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -155,21 +177,23 @@ def beside_published(table: Table) -> list[tuple[str, str, str, str]]:
         for row, (theirs, paper) in PUBLISHED.get(figure.title, {}).items():
             ours = table.cells[figure.key].get(row)
             if ours is not None:
-                mine = _with_interval(figure, ours)
+                mine = _with_interval(figure, ours, table.images)
                 found.append((figure.title, named(row), mine, f"{number(figure, theirs)} ({paper}; {NOTE})"))
     return found
 
 
-def spreadsheet(results: Results, found: Sequence[Figure]) -> str:
-    """Return a line for every image and row, with the values of all figures that are one an image."""
-    single = [figure for figure in found if figure.values]
+def spreadsheet(runs: Sequence[tuple[Results, Sequence[Figure]]]) -> str:
+    """Return a line for every run, image and row, with the values of all figures that are one an image."""
+    single = [{figure.title: figure.values for figure in found if figure.values} for _, found in runs]
+    titles = list(dict.fromkeys(title for each in single for title in each))
     file = io.StringIO()
     lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(["image", "target", "method", "filler", *(figure.title for figure in single)])
-    for at, about in results.about.items():
-        for row in results.rows:
-            cells = [figure.values.get(row, {}).get(at) for figure in single]
-            if any(cell is not None for cell in cells):
-                written = ["" if cell is None else f"{cell:.6g}" for cell in cells]
-                lines.writerow([about["name"], results.target(at), *row, *written])
+    lines.writerow(["run", "image", "target", "method", "filler", *titles])
+    for (results, _), made in zip(runs, single, strict=True):
+        for at, about in results.about.items():
+            for row in results.rows:
+                cells = [made.get(title, {}).get(row, {}).get(at) for title in titles]
+                if any(cell is not None for cell in cells):
+                    written = ["" if cell is None else f"{cell:.6g}" for cell in cells]
+                    lines.writerow([results.title, about["name"], results.target(at), *row, *written])
     return file.getvalue()

@@ -19,7 +19,7 @@ from models import scenes
 from studio.data.dataset import open_dataset
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import BASELINES
-from studio.evaluate.presets import PRESETS
+from studio.evaluate.presets import PRESETS, fitting
 from studio.runs.folder import EXAMPLE, RunFolder
 
 FEW = ("--set", "sp.stride=56", "--filler", "gray")
@@ -335,6 +335,27 @@ def test_several_runs_stand_side_by_side(drawn: Run) -> None:
     assert page.count("<svg") == 4  # of each run the curves of localization and deletion
 
 
+def test_what_finds_nothing_is_told(run: Run) -> None:
+    asked = (
+        "scenes:2",
+        "--method",
+        "sp",
+        "--set",
+        "sp.stride=56",
+        "--filler",
+        "mean-segment",
+        "--metric",
+        "shift",
+    )
+    said = run(*asked, "--no-baselines")
+    assert said.code == 0, said.err
+    assert "no figure yet" in said.out
+    assert said.out.count("left out: scene-") == 2
+    assert len(told()["errors"]) == 2
+    assert "no figure yet" in Path("infill-out/report.html").read_text()
+    assert "left out: scene-" in run("infill-out", command="report").out
+
+
 @pytest.mark.slow
 def test_what_is_kept_under_attack_is_told_beside_the_run_without(run: Run) -> None:
     common = ("scenes-two:2", "--method", "sp", *FEW, "--metric", "pointing", "--no-baselines")
@@ -395,6 +416,16 @@ def test_an_attack_is_against_a_class_and_needs_captum(run: Run, monkeypatch: py
     refused(run(*asked, "--against", "next"), "--against: expected a class with --attack")
     monkeypatch.setitem(sys.modules, "captum.robust", None)
     refused(run(*asked), "--attack: Fgsm needs captum, which")
+
+
+def test_presets_run_what_the_data_has_the_truth_for() -> None:
+    metrics = PRESETS["paper-a"].metrics
+    assert fitting(metrics, False, frozenset({"labels", "silhouettes"})) == [
+        name for name in metrics if name != "localization"
+    ]
+    assert "outside" in fitting(metrics, False, frozenset({"boxes"}))
+    assert {"outside", "localization"}.isdisjoint(fitting(metrics, False, frozenset()))
+    assert fitting(metrics, True, frozenset()) == list(metrics)
 
 
 def test_presets_are_complete() -> None:

@@ -1,8 +1,39 @@
 """Thresholds that are tuned: never on the images they are used on."""
 
-import numpy as np
+from pathlib import Path
+from typing import Any
 
-from studio.report.figures import _tuned
+import numpy as np
+import pytest
+import torch
+
+from infill.realism.resampling import bootstrap, mean
+from studio.report.attacked import _alike
+from studio.report.charts import charts
+from studio.report.compare import values
+from studio.report.differences import differences
+from studio.report.figures import Figure, _halves, _tuned
+from studio.report.results import Results
+from studio.report.tables import latex, markdown, spreadsheet, tables, text
+from studio.runs.folder import RunFolder
+
+SP, LIME = ("sp", "gray"), ("lime", "gray")
+
+
+def results(rows: Any, photographs: Any = str, title: str = "run") -> Results:
+    """What a run found: by row and number of an image values by name."""
+    numbers = sorted(set().union(*rows.values()))
+    settings = {"seed": 0, "images": len(numbers), "classifier": {"labels": ["cash_$_bill_$", "a & b"]}}
+    about = {
+        n: {"name": f"{n}.png", "photograph": photographs(n), "target": n % 2, "off_center": None}
+        | {"difficult": None}
+        for n in numbers
+    }
+    found = {
+        row: {n: {k: np.array(pairs) for k, pairs in each.items()} for n, each in of_row.items()}
+        for row, of_row in rows.items()
+    }
+    return Results(title, RunFolder(Path("nowhere"), settings), about, found, (), (), 0)
 
 
 def test_a_threshold_is_never_tuned_on_the_images_it_is_used_on() -> None:
@@ -10,9 +41,135 @@ def test_a_threshold_is_never_tuned_on_the_images_it_is_used_on() -> None:
     # Even images are best at 0.5, odd ones at 1.0: each half is judged at the other's best.
     even, odd = [1.0, 0.0, 0.7], [1.0, 0.6, 0.0]
     values = {n: np.array([alphas, even if n % 2 == 0 else odd]).T for n in range(6)}
-    of_image, (for_even, for_odd) = _tuned(values)
+    of_image, (for_even, for_odd) = _tuned(values, {n: n % 2 for n in range(6)})
     assert (for_even, for_odd) == (1.0, 0.5)
     assert of_image == {n: 0.7 if n % 2 == 0 else 0.6 for n in range(6)}
     # Of equally good ones the smallest is taken.
     flat = {n: np.array([alphas, [0.5, 0.5, 0.5]]).T for n in range(2)}
-    assert _tuned(flat)[1] == (0.0, 0.0)
+    assert _tuned(flat, {0: 0, 1: 1})[1] == (0.0, 0.0)
+
+
+def test_halves_are_of_photographs_and_the_same_for_all_rows() -> None:
+    of_two = results({SP: {n: {} for n in range(8)}}, lambda n: f"photo {n // 2}")
+    assert _halves(of_two, range(8)) == {0: 0, 1: 0, 2: 1, 3: 1, 4: 0, 5: 0, 6: 1, 7: 1}
+    # A row that lacks the first image keeps the halves of the others.
+    even, odd = [(0.0, 1.0), (0.5, 0.0)], [(0.0, 0.0), (0.5, 1.0)]
+    found = {n: {"localization": even if n % 2 == 0 else odd} for n in range(12)}
+    rows = {SP: found, LIME: {n: each for n, each in found.items() if n}}
+    (figure,) = tables(results(rows))[0].figures
+    assert figure.alphas == {SP: (0.0, 0.5), LIME: (0.0, 0.5)}
+    assert set(figure.values[LIME].values()) == {1.0}
+
+
+def empty(count: int) -> Any:
+    """Rows of so many images of which nothing is known but that they are there."""
+    return {SP: {number: {} for number in range(count)}}
+
+
+def share(numbers: range) -> Figure:
+    rng = np.random.default_rng(0)
+    hits = rng.integers(0, 2, len(numbers)).astype(float)
+    other = rng.integers(0, 2, len(numbers)).astype(float)
+    by = {row: dict(zip(numbers, each.tolist(), strict=True)) for row, each in ((SP, hits), (LIME, other))}
+    return Figure("pointing@0@mean", "pointing", "higher", "mean", True, by)
+
+
+def doubled(figure: Figure) -> Figure:
+    twice = {
+        row: {2 * n + i: v for n, v in each.items() for i in (0, 1)} for row, each in figure.values.items()
+    }
+    return Figure(figure.key, figure.title, figure.better, figure.kind, figure.percent, twice)
+
+
+def test_what_one_photograph_shows_twice_makes_nothing_surer() -> None:
+    once = share(range(24))
+    twice = doubled(once)
+    single = results(empty(24))
+    pairs = results(empty(48), lambda n: f"photo {n // 2}")
+    for row, value in values(once, single, 0).items():
+        found = values(twice, pairs, 0)[row]
+        assert (found.value, found.low, found.high) == pytest.approx((value.value, value.low, value.high))
+        assert found.images == 48
+    one, two = differences([once], 0)[0], differences([twice], 0, lambda n: n // 2)[0]
+    assert (two.value, two.low, two.high, two.p) == pytest.approx((one.value, one.low, one.high, one.p))
+    assert differences([twice], 0)[0].p < two.p  # as if each were a photograph of its own
+
+
+def test_shares_of_none_have_the_interval_of_as_many_photographs() -> None:
+    def low_high(count: int, each: int) -> tuple[float | None, float | None]:
+        none = Figure("pointing@0@share", "", "higher", "share", True, {SP: dict.fromkeys(range(count), 0.0)})
+        found = results(empty(count), lambda n: f"photo {n // each}")
+        value = values(none, found, 0)[SP]
+        return value.low, value.high
+
+    assert low_high(40, 2) == low_high(20, 1)
+    assert low_high(20, 1) == (0.0, pytest.approx(0.1611, abs=1e-4))  # Wilson's of 0 of 20
+    assert low_high(18, 2) == (None, None)
+
+
+def test_the_bootstrap_of_photographs_holds_what_it_promises() -> None:
+    """Two images of each photograph that are wholly alike: intervals over images would hold 81 %."""
+    rng, held = np.random.default_rng(0), 0
+    for seed in range(200):
+        each = torch.from_numpy(rng.normal(size=40)).repeat_interleave(2)
+        pairs = results(empty(80), lambda n: f"photo {n // 2}")
+        figure = Figure("x@None@mean", "x", "lower", "mean", False, {SP: dict(enumerate(each.tolist()))})
+        value = values(figure, pairs, seed)[SP]
+        assert value.low is not None
+        assert value.high is not None
+        held += value.low <= 0 <= value.high
+    assert 0.89 < held / 200 <= 0.99
+    alone = bootstrap({"": mean(each)}, 80, torch.Generator().manual_seed(0))[""].interval
+    assert alone is not None
+    assert alone[1] - alone[0] < 0.8 * (value.high - value.low)
+
+
+def test_names_are_drawn_as_they_are_written() -> None:
+    found = results({SP: {n: {"labels": [(0.0, 3.0), (1.0, 2.0)]} for n in range(3)}})
+    (title, drawing), *_ = charts(found, tables(found)[0])
+    assert "sp / gray" in title
+    assert "cash_$_bill_$" in drawing
+
+
+def test_a_spreadsheet_of_several_runs_is_one_table() -> None:
+    deletion = {SP: {n: {"deletion:gray": [(np.nan, 0.5)]} for n in range(2)}}
+    pointing = {SP: {n: {"pointing": [(0.0, 1.0), (15.0, 1.0)]} for n in range(2)}}
+    runs = [results(deletion, title="one"), results(pointing, title="two")]
+    lines = spreadsheet([(run, tables(run)[0].figures) for run in runs]).splitlines()
+    assert lines[0] == 'run,image,target,method,filler,"deletion, gray",pointing,"pointing, 15 px"'
+    assert lines[1] == "one,0.png,cash_$_bill_$,sp,gray,0.5,,"
+    assert lines[-1] == "two,1.png,a & b,sp,gray,,1,1"
+    assert len(lines) == 5
+
+
+def test_cells_say_of_how_many_images_they_are_unless_of_all() -> None:
+    found = {n: {"deletion:gray": [(np.nan, 0.5)]} for n in range(12)}
+    (table,) = tables(results({SP: found, LIME: {n: found[n] for n in range(3)}}))
+    assert "| 0.500 [0.500…0.500] |" in markdown(table)
+    assert "| lime / gray | 0.500 (3) |" in markdown(table)
+    assert "(3)" in text(table)
+    assert "0.500 (3)" in latex(table)
+
+
+def test_only_like_runs_stand_beside_those_under_attack() -> None:
+    settings = {
+        "data": "scenes:2", "fingerprint": "f", "seed": 0, "precision": "auto", "revision": 2,
+        "classifier": {"content": "c"}, "methods": {"sp": "SlidingPatch()"},
+        "fillers": {"gray": {"set": {}}, "blur": {"set": {}}},
+    }  # fmt: skip
+    assert _alike(settings, settings)
+    assert _alike(settings, {**settings, "fillers": {"gray": {"set": {}}}})
+    for other in (
+        {"fillers": {"gray": {"set": {"color": "black"}}}}, {"methods": {"sp": "SlidingPatch(patch=5)"}},
+        {"precision": "float32"}, {"revision": 1}, {"seed": 1}, {"classifier": {"content": "d"}},
+    ):  # fmt: skip
+        assert not _alike(settings, {**settings, **other})
+
+
+def test_nothing_found_is_said() -> None:
+    (table,) = tables(results({SP: {0: {}, 1: {}}}))
+    assert (table.images, table.figures) == (2, [])
+    assert text(table).startswith("no figure yet")
+    assert markdown(table).startswith("no figure yet")
+    assert latex(table).startswith("% no figure yet")
+    assert tables(results({SP: {0: {}}, LIME: {}}))[0].images == 1

@@ -1,0 +1,82 @@
+"""Heatmaps on photographs: what the classifier does not see of one has no say."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attribution import MaskedScore
+from models.classifiers import ImageClassifier
+from models.preprocessing import Preprocessing
+from studio.data.dataset import Example
+from studio.evaluate.explained import Explained, Subject
+from studio.evaluate.measures import COMPUTE
+
+SIDE = 32
+AT = (8, 10, 18, 22)
+"""Where the object is in the classifier's view."""
+
+
+def explained(heatmap: Tensor, size: tuple[int, int]) -> Explained:
+    """A heatmap of the view on a photograph of that size, of which the view is the middle."""
+    down, right = ((side - SIDE) // 2 for side in size)
+    box = torch.tensor([AT]) + torch.tensor([right, down, right, down])
+    silhouette = torch.zeros(size, dtype=torch.bool)
+    silhouette[box[0, 1] : box[0, 3], box[0, 0] : box[0, 2]] = True
+    network = nn.Sequential(nn.AvgPool2d(SIDE), nn.Flatten())
+    classifier = ImageClassifier(network, Preprocessing(resize=min(size), crop=SIDE))
+    image = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
+    example = Example("photo", image, 0, silhouette, box)
+    score = MaskedScore(classifier.view(image), 0, classifier)
+    subject = Subject(0, example, classifier, score, lambda name: score.filler, 0)
+    return Explained(subject, score, heatmap, "sp")
+
+
+def map_of(ground: float, peak: float) -> Tensor:
+    heatmap = torch.full((SIDE, SIDE), ground)
+    heatmap[AT[1] : AT[3], AT[0] : AT[2]] = peak
+    heatmap[AT[1] + 2, AT[0] + 3] = peak + 0.01
+    return heatmap
+
+
+@pytest.mark.parametrize("values", [(0.0, 1.0), (0.5, 0.9), (-1.0, -0.1), (-3.0, 0.5)])
+def test_how_much_is_cut_off_changes_no_figure(values: tuple[float, float]) -> None:
+    heatmap = map_of(*values)
+    whole, *cut = (explained(heatmap, size) for size in ((32, 32), (32, 48), (32, 96), (40, 64)))
+    for metric in ("localization", "localization-mean", "pointing"):
+        expected = COMPUTE[metric](whole, "")
+        assert all(COMPUTE[metric](each, "") == expected for each in cut), metric
+    assert COMPUTE["pointing"](whole, "")["pointing"] == [(0.0, 1.0), (15.0, 1.0)]
+    found = COMPUTE["salient"](whole, "")
+    for each in cut:
+        again = COMPUTE["salient"](each, "")
+        for name in ("precision", "recall", "f"):
+            ((_, one),), ((_, other),) = found[f"salient.{name}"], again[f"salient.{name}"]
+            assert one == pytest.approx(other), name
+        ((_, one),), ((_, other),) = found["salient.mae"], again["salient.mae"]
+        height, width = each.subject.size
+        assert other * height * width == pytest.approx(one * SIDE**2, rel=1e-4)  # the rest is right: 0
+
+
+def test_of_an_object_that_is_cut_off_only_what_is_seen_can_be_found() -> None:
+    each = explained(map_of(0.0, 1.0), (32, 64))
+    silhouette = torch.zeros(32, 64, dtype=torch.bool)
+    silhouette[:, :20] = True  # the view begins at 16
+    found = COMPUTE["salient"](
+        Explained(
+            Subject(
+                0,
+                Example("photo", each.subject.example.image, 0, silhouette),
+                each.subject.classifier,
+                each.score,
+                each.subject.filler_of,
+                0,
+            ),
+            each.score,
+            torch.eye(SIDE).flip(0).cumsum(1),
+            "sp",
+        ),
+        "",
+    )
+    assert found["salient.recall"][0][1] <= 4 / 20
+    assert each.seen.sum() == 32 * 32
+    assert each.on_photograph[0][~each.seen].isneginf().all()
