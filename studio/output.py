@@ -79,7 +79,9 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(f"--out: another command is writing to {path}; give another folder") from None
+        raise ValueError(
+            f"--out: another command is writing to {path}; give another folder, or wait"
+        ) from None
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     With ``INFILL_TRACEBACK`` set, errors come with a traceback instead.
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what matters is raised
+    if isinstance(sys.stdout, io.TextIOWrapper):  # which may know no arrow
+        sys.stdout.reconfigure(errors="replace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_ours

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studio.data.dataset import Example
+    from studio.data.annotation import Label
+    from studio.data.dataset import Dataset, Example
 
 _CLASSES = {"ilsvrc": 1000, "places": 365}
 """How many classes the numbers of published data sets count."""
@@ -18,21 +20,45 @@ def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
     Raises:
         ValueError: If the classifier does not know it, or the data does not say.
     """
-    label = example.label
-    if label is None:
+    if example.label is None:
         raise ValueError(f"{example.name}: its class is not known")
-    if kind == "scenes":
+    try:
+        return _place(example.label, kind, labels)
+    except ValueError as error:
+        raise ValueError(f"{example.name}: {error}") from error
+
+
+def unknown(data: Dataset, example: Example, labels: Sequence[str]) -> ValueError | None:
+    """Return why the classifier knows no class of the data; ``None`` if it knows that of any image.
+
+    A single wrong one is that image's error. ``example`` is one that was read, and asked first.
+    """
+    try:
+        class_of(example, data.kind, labels)
+        return None
+    except ValueError as error:
+        reason = error
+    for index in range(len(data)):
+        with suppress(ValueError):  # reading the example will say what is wrong
+            for label in data.classes(index)[:1]:
+                _place(label, data.kind, labels)
+                return None
+    return reason
+
+
+def _place(label: Label, kind: str, labels: Sequence[str]) -> int:
+    if kind == "scenes" and isinstance(label, int):
         from models.scenes import CLASSES
 
-        label = CLASSES[int(label)]
+        label = CLASSES[label]
     expected = _CLASSES.get(kind, len(labels))
     if expected != len(labels):
-        raise ValueError(f"{example.name}: its class is one of {expected}, the classifier has {len(labels)}")
+        raise ValueError(f"its class is one of {expected}, the classifier has {len(labels)}")
     if isinstance(label, int):
         if not 0 <= label < len(labels):
-            raise ValueError(f"{example.name}: class {label} is none of the classifier's {len(labels)}")
+            raise ValueError(f"class {label} is none of the classifier's {len(labels)}")
         return label
     folded = [name.casefold() for name in labels]
     if label.casefold() not in folded:
-        raise ValueError(f"{example.name}: the classifier has no class {label!r}")
+        raise ValueError(f"the classifier has no class {label!r}")
     return folded.index(label.casefold())

@@ -66,20 +66,41 @@ class Silhouettes:
 
 
 def images_in(folder: Path) -> list[str]:
-    """Return the names of the image files in a folder, sorted, without the hidden ones."""
+    """Return the names of the image files in a folder, sorted, without the hidden ones.
+
+    Raises:
+        ValueError: If a name cannot be written down.
+    """
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if is_image(entry.name) and entry.is_file())
+        names = sorted(entry.name for entry in entries if is_image(entry.name) and entry.is_file())
+    return [checked_name(name, folder) for name in names]
+
+
+def checked_name(name: str, folder: Path) -> str:
+    """Return a file's name.
+
+    Raises:
+        ValueError: If it is no UTF-8, as archives from elsewhere may have it: no table could name it.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        written = os.fsencode(name).decode("ascii", "backslashreplace")
+        raise ValueError(f"DATA: {folder} has {written}, whose name is no UTF-8; rename it") from None
+    return name
 
 
 def annotated(folder: Path, split: str | None = None) -> Layout | None:
     """Recognize ``images`` with ``masks``, with ``boxes.csv``, or with both.
 
     Raises:
-        ValueError: If the table is malformed, or has no such split.
+        ValueError: If the table is malformed, lies where it would not be read, or has no such split.
     """
     images, masks, table = folder / "images", folder / "masks", folder / "boxes.csv"
+    if not images.is_dir() and table.is_file():
+        raise ValueError(f"DATA: {table} is beside no images/; expected the photographs in {images}")
     if not images.is_dir() or not (masks.is_dir() or table.is_file()):
         return None
     names, annotators, notes = images_in(images), list[Annotator](), []

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from studio.data.annotation import Annotation, Label, clipped, read_objects
-from studio.data.folders import Layout, is_image, lines
+from studio.data.folders import Layout, checked_name, is_image, lines
 
 if TYPE_CHECKING:
     from studio.data.image import Picture
@@ -76,7 +76,7 @@ def _images_below(folder: Path) -> Iterator[str]:
     for at, folders, names in os.walk(folder, onerror=fail):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(at).relative_to(folder)
-        yield from ((inside / name).as_posix() for name in names if is_image(name))
+        yield from ((inside / checked_name(name, folder)).as_posix() for name in names if is_image(name))
 
 
 def _ilsvrc_classes(root: Path) -> tuple[dict[str, int], list[Path], list[str]]:

@@ -17,7 +17,7 @@ from infill.extras import require_extra
 from infill.network import Precision
 from models.classifiers.metadata import class_names
 from studio import version
-from studio.data.classes import class_of
+from studio.data.classes import unknown
 from studio.data.dataset import Dataset, Example, first_readable, open_dataset
 from studio.data.image import read_picture
 from studio.data.selection import select
@@ -131,7 +131,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     prepared = prepare(run, computed, view) if fixed else None
     if prepared is not None and not classifier.labels:  # they are numbered
         classifier.labels = class_names(None, prepared(view).shape[1], "classifier")
-    labelled, notes = (False, ()) if model else _labelled(request, data.kind, example, classifier)
+    labelled, notes = (False, ()) if model else _labelled(request, data, example, classifier)
     return Setup(
         request=request,
         data=data,
@@ -216,18 +216,17 @@ def _without_probabilities(metrics: Sequence[str], asked: bool) -> list[str]:
 
 
 def _labelled(
-    request: EvaluateRequest, kind: str, example: Example, classifier: ImageClassifier
+    request: EvaluateRequest, data: Dataset, example: Example, classifier: ImageClassifier
 ) -> tuple[bool, Sequence[str]]:
     """Return whether the classifier knows the data's classes, and what to say if it does not."""
-    try:
-        class_of(example, kind, classifier.labels)
-    except ValueError as error:
-        if request.correct_only or request.classes or request.targets == "every":
-            raise ValueError(
-                f"--correct-only, --classes and --targets need the data's classes: {error}"
-            ) from error
-        return False, [f"the targets are the classifier's own first choices ({error})"]
-    return True, ()
+    error = unknown(data, example, classifier.labels)
+    if error is None:
+        return True, ()
+    if request.correct_only or request.classes or request.targets == "every":
+        raise ValueError(
+            f"--correct-only, --classes and --targets need the data's classes: {error}"
+        ) from error
+    return False, [f"the targets are the classifier's own first choices ({error})"]
 
 
 def _settings(

@@ -13,7 +13,7 @@ from infill.extras import require_extra
 from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
 from models.weights import store
 from studio import version
-from studio.data.classes import class_of
+from studio.data.classes import unknown
 from studio.data.dataset import Dataset, Example, first_readable, open_dataset
 from studio.data.selection import select
 from studio.realism.asked import build_regions
@@ -151,16 +151,13 @@ def _label_source(
     """Return whose word counts: the data's, if the classifier understands it."""
     if judges.judge is None or wanted == "top1":
         return "top1", ()
-    try:
-        class_of(example, data.kind, judges.labels)
-    except ValueError as error:
-        if wanted == "data":
-            raise ValueError(f"--labels data: {error}") from error
-        note = (
-            "the classes are the classifier's own top-1 of the untouched images, of which it is always right"
-        )
-        return "top1", [f"{note} ({error})"]
-    return "data", ()
+    error = unknown(data, example, judges.labels)
+    if error is None:
+        return "data", ()
+    if wanted == "data":
+        raise ValueError(f"--labels data: {error}") from error
+    note = "the classes are the classifier's own top-1 of the untouched images, of which it is always right"
+    return "top1", [f"{note} ({error})"]
 
 
 def _perceptual(net: Any, side: int, device: torch.device) -> tuple[Perceptual | None, str]:

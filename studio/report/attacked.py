@@ -63,13 +63,14 @@ class Attacked:
 
 def attacked(runs: Sequence[Results]) -> list[Attacked]:
     """Return what is kept in every run on attacked images that has its like without an attack beside it."""
-    return [
+    compared = (
         _compared(under, without)
         for under in runs
         if "attack" in under.settings
         for without in runs
         if "attack" not in without.settings and _alike(under.settings, without.settings)
-    ]
+    )
+    return [each for each in compared if each.kept]
 
 
 def written(attack: Mapping[str, Any]) -> str:

@@ -46,10 +46,15 @@ def summary(results: Results) -> str:
         attack = f"; under {written(settings['attack'])} (first choice right: {before} before, {after} after)"
     else:
         attack = ""
+    own = (
+        ""
+        if settings.get("labelled", True) or settings["target"]
+        else "; the targets are its own first choices"
+    )
     return (
         f"{settings['data']}, {len(results.about)} of {settings['images']} images, "
         f"{settings['classifier']['name']}, {'papers’' if settings['paper'] else 'quick'} settings, "  # noqa: RUF001
-        f"{settings['precision']}{attack}{left}"
+        f"{settings['precision']}{own}{attack}{left}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,41 @@ def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], o
         ValueError: If a folder is no run, nothing is in it yet, or ``out`` cannot be written.
     """
     require_extra("evaluate", "infill report")
-    found = [(results, tables(results)) for results in map(read, runs)]
-    for results, made in found:
-        tell(results, made, echo)
+    found = [(results, tables(results)) for results in _read(runs)]
     under = attacked([results for results, _ in found])
-    for each in under:
-        echo(attacked_text(each))
+    paths: list[Path] = []
+    try:  # files first, whoever stops reading the tables; and tables, though files cannot be written
+        paths = _published(found, under, out, strips)
+    finally:
+        for results, made in found:
+            tell(results, made, echo)
+        for each in under:
+            echo(attacked_text(each))
+    echo("  " + " ".join(str(path) for path in paths))
+
+
+def _read(runs: Sequence[Path]) -> list[Results]:
+    """Return what runs have found, each under a title of its own.
+
+    Raises:
+        ValueError: If one is named twice, or as for `studio.report.results.read`.
+    """
+    whole = [path.resolve() for path in runs]
+    for given, path in zip(runs, whole, strict=True):
+        if whole.count(path) > 1:
+            raise ValueError(f"RUN: {given} is named twice")
+    # Folders of the same name are told apart by those that they are in.
+    longest = max(len(path.parts) for path in whole)
+    tails = ([Path(*path.parts[-size:]).as_posix() for path in whole] for size in range(1, longest + 1))
+    titles = next(each for each in tails if len(set(each)) == len(each))
+    return [replace(read(path), title=title) for path, title in zip(runs, titles, strict=True)]
+
+
+def _published(
+    found: Sequence[tuple[Results, Sequence[Table]]], under: Sequence[Attacked], out: Path, strips: int
+) -> list[Path]:
     with output_folder(out) as folder:
-        paths = folder.publish(
+        return folder.publish(
             {
                 "report.html": partial(_write, partial(page, found, strips, under)),
                 "report.md": partial(_write, partial(_report, found, under)),
@@ -51,7 +79,6 @@ def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], o
                 ),
             }
         )
-    echo("  " + " ".join(str(path) for path in paths))
 
 
 def tell(results: Results, made: Sequence[Table], echo: Callable[[str], object]) -> None:

@@ -152,6 +152,11 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -
             "not by their content; go on with that infill, or give another folder (`infill report` reads "
             "this one)"
         )
+    if before.get("revision") != now.get("revision"):
+        raise ValueError(
+            f"--out: {path} was begun by an older infill, whose metrics find something else; go on with that "
+            "infill, or give another folder (`infill report` reads this one)"
+        )
     if differences:
         raise ValueError(
             f"--out: {path} holds a run with other settings; give another folder. " + "; ".join(differences)

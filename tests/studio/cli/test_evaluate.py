@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Run, refused, runner
+from filelock import FileLock
 from PIL import Image
 
 from models import scenes
@@ -354,6 +355,12 @@ def test_what_finds_nothing_is_told(run: Run) -> None:
     assert len(told()["errors"]) == 2
     assert "no figure yet" in Path("infill-out/report.html").read_text()
     assert "left out: scene-" in run("infill-out", command="report").out
+    # Tables are told though files cannot be written, as while the run goes on.
+    with FileLock(Path("infill-out", ".infill.lock")):
+        said = run("infill-out", command="report")
+    assert said.code == 2
+    assert "left out: scene-" in said.out
+    assert "another command is writing to infill-out; give another folder, or wait" in said.err
 
 
 @pytest.mark.slow

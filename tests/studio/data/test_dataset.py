@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models import scenes
+from studio.data.classes import unknown
 from studio.data.dataset import Dataset, open_dataset
 from studio.data.selection import Selection, select
 
@@ -37,10 +39,10 @@ def paint_silhouette(path: Path, width: int = 16, height: int = 12, mode: str = 
     drawn.convert(mode).save(path)
 
 
-def boxed(folder: Path, rows: str, names: tuple[str, ...] = ("a.png",)) -> Path:
+def boxed(folder: Path, rows: str, names: tuple[str, ...] = ("a.png",), header: str = HEADER) -> Path:
     for name in names:
         paint(folder / "images" / name)
-    (folder / "boxes.csv").write_text(HEADER + rows)
+    (folder / "boxes.csv").write_text(header + rows)
     return folder
 
 
@@ -308,6 +310,37 @@ def test_other_folders_are_images_without_annotation(tmp_path: Path) -> None:
     example = dataset.read(1)
     assert (example.name, example.image.shape) == ("b.PNG", (3, 12, 16))
     assert example.label is example.silhouette is example.boxes is example.background is None
+
+
+def test_a_table_that_would_not_be_read_is_told(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png")
+    (tmp_path / "boxes.csv").write_text("file,label,xmin,ymin,xmax,ymax\na.png,0,1,1,5,5\n")
+    assert fault(tmp_path).endswith(f"expected the photographs in {tmp_path / 'images'}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
+def test_a_name_that_cannot_be_written_down_is_told(tmp_path: Path) -> None:
+    strange = paint(tmp_path / "a.png")
+    strange.rename(os.fsdecode(os.fsencode(tmp_path) + b"/gr\xfcn.png"))
+    assert fault(tmp_path) == f"DATA: {tmp_path} has gr\\xfcn.png, whose name is no UTF-8; rename it"
+
+
+def test_one_wrong_class_is_not_the_whole_folders(tmp_path: Path) -> None:
+    rows = "a.png,test,zebra,1,1,5,5\nb.png,test,Cat,1,1,5,5\n"
+    data = open_dataset(str(boxed(tmp_path, rows, ("a.png", "b.png"), NAMED)))
+    assert unknown(data, data.read(0), ("dog", "cat")) is None
+    assert unknown(data, data.read(1), ("dog", "cat")) is None
+    reason = unknown(data, data.read(0), ("dog", "cow"))
+    assert str(reason) == "a.png: the classifier has no class 'zebra'"
+
+
+def test_every_example_says_of_which_photograph_it_is(tmp_path: Path) -> None:
+    rows = "a.png,test,cow,1,1,5,5\na.png,test,cat,1,1,5,5\n"
+    data = open_dataset(str(boxed(tmp_path, rows, header=NAMED)))
+    every = select(data, Selection("every"))
+    assert (list(every.names), list(every.photographs)) == (["a.png:cow", "a.png:cat"], ["a.png", "a.png"])
+    assert list(open_dataset("scenes-two:2").photographs) == ["scene-0", "scene-0", "scene-1", "scene-1"]
+    assert list(open_dataset("scenes:2").photographs) == ["scene-0", "scene-1"]
 
 
 def test_images_may_be_in_a_folder_of_their_own(tmp_path: Path) -> None:

@@ -110,7 +110,9 @@ main()
             assert job.poll() is None
             time.sleep(0.1)
         said = run(*photographs, *SMALL)
-        refused_line = "infill: --out: another command is writing to infill-out; give another folder\n"
+        refused_line = (
+            "infill: --out: another command is writing to infill-out; give another folder, or wait\n"
+        )
         assert (said.code, said.err) == (2, refused_line)
     finally:
         job.send_signal(signal.SIGKILL)

@@ -14,8 +14,10 @@ from studio.report.compare import values
 from studio.report.differences import differences
 from studio.report.figures import Figure, _halves, _tuned
 from studio.report.results import Results
+from studio.report.run import _read
 from studio.report.tables import latex, markdown, spreadsheet, tables, text
-from studio.runs.folder import RunFolder
+from studio.runs.folder import EXAMPLE, RunFolder
+from studio.runs.part import Part
 
 SP, LIME = ("sp", "gray"), ("lime", "gray")
 
@@ -164,6 +166,20 @@ def test_only_like_runs_stand_beside_those_under_attack() -> None:
         {"precision": "float32"}, {"revision": 1}, {"seed": 1}, {"classifier": {"content": "d"}},
     ):  # fmt: skip
         assert not _alike(settings, {**settings, **other})
+
+
+def test_runs_in_folders_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    settings = {"images": 1, "seed": 0, "pairs": [["sp", "gray"]]}
+    for place in ("a/run", "b/run", "b/other"):
+        folder = RunFolder(tmp_path / place, settings)
+        folder.path.mkdir(parents=True)
+        folder.begin()
+        folder.save((0, EXAMPLE), Part(f"0 {EXAMPLE}", {"name": "a.png", "target": 0}))
+    a, b, other = (tmp_path / place for place in ("a/run", "b/run", "b/other"))
+    assert [each.title for each in _read([a, b])] == ["a/run", "b/run"]
+    assert [each.title for each in _read([a, other])] == ["run", "other"]
+    with pytest.raises(ValueError, match=r"RUN: .*run is named twice"):
+        _read([a, other, tmp_path / "b" / ".." / "a" / "run"])
 
 
 def test_nothing_found_is_said() -> None:

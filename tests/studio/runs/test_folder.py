@@ -81,6 +81,14 @@ def test_a_run_that_knew_weights_by_their_place_is_refused_in_words(folder: RunF
     assert opened(folder.path).settings == old  # a report reads it
 
 
+def test_a_run_whose_metrics_were_others_is_refused_in_words(folder: RunFolder) -> None:
+    path, new = folder.path / "run.json", {"revision": 2, "seed": 0}
+    path.write_text(json.dumps({"format": FORMAT, "settings": {"seed": 0}}))
+    with pytest.raises(ValueError, match="begun by an older infill, whose metrics find something else"):
+        RunFolder(folder.path, new).begin()
+    assert opened(folder.path).settings == {"seed": 0}  # a report reads it
+
+
 def test_a_run_that_knew_photographs_by_their_times_is_refused_in_words(folder: RunFolder) -> None:
     path, new = folder.path / "run.json", {"fingerprint": "content:4f00"}
     path.write_text(json.dumps({"format": FORMAT, "settings": {"fingerprint": "4f00"}}))
