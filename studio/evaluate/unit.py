@@ -67,8 +67,9 @@ class Worker:
             part = Part(f"{number} {name}", {}, values, "; ".join(wrong))
             return part, None if method == NOTHING else explained.heatmap.float().cpu().numpy()
         except ValueError as error:
-            about = {"name": self.setup.data.names[number]} if name == EXAMPLE else {}
-            return Part(f"{number} {name}", about, {}, str(error)), None
+            image = self.setup.data.names[number]
+            reason = str(error).removeprefix(f"{image}: ")
+            return Part(f"{number} {name}", {"name": image} if name == EXAMPLE else {}, {}, reason), None
 
     def _about(self, number: int) -> dict[str, Any]:
         subject, setup = self._read(number), self.setup
