@@ -16,11 +16,11 @@ import torch
 
 from benchmarks.holes import ASSETS
 from benchmarks.report import command, table, write
-from infill.realism.resampling import bootstrap, mean
+from infill.realism.resampling import LEAST, bootstrap, mean
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.run import evaluate
 from studio.report.attacked import HEADS, Kept, attacked, lines
-from studio.report.compare import LEAST, values
+from studio.report.compare import values
 from studio.report.differences import exchanged
 from studio.report.figures import Figure, figures
 from studio.report.results import Results, Row, read

@@ -6,7 +6,7 @@ images) cancels in their difference.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,8 @@ from torch import Generator, Tensor
 from infill.validate import require
 
 LEVEL = 0.95
+LEAST = 10
+"""Photographs below which no interval is given: it would be little more than the range of what was found."""
 DRAWS = 2000
 GROUPS = 20
 _AT_ONCE = 50
@@ -58,6 +60,11 @@ class Estimate:
         error = math.sqrt((count - 1) / count * float(spread.square().sum()))
         reach = _student(count - 1) * error
         return self.value - reach, self.value + reach
+
+    @property
+    def alone(self) -> "Estimate":
+        """The figure without a word on how sure it is."""
+        return replace(self, replicates=self.replicates[:0])
 
     def minus(self, other: "Estimate") -> "Estimate":
         """The paired difference: both figures come from the same resamples of the same images.

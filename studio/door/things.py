@@ -36,6 +36,8 @@ class Things:
 
 
 NO_THINGS = Things((), {})
+RESERVED = ("real", "truth", "reference", "examples", "others")
+"""What stands beside fillers where they are judged, and so names none."""
 
 
 def listed(given: Any, kind: str) -> list[tuple[str, Any]]:
@@ -83,7 +85,7 @@ def fillers_of(given: Any) -> Things:
     for _, thing in found:
         if not isinstance(thing, str):
             _require_filler(thing)
-    return _things(found, "filler", tuple(ALL_FILLERS))
+    return _things(found, "filler", (*ALL_FILLERS, *RESERVED))
 
 
 def _things(found: Sequence[tuple[str, Any]], kind: str, taken: Sequence[str]) -> Things:

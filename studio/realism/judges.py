@@ -94,6 +94,11 @@ def _judging_classifier(request: RealismRequest, classifier: ImageClassifier) ->
     count, expected = len(judge_classifier.labels), len(classifier.labels)
     if count != expected:
         raise ValueError(f"--judge: expected the classifier's {expected} classes, got {count}")
+    ours, theirs = ([name.casefold() for name in each.labels] for each in (classifier, judge_classifier))
+    if ours != theirs and sorted(ours) == sorted(theirs):
+        first = next(place for place in range(count) if ours[place] != theirs[place])
+        one, other = (each.labels[first] for each in (classifier, judge_classifier))
+        raise ValueError(f"--judge: expected the classifier's order, class {first} as {one!r}, got {other!r}")
     return judge_classifier
 
 

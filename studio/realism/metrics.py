@@ -44,8 +44,9 @@ class Metric:
 
 
 METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric("accuracy, %", "lower", "higher", 100, ".1f"),
-    "probability": Metric("target probability", "lower", "higher"),
+    # A fill may speak for the class, too: what is kept is told by the next two.
+    "accuracy": Metric("accuracy, %", "lower", None, 100, ".1f"),
+    "probability": Metric("target probability", "lower", None),
     "change": Metric("change of the probability", None, "lower", possible=(0, 1)),
     "divergence": Metric("divergence (KL), nats", None, "lower", possible=(0, math.inf)),
     "ms_ssim": Metric("MS-SSIM to the original", "lower", "higher"),
@@ -53,15 +54,16 @@ METRICS: Mapping[str, Metric] = {
     "l1": Metric("L1 to the truth in the hole", "lower", "lower"),
     "psnr": Metric("PSNR in the hole, dB", "higher", "higher", 1, ".2f"),
     "lpips_truth": Metric("LPIPS to the truth", "lower", "lower"),
-    "periodicity": Metric("periodicity in the hole", "lower", "lower", 1, ".2f", (0, math.inf)),
-    "seam": Metric("seam at the rim", "lower", "lower", 1, ".2f", (0, math.inf)),
-    "texture": Metric("texture in the hole", None, None, 1, ".2f", (0, math.inf)),
+    # Photographs have 1, and less is no better: a smear has less of all.
+    "periodicity": Metric("periodicity in the hole (1)", None, None, 1, ".2f", (0, math.inf)),
+    "seam": Metric("seam at the rim (1)", None, None, 1, ".2f", (0, math.inf)),
+    "texture": Metric("texture in the hole (1)", None, None, 1, ".2f", (0, math.inf)),
     "frechet": Metric("Frechet distance", "lower", "lower", 1, ".3g", (0, math.inf)),
     "kernel": Metric("kernel distance", "lower", "lower", 1, ".2g"),
     "two_sample": Metric("told from real images, %", "lower", "lower", 100, ".1f", (0, 1)),
     "entropy": Metric("entropy, nats", "higher", None, 1, ".2f"),
     "calibration": Metric("calibration error, %", "lower", "lower", 100, ".1f", (0, 1)),
-    "top3": Metric("3 most frequent labels, %", None, "lower", 100, ".1f", (0, 1)),
+    "top3": Metric("3 most frequent labels, %", None, None, 100, ".1f", (0, 1)),
 }
 OF_CLASSES = ("accuracy", "probability", "entropy", "calibration", "top3")
 OF_FEATURES = ("frechet", "kernel", "two_sample")

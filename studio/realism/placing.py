@@ -21,6 +21,7 @@ def placed(
     taken: Float[Tensor, "1 h w"],
     rng: Generator,
     percent: float | None = None,
+    scales: Sequence[float] = SCALES,
 ) -> Float[Tensor, "1 h w"]:
     """Put one of the shapes at a random place where nothing is taken.
 
@@ -32,13 +33,14 @@ def placed(
         taken: 1 where it may not.
         rng: Draws the place.
         percent: Of the view, what the shape's area is to be; ``None``: what it is.
+        scales: How much smaller its sides may become, tried in this order.
 
     Raises:
         ValueError: If there is no shape, or no room for any.
     """
     if not shapes:
         raise ValueError("no other image has an object whose shape could be put into the background")
-    for scale in SCALES:
+    for scale in scales:
         for shape in shapes:
             cut = _scaled(_trimmed(shape), scale, percent, shape[0].numel())
             places = _places(taken, cut)
@@ -47,7 +49,8 @@ def placed(
                 hole = torch.zeros_like(taken)
                 hole[0, top : top + cut.shape[0], left : left + cut.shape[1]] = cut
                 return hole
-    raise ValueError("the object leaves no room for a hole in the background")
+    size = "" if percent is None else f" of {percent:g} % of the view"
+    raise ValueError(f"the object leaves no room for a hole{size} in the background")
 
 
 def _trimmed(shape: Float[Tensor, "1 h w"]) -> Float[Tensor, "y x"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from models.segmenters import AnySegmenter
     from studio.data.dataset import Dataset, Example
 
-LENDERS = 4
-"""So many other images are asked for a shape that fits; any more cost time for little."""
+LENDERS, MORE_LENDERS = 4, 12
+"""So many other images are asked for a shape that fits; any more cost time for little. More where the area is
+fixed, and no shape may be made smaller."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,25 +115,43 @@ class Regions:
         return checked(1 - hole if self.kind == "surroundings" else hole)
 
     def _beside(self, example: Example, image: Tensor, classifier: ImageClassifier, rng: Generator) -> Tensor:
-        """Return another image's hole, put where it does not touch this image's object."""
+        """Return another photograph's hole, put where it touches no known object of this one.
+
+        Where an area is asked for, it has that, or there is none.
+        """
         taken = grown(self._object(example, image, classifier), self.grow + 1)
-        order = torch.randperm(len(self.others or ()), generator=rng).tolist()
-        shapes = self._shapes(example.name, order, classifier)
-        return placed(list(islice(shapes, LENDERS)), taken, rng, self.hole_area)
+        mates, others = self._numbers(example.name)
+        for number in mates:
+            with suppress(ValueError):  # nothing of it is in the view
+                taken = taken.maximum(grown(self._object_of(number, classifier), self.grow + 1))
+        order = torch.randperm(len(others), generator=rng).tolist()
+        shapes = self._shapes([others[place] for place in order], classifier)
+        if self.hole_area is None:
+            return placed(list(islice(shapes, LENDERS)), taken, rng)
+        return placed(list(islice(shapes, MORE_LENDERS)), taken, rng, self.hole_area, (1.0,))
+
+    def _numbers(self, name: str) -> tuple[list[int], list[int]]:
+        """Return the numbers of the other examples of the same photograph, and those of other photographs."""
+        if self.others is None:
+            return [], []
+        names, photographs = self.others.names, self.others.photographs
+        own = photographs[names.index(name)] if name in names else name
+        same = [number for number, photograph in enumerate(photographs) if photograph == own]
+        rest = [number for number, photograph in enumerate(photographs) if photograph != own]
+        return [number for number in same if names[number] != name], rest
 
     def _shapes(
-        self, name: str, order: Iterable[int], classifier: ImageClassifier
+        self, numbers: Iterable[int], classifier: ImageClassifier
     ) -> Iterator[Float[Tensor, "1 h w"]]:
-        """Yield the holes that would take other images' objects; images that have none are passed over."""
+        """Yield the holes that would take examples' objects; those that have none are passed over."""
+        for number in numbers:
+            with suppress(ValueError):
+                yield checked(grown(self._object_of(number, classifier), self.grow))
+
+    def _object_of(self, number: int, classifier: ImageClassifier) -> Tensor:
         assert self.others is not None
-        for number in order:
-            try:
-                lender = self.others.read(number)
-                image = classifier.view(lender.image.to(classifier.mean.device))
-                if lender.name != name:
-                    yield checked(grown(self._object(lender, image, classifier), self.grow))
-            except ValueError:
-                continue
+        example = self.others.read(number)
+        return self._object(example, classifier.view(example.image.to(classifier.mean.device)), classifier)
 
     def _object(self, example: Example, image: Tensor, classifier: ImageClassifier) -> Tensor:
         if self.segmenter is not None:

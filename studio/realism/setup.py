@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from infill.extras import require_extra
-from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual
+from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual, backbone_file
 from models.weights import store
 from studio import version
 from studio.data.classes import unknown
@@ -219,5 +221,16 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
         "code": [content(code_of(name)) for name in (request.classifier, request.judge)],
         "segmenter_weights": content(request.segmenter_weights),
         "segmenter": content(place_of(request.segmenter)),
-        "versions": [version(), torch.__version__, *added.items()],
+        "backbone": content(Path(backbone_file(request.lpips))),
+        "versions": [version(), torch.__version__, *_installed(), *added.items()],
     }
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    """Yield the versions of what computes figures, holes and fills beside torch, where it is installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    for package in ("lpips", "pytorch-msssim", "scikit-image", "opencv-python-headless", "pillow"):
+        with suppress(PackageNotFoundError):
+            yield package, installed(package)

@@ -6,6 +6,7 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ import torch
 
 from infill.realism.distances import frechet_distance, kernel_distance, two_sample_accuracy
 from infill.realism.resampling import (
+    LEAST,
     Estimate,
     Statistic,
     best,
@@ -23,6 +25,7 @@ from infill.realism.resampling import (
     calibration_error,
     leave_out,
     mean,
+    together,
     top_share,
 )
 from infill.realism.unpaired import frechet_to_others, kernel_to_others
@@ -42,7 +45,8 @@ TO_OTHERS = {"frechet": frechet_to_others, "kernel": kernel_to_others}
 def summarize(results: Results, setup: Setup, seed: int) -> dict[str, Any]:
     """Return what ``realism.json`` says."""
     missing = dict(setup.missing)
-    figures = _figures(results, seed % 2**64, missing)
+    photographs = [setup.data.photographs[number] for number in results.numbers]
+    figures = _figures(results, photographs, seed % 2**64, missing)
     others = bool(results.others)
     better = {name: _better(name, setup.reader, others) for name in METRICS}
     return {
@@ -56,7 +60,12 @@ def summarize(results: Results, setup: Setup, seed: int) -> dict[str, Any]:
             if name in figures
         },
         "missing": missing,
-        "notes": [*setup.notes, *_caution(better, figures), *_compared_with(setup, others)],
+        "notes": [
+            *setup.notes,
+            *_caution(better, figures),
+            *_compared_with(setup, others),
+            *_once(photographs, figures),
+        ],
         "labels": {row: _histogram(values, setup.labels) for row, values in results.values.items()},
         "skipped": [{"image": name, "reason": reason} for name, reason in results.skipped],
         "settings": {**setup.settings, "fillers": setup.fillers},
@@ -64,23 +73,33 @@ def summarize(results: Results, setup: Setup, seed: int) -> dict[str, Any]:
     }
 
 
-def _figures(results: Results, seed: int, missing: dict[str, str]) -> dict[str, dict[str, Estimate]]:
-    """Return the estimates by metric and row; a metric that needs more images goes to ``missing``."""
+def _figures(
+    results: Results, photographs: Sequence[str], seed: int, missing: dict[str, str]
+) -> dict[str, dict[str, Estimate]]:
+    """Return the estimates by metric and row; a metric that needs more images goes to ``missing``.
+
+    Several images of one photograph are drawn together, and of few photographs nothing is sure.
+    """
+    number = {photograph: place for place, photograph in enumerate(dict.fromkeys(photographs))}
+    place = torch.tensor([number[photograph] for photograph in photographs])
     estimates: dict[str, dict[str, Estimate]] = {}
     for resampled, statistics in ((bootstrap, _means), (leave_out, _shapes)):
         wanted = {
-            f"{name}/{row}": statistic
+            f"{name}/{row}": together(statistic, place)
             for row, values in results.values.items()
             for name, statistic in statistics(values).items()
         }
         rng = torch.Generator().manual_seed(seed)
-        for place, estimate in resampled(wanted, len(results.numbers), rng).items():
-            name, row = place.split("/", 1)
+        for key, estimate in resampled(wanted, len(number), rng).items():
+            name, row = key.split("/", 1)
             estimates.setdefault(name, {})[row] = estimate
     if "accuracy" in estimates:
-        for name, figures in _of_features(results, seed, missing).items():
+        firsts = [photographs.index(photograph) for photograph in number]
+        for name, figures in _of_features(results, firsts, seed, missing).items():
             estimates[name] = figures
-    return estimates
+    if len(number) >= LEAST:
+        return estimates
+    return {name: {row: each.alone for row, each in rows.items()} for name, rows in estimates.items()}
 
 
 def _means(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
@@ -98,29 +117,47 @@ def _shapes(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
     return shapes
 
 
-def _of_features(results: Results, seed: int, missing: dict[str, str]) -> dict[str, dict[str, Estimate]]:
-    count = len(results.numbers)
+def _of_features(
+    results: Results, firsts: Sequence[int], seed: int, missing: dict[str, str]
+) -> dict[str, dict[str, Estimate]]:
+    """Compare sets of features, in which each photograph is once, by its first image.
+
+    Twice in one set, it would be on both sides of a probe, and the untouched one nearest to itself.
+    """
+    count = len(firsts)
     least = {"frechet": 2, "kernel": 2, "two_sample": 2 * _FOLDS}
     for name in OF_FEATURES:
         if name not in missing and count < least[name]:
             missing[name] = f"needs at least {least[name]} images, got {count}"
-    if missing.keys() >= set(OF_FEATURES):
+    names = [name for name in OF_FEATURES if name not in missing]
+    if not names:
         return {}
-    estimates: dict[str, dict[str, Estimate]] = {}
     with TemporaryDirectory() as scratch:
-        real = results.features(results.reference, Path(scratch))
+        load = partial(_features, results, firsts, Path(scratch))
+        real = load(results.reference)
         others = results.features_of_others() if results.others else None
-        for row in results.values:
-            features = results.features(row, Path(scratch)) if row != results.reference else real
-            for name in OF_FEATURES:
-                if name in missing:
-                    continue
-                if others is not None and name in TO_OTHERS:
-                    estimate = TO_OTHERS[name](features, others, torch.Generator().manual_seed(seed))
-                else:
-                    estimate = _compared(name, features, real, seed)
-                estimates.setdefault(name, {})[row] = estimate
-    return estimates
+        of_rows = {
+            row: _distances(names, real if row == results.reference else load(row), real, others, seed)
+            for row in results.values
+        }
+    return {name: {row: found[name] for row, found in of_rows.items()} for name in names}
+
+
+def _features(results: Results, firsts: Sequence[int], scratch: Path, row: str) -> torch.Tensor:
+    features = results.features(row, scratch)
+    return features if len(firsts) == len(features) else features[list(firsts)]  # all may be beyond memory
+
+
+def _distances(
+    names: Sequence[str], features: torch.Tensor, real: torch.Tensor, others: torch.Tensor | None, seed: int
+) -> dict[str, Estimate]:
+    found = {}
+    for name in names:
+        if others is not None and name in TO_OTHERS:
+            found[name] = TO_OTHERS[name](features, others, torch.Generator().manual_seed(seed))
+        else:
+            found[name] = _compared(name, features, real, seed)
+    return found
 
 
 def _compared(name: str, features: torch.Tensor, real: torch.Tensor, seed: int) -> Estimate:
@@ -160,6 +197,13 @@ def _compared_with(setup: Setup, others: bool) -> list[str]:
     return [
         f"Frechet and kernel distance are those to the images of {setup.reference.title}, not to the same"
     ]
+
+
+def _once(photographs: Sequence[str], figures: Mapping[str, Any]) -> list[str]:
+    count = len(set(photographs))
+    if count == len(photographs) or not figures.keys() & set(OF_FEATURES):
+        return []
+    return [f"Frechet and kernel distance and telling apart are of the {count} photographs, each once"]
 
 
 def _metric(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from infill.realism.resampling import LEAST
 from studio.realism.metrics import METRICS
 from studio.realism.results import Results
 
@@ -73,8 +74,8 @@ def markdown_table(report: Mapping[str, Any]) -> str:
 def remarks(report: Mapping[str, Any]) -> list[str]:
     """Return what must be said below the table."""
     lines = [
-        "below each figure: its 95 % interval over images; *: better than every other filler (no interval of "
-        "their paired differences contains 0)"
+        f"below each figure: its 95 % interval over photographs (none of fewer than {LEAST}); *: better than "
+        "every other filler (no interval of their paired differences contains 0)"
     ]
     frequent = [_frequent(row, labels) for row, labels in report["labels"].items() if labels]
     lines += [f"most frequent labels: {'; '.join(frequent)}"] if frequent else []

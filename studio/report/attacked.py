@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from infill.realism.resampling import DRAWS, bootstrap, mean, together
+from infill.realism.resampling import DRAWS, LEAST, bootstrap, mean, together
 from studio.columns import aligned
-from studio.report.compare import LEAST, photograph_places
+from studio.report.compare import photograph_places
 from studio.report.figures import figures
 from studio.report.results import Results, Row
 from studio.report.tables import named

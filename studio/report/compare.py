@@ -10,6 +10,7 @@ import torch
 
 from infill.realism.resampling import (
     DRAWS,
+    LEAST,
     Estimate,
     ResampleWeights,
     Statistic,
@@ -20,9 +21,6 @@ from infill.realism.resampling import (
 )
 from studio.report.figures import Figure
 from studio.report.results import Results, Row
-
-LEAST = 10
-"""Photographs below which no interval is given."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from infill.realism.resampling import bootstrap, mean, together
-from studio.report.compare import LEAST, photograph_places
+from infill.realism.resampling import LEAST, bootstrap, mean, together
+from studio.report.compare import photograph_places
 from studio.report.figures import Figure
 from studio.report.results import Row
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from infill.realism.resampling import LEAST
 from studio.report.attacked import HEADS, Attacked, lines, right, written
 from studio.report.charts import charts
-from studio.report.compare import LEAST, Value
+from studio.report.compare import Value
 from studio.report.compared import comparisons, said, worded
 from studio.report.figures import Figure
 from studio.report.results import Results

@@ -246,6 +246,7 @@ def test_it_shows_itself() -> None:
         ({"method": tiny}, "method: expected a name, or an object that is called with a score"),
         ({"filler": tiny}, "infill.Learned(f) makes a filler of a function"),
         ({"filler": {"gray": Blur()}}, "filler: 'gray' is the name of one of infill's own"),
+        ({"filler": {"real": Blur()}}, "filler: 'real' is the name of one of infill's own"),
         ({"method": []}, "method: expected one or more, got none"),
         ({"method": SlidingPatch(), "paper": True}, "--paper: expected names of methods"),
         ({"labels": ["a", "b"]}, "classifier has 3 classes, but names 2"),

@@ -43,6 +43,10 @@ class Made:
     names: Sequence[str] = tuple(f"{letter}/ä.png" for letter in "abcdef")
     changed: Mapping[int, Mapping[str, Any]] = ()  # type: ignore[assignment]
 
+    @property
+    def photographs(self) -> Sequence[str]:
+        return self.names
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -309,6 +313,28 @@ def test_a_hole_in_the_background_has_another_objects_shape_and_does_not_touch_t
     small = reader(data, "background", eye=SCENES, others=data, hole_area=3).read(range(6))
     torch.testing.assert_close(small.holes.mean((1, 2, 3)), torch.full((6,), 0.03), rtol=0.05, atol=0)
     assert not same(made.read([1]), reader(data, "background", eye=SCENES, others=data, seed=1).read([1]))
+
+
+def test_a_hole_in_the_background_touches_no_other_object_of_the_photograph_and_is_of_another() -> None:
+    data = open_dataset("scenes-two:6")
+    batch = reader(data, "background", eye=SCENES, grow=2, others=data).read(range(12))
+    areas = reader(data, grow=2, eye=SCENES).read(range(12)).holes.sum((1, 2, 3))
+    for number, hole in zip(batch.numbers, batch.holes, strict=True):
+        for mate in (number, number ^ 1):
+            object_ = dilated(data.read(mate).silhouette[None, None], 2)  # type: ignore[index]
+            assert not (object_ & (hole[None] > 0)).any()
+        lent = [place for place in range(12) if areas[place] == hole.sum()]
+        assert not lent or any(place // 2 != number // 2 for place in lent)
+
+
+def test_a_hole_of_an_area_has_it_or_is_none() -> None:
+    data = open_dataset("scenes:12")
+    batch = reader(data, "background", eye=SCENES, others=data, hole_area=30).read(range(12))
+    areas = batch.holes.mean((1, 2, 3))
+    torch.testing.assert_close(areas, torch.full_like(areas, 0.3), rtol=0.03, atol=0)
+    assert len(areas) > 0
+    reasons = {reason for _, reason in batch.skipped}
+    assert reasons == {"the object leaves no room for a hole of 30 % of the view in the background"}
 
 
 def test_other_images_that_are_of_no_use_are_passed_over() -> None:

@@ -13,6 +13,7 @@ import torch
 from numpy import ndarray
 from torch import nn
 
+from infill.realism.resampling import LEAST
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
 from studio.realism.batches import Reader
@@ -68,9 +69,12 @@ def setting(
     background: bool = False,
     missing: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
+    of_each: int = 1,
 ) -> Setup:
+    """What is asked for; of each photograph there are so many images."""
     offers = frozenset({"silhouettes", "background"} if background else {"silhouettes"})
-    data: Any = SimpleNamespace(title="made-up", kind="silhouettes", offers=offers)
+    photographs = [f"{number // of_each}.png" for number in range(1000)]
+    data: Any = SimpleNamespace(title="made-up", kind="silhouettes", offers=offers, photographs=photographs)
     unused: Any = None
     eye = ImageClassifier(nn.Identity(), Preprocessing(crop=8, resize=8), labels=LABELS)
     return Setup(
@@ -217,7 +221,7 @@ def test_fillers_that_are_as_good_have_no_star(tmp_path: Path) -> None:
 
 
 def test_the_real_images_compete_with_no_filler(tmp_path: Path) -> None:
-    rows = {row: {"l1": np.full(5, value)} for row, value in (("real", 0.0), ("gray", 0.2), ("blur", 0.3))}
+    rows = {row: {"l1": np.full(10, value)} for row, value in (("real", 0.0), ("gray", 0.2), ("blur", 0.3))}
     records = written(tmp_path, rows)
     assert summarize(records, setting(), 0)["metrics"]["l1"]["best"] == "gray"
     assert summarize(records, setting(("gray",)), 0)["metrics"]["l1"]["best"] is None
@@ -228,8 +232,8 @@ def test_the_real_images_compete_with_no_filler(tmp_path: Path) -> None:
 # where the image is to look as before.
 REMOVED = {"probability": "low", "ms_ssim": "low", "lpips": "high", "l1": "low", "psnr": "high"}
 REMOVED |= {"accuracy": "low", "lpips_truth": "low", "entropy": "high"}
-KEPT = {"probability": "high", "ms_ssim": "high", "lpips": "low", "l1": "low", "psnr": "high"}
-KEPT |= {"accuracy": "high", "lpips_truth": "low", "entropy": None}
+KEPT = {"probability": None, "ms_ssim": "high", "lpips": "low", "l1": "low", "psnr": "high"}
+KEPT |= {"accuracy": None, "lpips_truth": "low", "entropy": None}
 
 
 @pytest.mark.parametrize(
@@ -248,14 +252,45 @@ KEPT |= {"accuracy": "high", "lpips_truth": "low", "entropy": None}
 def test_what_is_better_depends_on_what_is_removed(
     kind: HoleKind, expected: Mapping[str, str | None], tmp_path: Path
 ) -> None:
-    rows = {row: judged(4) for row in ("real", "low", "high")}
+    rows = {row: judged(12) for row in ("real", "low", "high")}
     for row, value in (("low", 0.25), ("high", 0.75)):
-        rows[row] |= {name: np.full(4, value) for name in expected}
+        rows[row] |= {name: np.full(12, value) for name in expected}
     found = summarize(written(tmp_path, rows), setting(("low", "high"), kind), 0)
     assert {name: found["metrics"][name]["best"] for name in expected} == expected
     for name in expected:
         direction = {"low": "lower", "high": "higher", None: None}[expected[name]]
         assert found["metrics"][name]["better"] == direction
+
+
+@pytest.mark.parametrize("count", [2, 9, 10])
+def test_few_photographs_make_nothing_sure(count: int, tmp_path: Path) -> None:
+    rows = {"real": judged(2 * count), "gray": judged(2 * count, 1), "blur": judged(2 * count, 2)}
+    for row, value in (("gray", 0.1), ("blur", 0.2)):
+        rows[row] |= {"l1": value + 0.01 * np.arange(2 * count)}
+    found = summarize(written(tmp_path, rows), setting(of_each=2), 0)
+    few = count < LEAST
+    assert found["metrics"]["l1"]["best"] == (None if few else "gray")
+    for metric in found["metrics"].values():
+        assert all((each["low"] is None) == few for each in metric["figures"].values())
+        assert not few or not any(each["sure"] for each in metric["differences"])
+
+
+def test_images_of_one_photograph_make_nothing_surer(tmp_path: Path) -> None:
+    """Every image is there twice: figures and their intervals are those of half as many."""
+    once = {"real": judged(20), "gray": judged(20, 1), "blur": judged(20, 2)}
+    for row in once:
+        once[row] |= {"l1": rng(len(row)).random(20), "probability": rng(9).random(20)}
+    twice = {
+        row: {name: np.repeat(values, 2, 0) for name, values in each.items()} for row, each in once.items()
+    }
+    alone = summarize(written(tmp_path / "once", once), setting(), 0)["metrics"]
+    found = summarize(written(tmp_path / "twice", twice), setting(of_each=2), 0)
+    for name, metric in alone.items():
+        for row, expected in metric["figures"].items():
+            assert found["metrics"][name]["figures"][row] == pytest.approx(expected, abs=1e-9), (name, row)
+    assert (
+        "Frechet and kernel distance and telling apart are of the 20 photographs, each once" in found["notes"]
+    )
 
 
 def test_labels_are_summed_up(tmp_path: Path) -> None:
@@ -353,7 +388,7 @@ def test_any_seed_will_do(seed: int, tmp_path: Path) -> None:
 
 
 def test_the_seed_decides_the_intervals(tmp_path: Path) -> None:
-    records = written(tmp_path, {"gray": {"l1": rng().random(9)}})
+    records = written(tmp_path, {"gray": {"l1": rng().random(12)}})
     intervals = [
         summarize(records, setting(("gray",)), seed)["metrics"]["l1"]["figures"]["gray"]["low"]
         for seed in (0, 1, 0)
@@ -361,7 +396,7 @@ def test_the_seed_decides_the_intervals(tmp_path: Path) -> None:
     assert intervals[0] == intervals[2] != intervals[1]
 
 
-@pytest.mark.parametrize("count", [3, 5])
+@pytest.mark.parametrize("count", [10, 11])
 def test_intervals_of_a_few_images_stay_with_what_there_is(count: int, tmp_path: Path) -> None:
     made = setting(("gray",))
     found = summarize(written(tmp_path, {"real": judged(count), "gray": judged(count, 1)}), made, 0)[
@@ -482,7 +517,10 @@ KNOWN: Rows = {
 
 
 def known(tmp_path: Path) -> dict[str, Any]:
-    rows = {row: {**judged(4), **arrays} for row, arrays in KNOWN.items()}
+    rows = {
+        row: {**judged(12), **{name: np.tile(values, 3) for name, values in arrays.items()}}
+        for row, arrays in KNOWN.items()
+    }
     found = summarize(written(tmp_path, rows, skipped=SKIPPED), setting(), 0)
     found["metrics"] = {name: found["metrics"][name] for name in KNOWN["real"]}
     return found
@@ -490,7 +528,7 @@ def known(tmp_path: Path) -> dict[str, Any]:
 
 def test_the_text_table_tells_figures_intervals_and_the_best(tmp_path: Path) -> None:
     lines = text_table(known(tmp_path)).splitlines()
-    assert lines[0] == "made-up · holes: silhouettes · 4 images, 20.0 % of the view removed"
+    assert lines[0] == "made-up · holes: silhouettes · 12 images, 20.0 % of the view removed"
     assert lines[1].split() == ["real", "gray", "blur"]
     assert lines[2].split() == ["accuracy,", "%", "↓", "100.0", "25.0", "25.0"]
     assert lines[3].split() == ["100.0…100.0", "25.0…25.0", "25.0…25.0"]
