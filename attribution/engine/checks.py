@@ -101,6 +101,7 @@ def checked_rows(index: Tensor | None, holes: int, images: Tensor) -> Int[Tensor
         rule = f"given unless there is one image or one hole per image ({number})"
         require(number in (1, holes), "index", rule, f"None for {holes} holes")
         return None if number == 1 else torch.arange(number, device=images.device)
+    require(isinstance(index, Tensor), "index", "a tensor (torch.tensor)", type(index).__name__)
     require(tuple(index.shape) == (holes,), "index", f"one image per hole ({holes})", tuple(index.shape))
     inside = holes == 0 or (int(index.min()) >= 0 and int(index.max()) < number)
     require(inside, "index", f"below the number of images {number}", index.tolist())
@@ -114,6 +115,7 @@ def checked_hole(hole: Tensor, images: Tensor) -> Float[Tensor, "n 1 h w"]:
         ValueError: Unless they are "n 1 h w" of the images' height and width.
     """
     size = tuple(images.shape[2:])
+    require(isinstance(hole, Tensor), "hole", "a tensor (torch.from_numpy)", type(hole).__name__)
     fits = hole.ndim == 4 and hole.shape[1] == 1 and tuple(hole.shape[2:]) == size
     require(fits, "hole", f"of shape n 1 {size[0]} {size[1]}", tuple(hole.shape))
     return hole.to(images.device)

@@ -170,6 +170,8 @@ def saving(classifier: PreparedClassifier, image: Float[Tensor, "1 c h w"]) -> f
             with FlopCounterMode(display=False) as counter:
                 ask(images)
             counts.append(counter.get_total_flops())
+    if not counts[0]:
+        raise ValueError("nothing that it computes can be counted")
     return float(counts[0] / max(counts[1], 1))
 
 

@@ -247,7 +247,7 @@ def lasso_choice(
 def _labels(given: object) -> Tensor:
     """Return labels as a tensor."""
     if not isinstance(given, Tensor | np.ndarray):
-        raise ValueError(f"segmentation must be labels, or a function that returns them, got {given!r}")
+        raise ValueError(f"segmentation must be labels, or a function that returns them, got {given!r:.80}")
     whole = np.issubdtype(given.dtype, np.integer) if isinstance(given, np.ndarray) else _whole(given)
     require(whole, "segmentation", "whole numbers", given.dtype)
     return torch.from_numpy(given.astype(np.int64)) if isinstance(given, np.ndarray) else given

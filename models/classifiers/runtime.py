@@ -51,6 +51,10 @@ def converted(classifier: ImageClassifier) -> ImageClassifier:
     device = classifier.mean.device
     if device.type != "cpu":
         raise ValueError(f"OpenVINO runs classifiers on the processor, and this one is on {device}")
+    if not classifier.crop:
+        raise ValueError(
+            "OpenVINO needs a classifier that says the size of its images; give its preprocessing"
+        )
     shape = (-1, len(classifier.mean), classifier.crop, classifier.crop)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(3, *shape[1:], generator=generator)

@@ -126,9 +126,7 @@ def called(make: Make, image: Any, classifiers: Classifiers, wanted: Wanted) -> 
     require_settings(request)
     if request.paper and methods.own:
         raise ValueError(f"--paper: expected names of methods, got the object {next(iter(methods.own))}")
-    asked = classifiers_of(
-        classifiers.given, classifiers.preprocessing, classifiers.labels, request.multi_label, request.device
-    )
+    asked = classifiers_of(classifiers.given, classifiers.preprocessing, classifiers.labels, request)
     return Call(make, request, methods, fillers, images_of(image), asked, wanted.progress)
 
 

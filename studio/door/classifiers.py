@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from models.classifiers import ImageClassifier
 from models.classifiers.given import given
@@ -75,16 +75,34 @@ def load_classifier(
     return build_classifier(classifier, None if weights is None else Path(weights), multi_label)
 
 
+class Running(Protocol):
+    """How a request wants its classifier."""
+
+    @property
+    def weights(self) -> Path | None:
+        """The file of its weights."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether its classes do not exclude each other."""
+
+    @property
+    def device(self) -> str:
+        """Where it is run."""
+
+
 def classifiers_of(
-    classifier: Any, preprocessing: Any, labels: Sequence[str], multi_label: bool, where: str
+    classifier: Any, preprocessing: Any, labels: Sequence[str], request: Running
 ) -> list[Asked]:
-    """Return the classifiers that are asked for; objects on the device of this name, copied only for that.
+    """Return the classifiers that are asked for; objects on the device asked for, copied only for that.
 
     Raises:
         ValueError: As for `load_classifier`.
     """
     found = listed(classifier, "classifier")
     objects = [thing for _, thing in found if not isinstance(thing, str | None)]
+    if objects and request.weights is not None:
+        raise ValueError("weights: expected none beside a classifier that is an object")
     if not objects and (preprocessing is not None or len(labels)):
         raise ValueError("preprocessing, labels: expected none beside a classifier that is a name")
     for key, thing in found:
@@ -94,7 +112,10 @@ def classifiers_of(
     return [
         Asked(
             next(names),
-            _on(where, load_classifier(thing, **_more(thing, preprocessing, labels, multi_label))),
+            _on(
+                request.device,
+                load_classifier(thing, **_more(thing, preprocessing, labels, request.multi_label)),
+            ),
             (AS_THEY_ARE,) if preprocessing is None and _bare(thing) else (),
         )
         if callable(thing)

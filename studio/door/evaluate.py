@@ -145,7 +145,7 @@ def evaluate(
         str(data), methods=methods.texts, fillers=fillers.texts, metrics=metrics, settings=texts, **fields
     )
     require_settings(request)
-    (asked,) = classifiers_of(classifier, preprocessing, labels, request.multi_label, request.device)
+    (asked,) = classifiers_of(classifier, preprocessing, labels, request)
     own = Own(asked.own, methods.own, fillers.own)
     with run_folder(request, asked, out) as ready:
         run(ready, lambda _: None, own, Progress(quiet=not progress, passing=True))

@@ -111,7 +111,7 @@ def realism(
     fields, texts = sorted_out(settings, FIELDS, split_fillers(fillers.named)[0])
     request = RealismRequest(str(data), fillers=fillers.texts, settings=texts, **fields)
     require_settings(request)
-    (asked,) = classifiers_of(classifier, preprocessing, (), request.multi_label, request.device)
+    (asked,) = classifiers_of(classifier, preprocessing, (), request)
     own = Own(asked.own, {}, fillers.own)
     with run_folder(request, asked, out) as ready:
         report = run(ready, lambda _: None, own, Progress(quiet=not progress, passing=True))

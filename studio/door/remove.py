@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -194,7 +194,7 @@ def remove(
         methods=(), fillers=fillers.texts, target=target_text(target), settings=texts, **fields
     )
     require_settings(request)
-    (asked,) = classifiers_of(classifier, preprocessing, labels, request.multi_label, request.device)
+    (asked,) = classifiers_of(classifier, preprocessing, labels, request)
     (read,) = images_of(image)
     request = replace(request, classifier=asked.name, **read.asked)
     if asked.own is not None:
@@ -205,12 +205,14 @@ def remove(
 
 
 def _boxes(given: Any) -> list[Box]:
-    """Return boxes as they are asked for: one, or several."""
-    found = list(given)
+    """Return boxes as they are asked for: one, or several; arrays and tensors, too."""
+    found = given.tolist() if hasattr(given, "tolist") else given
+    found = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
     if found and not isinstance(found[0], list | tuple):
         found = [found]
     for box in found:
-        if len(box) != 4 or not all(isinstance(side, Integral) for side in box):
+        four = isinstance(box, list | tuple) and len(box) == 4
+        if not four or not all(isinstance(side, Integral) for side in box):
             raise ValueError(f"box: expected left, top, right, bottom in whole pixels, got {box!r:.80}")
     return [(int(left), int(top), int(right), int(bottom)) for left, top, right, bottom in found]
 

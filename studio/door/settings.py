@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from models.spelling import suggestion
+from studio.door.things import RESERVED
+from studio.registry.fields import known as known_name
 from studio.registry.tables import ALL_FILLERS, METHODS
 
 _PATHS = ("weights", "judge_weights", "segmenter_weights", "fill_cache", "out")
@@ -44,7 +46,10 @@ def text(value: Any) -> str:
 
 
 def _field(name: str, value: Any) -> Any:
-    if name == "target" and isinstance(value, int) and not isinstance(value, bool):
+    if name in ("target", "against") and value is not None:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            words = "top1" if name == "target" else "top1 or next"
+            raise ValueError(f"--{name}: expected an index, a class name or {words}, got {value!r:.80}")
         return str(value)
     return Path(value) if name in _PATHS and isinstance(value, str) else value
 
@@ -54,7 +59,9 @@ def _place(key: str, fields: Sequence[str], names: Sequence[str]) -> str:
     if "." in key:
         return key
     entries = {**METHODS, **ALL_FILLERS}
-    known = {name: list(entries[name].fields()) for name in names}
+    for name in names:
+        known_name(name, [*entries, *RESERVED], "filler")  # methods were looked at
+    known = {name: list(entries[name].fields()) for name in names if name in entries}
     owners = [name for name, own in known.items() if key in own]
     if len(owners) == 1:
         return f"{owners[0]}.{key}"

@@ -24,6 +24,11 @@ from studio.registry.identity import added_by
 from studio.registry.papers import PUBLISHED
 from studio.runs.workers import doing, require_workers
 
+_BESIDE = {
+    "explain.json": ("explain.png", "heatmaps.npz"),
+    "counterfactual.json": ("counterfactual.png", "counterfactual-image.png", "hole.png"),
+}
+"""What is written together."""
 _ELSEWHERE = (
     "images",
     "out",
@@ -164,11 +169,12 @@ def _state(path: Path) -> list[Any]:
 
 def _done(folder: Path, identity: str) -> bool:
     """Whether an image's files are there, made with the same settings."""
-    for path in folder.glob("*.json"):
+    for name, beside in _BESIDE.items():
         try:
-            found = json.loads(path.read_text("utf-8"))
+            found = json.loads((folder / name).read_text("utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(found, dict) and found.get("identity") == identity:
+        whole = all((folder / each).is_file() for each in beside)
+        if whole and isinstance(found, dict) and found.get("identity") == identity:
             return True
     return False

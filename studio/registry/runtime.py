@@ -69,6 +69,8 @@ def _followed(classifier: ImageClassifier, fixed: bool) -> str:
     if not fixed:
         return "eager (incremental: a box or a region is asked of another network for each image)"
     channels, side = len(classifier.mean), classifier.crop
+    if not side:
+        return "eager (incremental: it does not say of which size its images are; give its preprocessing)"
     example = classifier.mean.new_zeros(1, channels, side, side)
     try:
         times = saving(prepare(classifier, "float32", example), example)

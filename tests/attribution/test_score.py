@@ -232,6 +232,12 @@ def test_a_target_beyond_the_classes_is_refused(image, holes, ask):
     [
         (torch.zeros(2, 1, 24, 31), None, "hole must be of shape n 1 24 32"),
         (torch.zeros(2, 3, 24, 32), None, "hole must be of shape n 1 24 32"),
+        (
+            torch.zeros(3, 1, 24, 32).numpy(),
+            None,
+            r"hole must be a tensor \(torch.from_numpy\), got 'ndarray'",
+        ),
+        (torch.zeros(2, 1, 24, 32), [0, 1], r"index must be a tensor \(torch.tensor\), got 'list'"),
         (torch.zeros(2, 1, 24, 32), None, "index must be given"),
         (torch.zeros(2, 1, 24, 32), torch.tensor([0]), "index must be one image per hole"),
         (torch.zeros(2, 1, 24, 32), torch.tensor([0, 3]), "index must be below the number of images 3"),

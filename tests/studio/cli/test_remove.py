@@ -13,6 +13,7 @@ from torch import Tensor
 
 import infill
 from models.preprocessing import Preprocessing
+from studio.door.remove import _boxes
 
 FILES = ["original.png", "hole.png", "completion-gray.png", "completion-telea.png", "remove.png"]
 SIDE = 32
@@ -196,5 +197,9 @@ def test_what_is_wrong_is_told_in_a_line(run: Run, red: Tensor, inside: Tensor) 
             removed(red, inside, **more)
     with pytest.raises(ValueError, match="box: expected left, top, right, bottom"):
         infill.remove(red, corner, box=(1, 2, 3))
+    with pytest.raises(ValueError, match="box: expected left, top, right, bottom in whole pixels, got 5"):
+        infill.remove(red, corner, box=5)
+    one = [tuple(each) for each in (_boxes(np.array([[1, 2, 3, 4]])), _boxes(torch.tensor([1, 2, 3, 4])))]
+    assert one == [((1, 2, 3, 4),)] * 2
     with pytest.raises(ValueError, match="image: expected one, got list"):
         infill.remove([red], corner, box=(1, 2, 3, 4))

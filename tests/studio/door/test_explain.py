@@ -233,6 +233,12 @@ def test_it_shows_itself() -> None:
         ({"target": "zzz"}, "--target: the classifier has no class 'zzz'"),
         ({"target": 3}, "--target: expected 0 to 2, got 3"),
         ({"target": True}, "--target: expected an index, a class name or top1, got True"),
+        ({"against": True}, "--against: expected an index, a class name or top1 or next, got True"),
+        ({"against": 3}, "--against: expected 0 to 2, got 3"),
+        ({"against": 1.0}, "--against: expected an index, a class name or top1 or next, got 1.0"),
+        ({"filler": "grey", "patch": 16}, "unknown filler 'grey'; did you mean 'gray'?"),
+        ({"weights": "nofile.pt"}, "weights: expected none beside a classifier that is an object"),
+        ({"runtime": "openvino"}, "--runtime: OpenVINO needs a classifier that says the size of its images"),
         ({"pach": 3}, "unknown setting 'pach'; did you mean 'patch'?"),
         ({"settings": {"sp.pach": 3}}, "unknown field of sp 'pach'; did you mean 'patch'?"),
         ({"settings": {"telea.radius": 3}}, "--set telea.radius=3: telea is not used here"),
@@ -258,6 +264,20 @@ def test_what_is_wrong_is_told_in_a_line(asked: dict[str, Any], message: str) ->
         infill.explain(small(), tiny, **{"filler": "gray", **asked})
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("runtime", ["auto", "incremental"])
+def test_without_a_size_whole_images_are_classified(runtime: str) -> None:
+    common = {"target": 1, "filler": "gray", "method": "sp", "stride": 16, "progress": False}
+    found = infill.explain(small(), tiny, runtime=runtime, **common)
+    assert np.array_equal(found.heatmap, infill.explain(small(), tiny, **common).heatmap)
+
+
+def test_a_class_to_be_compared_with_is_an_index_or_a_name() -> None:
+    common = {"target": 1, "filler": "gray", "method": "sp", "stride": 16, "progress": False}
+    maps = [infill.explain(small(), tiny, against=other, **common).heatmap for other in (0, "0")]
+    assert np.array_equal(*maps)
+    assert not np.array_equal(maps[0], infill.explain(small(), tiny, **common).heatmap)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,10 @@ def test_what_is_done_is_not_done_again_unless_something_changed(run: Run, photo
     assert said.out.count("done before") == 2
     (Path("infill-out") / "a" / "explain.json").write_text("{")
     assert run(*photographs, *SMALL, "--seed", 3).out.count("done before") == 2
+    heatmaps = Path("infill-out") / "c" / "heatmaps.npz"
+    heatmaps.unlink()
+    assert run(*photographs, *SMALL, "--seed", 3).out.count("done before") == 2
+    assert heatmaps.is_file()
 
 
 def test_one_alone_is_always_done(run: Run, photographs: list[Path]) -> None:
