@@ -213,7 +213,7 @@ def _boxes(given: Any) -> list[Box]:
     for box in found:
         four = isinstance(box, list | tuple) and len(box) == 4
         if not four or not all(isinstance(side, Integral) for side in box):
-            raise ValueError(f"box: expected left, top, right, bottom in whole pixels, got {box!r:.80}")
+            raise ValueError(f"box: expected left, top, right, bottom in whole pixels, got {given!r:.80}")
     return [(int(left), int(top), int(right), int(bottom)) for left, top, right, bottom in found]
 
 
