@@ -69,13 +69,14 @@ def _interval(
 ) -> tuple[float | None, float | None]:
     """Wilson's for a share of images, which is not 0...0 when none is a hit; else the bootstrap's.
 
-    Where photographs have several images Wilson's, of as many as there are photographs, is left to shares of
-    none and of all, of which the bootstrap says nothing.
+    Where photographs have several images, or classes are averaged, Wilson's, of as many as there are
+    photographs, is left to shares of none and of all, of which the bootstrap says nothing.
     """
     each = list(figure.values[row].values()) if figure.values else []
     share = sum(each) / len(each) if each else math.nan
-    hits = figure.kind in ("share", "tuned") and set(each) <= {0.0, 1.0}
-    if hits and (photographs == len(each) or share in (0, 1)):
+    hits = figure.kind in ("share", "tuned", "by class") and set(each) <= {0.0, 1.0}
+    plain = photographs == len(each) and figure.kind != "by class"
+    if hits and (plain or share in (0, 1)):
         from scipy.stats import binomtest
 
         bounds = binomtest(round(share * photographs), photographs).proportion_ci(method="wilson")

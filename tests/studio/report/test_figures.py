@@ -12,7 +12,7 @@ from studio.report.attacked import _alike
 from studio.report.charts import charts
 from studio.report.compare import values
 from studio.report.differences import differences
-from studio.report.figures import Figure, _halves, _tuned
+from studio.report.figures import Figure, Kind, _halves, _tuned
 from studio.report.results import Results
 from studio.report.run import _read
 from studio.report.tables import latex, markdown, spreadsheet, tables, text
@@ -98,13 +98,13 @@ def test_what_one_photograph_shows_twice_makes_nothing_surer() -> None:
 
 
 def test_shares_of_none_have_the_interval_of_as_many_photographs() -> None:
-    def low_high(count: int, each: int) -> tuple[float | None, float | None]:
-        none = Figure("pointing@0@share", "", "higher", "share", True, {SP: dict.fromkeys(range(count), 0.0)})
+    def low_high(count: int, each: int, kind: Kind = "share") -> tuple[float | None, float | None]:
+        none = Figure("pointing@0@share", "", "higher", kind, True, {SP: dict.fromkeys(range(count), 0.0)})
         found = results(empty(count), lambda n: f"photo {n // each}")
         value = values(none, found, 0)[SP]
         return value.low, value.high
 
-    assert low_high(40, 2) == low_high(20, 1)
+    assert low_high(40, 2) == low_high(20, 1) == low_high(20, 1, "by class")
     assert low_high(20, 1) == (0.0, pytest.approx(0.1611, abs=1e-4))  # Wilson's of 0 of 20
     assert low_high(18, 2) == (None, None)
 
