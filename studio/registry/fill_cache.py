@@ -24,10 +24,10 @@ def opened_cache(folder: Path | None, gigabytes: float) -> FillCache | None:
     Raises:
         ValueError: If the folder cannot be made or read, or holds something else.
     """
-    if folder is None:
-        return None
     if not gigabytes > 0:
         raise ValueError(f"--fill-cache-size: expected above 0 (gigabytes), got {gigabytes:g}")
+    if folder is None:
+        return None
     import sqlite3
 
     import diskcache
