@@ -109,6 +109,10 @@ class FeatureInversion:
 
     def __post_init__(self) -> None:
         require_settings(self)
+        ranged = self.rectified or self.normalized == "cells"
+        require(
+            ranged, "normalized", "cells where maps are not rectified: pixels would leave [0, 1]", "pixels"
+        )
 
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the mask, in [0, 1]."""

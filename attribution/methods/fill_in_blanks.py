@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attribution.blanks import RandomBlanks
-from attribution.estimate import GROUPS, QUANTILE, Estimate, jackknife, joined, reliability, rounds
+from attribution.estimate import GROUPS, Estimate, jackknife, joined, quantile, reliability, rounds
 from attribution.explainer import Heatmap
 from attribution.optimize.updates import Descent, Order, Suggestion
 from attribution.score import MaskedScore
@@ -124,10 +124,12 @@ class FillInBlanks:
         heatmap = sums.map(self.shown)
         left_out = [sums.map(self.shown, every != group) for group in range(min(GROUPS, sums.correct))]
         error = jackknife(torch.stack(left_out))
+        if self.shown != "update":  # of a pixel that one group has hidden, or none, nothing is known
+            error = error.where((sums.hidden[:, 0] > 0).sum(0) > 1, torch.inf)
         return Estimate(
             heatmap=heatmap[None],
             error=error[None],
-            told=(heatmap.abs() > QUANTILE * error)[None],
+            told=(heatmap.abs() > quantile(len(left_out)) * error)[None],
             reliability=torch.tensor([sums.reliability(self.shown)]),
             samples=torch.tensor([sums.masks]),
         )

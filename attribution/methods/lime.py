@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
-from attribution.estimate import GROUPS, QUANTILE, Estimate, jackknife, joined, reliability, rounds
+from attribution.estimate import GROUPS, Estimate, jackknife, joined, quantile, reliability, rounds
 from attribution.explainer import Heatmap
 from attribution.holes import SegmentHoles
 from attribution.score import MaskedScore
@@ -101,8 +101,9 @@ class Lime:
 
     def _estimate(self, score: MaskedScore, holes: SegmentHoles, samples: Samples) -> Estimate:
         fitted = self._fitted(samples)
-        error = jackknife(torch.stack([self._fitted(some) for some in samples.left_out()]))
-        told = fitted.abs() > QUANTILE * error
+        left_out = [self._fitted(some) for some in samples.left_out()]
+        error = jackknife(torch.stack(left_out))
+        told = fitted.abs() > quantile(len(left_out)) * error
         heatmap, error, told = (each.to(score.image.device)[holes.segments] for each in (fitted, error, told))
         return Estimate(
             heatmap=heatmap.to(score.image)[None],

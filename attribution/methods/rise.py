@@ -13,12 +13,12 @@ from torch import Tensor
 from attribution.control import Blocks
 from attribution.estimate import (
     GROUPS,
-    QUANTILE,
     Estimate,
     MaskMoments,
     MaskSums,
     jackknife,
     joined,
+    quantile,
     reliability,
     rounds,
 )
@@ -27,6 +27,8 @@ from attribution.holes import Border, RandomGridHoles
 from attribution.score import MaskedScore
 from infill.validate import Count, Length, Seed, Share, require_settings
 
+_NO_MASS = 1e-4
+"""Sums of masks at a pixel below which none keeps it: they are float32, and differences of such."""
 Normalize = Literal["probability", "mass"]
 Estimator = Literal["paper", "covariance", "controlled"]
 
@@ -110,7 +112,7 @@ class Rise:
         return Estimate(
             heatmap=self.map(whole)[None],
             error=error[None],
-            told=(whole.slope().abs() > QUANTILE * uncertain)[None],
+            told=(whole.slope().abs() > quantile(len(left_out)) * uncertain)[None],
             reliability=torch.tensor([self.reliability(sums)]),
             samples=torch.tensor([sums.dealt]),
         )
@@ -127,5 +129,7 @@ class Rise:
         if self.signed:
             return moments.slope()
         # A pixel that no mask keeps has no estimate: it gets 0, as in the paper's sum.
-        mass = moments.mass.clamp_min(1e-6) if self.normalize == "mass" else moments.count * self.keep
-        return moments.weighted / mass
+        if self.normalize == "mass":
+            # What is left of its weights, where rounding leaves any, is not divided by next to nothing.
+            return (moments.weighted / moments.mass.clamp_min(_NO_MASS)).where(moments.mass > _NO_MASS, 0)
+        return moments.weighted / (moments.count * self.keep)

@@ -15,6 +15,8 @@ class Plateau:
 
     The means of its last ``patience`` losses and of as many before them are compared: they differ by no more
     than twice the standard error of their difference, or by a thousandth of the range of all losses so far.
+    What noise there is, the last losses' steps from one to the next say (von Neumann 1941): their variance
+    would take a fall for noise, and rest while it lasts.
 
     Args:
         images: How many images there are.
@@ -37,6 +39,7 @@ class Plateau:
         past = self._losses[rows, : number + 1]
         before, after = past[:, -2 * self._patience : -self._patience], past[:, -self._patience :]
         change = (after.mean(dim=1) - before.mean(dim=1)).abs()
-        error = ((after.var(dim=1) + before.var(dim=1)) / self._patience).sqrt()
+        # Half of the mean squared step is the variance of noise; the difference of two means has it twice.
+        error = (after.diff(dim=1).square().mean(dim=1) / self._patience).sqrt()
         low, high = past.amin(dim=1), past.amax(dim=1)
         return (change <= NOISE * error) | (change <= SHARE * (high - low))

@@ -277,6 +277,12 @@ def test_published_code_goes_on_with_its_rate(images, weights):
     assert float((weights[0] - weights[1]).max()) == pytest.approx(0.01, rel=0.01)
 
 
+def test_pixels_of_maps_below_0_are_refused():
+    with pytest.raises(ValueError, match="normalized must be cells where maps are not rectified"):
+        FeatureInversion(normalized="pixels", rectified=False)
+    FeatureInversion(normalized="cells", rectified=False)
+
+
 def test_normalized_pixels_are_the_published_codes():
     maps = torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     weights = torch.tensor([[0.1, 0.0, 0.3]])

@@ -74,6 +74,15 @@ def test_a_map_has_its_error(image):
     assert int(ended.samples) < 2000
 
 
+@pytest.mark.parametrize("shown", ["blank", "returned"])
+def test_of_pixels_that_were_hardly_hidden_nothing_is_known(image, shown):
+    found = replace(FEW, correct=3, shown=shown).estimate(scored(image, Linear(seed=3)))
+    _, holes = restated(image, Linear(seed=3), FEW)
+    hidden = holes[:3, 0].sum(0)
+    assert torch.equal(found.error[0].isinf(), hidden < 2)
+    assert not found.told[0][hidden < 2].any()
+
+
 def test_a_class_that_is_never_seen_is_told(image):
     network = Network()
     with torch.no_grad():

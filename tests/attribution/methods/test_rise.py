@@ -186,6 +186,15 @@ def test_a_pixel_that_is_never_kept_has_no_evidence(image):
     assert torch.equal(explainer(score), torch.zeros(1, 24, 32))
 
 
+def test_what_is_left_of_weights_is_no_evidence(image):
+    explainer = Rise(masks=4, cells=7, keep=0.1, estimator="paper", normalize="mass")
+    score = MaskedScore(image, 0, Network(), BLACK)
+    kept = 1 - explainer.holes(score)[:]
+    never = kept.sum(0)[0] < 1e-6
+    assert 0 < never.float().mean() < 1
+    assert (explainer(score)[0][never] == 0).all()
+
+
 @pytest.mark.parametrize("border", ["mirrored", "constant"])
 def test_masks_end_at_the_border_as_asked(image, border):
     explainer = Rise(masks=20, cells=5, border=border)

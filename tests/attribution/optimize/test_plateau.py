@@ -31,6 +31,19 @@ def test_noise_around_a_level_is_rest_and_a_drift_through_it_is_not():
     assert stopped(level + 5 * torch.linspace(40, 0, 400), 20) is None
 
 
+@pytest.mark.parametrize("patience", [5, 10, 20])
+def test_a_fall_is_no_noise(patience):
+    """A first loss that stands out, or a fall that ends by halves, is not rest where the fall goes on."""
+    spike = torch.cat([torch.tensor([100.0]), 50 - 0.4 * torch.arange(99.0)])
+    assert stopped(spike, patience) is None
+    halves = 100 * 0.5 ** torch.arange(60.0)
+    rested = stopped(halves, patience)
+    assert rested is not None
+    after = halves[rested - patience + 1 : rested + 1]
+    before = halves[rested - 2 * patience + 1 : rested - patience + 1]
+    assert before.mean() - after.mean() <= 0.1
+
+
 def test_images_rest_each_on_its_own():
     plateau, rows = Plateau(3, 40, 5, torch.zeros(1)), torch.tensor([0, 2])
     for number in range(9):
