@@ -34,6 +34,7 @@ from studio.web.views import Card, Copies, rendered
 KEPT = 6
 """How many results of a person are kept."""
 EMPTY = "Nothing is removed yet: draw on the picture. Whatever you paint is taken away and filled."
+NO_FILLER = "Tick a filler to see the hole filled."
 STOPPED = "Stopped. Your settings are as they were; what had been found by then is below."
 
 
@@ -116,6 +117,7 @@ class Desk:
         self._take(uploaded(path, name))
 
     def _take(self, picture: Chosen) -> None:
+        self.studio.turns.stop(self.session)  # what it would find is of another picture
         self.chosen, self.hole = picture, None
         self.latest.clear()
 
@@ -130,6 +132,7 @@ class Desk:
             ValueError: If it is not offered or cannot be loaded.
         """
         self.studio.networks.classifier(classifier)
+        self.studio.turns.stop(self.session)
         self.classifier, self.hole = classifier, None
         self.latest.clear()
 
@@ -178,22 +181,25 @@ class Desk:
         if hole is not None:
             self.hole = unpacked(hole, self.network().crop)
         if self.hole is None or not self.hole.any():
-            yield self._untouched(target)
+            yield self._untouched(target, EMPTY)
             return
         ordered = [name for name in fillers() if name in wanted]
+        if not ordered:
+            yield self._untouched(target, NO_FILLER)
+            return
         choice = Choice(self.classifier, "sp", "gray", target)
         for each in drawings(self.chosen, self.hole, ordered, choice, self.studio.networks):
             waiting = ordered[len(each.removed.completions) :]
-            copies = self._copies_of_hole(each, choice) if ordered and not waiting else None
+            copies = self._copies_of_hole(each, choice) if not waiting else None
             yield views.completed(each.cards, waiting, each.removed.notes, copies)
 
-    def _untouched(self, target: str) -> str:
-        """Return the picture without a hole, and forget what was made of the last one."""
+    def _untouched(self, target: str, said: str) -> str:
+        """Return the picture as it is, and forget what was made of the last hole."""
         self.results.pop(self.drawing, None)
         score = self.score(target)
         (seen,) = looks(score, score.image, self.network(), _other(score))
         card = Card("original", "nothing removed", score.image[0].cpu(), seen)
-        return views.completed([card], [], [EMPTY], None)
+        return views.completed([card], [], [said], None)
 
     def explain(self, choice: Choice, task: Task = "explain") -> Work:
         """Begin to explain the picture.

@@ -44,11 +44,12 @@ class Events:
 
     def _pictures(self) -> None:
         parts, changed = self.parts, [*self._told, self.parts.completed, *self._found]
-        parts.picker.select(self.pick, None, changed, **QUIET)
+        latest = {**QUIET, "trigger_mode": "always_last"}  # of two clicks the second one counts
+        parts.picker.select(self.pick, None, changed, **latest)
         parts.drop.upload(self.upload, parts.drop, [parts.drop, *changed], **QUIET)
-        parts.classifier.input(self.choose, parts.classifier, changed, **QUIET)
+        parts.classifier.input(self.choose, parts.classifier, changed, **latest)
         for each in (parts.target, parts.other):
-            each.input(self.aim, [parts.target, parts.other], [parts.said, parts.seen], **QUIET)
+            each.input(self.aim, [parts.target, parts.other], [parts.said, parts.seen], **latest)
 
     def _drawing(self) -> None:
         parts, latest = self.parts, {**QUIET, "trigger_mode": "always_last"}

@@ -37,11 +37,13 @@ class Chosen:
     Attributes:
         key: ``scene:NUMBER``, ``example:NAME`` or ``upload:NAME``.
         file: The content of its file, if it is an example: a command needs it.
+        called: The name of an example's file.
     """
 
     key: str
     image: InputImage
     file: bytes = b""
+    called: str = ""
 
     @property
     def scene(self) -> int | None:
@@ -52,7 +54,7 @@ class Chosen:
     @property
     def name(self) -> str:
         """Return the name of the file that a command takes."""
-        return self.key.partition(":")[2]
+        return self.called or self.key.partition(":")[2]
 
 
 def offered() -> list[str]:
@@ -75,9 +77,8 @@ def chosen(key: str) -> Chosen:
     if kind != "example" or rest not in places:
         raise ValueError(f"picture: expected one of {', '.join(offered())}, got {key!r}")
     path = places[rest]
-    return Chosen(
-        f"example:{path.name}", _named(InputImages((path,), 0).read(0), path.name), path.read_bytes()
-    )
+    picture = _named(InputImages((path,), 0).read(0), path.name)
+    return Chosen(f"example:{rest}", picture, path.read_bytes(), path.name)
 
 
 def uploaded(path: Path, name: str) -> Chosen:

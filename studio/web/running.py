@@ -19,6 +19,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 BROKEN = (
     "Something went wrong in infill itself; the terminal has the details. Your settings are as they were."
 )
+NOT_BEGUN = "Stopped before its turn came. Your settings are as they were."
 _MARK = "() => { sessionStorage.setItem('infill-running', '1'); }"
 _UNMARK = "() => { sessionStorage.removeItem('infill-running'); }"
 
@@ -59,7 +60,9 @@ class Running:
         desk = self.studio.desk(str(request.session_hash))
         way, target = values[:4], aimed(*values[4:])
         yield from self._watched(
-            lambda: desk.explain(_choice(desk, way, target), task), lambda found: desk.shown(found, task)
+            desk,
+            lambda: desk.explain(_choice(desk, way, target), task),
+            lambda found: desk.shown(found, task),
         )
 
     def compare(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
@@ -67,14 +70,19 @@ class Running:
         desk = self.studio.desk(str(request.session_hash))
         ways, target = (values[:4], values[4:8]), aimed(*values[8:])
         yield from self._watched(
+            desk,
             lambda: desk.compare(*(_choice(desk, way, target) for way in ways)),
             lambda both: desk.compared(*both),
         )
 
     def _watched(
-        self, begin: Callable[[], Work], show: Callable[[Any], tuple[str, str]]
+        self, desk: Desk, begin: Callable[[], Work], show: Callable[[Any], tuple[str, str]]
     ) -> Iterator[list[Any]]:
-        """Yield the course of a piece of work, and what comes of it; whoever leaves stops it."""
+        """Yield the course of a piece of work, and what comes of it; whoever leaves stops it.
+
+        What is of a picture or a classifier that is no longer looked at is not shown.
+        """
+        picture, classifier = desk.chosen, desk.classifier
         try:
             work = begin()
         except ValueError as error:
@@ -83,13 +91,17 @@ class Running:
         going = [gr.Button(interactive=False), gr.Button("Stop", interactive=True)]
         try:
             for _ in work.watch():
+                if desk.chosen is not picture or desk.classifier != classifier:
+                    break
                 ahead = self.studio.turns.ahead(work)
                 shown = result_views.live(work) if work.begun else result_views.waiting(ahead)
                 yield ["", shown, "", *going]
                 going = [gr.skip(), gr.skip()]
         finally:
             work.stop()
-        yield [*_ended(work, show), gr.Button(interactive=True), gr.Button("Stop", interactive=False)]
+        left = desk.chosen is not picture or desk.classifier != classifier
+        told = ["", "", ""] if left else _ended(work, show)
+        yield [*told, gr.Button(interactive=True), gr.Button("Stop", interactive=False)]
 
     def spot(self, event: gr.EventData, request: gr.Request) -> str:
         """Show the samples behind a spot of the map."""
@@ -101,6 +113,8 @@ class Running:
 
 def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
     """Return what is to be said at the end, and what came of it."""
+    if work.stopped and not work.begun:
+        return [views.notice(NOT_BEGUN, "note"), "", gr.skip()]
     if work.stopped:
         return [views.notice(STOPPED, "note"), result_views.live(work) if work.begun else "", gr.skip()]
     if work.error is None:

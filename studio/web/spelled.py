@@ -69,7 +69,8 @@ def python_of_hole(
 
 def _shown(chosen: Chosen, choice: Choice, networks: Networks) -> list[str]:
     """Return what is looked at, and by whom."""
-    words = [chosen.name] if chosen.scene is None else ["--scene", str(chosen.scene)]
+    place = f"./{chosen.name}" if chosen.name.startswith("-") else chosen.name  # else it would be an option
+    words = [place] if chosen.scene is None else ["--scene", str(chosen.scene)]
     given = networks.given if choice.classifier == networks.own else choice.classifier
     if given and not (given == "scenes" and chosen.scene is not None):
         words += ["--classifier", given]

@@ -40,7 +40,7 @@ class Work:
         self.error: BaseException | None = None
         self.stopped = False
         self.seconds = 0.0
-        self._do, self._begun = do, 0.0
+        self._do, self._begun, self._lock = do, 0.0, threading.Lock()
         self._stop, self._changed, self.ended = threading.Event(), threading.Event(), threading.Event()
 
     @property
@@ -56,8 +56,13 @@ class Work:
         return (time.monotonic() - self._begun) * (self.total - self.done) / self.done
 
     def stop(self) -> None:
-        """Have it end at the next batch."""
-        self._stop.set()
+        """Have it end at the next batch, or now, if its turn has not come."""
+        with self._lock:
+            self._stop.set()
+            if not self.begun and not self.ended.is_set():
+                self.stopped = True
+                self.ended.set()
+                self._changed.set()
 
     def tell(self, done: int | None = None, doing: str | None = None) -> None:
         """Say how far it is, from within.
@@ -72,8 +77,11 @@ class Work:
             raise Stopped
 
     def run(self) -> None:
-        """Do it; whatever goes wrong is kept for those who watch."""
-        self._begun = time.monotonic()
+        """Do it, unless it was stopped while it waited; whatever goes wrong is kept for those who watch."""
+        with self._lock:
+            if self.ended.is_set():
+                return
+            self._begun = time.monotonic()
         try:
             self.tell()
             self.result = self._do(self)

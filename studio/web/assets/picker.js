@@ -11,7 +11,7 @@ element.addEventListener("keydown", event => {
     all[(all.indexOf(thumb) + step + all.length) % all.length].focus();
     event.preventDefault();
   } else if (event.key === "Enter" && event.target.matches(".scene-number input") && event.target.value !== "") {
-    pick("scene:" + event.target.value);
+    event.target.blur();  // "change" picks it, once
     event.preventDefault();
   }
 });

@@ -18,7 +18,7 @@ from studio.explain.remove import EVERYTHING
 from studio.web import result_views
 from studio.web.bits import packed
 from studio.web.choice import aimed, choice
-from studio.web.desk import EMPTY, Desk, Studio
+from studio.web.desk import EMPTY, NO_FILLER, Desk, Studio
 from studio.web.networks import Networks
 from studio.web.turns import Work
 
@@ -99,6 +99,9 @@ def test_a_hole_is_completed_filler_by_filler(desk: Desk) -> None:
     assert [piece.count("waiting") for piece in pieces] == [2, 1, 0]
     assert pieces[-1].index("<b>gray</b>") < pieces[-1].index("<b>inpaint</b>")
     assert len(list(desk.draw(None, ["telea"]))) == 2  # the same hole by another filler
+    (none,) = desk.draw(None, [])
+    assert NO_FILLER in unescape(none)
+    assert none.count("<figure") == 1
     desk.pick("scene:1")
     assert EMPTY in unescape(next(desk.draw(None, ["telea"])))  # another picture, no hole
 

@@ -30,6 +30,8 @@ def test_a_scene_is_that_of_the_command() -> None:
 
 def test_an_example_is_the_file_that_goes_into_the_archive(tmp_path: Path) -> None:
     picture = chosen("example:rocket")
+    assert picture.key in offered()
+    assert picture.name == "rocket.jpg"
     (tmp_path / picture.name).write_bytes(picture.file)
     assert torch.equal(read_picture(tmp_path / picture.name).image, picture.image.pixels)
     assert picture.image.origin["file"] == "rocket.jpg"  # and not where it is here

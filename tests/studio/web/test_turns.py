@@ -118,3 +118,17 @@ def test_telling_raises_only_once_it_is_stopped() -> None:
     work.stop()
     with pytest.raises(Stopped):
         Telling(work)(2, 2)
+
+
+def test_what_waits_is_stopped_at_once_and_never_done(turns: Turns) -> None:
+    going, done = threading.Event(), []
+    first = turns.begin("a", lambda work: going.wait(10))
+    waiting = turns.begin("b", lambda work: done.append(1))
+    assert turns.stop("b")
+    assert ended(waiting).stopped
+    assert not waiting.begun
+    assert not first.ended.is_set()
+    again = turns.begin("b", lambda work: done.append(2))  # the page is free for another
+    going.set()
+    assert not ended(again).stopped
+    assert done == [2]
