@@ -86,6 +86,7 @@ class Desk:
         results: What was found lately, by the keys of its archives: results by folder, and how to get them.
         latest: By place on the page, the result that is shown there.
         drawing: The key of what was made of the hole.
+        asked: How often a hole was to be filled: a later one ends those before it.
     """
 
     session: str
@@ -96,6 +97,7 @@ class Desk:
     results: OrderedDict[str, tuple[Mapping[str, Result], str]] = field(default_factory=OrderedDict)
     latest: dict[str, Explained] = field(default_factory=dict)
     drawing: str = ""
+    asked: int = 0
 
     def __post_init__(self) -> None:
         self.classifier = self.classifier or self.studio.networks.names()[0]
@@ -172,12 +174,16 @@ class Desk:
     def draw(self, hole: str | None, wanted: Sequence[str], target: str = "top1") -> Iterator[str]:
         """Yield the hole as the fillers complete it, one after another; without a hole, the latest one.
 
+        It ends where another one is to be filled meanwhile.
+
         Raises:
             ValueError: If it is no hole, or a filler is none of those offered.
         """
         unknown = [name for name in wanted if name not in fillers()]
         if unknown:
             raise ValueError(f"filler: expected one of {', '.join(fillers())}, got {unknown[0]!r}")
+        self.asked += 1
+        mine = self.asked
         if hole is not None:
             self.hole = unpacked(hole, self.network().crop)
         if self.hole is None or not self.hole.any():
@@ -189,6 +195,8 @@ class Desk:
             return
         choice = Choice(self.classifier, "sp", "gray", target)
         for each in drawings(self.chosen, self.hole, ordered, choice, self.studio.networks):
+            if self.asked != mine:
+                return
             waiting = ordered[len(each.removed.completions) :]
             copies = self._copies_of_hole(each, choice) if not waiting else None
             yield views.completed(each.cards, waiting, each.removed.notes, copies)

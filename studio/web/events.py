@@ -16,6 +16,8 @@ from studio.web.page import ALONE, FIRST_CHOICE, RUNNER_UP, Parts
 from studio.web.pictures import chosen, offered
 from studio.web.running import QUIET, Running
 
+_EACH = {**QUIET, "trigger_mode": "multiple"}
+"""Of what comes with an event itself "always_last" would send the first again; the last one is to count."""
 _KEEP = "(...values) => { sessionStorage.setItem('infill-studio', JSON.stringify(values)); }"
 STORED = ("infill-studio", "infill-running", "infill-hole")
 """What the browser keeps, until the tab is closed: settings, the run that is going on, the hole."""
@@ -44,8 +46,8 @@ class Events:
 
     def _pictures(self) -> None:
         parts, changed = self.parts, [*self._told, self.parts.completed, *self._found]
-        latest = {**QUIET, "trigger_mode": "always_last"}  # of two clicks the second one counts
-        parts.picker.select(self.pick, None, changed, **latest)
+        latest = {**QUIET, "trigger_mode": "always_last"}  # of two changes the second one counts
+        parts.picker.select(self.pick, None, changed, **_EACH)
         parts.drop.upload(self.upload, parts.drop, [parts.drop, *changed], **QUIET)
         parts.classifier.input(self.choose, parts.classifier, changed, **latest)
         for each in (parts.target, parts.other):
@@ -54,7 +56,7 @@ class Events:
     def _drawing(self) -> None:
         parts, latest = self.parts, {**QUIET, "trigger_mode": "always_last"}
         asked = [parts.wanted, parts.target, parts.other]
-        parts.canvas.input(self.draw, asked, parts.completed, **latest)
+        parts.canvas.input(self.draw, asked, parts.completed, **_EACH, concurrency_limit=None)
         for each in asked:
             each.input(self.again, asked, parts.completed, **latest)
 

@@ -99,6 +99,13 @@ def test_a_hole_is_completed_filler_by_filler(desk: Desk) -> None:
     assert [piece.count("waiting") for piece in pieces] == [2, 1, 0]
     assert pieces[-1].index("<b>gray</b>") < pieces[-1].index("<b>inpaint</b>")
     assert len(list(desk.draw(None, ["telea"]))) == 2  # the same hole by another filler
+    older = desk.draw(packed(hole), ["gray", "telea"])
+    next(older)
+    later = list(desk.draw(packed(hole.T), ["gray"]))
+    assert list(older) == []  # another hole is filled by now
+    assert len(later) == 2
+    assert desk.hole is not None
+    assert torch.equal(desk.hole.view(224, 224), hole.T)
     (none,) = desk.draw(None, [])
     assert NO_FILLER in unescape(none)
     assert none.count("<figure") == 1
