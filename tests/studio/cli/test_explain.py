@@ -249,7 +249,6 @@ def test_notes_on_reading_the_file_are_told(run: Run, photograph: Path) -> None:
         (["--set", "sp.patch=300"], "sp: patch must be 1 to 224 in a 224 x 224 image, got 300"),
         (["--set", "sp.patch=0"], "sp: patch must be at least 1, got 0"),
         (["--set", "sp.pach=3"], "unknown field of sp 'pach'; did you mean 'patch'?"),
-        (["--set", "sp.patch=31", "--set", "sp.patch=32"],),
         (["--fill-cache-size", "-1"], "--fill-cache-size: expected above 0 (gigabytes), got -1"),
         (["--set", "blur.sigma=-1"], "blur: sigma must be positive, got -1"),
         (["--set", "telea.radius=3"], "--set telea.radius=3: telea is not used here"),
