@@ -9,6 +9,8 @@ from torch import Tensor
 from attribution.explainer import Heatmap
 from infill.validate import require
 
+_ROUNDING = 1e-4
+"""A plateau at the threshold is found whole, though resizing it has left it not quite flat."""
 BETA_SQUARED = 0.3
 """Precision counts for more than recall (Achanta et al. 2009; Du et al. 2018, sec. 4.4)."""
 
@@ -53,7 +55,7 @@ def salient_object(
     seen = torch.ones_like(true) if seen is None else _pixels("seen", seen, heatmap)
     scaled = _scaled(heatmap.flatten(1), seen)
     threshold = torch.minimum(2 * scaled.sum(dim=1) / seen.sum(dim=1), scaled.amax(dim=1))
-    found = (scaled >= threshold[:, None]) & seen
+    found = (scaled >= threshold[:, None] * (1 - _ROUNDING)) & seen
     hits = (found & true).sum(dim=1).float()
     precision, recall = hits / found.sum(dim=1), hits / true.sum(dim=1)
     weighted = BETA_SQUARED * precision + recall

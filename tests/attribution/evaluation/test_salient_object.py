@@ -68,3 +68,12 @@ def test_a_constant_map_finds_everything():
 def test_what_cannot_be_is_named(heatmap, silhouettes, message):
     with pytest.raises(ValueError, match=message):
         salient_object(heatmap, silhouettes)
+
+
+def test_a_plateau_that_resizing_left_uneven_is_found_whole():
+    """The object takes most of the image, so that twice the mean is above the largest value."""
+    silhouettes = torch.zeros(1, 20, 20, dtype=torch.bool)
+    silhouettes[0, 2:18, 1:19] = True
+    uneven = 1e-6 * torch.rand(1, 20, 20, generator=torch.Generator().manual_seed(0))
+    found = salient_object(silhouettes.float() + uneven, silhouettes)
+    assert (float(found.precision), float(found.recall)) == (1, 1)
