@@ -16,6 +16,8 @@ from studio.web.page import ALONE, FIRST_CHOICE, RUNNER_UP, Parts
 from studio.web.pictures import chosen, offered
 from studio.web.running import QUIET, Running
 
+_LATEST = {**QUIET, "trigger_mode": "always_last"}
+"""Of two changes of a part's value the second one counts."""
 _EACH = {**QUIET, "trigger_mode": "multiple"}
 """Of what comes with an event itself "always_last" would send the first again; the last one is to count."""
 _KEEP = "(...values) => { sessionStorage.setItem('infill-studio', JSON.stringify(values)); }"
@@ -46,19 +48,18 @@ class Events:
 
     def _pictures(self) -> None:
         parts, changed = self.parts, [*self._told, self.parts.completed, *self._found]
-        latest = {**QUIET, "trigger_mode": "always_last"}  # of two changes the second one counts
         parts.picker.select(self.pick, None, changed, **_EACH)
         parts.drop.upload(self.upload, parts.drop, [parts.drop, *changed], **QUIET)
-        parts.classifier.input(self.choose, parts.classifier, changed, **latest)
+        parts.classifier.input(self.choose, parts.classifier, changed, **_LATEST)
         for each in (parts.target, parts.other):
-            each.input(self.aim, [parts.target, parts.other], [parts.said, parts.seen], **latest)
+            each.input(self.aim, [parts.target, parts.other], [parts.said, parts.seen], **_LATEST)
 
     def _drawing(self) -> None:
-        parts, latest = self.parts, {**QUIET, "trigger_mode": "always_last"}
+        parts = self.parts
         asked = [parts.wanted, parts.target, parts.other]
         parts.canvas.input(self.draw, asked, parts.completed, **_EACH, concurrency_limit=None)
         for each in asked:
-            each.input(self.again, asked, parts.completed, **latest)
+            each.input(self.again, asked, parts.completed, **_LATEST)
 
     def desk(self, request: gr.Request) -> Desk:
         """Return the desk of the one who asks."""

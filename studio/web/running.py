@@ -83,6 +83,10 @@ class Running:
         What is of a picture or a classifier that is no longer looked at is not shown.
         """
         picture, classifier = desk.chosen, desk.classifier
+
+        def left() -> bool:
+            return desk.chosen is not picture or desk.classifier != classifier
+
         try:
             work = begin()
         except ValueError as error:
@@ -91,7 +95,7 @@ class Running:
         going = [gr.Button(interactive=False), gr.Button("Stop", interactive=True)]
         try:
             for _ in work.watch():
-                if desk.chosen is not picture or desk.classifier != classifier:
+                if left():
                     break
                 ahead = self.studio.turns.ahead(work)
                 shown = result_views.live(work) if work.begun else result_views.waiting(ahead)
@@ -99,8 +103,7 @@ class Running:
                 going = [gr.skip(), gr.skip()]
         finally:
             work.stop()
-        left = desk.chosen is not picture or desk.classifier != classifier
-        told = ["", "", ""] if left else _ended(work, show)
+        told = ["", "", ""] if left() else _ended(work, show)
         yield [*told, gr.Button(interactive=True), gr.Button("Stop", interactive=False)]
 
     def spot(self, event: gr.EventData, request: gr.Request) -> str:
@@ -116,7 +119,7 @@ def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
     if work.stopped and not work.begun:
         return [views.notice(NOT_BEGUN, "note"), "", gr.skip()]
     if work.stopped:
-        return [views.notice(STOPPED, "note"), result_views.live(work) if work.begun else "", gr.skip()]
+        return [views.notice(STOPPED, "note"), result_views.live(work), gr.skip()]
     if work.error is None:
         return ["", *show(work.result)]
     if isinstance(work.error, ValueError):
