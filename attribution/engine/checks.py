@@ -112,10 +112,13 @@ def checked_hole(hole: Tensor, images: Tensor) -> Float[Tensor, "n 1 h w"]:
     """Return the holes on the images' device.
 
     Raises:
-        ValueError: Unless they are "n 1 h w" of the images' height and width.
+        ValueError: Unless they are "n 1 h w" of the images' height and width, and finite values in [0, 1].
     """
     size = tuple(images.shape[2:])
     require(isinstance(hole, Tensor), "hole", "a tensor (torch.from_numpy)", type(hole).__name__)
     fits = hole.ndim == 4 and hole.shape[1] == 1 and tuple(hole.shape[2:]) == size
     require(fits, "hole", f"of shape n 1 {size[0]} {size[1]}", tuple(hole.shape))
+    low, high = (float(end) for end in hole.detach().aminmax()) if hole.numel() else (0.0, 0.0)
+    inside = low >= -ROUNDING and high <= 1 + ROUNDING  # which NaN is not
+    require(inside, "hole", "in [0, 1], 1 where pixels are removed", f"values in [{low:.4g}, {high:.4g}]")
     return hole.to(images.device)

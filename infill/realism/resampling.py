@@ -5,7 +5,7 @@ images) cancels in their difference.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -155,6 +155,12 @@ def together(statistic: Statistic, place: Integer[Tensor, " n"]) -> Statistic:
     bootstrap; Davison & Hinkley 1997, 3.8).
     """
     return lambda weights: statistic(weights[:, place])
+
+
+def group_places(groups: Sequence[Hashable]) -> Integer[Tensor, " n"]:
+    """The place of each image's group, as `together` wants it: groups are counted as they come."""
+    number = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    return torch.tensor([number[group] for group in groups])
 
 
 def calibration_error(

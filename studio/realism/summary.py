@@ -23,6 +23,7 @@ from infill.realism.resampling import (
     best,
     bootstrap,
     calibration_error,
+    group_places,
     leave_out,
     mean,
     together,
@@ -80,8 +81,8 @@ def _figures(
 
     Several images of one photograph are drawn together, and of few photographs nothing is sure.
     """
-    number = {photograph: place for place, photograph in enumerate(dict.fromkeys(photographs))}
-    place = torch.tensor([number[photograph] for photograph in photographs])
+    place = group_places(photographs)
+    count = int(place.max()) + 1
     estimates: dict[str, dict[str, Estimate]] = {}
     for resampled, statistics in ((bootstrap, _means), (leave_out, _shapes)):
         wanted = {
@@ -90,14 +91,14 @@ def _figures(
             for name, statistic in statistics(values).items()
         }
         rng = torch.Generator().manual_seed(seed)
-        for key, estimate in resampled(wanted, len(number), rng).items():
+        for key, estimate in resampled(wanted, count, rng).items():
             name, row = key.split("/", 1)
             estimates.setdefault(name, {})[row] = estimate
     if "accuracy" in estimates:
-        firsts = [photographs.index(photograph) for photograph in number]
+        firsts = [photographs.index(photograph) for photograph in dict.fromkeys(photographs)]
         for name, figures in _of_features(results, firsts, seed, missing).items():
             estimates[name] = figures
-    if len(number) >= LEAST:
+    if count >= LEAST:
         return estimates
     return {name: {row: each.alone for row, each in rows.items()} for name, rows in estimates.items()}
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from infill.realism.resampling import DRAWS, LEAST, bootstrap, mean, together
+from infill.realism.resampling import DRAWS, LEAST, bootstrap, group_places, mean, together
 from studio.columns import aligned
-from studio.report.compare import photograph_places
 from studio.report.figures import figures
 from studio.report.results import Results, Row
 from studio.report.tables import named
@@ -175,7 +174,7 @@ def _kept(under: Results, without: Results) -> Iterator[Kept]:
 
 
 def _of_pairs(row: Row, title: str, found: Sequence[tuple[int, float, float]], under: Results) -> Kept:
-    place = photograph_places([at for at, *_ in found], under.photograph)
+    place = group_places([under.photograph(at) for at, *_ in found])
     pairs, count = np.array([pair for _, *pair in found]), int(place.max()) + 1
     change = together(mean(torch.from_numpy(pairs[:, 1] - pairs[:, 0])), place)
     chance = torch.Generator().manual_seed(int(under.settings["seed"]) % 2**63)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from infill.realism.resampling import (
     ResampleWeights,
     Statistic,
     bootstrap,
+    group_places,
     leave_out,
     mean,
     together,
@@ -43,7 +44,7 @@ def values(figure: Figure, results: Results, seed: int) -> dict[Row, Value]:
     found = {}
     for row in figure.rows:
         numbers = sorted(figure.counts[row] if figure.counts else figure.values[row])
-        place = photograph_places(numbers, results.photograph)
+        place = group_places([results.photograph(number) for number in numbers])
         count = int(place.max()) + 1
         statistic = {"": together(_statistic(figure, row, numbers, results), place)}
         generator = torch.Generator().manual_seed(seed % 2**63)
@@ -55,13 +56,6 @@ def values(figure: Figure, results: Results, seed: int) -> dict[Row, Value]:
         low, high = _interval(figure, row, estimate, count) if enough else (None, None)
         found[row] = Value(estimate.value, low, high, len(numbers))
     return found
-
-
-def photograph_places(numbers: Sequence[int], photograph: Callable[[int], Hashable]) -> torch.Tensor:
-    """Return of each image the place of its photograph: those of one are drawn together."""
-    names = [photograph(number) for number in numbers]
-    known = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    return torch.tensor([known[name] for name in names])
 
 
 def _interval(

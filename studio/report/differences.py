@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from infill.realism.resampling import LEAST, bootstrap, mean, together
-from studio.report.compare import photograph_places
+from infill.realism.resampling import LEAST, bootstrap, group_places, mean, together
 from studio.report.figures import Figure
 from studio.report.results import Row
 
@@ -128,7 +127,7 @@ def _change(figure: Figure, row: Row, other: Row, photograph: Callable[[int], Ha
     ours, theirs = figure.values[row], figure.values[other]
     numbers = sorted(ours.keys() & theirs.keys())
     of_image = np.array([ours[number] - theirs[number] for number in numbers])
-    return _Change(of_image, photograph_places(numbers, photograph))
+    return _Change(of_image, group_places([photograph(number) for number in numbers]))
 
 
 def _difference(

@@ -237,6 +237,8 @@ def test_a_target_beyond_the_classes_is_refused(image, holes, ask):
             None,
             r"hole must be a tensor \(torch.from_numpy\), got 'ndarray'",
         ),
+        (torch.full((3, 1, 24, 32), 255.0), None, r"hole must be in \[0, 1\].*got 'values in \[255, 255\]'"),
+        (torch.full((3, 1, 24, 32), -0.1), None, r"hole must be in \[0, 1\]"),
         (torch.zeros(2, 1, 24, 32), [0, 1], r"index must be a tensor \(torch.tensor\), got 'list'"),
         (torch.zeros(2, 1, 24, 32), None, "index must be given"),
         (torch.zeros(2, 1, 24, 32), torch.tensor([0]), "index must be one image per hole"),
@@ -263,7 +265,7 @@ class NanFill(Gray):
 def test_whoever_makes_nan_is_named(image, holes):
     with pytest.raises(ValueError, match=r"filler must be one whose fill is finite, got NanFill"):
         MaskedScore(image, 0, Network(), NanFill())(holes)
-    with pytest.raises(ValueError, match="hole must be finite"):
+    with pytest.raises(ValueError, match=r"hole must be in \[0, 1\].*nan"):
         MaskedScore(image, 0, Network())(holes * torch.nan)
     with pytest.raises(
         ValueError, match="classifier must return numbers, got NaN logits for the first image"

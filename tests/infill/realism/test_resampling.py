@@ -15,10 +15,12 @@ from infill.realism.resampling import (
     best,
     bootstrap,
     calibration_error,
+    group_places,
     jackknife,
     leave_out,
     mean,
     split,
+    together,
     top_share,
 )
 
@@ -53,6 +55,16 @@ def test_the_bootstraps_interval_is_scipys():
     assert float(estimate.replicates.std()) == pytest.approx(
         float(values.std(correction=0)) / 60**0.5, rel=0.03
     )
+
+
+def test_what_is_measured_four_times_on_an_image_is_as_sure_as_once():
+    once = normal(30).exp()
+    names = [f"{number}.jpg" for number in range(30) for _ in range(4)]
+    place = group_places(names)
+    assert place.tolist() == [number for number in range(30) for _ in range(4)]
+    four = bootstrap({"it": together(mean(once.repeat_interleave(4)), place)}, 30, rng())["it"]
+    assert four.interval == pytest.approx(bootstrap({"it": mean(once)}, 30, rng())["it"].interval)
+    assert group_places(["b", "a", "b"]).tolist() == [0, 1, 0]
 
 
 def test_the_interval_is_that_of_the_quantiles():
