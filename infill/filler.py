@@ -119,11 +119,11 @@ def staged(
     return torch.lerp(first, second, (place - before)[..., None]).permute(0, 3, 1, 2)
 
 
-def check_shapes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
-    """Check that there are ``n`` one-channel holes for one image or for ``n`` images of their size.
+def check_holes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
+    """Check that there are ``n`` one-channel holes in [0, 1] for one image or for ``n`` images of their size.
 
     Raises:
-        ValueError: If the shapes do not fit together.
+        ValueError: If the shapes do not fit together, or a hole leaves [0, 1].
     """
     require(image.ndim == 4, "image", "of shape n c h w", tuple(image.shape))
     size = tuple(image.shape[2:])
@@ -131,24 +131,48 @@ def check_shapes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> Non
     require(fits, "hole", f"of shape n 1 h w with h w = {size} as the image", tuple(hole.shape))
     rule = f"one image, or one per hole ({len(hole)})"
     require(len(image) in (1, len(hole)), "image", rule, f"{len(image)} images")
+    _check_range("hole", hole, "in [0, 1], 1 where pixels are removed")
+
+
+def check_observed(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
+    """Check the holes as `check_holes` does, and that the image is in [0, 1] where nothing is removed.
+
+    Raises:
+        ValueError: If the holes do not fit, or the image leaves [0, 1].
+    """
+    check_holes(image, hole)
+    observed = image.detach().where(hole.detach() == 0, 0.5)
+    _check_range("image", observed, "in [0, 1], without NaN, where it is observed")
 
 
 def check_rgb(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
-    """Check the shapes as `check_shapes` does, and that the image is RGB in [0, 1] where nothing is removed.
+    """Check image and holes as `check_observed` does, and that the image is RGB.
 
     Raises:
-        ValueError: If the shapes do not fit together, or the image is not RGB in [0, 1].
+        ValueError: If the holes do not fit, or the image is not RGB in [0, 1].
     """
-    check_shapes(image, hole)
+    check_observed(image, hole)
     rule = "RGB (3 channels) for this filler (Gray, Mean, Noise and Blur take any)"
     require(image.shape[1] == 3, "image", rule, f"{image.shape[1]} channels")
-    if not hole.numel():
+
+
+def check_visible(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
+    """Check the holes as `check_holes` does, and that all of the image is in [0, 1].
+
+    Raises:
+        ValueError: If the holes do not fit, or the image leaves [0, 1].
+    """
+    check_holes(image, hole)
+    _check_range("image", image, "in [0, 1], without NaN, for this filler sees all of it")
+
+
+def _check_range(argument: str, values: Tensor, rule: str) -> None:
+    if not values.numel():
         return
-    observed = image.detach().where(hole.detach() == 0, 0.5)
-    low, high = (float(each) for each in torch.aminmax(observed))
+    low, high = (float(each) for each in torch.aminmax(values.detach()))
     # NaN fails every comparison; rounding may lead a little beyond the range
     inside = low >= -_ROUNDING and high <= 1 + _ROUNDING
-    require(inside, "image", "RGB in [0, 1], without NaN, where it is observed", f"{low:g} to {high:g}")
+    require(inside, argument, rule, f"{low:g} to {high:g}")
 
 
 def spawn(generator: Chance, count: int) -> list[Generator]:

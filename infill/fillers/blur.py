@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from infill.filler import Chance, Fill, Hole, Images, check_shapes
+from infill.filler import Chance, Fill, Hole, Images, check_visible
 from infill.fillers.static import IMAGENET_MEAN, painted
 from infill.validate import Range, require_settings
 
@@ -47,7 +47,7 @@ class Blur:
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Blur rows and columns, once per image."""
-        check_shapes(image, hole)
+        check_visible(image, hole)
         return self._blurred(image, self.sigma)
 
     def stages(self, image: Images) -> Float[Tensor, "k n c h w"] | None:

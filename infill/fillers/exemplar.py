@@ -84,7 +84,8 @@ class Exemplar:
                 fill[index] = fill.new_tensor(self.empty).view(3, 1, 1)
             elif gone.any():
                 if not sizes or len(image) > 1:  # several holes of one image share its patches
-                    sizes = self._sizes(fill[index])
+                    # patches of the hole count nothing, but nothing times NaN is NaN
+                    sizes = self._sizes(torch.where(gone, fill[index].nan_to_num(0.0), fill[index]))
                 fill[index] = self._filled(torch.where(gone, 0.0, fill[index]), gone, sizes)
         return fill.to(image.dtype)
 

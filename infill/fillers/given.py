@@ -6,7 +6,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from infill.filler import Chance, Fill, Filler, Hole, Images, check_shapes
+from infill.filler import Chance, Fill, Filler, Hole, Images, check_holes
 from infill.validate import require
 
 
@@ -45,7 +45,7 @@ class Given:
         Raises:
             ValueError: If they are of another size or number than the images.
         """
-        check_shapes(image, hole)
+        check_holes(image, hole)
         fits = self.pixels.shape[-3:] == image.shape[1:] and self.pixels[..., 0, 0, 0].numel() in (
             1,
             len(image),

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
+from infill.filler import Chance, Fill, Hole, Images, check_observed, spawn
 from infill.fillers.crops import Windows, dilated, from_frame, to_frame, windows
 from infill.fillers.seam import feathered
 from infill.network import Network, Precision, at_once, compute_dtype, home, ready
@@ -83,6 +83,9 @@ class Learned:
     def __post_init__(self) -> None:
         require(callable(self.network), "network", "callable", self.network)
         require_settings(self)
+        pairs = [("value_range", self.value_range), ("size", self._native() or (1, 1))]
+        for name, pair in pairs:
+            require(len(pair) == 2, name, "two numbers", pair)
         fits = all(side > 0 and side % self.multiple == 0 for side in self._native() or ())
         require(fits, "size", f"positive and a multiple of {self.multiple}", self.size)
         low, high = self.value_range
@@ -94,11 +97,11 @@ class Learned:
         """Ask the network to fill each hole.
 
         Raises:
-            ValueError: If the shapes do not fit together, if a stochastic network has no
+            ValueError: If the holes do not fit, if the image leaves [0, 1], if a stochastic network has no
                 generator, or if the network returns something other than finite images of the
                 shape it was given.
         """
-        check_shapes(image, hole)
+        check_observed(image, hole)
         chance = spawn(generator, len(hole)) if self.stochastic else None
         with torch.no_grad():
             hidden = dilated(hole >= self.threshold, self.dilation)

@@ -80,6 +80,8 @@ class Remembered:
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return the fills that are kept, or else make and keep them; errors are the filler's."""
+        if not len(hole):
+            return self.filler(image, hole, generator)
         name = self._name(image, hole)
         fill = _unpacked(self.store.get(name), image, hole)
         if fill is None:

@@ -1,5 +1,6 @@
 """Fillers that need no knowledge of the hole: a color, local means, noise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
-from infill.filler import Chance, Fill, Hole, Images, check_shapes, spawn
+from infill.filler import Chance, Fill, Hole, Images, check_holes, check_visible, spawn
 from infill.validate import Range, Seed, require, require_settings
 
 Color: TypeAlias = Annotated[tuple[float, ...], Range(0, 1)]
@@ -24,7 +25,7 @@ def check_color(argument: str, color: Color) -> None:
     Raises:
         ValueError: If it does not.
     """
-    valid = len(color) > 0 and all(0 <= value <= 1 for value in color)
+    valid = isinstance(color, Sequence) and len(color) > 0 and all(0 <= value <= 1 for value in color)
     require(valid, argument, "values in [0, 1], one per channel", color)
 
 
@@ -72,7 +73,7 @@ class Gray:
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Paint every pixel in the color (a view that takes no memory)."""
-        check_shapes(image, hole)
+        check_holes(image, hole)
         return painted(self.color, image)
 
 
@@ -114,9 +115,9 @@ class Mean:
         """Average the image, once per image.
 
         Raises:
-            ValueError: If ``segments`` are of another size or number than the images.
+            ValueError: If ``segments`` are of another size or number than the images, or those leave [0, 1].
         """
-        check_shapes(image, hole)
+        check_visible(image, hole)
         precise = image.to(torch.promote_types(image.dtype, torch.float32))
         if self.segments is not None:
             fill = _segment_means(precise, self.segments.to(image.device))
@@ -169,7 +170,7 @@ class Noise:
         Raises:
             ValueError: If there is no seed and ``generator`` is ``None`` or not on the CPU.
         """
-        check_shapes(image, hole)
+        check_holes(image, hole)
         if self.seed is not None:
             canvas = torch.empty(image.shape[1:], dtype=torch.float32)
             self._draw(canvas, Generator().manual_seed(self.seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,8 @@ def opened_cache(folder: Path | None, gigabytes: float) -> FillCache | None:
     Raises:
         ValueError: If the folder cannot be made or read, or holds something else.
     """
-    if not gigabytes > 0:
-        raise ValueError(f"--fill-cache-size: expected above 0 (gigabytes), got {gigabytes:g}")
+    if not 0 < gigabytes < math.inf:
+        raise ValueError(f"--fill-cache-size: expected above 0 and finite (gigabytes), got {gigabytes:g}")
     if folder is None:
         return None
     import sqlite3
@@ -90,9 +91,11 @@ class FillCache:
         """Say once what is wrong with the folder, and go on without it."""
         import sqlite3
 
+        import diskcache
+
         try:
             yield
-        except (OSError, sqlite3.Error, TypeError, ValueError) as error:
+        except (OSError, sqlite3.Error, diskcache.Timeout, TypeError, ValueError) as error:
             if not self._failed:
                 warnings.warn(f"--fill-cache: {self.folder} cannot be used ({error})", stacklevel=2)
             self._failed = True
@@ -102,9 +105,11 @@ def _machine() -> tuple[Any, ...]:
     """Return what a fill's last bits depend on, beside the filler."""
     import torch
 
-    import infill.fillers
+    import infill
+    import models
 
-    code = sorted(Path(next(iter(infill.fillers.__path__))).glob("*.py"))
+    folders = [Path(next(iter(package.__path__))) for package in (infill, models)]
+    code = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
     threads, capability = torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()
     return version(), torch.__version__, threads, capability, [size_and_time(file) for file in code]
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from infill import Gray, Marginal, Telea
+from studio.registry import fill_cache
 from studio.registry.fill_cache import opened_cache
 
 IMAGE = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
@@ -55,18 +56,21 @@ def test_a_folder_that_is_no_cache_is_refused_in_one_line(tmp_path):
     assert file.read_text() == "mine"
 
 
-@pytest.mark.parametrize("size", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_size_must_be_one(tmp_path, size):
-    with pytest.raises(ValueError, match=r"--fill-cache-size: expected above 0 \(gigabytes\), got"):
+    with pytest.raises(
+        ValueError, match=r"--fill-cache-size: expected above 0 and finite \(gigabytes\), got"
+    ):
         opened_cache(tmp_path, size)
 
 
-def test_what_fails_later_is_said_once_and_stops_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("failure", [sqlite3.OperationalError, diskcache.Timeout])
+def test_what_fails_later_is_said_once_and_stops_nothing(tmp_path, monkeypatch, failure):
     cache = opened_cache(tmp_path, 1.0)
     filler = cache.keeping("telea", {}, "float32", Telea())
 
     def full(*args, **kwargs):
-        raise sqlite3.OperationalError("database or disk is full")
+        raise failure("database or disk is full")
 
     monkeypatch.setattr(diskcache.Cache, "set", full)
     with pytest.warns(UserWarning, match=r"--fill-cache: .* cannot be used \(database or disk is full\)"):
@@ -87,3 +91,18 @@ def test_what_others_have_pickled_is_not_unpickled(tmp_path):
     diskcache.Cache(str(tmp_path)).set("name", {"any": "object"})
     with pytest.warns(UserWarning, match="it holds something else"):
         assert opened_cache(tmp_path, 1.0).get("name") is None
+
+
+def test_fills_are_made_anew_when_code_that_fills_changes(tmp_path, monkeypatch):
+    cache, filler = opened_cache(tmp_path, 1.0), Telea()
+    before = cache.keeping("telea", {}, "float32", filler).identity
+    assert cache.keeping("telea", {}, "float32", filler).identity == before
+    for changed in ("infill/filler.py", "infill/fillers/seam.py", "models/inpainters/texture.py"):
+        stamp = fill_cache.size_and_time
+        monkeypatch.setattr(
+            fill_cache,
+            "size_and_time",
+            lambda path, name=changed, stamp=stamp: None if path.as_posix().endswith(name) else stamp(path),
+        )
+        assert cache.keeping("telea", {}, "float32", filler).identity != before
+        monkeypatch.undo()
