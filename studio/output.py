@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,23 @@ class OutputFolder:
     def __init__(self, path: Path, draft: Path) -> None:
         self.path, self._draft = path, draft
 
-    def publish(self, files: Mapping[str, Callable[[Path], object]], within: str = "") -> list[Path]:
+    def publish(
+        self, files: Mapping[str, Callable[[Path], object]], within: str = "", former: str = ""
+    ) -> list[Path]:
         """Let each function write its file, then move them all to their names; return these.
+
+        Args:
+            files: By names, the last one being what tells of the others.
+            within: In which folder of this one.
+            former: A pattern of names; such files of a result that was here before, and that this one does
+                not have, are removed.
 
         Raises:
             OSError: If a file cannot be written; then none is moved.
         """
         place = self.path / within
+        told = (place / list(files)[-1]).exists()
+        left = {path for path in place.glob(former) if path.name not in files} if former and told else ()
         for name, write in files.items():
             try:
                 write(self._draft / name)
@@ -39,7 +49,29 @@ class OutputFolder:
         place.mkdir(parents=True, exist_ok=True)
         for name in files:
             os.replace(self._draft / name, place / name)
+        for path in left:
+            path.unlink(missing_ok=True)
         return [place / name for name in files]
+
+
+def require_apart(folder: Path, names: Iterable[str], read: Mapping[str, Iterable[object]]) -> None:
+    """Check that no file that is written takes the place of one that is read.
+
+    Args:
+        folder: Where files are written.
+        names: Theirs.
+        read: What is read, by what it is; what is no path is no file.
+
+    Raises:
+        ValueError: If one does.
+    """
+    written = {(folder / name).resolve() for name in names}
+    for what, files in read.items():
+        for file in files:
+            if isinstance(file, str | Path) and Path(file).resolve() in written:
+                raise ValueError(
+                    f"--out: {folder} has the {what} itself, which {Path(file).name} would overwrite"
+                )
 
 
 @contextmanager

@@ -170,7 +170,7 @@ class Greedy(torch.optim.Optimizer):
         place = (grades > 0).sum(dim=1, keepdim=True) + torch.arange(
             best.indices.shape[1], device=grades.device
         )
-        grade = 1 - place / grades.shape[1]
+        grade = 1 - place.to(grades) / grades.shape[1]
         free = best.values > -torch.inf
         grades.scatter_(1, best.indices, torch.where(free, grade, grades.gather(1, best.indices)))
 

@@ -25,7 +25,7 @@ from attribution.estimate import (
 from attribution.explainer import Heatmap
 from attribution.holes import Border, RandomGridHoles
 from attribution.score import MaskedScore
-from infill.validate import Count, Length, Seed, Share, require_settings
+from infill.validate import Count, Length, Seed, Share, require, require_settings
 
 _NO_MASS = 1e-4
 """Sums of masks at a pixel below which none keeps it: they are float32, and differences of such."""
@@ -71,6 +71,8 @@ class Rise:
 
     def __post_init__(self) -> None:
         require_settings(self)
+        enough = self.masks > 1 or self.estimator == "paper"
+        require(enough, "masks", f"at least 2 for the {self.estimator} estimator", self.masks)
 
     @property
     def signed(self) -> bool:

@@ -58,8 +58,7 @@ class Adaptive(Learned):
         Raises:
             ValueError: As `Learned`; if patches are asked for, also if the image is not RGB.
         """
-        thick = self._thick(hole)
-        self._filled.update(network=int((~thick).sum()), exemplar=int(thick.sum()))
+        thick = self.count(hole)
         if not thick.any():
             return super().__call__(image, hole, generator)
         if thick.all():
@@ -68,6 +67,15 @@ class Adaptive(Learned):
         fill[thick] = self._exemplar(_of(image, thick), hole[thick])
         fill[~thick] = super().__call__(_of(image, ~thick), hole[~thick])
         return fill
+
+    def count(self, hole: Hole) -> Bool[Tensor, " n"]:
+        """Count who fills these holes, and return which of them patches fill.
+
+        For `Remembered`, too, whose fills were made by the same of the two.
+        """
+        thick = self._thick(hole)
+        self._filled.update(network=int((~thick).sum()), exemplar=int(thick.sum()))
+        return thick
 
     def _thick(self, hole: Hole) -> Bool[Tensor, " n"]:
         """Which holes patches shall fill."""

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from infill.filler import Chance, Fill, Filler, Hole, Images
+from infill.fillers.adaptive import Adaptive
 from infill.validate import require
 
 _DIGEST = 16
@@ -87,6 +88,8 @@ class Remembered:
         if fill is None:
             fill = self.filler(image, hole, generator)
             self.store.set(name, _packed(fill.detach(), image))
+        elif isinstance(self.filler, Adaptive):
+            self.filler.count(hole)
         return fill
 
     def _name(self, image: Tensor, hole: Tensor) -> str:

@@ -84,7 +84,7 @@ def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:
 
 def _scenes(checkpoint: Checkpoint | None) -> ImageClassifier:
     if checkpoint:
-        network = scenes.SceneClassifier()
+        network = scenes.untrained()
         load_state(network, checkpoint, "scenes")
     else:
         network = scenes.load()

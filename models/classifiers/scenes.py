@@ -57,6 +57,12 @@ def load(path: Path = FILE) -> SceneClassifier:
     Raises:
         ValueError: If the file is missing or holds another network.
     """
-    network = SceneClassifier()
+    network = untrained()
     load_safetensors(path, network)
     return network.eval()
+
+
+def untrained() -> SceneClassifier:
+    """A network that weights are loaded into."""
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
+        return SceneClassifier()

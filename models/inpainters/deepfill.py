@@ -187,7 +187,7 @@ def load(checkpoint: Path | str, version: Version = "v1") -> Inpainter:
     if version not in get_args(Version):
         raise ValueError(f"version: expected one of {', '.join(get_args(Version))}, got {version!r}")
     names = {part: [layer.name for layer in layers] for part, layers in LAYERS.items()}
-    saved, tensorflow = deepfill_checkpoints.read(Path(checkpoint), names)
+    saved, tensorflow = deepfill_checkpoints.read(Path(checkpoint).expanduser(), names)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
         network = DeepFill(version, tensorflow=tensorflow)
     load_state(network, saved, f"DeepFill {version}")

@@ -273,7 +273,8 @@ def load(path: Path = FILE) -> SmallInpainter:
         ValueError: If the file is missing or holds another network.
     """
     checkpoint = read_checkpoint(path)
-    network = SmallInpainter(even=any(name.startswith("recall.") for name in checkpoint.state))
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
+        network = SmallInpainter(even=any(name.startswith("recall.") for name in checkpoint.state))
     load_state(network, checkpoint, "SmallInpainter")
     return network.eval()
 

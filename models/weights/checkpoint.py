@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -151,6 +152,19 @@ def load_safetensors(path: Path, network: nn.Module) -> None:
     except RuntimeError as error:
         reason = str(error).replace("\n", " ")
         raise ValueError(f"weights of {path} do not fit: {reason}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file that is written later, and see that the file can be.
+
+    Raises:
+        OSError: If it cannot.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected the name of a file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=path.parent):
+        pass
 
 
 def save_safetensors(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:

@@ -20,7 +20,17 @@ from studio.registry.request import JobRequest
 Option: TypeAlias = Callable[[Any], Any]
 """What adds an option to a command."""
 
-FILES = click.Path(path_type=Path)
+
+class _Files(click.Path):
+    """A path; an empty text, as an unset variable of the shell leaves it, would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("expected a path, got ''", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILES = _Files(path_type=Path)
 
 
 def default(request: type[JobRequest | DataRequest], field: str) -> Any:

@@ -25,10 +25,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.pass_context
 def train(context: click.Context, /, **shared: object) -> None:
     """Train the networks that ship with infill: a classifier of scenes and an inpainter."""
-    import torch
+    from studio.registry.parse import parse_device
 
-    if shared["device"] == "auto":
-        shared["device"] = "cuda" if torch.cuda.is_available() else "cpu"
+    shared["device"] = str(parse_device(str(shared["device"])))
     if shared["out"] is None:
         del shared["out"]
     context.obj = {**shared, "log": click.echo}
@@ -54,7 +53,7 @@ def classifier(shared: dict[str, object], /, **options: object) -> None:
 @click.option("--minutes", default=60.0, show_default=True, help="Wall time in all.")
 @click.option("--side", type=int, help="Side of the training crops, in pixels. [default: 128; on a GPU 224]")
 @click.option("--batch", type=int, help="Crops a step. [default: 16; on a GPU 64]")
-@click.option("--workers", type=int, help="Processes that cut crops. [default: 1; on a GPU 8]")
+@click.option("--workers", type=int, help="Processes that cut crops; 0: this one. [default: 1; on a GPU 8]")
 @click.option("--lr", default=6e-4, show_default=True, help="Highest learning rate.")
 @click.option(
     "--perceptual",
@@ -83,7 +82,12 @@ def inpainter(
     full = str(shared["device"]).startswith("cuda")
     seed = shared.pop("seed")
     recipe = Recipe(
-        minutes=minutes, side=side or (224 if full else 128), batch=batch or (64 if full else 16), lr=lr,
+        minutes=minutes, side=_or(side, 224 if full else 128), batch=_or(batch, 64 if full else 16), lr=lr,
         perceptual=perceptual, adversarial=adversarial, seed=seed,  # type: ignore[arg-type]
     )  # fmt: skip
-    train_inpainter(recipe=recipe, workers=workers or (8 if full else 1), **options, **shared)  # type: ignore[arg-type]
+    workers = _or(workers, 8 if full else 1)
+    train_inpainter(recipe=recipe, workers=workers, **options, **shared)  # type: ignore[arg-type]
+
+
+def _or(given: int | None, usual: int) -> int:
+    return usual if given is None else given

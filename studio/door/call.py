@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from infill.validate import require_settings
 from studio.door.classifiers import Asked, classifiers_of
 from studio.door.images import Given, images_of
+from studio.door.plain import plain
 from studio.door.settings import sorted_out
 from studio.door.things import NO_THINGS, Things
 from studio.explain.request import ExplainRequest
@@ -136,6 +137,7 @@ def target_text(target: Target) -> str:
     Raises:
         ValueError: If it is neither a name nor an index.
     """
+    target = plain(target)
     if target is None:
         return "top1"
     if isinstance(target, bool) or not isinstance(target, str | int):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from studio.door.call import Classifiers, Wanted, called
 from studio.door.explanation import Target
+from studio.door.plain import with_derivatives
 from studio.door.show import picture, shrunk
 from studio.door.things import NO_THINGS, fillers_of, methods_of, several
 from studio.drawing.pixels import channels_last
@@ -17,7 +18,7 @@ from studio.drawing.sheet import any_script
 from studio.explain.counterfactual import Counterfactual as Change
 from studio.explain.counterfactual import files_of, removing
 from studio.explain.counterfactual_figure import laid_out
-from studio.output import output_folder
+from studio.output import output_folder, require_apart
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -82,8 +83,11 @@ class Counterfactual:
         Raises:
             ValueError: If they cannot be written.
         """
-        with output_folder(Path(folder)) as output:
-            return output.publish(files_of(self._change.explanation))
+        explanation, place = self._change.explanation, Path(folder)
+        files = files_of(explanation)
+        require_apart(place, files, {"image": [explanation.image.origin.get("file")]})
+        with output_folder(place) as output:
+            return output.publish(files)
 
     def __str__(self) -> str:
         return f"{self.image}: {self._change.line()}"
@@ -113,6 +117,7 @@ def counterfactual(
     image: Several, classifier: AnyClassifier | None, *, target: AnyTarget = None,
     method: AnyMethod | None = None, filler: AnyFiller | None = None, **settings: Any,
 ) -> list[Counterfactual]: ...  # fmt: skip
+@with_derivatives
 def counterfactual(
     image: AnyImage | Several,
     classifier: AnyClassifier | None,

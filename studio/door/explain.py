@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 from studio.door.call import Classifiers, Wanted, called
 from studio.door.explanation import Explanation
 from studio.door.explanations import Explanations
+from studio.door.plain import with_derivatives
 from studio.door.things import fillers_of, methods_of, several
 from studio.explain.explain import explaining
 
@@ -48,6 +49,7 @@ def explain(
     image: AnyImage, classifier: AnyClassifier | None, *, target: Target = None, method: AnyMethod = "sp",
     filler: Several, **settings: Any,
 ) -> Explanations: ...  # fmt: skip
+@with_derivatives
 def explain(
     image: AnyImage | Several,
     classifier: AnyClassifier | Several | None,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.door.show import figure_of, figure_png, html_of, said_of, table_of
-from studio.explain.explain import files_of
+from studio.explain.explain import TRACES, files_of
 from studio.explain.page import seen_in
 from studio.explain.report import heatmaps
-from studio.output import output_folder
+from studio.output import output_folder, require_apart
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -141,8 +141,10 @@ class Explanation:
         Raises:
             ValueError: If they cannot be written.
         """
-        with output_folder(Path(folder)) as output:
-            return output.publish(files_of(self.result))
+        files, place = files_of(self.result), Path(folder)
+        require_apart(place, files, {"image": [self.result.image.origin.get("file")]})
+        with output_folder(place) as output:
+            return output.publish(files, former=TRACES)
 
     @cached_property
     def _maps(self) -> dict[str, ndarray]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, overload
 
 from studio.columns import aligned
 from studio.door.show import figure_of, figure_png, grid_html, said_of
-from studio.explain.explain import files_of
-from studio.output import output_folder
+from studio.explain.explain import TRACES, files_of
+from studio.output import output_folder, require_apart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,13 +103,14 @@ class Explanations(Sequence["Explanation"]):
         """
         groups = self._groups()
         with output_folder(Path(folder)) as output:
-            return [
-                path
-                for (classifier, image), cells in groups.items()
-                for path in output.publish(
-                    files_of(_joined(cells)), within=str(self._place(classifier, image))
+            paths: list[Path] = []
+            for (classifier, image), cells in groups.items():
+                files, place = files_of(_joined(cells)), self._place(classifier, image)
+                require_apart(
+                    output.path / place, files, {"image": [cells[0].result.image.origin.get("file")]}
                 )
-            ]
+                paths += output.publish(files, str(place), TRACES)
+            return paths
 
     def _place(self, classifier: str, image: str) -> Path:
         """Return the folder of an image within that of all."""

@@ -67,6 +67,8 @@ def _given(thing: Any, name: str, several: bool) -> Given:
         InputImages((), number)  # which refuses numbers below 0
         return Given(replace(scene_image(number), folder=name), scene=number)
     if isinstance(thing, str | Path):
+        if thing == "":
+            raise ValueError("image: expected a file, a scene or an array, got ''")
         path = Path(thing)
         return Given(replace(InputImages((path,), 1).read(0), folder=name), path)
     return Given(memory_image(thing, name))

@@ -15,16 +15,17 @@ from studio.door.call import target_text
 from studio.door.classifiers import classifiers_of
 from studio.door.explanation import Target
 from studio.door.images import images_of
+from studio.door.plain import with_derivatives
 from studio.door.settings import sorted_out
 from studio.door.show import picture, shrunk
 from studio.door.things import NO_THINGS, fillers_of, several
 from studio.drawing.pixels import channels_last
 from studio.drawing.sheet import any_script
 from studio.explain.drawn import Box, drawn
-from studio.explain.remove import bars, files_of, line, removed, removing, sheet, whole
+from studio.explain.remove import bars, file_of, files_of, line, removed, removing, sheet, whole
 from studio.explain.remove_figure import laid_out
 from studio.explain.request import ExplainRequest
-from studio.output import output_folder
+from studio.output import output_folder, require_apart
 from studio.progress import Progress
 from studio.registry.own import Own
 from studio.registry.parse import split_fillers
@@ -116,8 +117,13 @@ class Removal:
         Raises:
             ValueError: If they cannot be written.
         """
-        with output_folder(Path(folder)) as output:
-            return output.publish(files_of(self._found))
+        files, place = files_of(self._found), Path(folder)
+        drawn = self._found.drawn.source.get("file")
+        require_apart(
+            place, files, {"hole": [drawn], "image": [self._found.explanation.image.origin.get("file")]}
+        )
+        with output_folder(place) as output:
+            return output.publish(files, former=file_of("*"))
 
     def __str__(self) -> str:
         return "\n".join([line(self._found), *self._more])
@@ -145,6 +151,7 @@ class Removal:
         return f"{row}<pre>{html.escape(str(self))}</pre>"
 
 
+@with_derivatives
 def remove(
     image: AnyImage,
     classifier: AnyClassifier | None,

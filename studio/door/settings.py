@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from models.spelling import suggestion
+from studio.door.plain import plain
 from studio.door.things import RESERVED
 from studio.registry.fields import known as known_name
 from studio.registry.tables import ALL_FILLERS, METHODS
-
-_PATHS = ("weights", "judge_weights", "segmenter_weights", "fill_cache", "out")
 
 
 def sorted_out(
@@ -32,6 +32,7 @@ def sorted_out(
     named = keywords.pop("settings", None) or {}
     if not isinstance(named, Mapping):
         raise ValueError(f"settings: expected a mapping as in {{'sp.patch': 41}}, got {named!r:.80}")
+    keywords = {name: plain(value) for name, value in keywords.items()}
     given = {name: _field(name, value) for name, value in keywords.items() if name in fields}
     rest = {name: value for name, value in keywords.items() if name not in fields}
     texts = [f"{_place(str(key), fields, names)}={text(value)}" for key, value in {**named, **rest}.items()]
@@ -42,16 +43,32 @@ def text(value: Any) -> str:
     """Return a value as it is written on the command line."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
-    return ",".join(map(text, value)) if isinstance(value, list | tuple) else str(value)
+    return ",".join(map(text, value)) if isinstance(value, list | tuple) else str(plain(value))
+
+
+_PATH, _NUMBER, _TRUTH = ((str, PathLike), "a path"), ((int, float), "a number"), ((bool,), "True or False")
+_KINDS: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    **dict.fromkeys(("weights", "judge_weights", "segmenter_weights", "fill_cache", "out"), _PATH),
+    **dict.fromkeys(("until", "fill_cache_size"), _NUMBER),
+    **dict.fromkeys(("multi_label", "paper", "trace"), _TRUTH),
+    "final": ((str,), "a filler's name"),
+}
+"""What keywords may be that no other check looks at, and how that is said."""
 
 
 def _field(name: str, value: Any) -> Any:
+    if name in _KINDS and value is not None:
+        kinds, words = _KINDS[name]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ValueError(f"{name}: expected {words}, got {value!r:.80}")
+        if value == "":
+            raise ValueError(f"{name}: expected {words}, got ''")
     if name in ("target", "against") and value is not None:
         if isinstance(value, bool) or not isinstance(value, str | int):
             words = "top1" if name == "target" else "top1 or next"
             raise ValueError(f"--{name}: expected an index, a class name or {words}, got {value!r:.80}")
         return str(value)
-    return Path(value) if name in _PATHS and isinstance(value, str) else value
+    return Path(value) if _KINDS.get(name) is _PATH and value is not None else value
 
 
 def _place(key: str, fields: Sequence[str], names: Sequence[str]) -> str:

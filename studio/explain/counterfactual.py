@@ -47,7 +47,7 @@ def removing(request: ExplainRequest, echo: Callable[[str], object], own: Own = 
         if name not in OPTIMIZING and not isinstance(own.methods.get(name), OptimizingExplainer):
             raise ValueError(f"--method: expected one of {', '.join(REMOVING)}, got {name}")
         _require_removing(name, build_method(name, selection.settings, request.seed, preset, own))
-    return Job(request, selection, preset, files_of, _line, own=own)
+    return Job(request, selection, preset, files_of, _line, own=own, report="counterfactual.json")
 
 
 def _require_removing(name: str, method: Explainer) -> None:

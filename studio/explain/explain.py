@@ -94,6 +94,10 @@ def _more(result: Explanation, method: str, run: MethodResult) -> str:
     return f"--samples {4 * most_passes(result.settings['samples'])}"
 
 
+TRACES = "trace-*.gif"
+"""Files that a result has only if it was asked for them."""
+
+
 def files_of(result: Explanation) -> Files:
     """Return what writes each file."""
     files: dict[str, Callable[[Path], object]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,8 @@ class InputImages:
         if scene < 0:
             raise ValueError(f"--scene: expected 0 or more, got {scene}")
         self.paths, self._scene = tuple(paths), scene
-        self.names = [" ".join(path.name.split()) for path in paths] or [f"scene {scene}"]
-        self.folders = folders([path.stem for path in paths]) or [f"scene-{scene}"]
+        self.names = [_named(path) for path in paths] or [f"scene {scene}"]
+        self.folders = folders([printable(path.stem) for path in paths]) or [f"scene-{scene}"]
         for path in paths if strict and len(paths) > 1 else ():
             read_picture(path)
 
@@ -101,10 +102,18 @@ def read_pixels(path: Path) -> Float[Tensor, "3 h w"]:
 def _file(path: Path, folder: str) -> InputImage:
     picture = read_picture(path)
     height, width = picture.image.shape[1:]
-    origin = {"file": str(path), "height": height, "width": width, "notes": list(picture.notes)}
-    name = " ".join(path.name.split())  # a name may have line breaks
-    title = ", ".join([f"{name}, {width} x {height}", *picture.notes])
+    origin = {"file": printable(str(path)), "height": height, "width": width, "notes": list(picture.notes)}
+    title = ", ".join([f"{_named(path)}, {width} x {height}", *picture.notes])
     return InputImage(folder, title, picture.image, origin, picture.notes)
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text: one that is no UTF-8, as archives from elsewhere have it, is none."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _named(path: Path) -> str:
+    return " ".join(printable(path.name).split())  # a name may have line breaks
 
 
 def scene_image(index: int) -> InputImage:

@@ -24,7 +24,7 @@ from studio.explain.request import COMPLETING, ExplainRequest
 from studio.explain.result import Explanation
 from studio.explain.session import Session, opened
 from studio.explain.worker import Files
-from studio.output import IncompleteError, output_folder, save_image, save_json
+from studio.output import IncompleteError, output_folder, require_apart, save_image, save_json
 from studio.progress import Progress
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import Selection, parse_selection
@@ -120,32 +120,16 @@ def remove(job: Removing, echo: Callable[[str], object]) -> None:
     """
     request = job.request
     images = InputImages(request.images, request.scene)
-    _require_apart(job)
+    written = {"remove.png", "original.png", "hole.png", *map(file_of, job.selection.fillers)}
+    read = {"hole": [job.drawn.source.get("file")], "image": request.images}
+    require_apart(request.out, written, read)
     with output_folder(request.out) as folder, Progress(passing=True) as progress:
         found = whole(removed(job, job.opened(progress), images.read(0)))
-        folder.publish(files_of(found))
+        folder.publish(files_of(found), former=file_of("*"))
     echo(line(found))
     if found.failures:
         names, count = ", ".join(found.failures), len(found.completions)
         raise IncompleteError(f"{len(found.failures)} of {count} fillers could not fill this hole: {names}")
-
-
-def _require_apart(job: Removing) -> None:
-    """Check that nothing that is written takes the place of what is read.
-
-    Raises:
-        ValueError: If it does.
-    """
-    request = job.request
-    names = {"remove.png", "original.png", "hole.png", *map(file_of, job.selection.fillers)}
-    written = {(request.out / name).resolve() for name in names}
-    given = {"hole": [job.drawn.source.get("file")], "image": request.images}
-    for what, files in given.items():
-        for file in files:
-            if isinstance(file, str | Path) and Path(file).resolve() in written:
-                raise ValueError(
-                    f"--out: {request.out} has the {what} itself, which {Path(file).name} would overwrite"
-                )
 
 
 def removed(job: Removing, session: Session, image: InputImage) -> Iterator[Removed]:

@@ -74,7 +74,7 @@ def opened(
     """
     settings = selection.settings
     wanted = request.final if request.final != "none" else None
-    final = parse_filler(wanted) if wanted else None
+    final = parse_filler(wanted, "--final") if wanted else None
     methods = {name: build_method(name, settings, request.seed, preset, own) for name in selection.methods}
     text = parse_target(request.target, request.against)
     check_compared(selection.methods, text.compared)

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from studio import version
+from studio.explain.explain import TRACES
 from studio.explain.inputs import InputImages
 from studio.explain.request import ExplainRequest
 from studio.explain.worker import Answer, Job, Worker
-from studio.output import IncompleteError, OutputFolder, output_folder
+from studio.files import size_and_time
+from studio.output import IncompleteError, OutputFolder, output_folder, require_apart
 from studio.progress import Progress
 from studio.registry.build import weights_of
-from studio.registry.identity import added_by
+from studio.registry.identity import added_by, files_named
 from studio.registry.papers import PUBLISHED
 from studio.runs.workers import doing, require_workers
 
@@ -57,6 +59,9 @@ def explain_each(job: Job, echo: Callable[[str], object]) -> None:
     require_workers(request)
     with output_folder(request.out) as folder, Progress() as progress:
         images = InputImages(request.images, request.scene, request.strict)
+        for name, each in zip(images.paths, images.folders, strict=False):
+            place = folder.path / (each if len(images) > 1 else "")
+            require_apart(place, (job.report, *_BESIDE[job.report]), {"image": [name]})
         worker = Worker(job, progress)
         pending = list(_pending(job, images, folder, echo))
         answers: dict[int, Answer] = {}
@@ -84,7 +89,7 @@ def _pending(
     for index, name in enumerate(images.names):
         known = identity(job, images.paths[index]) if images.paths else ""
         several = len(images) > 1 and not job.request.again
-        if several and _done(folder.path / images.folders[index], known):
+        if several and _done(job, folder.path / images.folders[index], known):
             echo(f"{name}: done before with the same settings (--again does it again)")
         else:
             yield index, known
@@ -109,7 +114,7 @@ def _publish(answer: Answer, folder: OutputFolder, within: str, echo: Callable[[
     if answer.error or answer.files is None:
         return
     files = {name: partial(_save, content) for name, content in answer.files.items()}
-    paths = folder.publish(files, within=within)
+    paths = folder.publish(files, within, former=TRACES)
     echo(answer.line)
     echo("  " + " ".join(str(path) for path in paths))
 
@@ -152,7 +157,8 @@ def identity(job: Job, path: Path) -> str:
         if field.name not in _ELSEWHERE
     }
     used = [weights_of(name, settings) for name in job.selection.fillers]
-    states = [_state(file) for file in (path, request.weights, *used) if file is not None]
+    named = [*files_named(request.classifier), *files_named(request.target)]
+    states = [_state(file) for file in (path, request.weights, *used, *named) if file is not None]
     added = added_by([*job.selection.methods, *job.selection.fillers], request.classifier)
     versions = [version(), *added.items()]
     text = json.dumps([*versions, type(request).__name__, asked, states], sort_keys=True, default=str)
@@ -160,21 +166,16 @@ def identity(job: Job, path: Path) -> str:
 
 
 def _state(path: Path) -> list[Any]:
-    try:
-        status = path.stat()
-    except OSError:
-        return [str(path.absolute())]
-    return [str(path.absolute()), status.st_size, status.st_mtime_ns]
+    """Return what changes when the file does, or a file in the folder."""
+    files = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
+    return [(str(file.absolute()), *(size_and_time(file) or ())) for file in files]
 
 
-def _done(folder: Path, identity: str) -> bool:
+def _done(job: Job, folder: Path, identity: str) -> bool:
     """Whether an image's files are there, made with the same settings."""
-    for name, beside in _BESIDE.items():
-        try:
-            found = json.loads((folder / name).read_text("utf-8"))
-        except (OSError, ValueError):
-            continue
-        whole = all((folder / each).is_file() for each in beside)
-        if whole and isinstance(found, dict) and found.get("identity") == identity:
-            return True
-    return False
+    try:
+        found = json.loads((folder / job.report).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    whole = all((folder / each).is_file() for each in _BESIDE[job.report])
+    return whole and isinstance(found, dict) and found.get("identity") == identity

@@ -34,6 +34,7 @@ class Job:
         fillers: By method the names of those that it runs with, if not with all.
         closing: What is to be said at the end.
         own: What the caller brings along.
+        report: The file that says with which settings.
     """
 
     request: ExplainRequest
@@ -44,6 +45,7 @@ class Job:
     fillers: Mapping[str, Sequence[str]] | None = None
     closing: str = ""
     own: Own = NO_OWN
+    report: str = "explain.json"
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,11 @@ def _like(text: TargetText, classifier: ImageClassifier, read: Read) -> Asked:
     from models.classifiers.clip import Embedded, ZeroShot
 
     path = Path(text.place).expanduser()
-    view = classifier.view(read(path).to(classifier.mean.device))[None]
+    try:
+        pixels = read(path)
+    except ValueError as error:
+        raise ValueError(f"--target: like: {str(error).removeprefix('image: ')}") from error
+    view = classifier.view(pixels.to(classifier.mean.device))[None]
     shown = (view - classifier.mean) / classifier.std
     network: Any = classifier.network
     with torch.no_grad():

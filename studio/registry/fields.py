@@ -86,7 +86,7 @@ def _simple(kind: Any) -> bool:
 
 
 def _value(text: str, kinds: Sequence[Any], place: str) -> Any:
-    for kind in kinds:
+    for kind in sorted(kinds, key=lambda kind: kind is not types.NoneType):  # a text may be anything
         try:
             return _read(text, kind)
         except ValueError:

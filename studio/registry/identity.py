@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -68,8 +69,27 @@ def _parted(origin: str) -> tuple[str, str]:
 def code_of(name: str | None) -> Path | None:
     """Return the file of the module in ``python:MODULE:FUNCTION``."""
     kind, _, rest = (name or "").partition(":")
-    spec = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
+    try:
+        spec = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
+    except (ImportError, ValueError):  # whoever loads it says so
+        return None
     return Path(spec.origin) if spec and spec.origin else None
+
+
+def files_named(name: str | None) -> list[Path]:
+    """Return the files and folders behind a classifier's or a target's name.
+
+    The module of ``python:MODULE:FUNCTION`` is one, and so is what ships as ``scenes``; what such a module
+    reads nobody knows.
+    """
+    from models.classifiers.scenes import FILE
+
+    if name in (None, "scenes"):
+        return [FILE]
+    code, place = code_of(name), str(name).partition(":")[2]
+    texts = [place, *re.split(r"[@,]", place)]
+    files = [Path(text.strip().rpartition("=")[2].strip("\"'")).expanduser() for text in texts]
+    return [file for file in (code, *files) if file and file.name and file.exists()]
 
 
 def place_of(name: str | None) -> Path | None:

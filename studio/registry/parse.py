@@ -80,13 +80,18 @@ def check_exclusive(methods: Iterable[str], multi_label: bool) -> None:
             )
 
 
-def parse_filler(text: str) -> tuple[str, SettingTexts]:
+def parse_filler(text: str, option: str) -> tuple[str, SettingTexts]:
     """Return the name and the settings of one filler, written like ``lama:FILE@dilation=2``.
+
+    ``option`` is what errors say it was given with.
 
     Raises:
         ValueError: As for `parse_selection`.
     """
-    selection = parse_selection((text,), ())
+    try:
+        selection = parse_selection((text,), ())
+    except ValueError as error:
+        raise ValueError(f"{option}: {str(error).removeprefix('--filler: ')}") from error
     return selection.fillers[0], selection.settings
 
 
@@ -139,7 +144,7 @@ def parse_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.ones(1, device=device).sum().item()  # which "meta" cannot say
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device: {name!r} cannot be used here; try cpu") from error
     return device

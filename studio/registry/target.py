@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -155,7 +156,7 @@ def class_index(option: str, text: str, labels: Sequence[str]) -> int:
     Raises:
         ValueError: If it is neither, or several classes have the label.
     """
-    if text.lstrip("-").isdecimal():
+    if re.fullmatch(r"-?\d+", text):
         if 0 <= int(text) < len(labels):
             return int(text)
         raise ValueError(f"{option}: expected 0 to {len(labels) - 1}, got {text}")

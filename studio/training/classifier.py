@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from infill.validate import require
 from models.classifiers.scenes import FILE, PREPROCESSING, SceneClassifier
 from models.scenes import CLASSES
-from models.weights.checkpoint import save_safetensors
+from models.weights.checkpoint import check_writable, save_safetensors
 from studio.training.data import SceneArrays, scene_arrays
 
 Log = Callable[[str], object]
@@ -25,7 +26,15 @@ def train_classifier(
 
     A scene's target is uniform over its objects, and uniform over all classes when it has none: an emptied
     scene is then at chance, which is what counterfactual removal is judged by.
+
+    Raises:
+        ValueError: If a number is out of its range.
+        OSError: If ``out`` cannot be written.
     """
+    for name, number, least in (("scenes", scenes, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
+        require(number >= least, name, f"at least {least}", number)
+    require(1 <= batch <= scenes, "batch", f"from 1 to the number of scenes {scenes}", batch)
+    check_writable(out)
     arrays = scene_arrays(data, scenes)
     torch_rng = torch.Generator().manual_seed(seed)
     network = _initialised(seed).to(device).to(memory_format=torch.channels_last)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -31,13 +32,17 @@ def scene_arrays(folder: Path, count: int, seed: int = TRAINING_SEED, workers: i
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"scenes-{seed}-{count}.npy"
     if not path.exists():
-        unfinished = path.with_suffix(".part.npy")
+        # its own name: two trainings may draw at once, and the last one's file, which is the same, stays
+        unfinished = path.with_suffix(f".{uuid4().hex}.part.npy")
         open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(count, SIDE + 1, SIDE, 7))
         jobs = [(unfinished, seed, start, min(start + 64, count)) for start in range(0, count, 64)]
-        with get_context("spawn").Pool(workers) as pool:
-            for _ in pool.imap_unordered(_fill, jobs):
-                pass
-        unfinished.rename(path)
+        try:
+            with get_context("spawn").Pool(workers) as pool:
+                for _ in pool.imap_unordered(_fill, jobs):
+                    pass
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     everything = np.load(path, mmap_mode="r")
     pixels = everything[:, :SIDE]
     labels = everything[:, SIDE, :2, 0].astype(np.int64) - 1

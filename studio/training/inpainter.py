@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,8 +15,11 @@ from torch.utils.data import DataLoader
 
 from infill.network import fast_dtype
 from infill.realism.similarity import Perceptual
-from models.inpainters.small import FILE, SOFTEN_IN_TRAINING, TILE, SmallInpainter, evened, load
-from models.weights.checkpoint import save_safetensors
+from infill.validate import Count, Positive, Range, Seed, Weight, require, require_settings
+from models.inpainters.small import FILE, MULTIPLE, SOFTEN_IN_TRAINING, TILE, SmallInpainter, evened, load
+from models.scenes import SIDE
+from models.weights.checkpoint import check_writable, save_safetensors
+from models.weights.libraries import one_line
 from studio.training.adversary import Critic, critic_loss, fooling_loss, perceptual
 from studio.training.samples import Sample, Samples
 
@@ -32,21 +36,28 @@ class Recipe:
 
     Attributes:
         minutes: Wall time, that of what is resumed included.
-        side: Side of the crops in pixels.
+        side: Side of the crops in pixels, a multiple of 8; scenes have 224.
         batch: Crops a step.
         lr: Highest learning rate; it warms up over 200 steps and falls as a cosine.
         perceptual: Weight of LPIPS of the composite, beside the mean absolute error under the hole.
         adversarial: Weight of the critic's verdict on the composite.
         seed: Seed of weights and samples.
+
+    Raises:
+        ValueError: If one is out of its range.
     """
 
-    minutes: float = 60.0
-    side: int = 128
-    batch: int = 16
-    lr: float = 6e-4
-    perceptual: float = 0.5
-    adversarial: float = 0.01
-    seed: int = 0
+    minutes: Positive = 60.0
+    side: Annotated[int, Range(32, SIDE)] = 128
+    batch: Count = 16
+    lr: Positive = 6e-4
+    perceptual: Weight = 0.5
+    adversarial: Weight = 0.01
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        require(self.side % MULTIPLE == 0, "side", f"a multiple of {MULTIPLE}", self.side)
 
 
 class Training:
@@ -88,14 +99,20 @@ class Training:
         """Go on from what `keep` wrote.
 
         Raises:
-            ValueError: If there is nothing to go on from.
+            ValueError: If there is nothing to go on from, or it is damaged.
         """
         if not path.is_file():
             raise ValueError(f"nothing to resume: {path} is missing")
-        state = torch.load(path, weights_only=True, map_location=next(self.network.parameters()).device)
-        for name, part in self.parts().items():
-            part.load_state_dict(state[name])
-        self.step, self.seconds = state["step"], state["seconds"]
+        device = next(self.network.parameters()).device
+        try:
+            state = torch.load(path, weights_only=True, map_location=device)
+            for name, part in self.parts().items():
+                part.load_state_dict(state[name])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        except Exception as error:  # unpickling what is damaged may fail in any way
+            raise ValueError(
+                f"{path} is damaged, or no state of this training ({one_line(error)}); start without --resume"
+            ) from error
         self.chance.manual_seed(self.recipe.seed + self.step)
 
     def rate(self) -> float:
@@ -167,13 +184,19 @@ def train_inpainter(
     """Train, and write the averaged weights to `out`; states, log and sheets of samples go to `run`.
 
     Raises:
-        ValueError: If weights, photographs or what is to be resumed are missing.
+        ValueError: If weights, photographs or what is to be resumed are missing, or a number is out of range.
+        OSError: If ``out`` cannot be written.
     """
+    for name, number, least in (("scenes", scenes, 1), ("workers", workers, 0)):
+        require(number >= least, name, f"at least {least}", number)
+    check_writable(out)
     training = Training(recipe, device, start)
     run.mkdir(parents=True, exist_ok=True)
     if resume:
         training.resume(run / "state.pt")
     samples = Samples(data, scenes, photos, recipe.side, [recipe.seed, training.step])
+    if samples.left_out:
+        log(f"{samples.left_out} photographs are smaller than a crop of {recipe.side} px, and left out")
     shown = _batch(samples.stream([recipe.seed, 1 << 31, 0]), 12, device)
     loader = DataLoader(
         samples, recipe.batch, num_workers=workers, prefetch_factor=4 if workers else None,

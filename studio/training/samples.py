@@ -9,6 +9,7 @@ from numpy import ndarray
 from PIL import Image
 from torch.utils.data import IterableDataset, get_worker_info
 
+from infill.validate import require
 from studio.training.data import photographs, scene_arrays
 from studio.training.holes import grown, random_hole
 
@@ -23,6 +24,12 @@ class Samples(IterableDataset[Sample]):
 
     On a scene the truth under a hole that covers an object is the background without it, so the network
     learns to remove objects; elsewhere, and on photographs, the truth is the picture itself.
+
+    Attributes:
+        left_out: How many photographs are smaller than a crop.
+
+    Raises:
+        ValueError: If there are no photographs, or none that is large enough.
     """
 
     def __init__(
@@ -30,9 +37,13 @@ class Samples(IterableDataset[Sample]):
     ) -> None:
         self.arrays = scene_arrays(data, scenes)
         # Some photographs are smaller than a crop: they are left out, for enlarging them would teach blur.
-        self.photos = (
-            [photo for photo in photographs(photos) if min(photo.shape[:2]) >= side] if photos else []
-        )
+        found = photographs(photos) if photos else []
+        self.photos = [photo for photo in found if min(photo.shape[:2]) >= side]
+        self.left_out = len(found) - len(self.photos)
+        if found and not self.photos:
+            largest = max(min(photo.shape[:2]) for photo in found)
+            rule = f"a folder with photographs whose short side has at least {side} px"
+            require(False, "photos", rule, f"at most {largest} px in {photos}")
         self.side = side
         self.seed = [seed] if isinstance(seed, int) else seed
 

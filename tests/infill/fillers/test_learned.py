@@ -477,3 +477,15 @@ def test_a_feather_meets_an_even_color_without_a_seam():
     hole[..., 3:9, 4:13] = 1
     same = Learned(lambda image, hole: torch.full_like(image, 0.3), feather=3)
     torch.testing.assert_close(same(image, hole), image)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"value_range": (0.0, 0.5, 1.0)}, "value_range must be two numbers, got"),
+        ({"size": (8, 8, 8)}, "size must be two numbers, got"),
+    ],
+)
+def test_pairs_are_of_two(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Learned(lambda image, hole: image, **settings)

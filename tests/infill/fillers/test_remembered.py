@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infill import Gray, Noise, Telea
+from infill import Adaptive, Gray, Noise, Telea
 from infill.fillers.remembered import Remembered
 
 
@@ -103,3 +103,13 @@ def test_only_what_differs_from_the_image_takes_room():
     Remembered(Odd(), store, "odd")(torch.rand(1, 3, 64, 64), hole)
     (content,) = store.values()
     assert len(content) < 8 * (64 * 64 / 8 + 65 * 3 * 4) + 100
+
+
+def test_who_filled_is_counted_with_what_was_kept() -> None:
+    """What a report says of a run is the same whether fills were kept or made."""
+    holes, kept = torch.zeros(3, 1, 20, 24), Kept()
+    holes[0, :, 3:5], holes[1:, :, 2:18, 2:22] = 1, 1
+    for _ in range(2):
+        filler = Adaptive(lambda image, hole: torch.full_like(image, 0.5), by="auto", thick=3)
+        Remembered(filler, kept, "adaptive")(torch.full((1, 3, 20, 24), 0.25), holes)
+        assert filler.filled == {"network": 1, "exemplar": 2}

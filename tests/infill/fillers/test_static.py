@@ -40,7 +40,7 @@ def test_gray_has_one_value_per_channel(image, holes):
         Gray()(one_channel, holes)
 
 
-@pytest.mark.parametrize("color", [(), (0.5, 1.1, 0.5), (-0.1,), (float("nan"), 0.0, 0.0)], ids=str)
+@pytest.mark.parametrize("color", [(), 0.5, (0.5, 1.1, 0.5), (-0.1,), (float("nan"), 0.0, 0.0)], ids=str)
 def test_gray_refuses_what_is_no_color(color):
     with pytest.raises(ValueError, match=r"color must be values in \[0, 1\]"):
         Gray(color)

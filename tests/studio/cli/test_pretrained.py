@@ -142,6 +142,21 @@ def test_a_network_is_loaded_once_for_all_images(tmp_path: Path, monkeypatch: py
     assert weights_of("lama", settings) == tmp_path / "lama.pt"
 
 
+def test_weights_that_are_written_anew_are_read_anew(tmp_path: Path) -> None:
+    name, said = split_fillers([_lama(tmp_path)])
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def network() -> torch.nn.Module:
+        return build_filler("lama", parse_settings(said, name), image)._ready  # type: ignore[attr-defined,no-any-return]
+
+    before = network()
+    state = {key: value + 1 for key, value in before.state_dict().items()}
+    assert network() is before
+    torch.save(state, tmp_path / "lama.pt")
+    key, value = next((key, value) for key, value in state.items() if value.is_floating_point())
+    assert torch.equal(network().state_dict()[key], value)
+
+
 def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -> None:
     pretrained._inpainter.cache_clear()
     name, said = split_fillers([_lama(tmp_path)])

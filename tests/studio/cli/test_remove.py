@@ -165,6 +165,16 @@ def test_a_network_without_preprocessing_is_told_of(red: Tensor, inside: Tensor)
     assert "as they are" not in str(known)
 
 
+def test_completions_of_a_former_hole_go_with_it(run: Run, red: Tensor, inside: Tensor) -> None:
+    asked = ("--scene", 4, "--box", "9,9,20,20")
+    assert run(*asked, "--filler", "gray").code == 0
+    assert run(*asked, "--filler", "mean").code == 0
+    found = {path.name for path in Path("infill-out").glob("*.png")}
+    assert found == {"original.png", "hole.png", "remove.png", "completion-mean.png"}
+    removed(red, inside, "gray").save("infill-out")
+    assert {path.name for path in Path("infill-out").glob("completion-*")} == {"completion-gray.png"}
+
+
 def test_what_is_wrong_is_told_in_a_line(run: Run, red: Tensor, inside: Tensor) -> None:
     Image.fromarray(np.zeros((224, 224), np.uint8)).save("hole.png")
     refused(run("--scene", 4), "--hole, --box: expected a drawing of the hole, or boxes, got neither")

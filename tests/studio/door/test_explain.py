@@ -255,6 +255,15 @@ def test_it_shows_itself() -> None:
         ({"filler": {"real": Blur()}}, "filler: 'real' is the name of one of infill's own"),
         ({"method": []}, "method: expected one or more, got none"),
         ({"method": SlidingPatch(), "paper": True}, "--paper: expected names of methods"),
+        ({"until": "x"}, "until: expected a number, got 'x'"),
+        ({"until": True}, "until: expected a number, got True"),
+        ({"fill_cache_size": "x"}, "fill_cache_size: expected a number, got 'x'"),
+        ({"weights": 5}, "weights: expected a path, got 5"),
+        ({"fill_cache": ""}, "fill_cache: expected a path, got ''"),
+        ({"multi_label": "x"}, "multi_label: expected True or False, got 'x'"),
+        ({"method": "mp", "final": Blur()}, "final: expected a filler's name, got Blur("),
+        ({"method": "mp", "final": "grey"}, "--final: unknown filler 'grey'; did you mean 'gray'?"),
+        ({"method": "rise", "masks": 1}, "masks must be at least 2 for the covariance estimator, got 1"),
         ({"labels": ["a", "b"]}, "classifier has 3 classes, but names 2"),
         ({"preprocessing": 7}, "preprocessing: expected Resize, CenterCrop, Normalize"),
     ],
@@ -273,6 +282,52 @@ def test_without_a_size_whole_images_are_classified(runtime: str) -> None:
     assert np.array_equal(found.heatmap, infill.explain(small(), tiny, **common).heatmap)
 
 
+@pytest.mark.parametrize("number", [np.int64, np.uint8, np.array, torch.tensor])
+def test_numbers_of_numpy_and_torch_are_numbers(number: Any) -> None:
+    common = {"filler": "gray", "method": "rise", "masks": 8, "progress": False}
+    expected = infill.explain(small(), tiny, target=1, against=2, seed=4, **common)
+    found = infill.explain(
+        small(), tiny, target=number(1), against=number(2), seed=number(4), **{**common, "masks": number(8)}
+    )
+    assert np.array_equal(found.heatmap, expected.heatmap)
+    assert found.target == expected.target
+
+
+@pytest.mark.parametrize(("classifier", "filler"), [("scenes", "gray"), (tiny, "inpaint")])
+def test_callers_draw_what_they_would_have_drawn(classifier: Any, filler: str) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    infill.explain(small(), classifier, filler=filler, method="sp", patch=40, stride=40, progress=False)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("method", ["sp", "mp", "gradient"])
+def test_inference_mode_is_the_callers_own(method: str) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    common = {"filler": "gray", "method": method, "target": 1, "progress": False}
+    expected = infill.explain(small(), network, **common)
+    with torch.inference_mode():
+        found = infill.explain(small(), network, **common)
+        assert torch.is_inference_mode_enabled()
+    assert np.array_equal(found.heatmap, expected.heatmap)
+
+
+def test_a_result_does_not_take_the_place_of_its_image(run: Run, photograph: Path) -> None:
+    image = photograph.rename("explain.png")
+    before = image.read_bytes()
+    said = run(image, "--classifier", "scenes", "--method", "sp", "--filler", "gray", "--out", ".")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "--out: . has the image itself, which explain.png would overwrite" in said.err
+    found = quick(image, "scenes")
+    for each in (found, quick([image], "scenes")):
+        with pytest.raises(ValueError, match=r"has the image itself, which explain\.png would overwrite"):
+            each.save(".")
+    hole = image.rename("hole.png")
+    said = run(hole, "--classifier", "scenes", "--filler", "gray", "--out", ".", command="counterfactual")
+    assert "--out: . has the image itself, which hole.png would overwrite" in said.err
+    assert hole.read_bytes() == before
+
+
 def test_a_class_to_be_compared_with_is_an_index_or_a_name() -> None:
     common = {"target": 1, "filler": "gray", "method": "sp", "stride": 16, "progress": False}
     maps = [infill.explain(small(), tiny, against=other, **common).heatmap for other in (0, "0")]
@@ -284,6 +339,7 @@ def test_a_class_to_be_compared_with_is_an_index_or_a_name() -> None:
     ("image", "message"),
     [
         ("nothing.png", "image: no such file: nothing.png"),
+        ("", "image: expected a file, a scene or an array, got ''"),
         ("scene:-1", "--scene: expected 0 or more, got -1"),
         (7, "image: expected a file, a PIL image, an array h w 3 or a tensor 3 h w, got int"),
         (np.zeros((3, 40, 40)), ".transpose(1, 2, 0) puts the channels last"),

@@ -12,9 +12,13 @@ import pytest
 from command import Run, refused, runner, saved_photograph, undrawn
 from filelock import FileLock
 
+from models.classifiers import scenes
 from studio.explain.default_classifier import with_classifier
+from studio.explain.explain import explaining
 from studio.explain.request import ExplainRequest
+from studio.explain.several import identity
 from studio.output import output_folder
+from studio.registry.identity import files_named
 
 SMALL = ("--classifier", "scenes", "--method", "sp", "--set", "sp.stride=64", "--filler", "gray")
 QUICK = ("--classifier", "scenes", "--filler", "gray", "--set", "mp2-descent.cells=4")
@@ -61,6 +65,55 @@ def test_what_is_done_is_not_done_again_unless_something_changed(run: Run, photo
     heatmaps.unlink()
     assert run(*photographs, *SMALL, "--seed", 3).out.count("done before") == 2
     assert heatmaps.is_file()
+
+
+def test_what_a_name_points_to_may_change(run: Run, photographs: list[Path]) -> None:
+    """A file behind ``file:``, a module behind ``python:``, an image behind ``like:``, and what ships."""
+    module = "def net():\n    return lambda images: {} * images.mean((2, 3))\n"
+    Path("mine.py").write_text(module.format(8))
+    Path("like.png").write_bytes(Path("a.png").read_bytes())
+    folder = Path("folder")
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    names = {
+        "python:mine:net": Path("mine.py"), "file:a.png": Path("a.png"), "like:like.png": Path("like.png"),
+        "clip:folder@labels=like.png,template=a {}": Path("like.png"), "hf:folder": folder,
+    }  # fmt: skip
+    sys.path.insert(0, ".")
+    try:
+        for name, file in names.items():
+            assert file.resolve() in [each.resolve() for each in files_named(name)], name
+    finally:
+        sys.path.remove(".")
+    assert files_named("scenes") == [scenes.FILE]
+    assert files_named("resnet50") == files_named("python:not.there:f") == files_named("top1") == []
+    job = explaining(ExplainRequest(images=(Path("a.png"),), classifier="hf:folder"), print)
+    before = identity(job, Path("a.png"))
+    assert identity(job, Path("a.png")) == before
+    (folder / "config.json").write_text("{ }")
+    assert identity(job, Path("a.png")) != before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_name_that_is_no_text_stops_nothing(run: Run, photographs: list[Path]) -> None:
+    odd = Path(os.fsdecode(b"caf\xe9.png"))
+    try:
+        odd.write_bytes(photographs[0].read_bytes())
+    except OSError as error:
+        pytest.skip(f"this file system has no such names ({error})")
+    said = run(odd, photographs[1], *SMALL)
+    assert said.code == 0, said.err
+    assert "caf\ufffd" in said.out
+    assert {path.parent.name for path in Path("infill-out").glob("*/explain.json")} == {"caf\ufffd", "b"}
+
+
+def test_traces_of_a_former_result_go_with_it(run: Run) -> None:
+    asked = ("--scene", 1, "--filler", "gray", "--set", "mp2.cells=4", "--method", "mp2")
+    assert run(*asked, "--trace").code == 0
+    Path("infill-out/trace.gif").write_text("somebody's own")
+    assert [path.name for path in Path("infill-out").glob("trace-*.gif")] == ["trace-mp2-gray.gif"]
+    assert run(*asked).code == 0
+    assert [path.name for path in Path("infill-out").glob("*.gif")] == ["trace.gif"]
 
 
 def test_one_alone_is_always_done(run: Run, photographs: list[Path]) -> None:

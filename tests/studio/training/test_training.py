@@ -211,3 +211,98 @@ def test_the_command_trains(data, tmp_path):
     assert ran.exit_code == 0, ran.output
     assert "loss" in ran.output
     scene_classifier.load(out)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ({"minutes": -1.0}, "minutes must be positive, got -1"),
+        ({"side": 0}, "side must be at least 32, got 0"),
+        ({"side": 232}, "side must be at most 224, got 232"),
+        ({"side": 100}, "side must be a multiple of 8, got 100"),
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"lr": 0.0}, "lr must be positive, got 0"),
+        ({"perceptual": -1.0}, "perceptual must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+    ],
+)
+def test_recipes_are_checked(number, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**number)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ({"scenes": 0}, "scenes must be at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"batch": 13}, "batch must be from 1 to the number of scenes 12, got 13"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+    ],
+)
+def test_the_classifiers_numbers_are_checked(data, tmp_path, number, message):
+    numbers = {"scenes": 12, "epochs": 1, "batch": 8, "seed": 0, **number}
+    with pytest.raises(ValueError, match=message):
+        train_classifier(data, device="cpu", log=print, out=tmp_path / "c.safetensors", **numbers)
+
+
+def test_where_weights_go_is_looked_at_before_training(data, photos, tmp_path):
+    lines = []
+    with pytest.raises(IsADirectoryError, match="is a folder, expected the name of a file"):
+        train_classifier(data, 12, 1, 8, 0, "cpu", lines.append, out=tmp_path)
+    with pytest.raises(IsADirectoryError):
+        train_inpainter(data, 12, photos, RECIPE, "cpu", tmp_path / "run", lines.append, out=tmp_path)
+    assert not lines
+    out = tmp_path / "not" / "there yet" / "c.safetensors"
+    train_classifier(data, 12, 1, 8, 0, "cpu", lines.append, out=out)
+    assert list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("content", [b"", b"no state", None], ids=["empty", "text", "other"])
+def test_a_state_that_is_none_is_refused(data, photos, tmp_path, content):
+    if content is None:
+        torch.save({"a": 1}, tmp_path / "state.pt")
+    else:
+        (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"state\.pt is damaged, or no state of this training"):
+        train(data, photos, tmp_path, resume=True)
+
+
+def test_photographs_that_are_smaller_than_a_crop_are_told(data, photos, tmp_path):
+    Image.new("RGB", (300, 60)).save(photos / "flat.png")
+    samples = Samples(data, 12, photos, side=64, seed=0)
+    assert (len(samples.photos), samples.left_out) == (3, 1)
+    (tmp_path / "flat").mkdir()
+    Image.new("RGB", (300, 60)).save(tmp_path / "flat" / "flat.png")
+    with pytest.raises(ValueError, match=r"short side has at least 64 px, got 'at most 60 px in .*flat'"):
+        Samples(data, 12, tmp_path / "flat", side=64, seed=0)
+    assert "1 photographs are smaller than a crop of 64 px, and left out" in train(
+        data, photos, tmp_path / "run", replace(RECIPE, minutes=0.001)
+    )
+
+
+def test_scenes_drawn_by_two_trainings_at_once_are_whole(tmp_path, monkeypatch):
+    """The second one begins while the first one draws."""
+    from studio.training import data as drawing
+
+    class Inline:
+        def __init__(self, workers):
+            self.first = not list(tmp_path.glob("*.part.npy"))[1:]
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def imap_unordered(self, fill, jobs):
+            for number, job in enumerate(jobs):
+                fill(job)
+                if number == 0 and self.first:
+                    scene_arrays(tmp_path, 70)
+                yield
+
+    monkeypatch.setattr(drawing, "get_context", lambda _: type("Context", (), {"Pool": Inline}))
+    arrays = scene_arrays(tmp_path, 70)
+    assert arrays.images.reshape(70, -1).any(1).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["scenes-1-70.npy"]
