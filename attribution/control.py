@@ -113,4 +113,4 @@ class BlockSums:
 
 
 def _means(side: int, count: int) -> Float[Tensor, "count side"]:
-    return F.adaptive_avg_pool1d(torch.eye(side)[None], count)[0].T.contiguous()
+    return F.adaptive_avg_pool1d(torch.eye(side, dtype=torch.float32)[None], count)[0].T.contiguous()

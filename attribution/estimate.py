@@ -199,7 +199,9 @@ class MaskSums:
         """Deal masks with their scores to the groups in turn."""
         groups, device = len(self.sums), masks.device
         group = (self.dealt + torch.arange(len(masks), device=device)) % groups
-        member = torch.zeros(groups, len(masks), device=device).scatter_(0, group[None], 1.0)
+        member = torch.zeros(groups, len(masks), device=device, dtype=torch.float32).scatter_(
+            0, group[None], 1.0
+        )
         centered, values = masks - self.keep, scores.float() - self.start
         if self.blocks is not None:
             self.blocks.add(member, centered, values)

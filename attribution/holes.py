@@ -150,8 +150,13 @@ class RandomGridHoles:
             raise ValueError(f"keep must be between 0 and 1, got {self.keep}")
         # Tiny in number, so all are drawn at once: a hole does not depend on how it is sliced.
         generator = torch.Generator().manual_seed(self.seed)
-        kept = torch.rand(self.count, self.cells, self.cells, generator=generator) < self.keep
-        offset = torch.rand(self.count, 2, generator=generator) * torch.tensor(self.cell)
+        kept = (
+            torch.rand(self.count, self.cells, self.cells, generator=generator, dtype=torch.float32)
+            < self.keep
+        )
+        offset = torch.rand(self.count, 2, generator=generator, dtype=torch.float32) * torch.tensor(
+            self.cell, dtype=torch.float32
+        )
         object.__setattr__(self, "kept", kept.float().to(self.device))
         object.__setattr__(self, "offset", offset.long().to(self.device))
 
@@ -179,9 +184,9 @@ class RandomGridHoles:
     def _weights(self, axis: int) -> Float[Tensor, "offsets side cells"]:
         """Bilinear upsampling along one axis as a matrix, for each offset: it is separable."""
         long, last = (self.cells + 1) * self.cell[axis], self.cells - 1
-        place = (torch.arange(long, device=self.device) + 0.5) * self.cells / long - 0.5
+        place = (torch.arange(long, device=self.device, dtype=torch.float32) + 0.5) * self.cells / long - 0.5
         before = place.floor()
-        matrix = torch.zeros(long, self.cells, device=self.device)
+        matrix = torch.zeros(long, self.cells, device=self.device, dtype=torch.float32)
         for cell, weight in ((before, 1 - place + before), (before + 1, place - before)):
             inside = last - (last - cell.abs()).abs() if self.border == "mirrored" else cell
             matrix.scatter_add_(1, inside.clamp(0, last).long()[:, None], weight[:, None])

@@ -108,7 +108,9 @@ class NoisyGradient(ByLibrary):
         total, squares = torch.zeros_like(image[0]), torch.zeros_like(image[0])
         for start in range(0, self.samples, batch_size):
             count = min(batch_size, self.samples - start)
-            noise = torch.stack([torch.randn(image.shape[1:], generator=generator) for _ in range(count)])
+            noise = torch.stack(
+                [torch.randn(image.shape[1:], generator=generator, dtype=torch.float32) for _ in range(count)]
+            )
             noisy = image + self.std * noise.to(image)
             found = Saliency(network).attribute(leaf(noisy), abs=False)
             total, squares = total + found.sum(dim=0), squares + found.square().sum(dim=0)

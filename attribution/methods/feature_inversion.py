@@ -271,7 +271,9 @@ def chosen(score: MaskedScore) -> tuple[str, str]:
     """
     height, width = score.evaluator.clean.view(score.image[:1]).shape[2:]
     channels = score.image.shape[1]
-    noise = torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(
+        1, channels, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+    )
     layers = map_layers(score.classifier, noise.to(score.image))  # type: ignore[arg-type]
     kinds = {type(module).__name__ for module in network_of(score.classifier).modules()}
     last, base = layers[-1], layers[-1]

@@ -118,7 +118,7 @@ class Lime:
         segments = self.segment(score.image[0])
         count = int(segments.max()) + 1
         generator = torch.Generator().manual_seed(self.seed)
-        on = torch.rand(self.samples, count, generator=generator) < self.keep
+        on = torch.rand(self.samples, count, generator=generator, dtype=torch.float32) < self.keep
         on[0] = True
         return SegmentHoles(segments, on)
 

@@ -97,7 +97,9 @@ class MeaningfulPerturbation:
         size = score.size
         require_cells(self.cells, size)
         generator = torch.Generator().manual_seed(self.seed)
-        start = torch.rand(1, 1, self.cells, self.cells, generator=generator).to(score.image)
+        start = torch.rand(1, 1, self.cells, self.cells, generator=generator, dtype=torch.float32).to(
+            score.image
+        )
         wider = self.jitter if self.jittered == "composite" and self.jitter <= score.room else 0
         to_pixels = partial(_middle, size=size, margin=wider, how=self.upsampling)
         return Problem(

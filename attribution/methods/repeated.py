@@ -76,8 +76,8 @@ class Repeated:
 
     def _estimate(self, one: MaskedScore) -> Estimate:
         most = self.passes if one.filler.stochastic else 1
-        sums = torch.zeros(min(GROUPS, most), *one.size, device=one.image.device)
-        dealt = torch.zeros(len(sums), device=sums.device)
+        sums = one.image.new_zeros(min(GROUPS, most), *one.size)
+        dealt = sums.new_zeros(len(sums))
         for number, seed in enumerate(_seeds(one.sampling.seed, most)):
             once = one.with_sampling(samples=1, seed=seed)
             once = once.with_execution(progress=_part(one.execution.progress, number, most))

@@ -190,7 +190,7 @@ class SmallInpainter(nn.Module):
         self.head = nn.Conv2d(half, 12, 3, padding=1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)  # an untrained network returns the smooth surface
-        noise = torch.rand(1, 1, TILE, TILE, generator=torch.Generator().manual_seed(0))
+        noise = torch.rand(1, 1, TILE, TILE, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
         self.register_buffer("noise", NOISE * (noise - 0.5), persistent=False)
         self.noise: Tensor
         self.register_buffer("away", offsets(), persistent=False)

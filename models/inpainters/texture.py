@@ -37,7 +37,9 @@ def offsets() -> Int[Tensor, "k 2"]:
     """Where the squares are that may be taken, in cells from the place that gets one; always the same."""
     share = torch.arange(CANDIDATES) / CANDIDATES
     radius = 1 + (FARTHEST - 1) * share**_ALONG
-    angle = 2 * math.pi * torch.rand(CANDIDATES, generator=torch.Generator().manual_seed(5))
+    angle = (
+        2 * math.pi * torch.rand(CANDIDATES, generator=torch.Generator().manual_seed(5), dtype=torch.float32)
+    )
     return torch.stack([radius * angle.sin(), radius * angle.cos()], 1).round().long()
 
 
@@ -47,7 +49,9 @@ def preferences(side: int) -> Float[Tensor, "s s k"]:
     With these added (Gumbel 1954), the largest of some weights is one drawn in proportion to their
     exponentials. They are always the same.
     """
-    drawn = torch.rand(side, side, CANDIDATES, generator=torch.Generator().manual_seed(7))
+    drawn = torch.rand(
+        side, side, CANDIDATES, generator=torch.Generator().manual_seed(7), dtype=torch.float32
+    )
     return -(-drawn.clamp(1e-6, 1 - 1e-6).log()).log()
 
 

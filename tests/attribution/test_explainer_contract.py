@@ -205,6 +205,19 @@ def test_the_same_seeds_give_the_same_heatmap(images, explainer, filler):
     assert torch.equal(torch.get_rng_state(), before), "the global generator is none of our business"
 
 
+@every_method
+def test_torchs_default_number_type_does_not_matter(images, explainer):
+    scores = scored(images[:1]), scored(images[:1])
+    expected = explainer(scores[0])
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = explainer(scores[1])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype is torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["lime", "rise", "mp", "fido, ssr", "fido, sdr"])
 def test_another_seed_gives_another_heatmap(image, name):
     score, explainer = scored(image), METHODS[name]

@@ -200,6 +200,13 @@ def test_the_inpainters_precision_is_a_setting(image: Tensor) -> None:
     assert filler.precision == "float32"
 
 
+@pytest.mark.parametrize("word", ["none", "None"])
+def test_a_text_that_may_be_left_out_can_be(word: str) -> None:
+    fields: dict[str, list[Any]] = {"negative_prompt": [str, type(None)]}
+    assert parse_fields("sd", fields, {"negative_prompt": word}) == {"negative_prompt": None}
+    assert parse_fields("sd", fields, {"negative_prompt": "people"}) == {"negative_prompt": "people"}
+
+
 @pytest.mark.parametrize(
     ("pair", "value"),
     [
