@@ -1,6 +1,9 @@
 """How a network wants its images."""
 
+import math
+import operator
 from dataclasses import dataclass
+from typing import Any
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -31,13 +34,23 @@ class Preprocessing:
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
-        crop, resize, mean, std = self.crop, self.resize, self.mean, self.std
-        if crop is not None and not 1 <= crop <= _short_side(resize):
+        crop = None if self.crop is None else _side("crop", self.crop)
+        resize: int | tuple[int, ...] | None = None
+        if isinstance(self.resize, tuple | list):
+            resize = tuple(_side("resize", side) for side in self.resize)
+        elif self.resize is not None:
+            resize = _side("resize", self.resize)
+        if isinstance(resize, tuple) and len(resize) != 2:
+            raise ValueError(f"resize: expected the short side, or (height, width), got {self.resize}")
+        if crop is not None and crop > (min(resize) if isinstance(resize, tuple) else resize or 0):
             raise ValueError(f"crop and resize: expected 1 <= crop <= resize, got {crop} and {resize}")
         if self.interpolation not in ("bilinear", "bicubic"):
             raise ValueError(f"interpolation: expected 'bilinear' or 'bicubic', got {self.interpolation!r}")
+        mean, std = _numbers("mean", self.mean), _numbers("std", self.std)
         if not mean or len(mean) != len(std) or min(std) <= 0:
             raise ValueError(f"mean and std: expected one of each a channel, std > 0, got {mean} and {std}")
+        for name, value in {"crop": crop, "resize": resize, "mean": mean, "std": std}.items():
+            object.__setattr__(self, name, value)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the (height, width) to which images of a size are resized, rounded as torchvision does."""
@@ -49,7 +62,21 @@ class Preprocessing:
         return (self.resize, long) if size[0] <= size[1] else (long, self.resize)
 
 
-def _short_side(resize: int | tuple[int, int] | None) -> int:
-    if resize is None:
-        return 0
-    return resize if isinstance(resize, int) else min(resize)
+def _side(argument: str, side: Any) -> int:
+    try:
+        whole = 0 if isinstance(side, bool) else operator.index(side)
+    except TypeError:
+        whole = int(side) if isinstance(side, float) and side.is_integer() else 0
+    if whole < 1:
+        raise ValueError(f"{argument}: expected a whole number of pixels, at least 1, got {side!r}")
+    return whole
+
+
+def _numbers(argument: str, values: Any) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = (math.nan,)
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{argument}: expected a finite number for each channel, got {values!r}")
+    return numbers

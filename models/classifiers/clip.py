@@ -106,7 +106,7 @@ def _parsed(text: str) -> tuple[str, tuple[str, ...], str]:
         raise ValueError(f"classifier: template: expected a text with {{}} for the label, got {template!r}")
     path = Path(fields["labels"]).expanduser()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"classifier: labels: cannot read {path} ({one_line(error)})") from error
     labels = tuple(text.strip() for text in lines if text.strip())

@@ -68,6 +68,7 @@ class ImageClassifier(nn.Module):
         """Return a classifier that shares all but the network; this one is left as it is."""
         changed = copy.copy(self)
         changed._modules = {**self._modules, "network": network}
+        changed._buffers = dict(self._buffers)  # or else moving the one would move those of the other
         return changed
 
     def probabilities(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:

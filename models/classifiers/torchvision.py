@@ -92,9 +92,12 @@ def _options(
     name: str, checkpoint: Checkpoint, preprocessing: Preprocessing, published: bool
 ) -> dict[str, Any]:
     """Return what else torchvision needs to build the network that this file is for."""
-    if name in ("inception_v3", "googlenet"):  # torchvision's own weights expect TensorFlow's normalization
+    if name in ("inception_v3", "googlenet"):
+        # Torchvision's own weights, and what was trained from them, expect TensorFlow's normalization, which
+        # the network makes of ImageNet's; a file that says another mean says what it expects itself.
+        expects = published or "mean" not in checkpoint.metadata
         auxiliary = any(key.lower().startswith("aux") for key in checkpoint.state)
-        return {"init_weights": False, "aux_logits": auxiliary, "transform_input": published}
+        return {"init_weights": False, "aux_logits": auxiliary, "transform_input": expects}
     if name.startswith("vit_"):
         return {"image_size": preprocessing.crop}
     if name == "maxvit_t":

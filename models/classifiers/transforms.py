@@ -1,6 +1,6 @@
 """What torchvision's transforms do to images, in terms of `Preprocessing`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from models.preprocessing import Preprocessing
@@ -27,7 +27,7 @@ def preprocessing_of(transforms: Any) -> Preprocessing:
         return transforms
     if hasattr(transforms, "crop_size") and hasattr(transforms, "resize_size"):
         return published(transforms)
-    steps = [step for step in _steps(transforms) if type(step).__name__ not in _MAKES_TENSORS]
+    steps = _sayable(list(_steps(transforms)))
     names = [type(step).__name__ for step in steps]
     if names != [name for name in _ORDER if name in names]:
         raise _refused(f"{', '.join(_ORDER)} and what makes tensors, in this order", ", ".join(names))
@@ -44,6 +44,25 @@ def preprocessing_of(transforms: Any) -> Preprocessing:
     if "CenterCrop" not in found and isinstance(resize, int):
         raise _refused("CenterCrop after Resize of the short side", f"Resize({resize}) alone")
     return Preprocessing(_square(crop), resize, interpolation=_interpolation(found["Resize"]), **values)
+
+
+def _sayable(steps: Sequence[Any]) -> list[Any]:
+    """Return the steps that do more than make tensors.
+
+    Raises:
+        ValueError: If one does what numbers of `Preprocessing` cannot say: bytes become numbers without being
+            divided by 255, or a resize is bounded or not smooth.
+    """
+    divided = any(type(step).__name__ in ("ToTensor", "ConvertImageDtype") for step in steps)
+    for step in steps:
+        name = type(step).__name__
+        if name == "ToDtype" and not getattr(step, "scale", True) and not divided:
+            raise _refused("ToDtype(torch.float32, scale=True), for images in [0, 1]", "scale=False")
+        if name == "Resize" and getattr(step, "max_size", None) is not None:
+            raise _refused("Resize without max_size", f"max_size={step.max_size}")
+        if name == "Resize" and getattr(step, "antialias", True) is False:
+            raise _refused("Resize with antialias", "antialias=False")
+    return [step for step in steps if type(step).__name__ not in _MAKES_TENSORS]
 
 
 def published(transforms: Any) -> Preprocessing:

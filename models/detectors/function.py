@@ -18,10 +18,12 @@ class FunctionDetector(nn.Module):
         ValueError: If it cannot be called or has no ``labels``; when called, if it answers something else.
     """
 
+    joint = False
+
     def __init__(self, detect: Callable[[Tensor], Any], source: str = "detector") -> None:
         super().__init__()
         labels = getattr(detect, "labels", None)
-        if not callable(detect) or not labels:
+        if not callable(detect) or not labels or isinstance(labels, str):
             raise ValueError(f"{source} must return a callable with labels, got {type(detect).__name__}")
         self.detect, self.labels, self._source = detect, tuple(str(label) for label in labels), source
 

@@ -16,7 +16,8 @@ from models.weights.checkpoint import refuse_weights
 
 AnyDetector: TypeAlias = TorchvisionDetector | TransformersDetector | FunctionDetector
 """Maps images "n 3 h w" in [0, 1] to a list of (boxes "m 4", class probabilities "m k", objectness "m"). The
-``labels`` are the names of the classes; boxes are left, top, right, bottom in pixels of the images."""
+``labels`` are the names of the classes; boxes are left, top, right, bottom in pixels of the images. The
+detector's own score is a class probability if it is ``joint``, and else that times the objectness."""
 
 FORMS = ("hf:FOLDER", "python:MODULE:FUNCTION")
 

@@ -25,6 +25,8 @@ class TorchvisionDetector(nn.Module):
     is shared by all other classes, and the score stands for the objectness, too.
     """
 
+    joint = True
+
     def __init__(self, network: nn.Module, labels: tuple[str, ...]) -> None:
         super().__init__()
         self.network, self.labels = network, labels
@@ -66,7 +68,8 @@ def load(name: str, weights: Path | None = None) -> TorchvisionDetector:
             name, weights=None, weights_backbone=None, num_classes=len(labels)
         )
     load_state(network, checkpoint, name)
-    if weights is None and name in _WITHOUT_EPSILON:
+    published = checkpoint.path.name == entry.url.rsplit("/", 1)[-1]
+    if published and name in _WITHOUT_EPSILON:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = 0.0

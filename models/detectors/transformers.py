@@ -24,6 +24,8 @@ class TransformersDetector(nn.Module):
     a probability of its own (Deformable DETR, RT-DETR), the largest of which stands for the objectness.
     """
 
+    joint = True
+
     def __init__(self, network: nn.Module, processor: Any, labels: tuple[str, ...]) -> None:
         super().__init__()
         self.network, self.processor, self.labels = network, processor, labels

@@ -61,11 +61,16 @@ class Annotator(Protocol):
         """
 
 
-def read_objects(path: Path, picture: Picture | None = None) -> list[tuple[str, Box]]:
+def read_objects(path: Path, picture: Picture | None = None, first: int = 1) -> list[tuple[str, Box]]:
     """Read the objects in an XML file as PASCAL VOC and ILSVRC have them: class and box of each.
 
-    The file counts pixels from 1 and its maxima are inclusive; some files have fractions, which are rounded.
-    Without the image its size is not checked.
+    Maxima are inclusive; some files have fractions, which are rounded. Without the image its size is not
+    checked.
+
+    Args:
+        path: The file.
+        picture: The image that it is about.
+        first: From what the file counts pixels: 1 in PASCAL VOC, 0 in ILSVRC.
 
     Raises:
         ValueError: If the file is missing, broken, without objects, or about an image of another size.
@@ -74,7 +79,7 @@ def read_objects(path: Path, picture: Picture | None = None) -> list[tuple[str, 
     size = root.find("size")
     if size is not None and picture is not None:
         check_size(path, (_number(size, "width", path), _number(size, "height", path)), picture)
-    objects = [_object(element, path) for element in root.findall("object")]
+    objects = [_object(element, path, first) for element in root.findall("object")]
     if not objects:
         raise ValueError(f"annotation: {path} has no <object>")
     return objects
@@ -167,7 +172,7 @@ def checked_silhouette(silhouette: Bool[Tensor, "h w"], path: Path) -> Bool[Tens
         ValueError: If it is empty or full; ``path`` is where it is from.
     """
     if silhouette.all() or not silhouette.any():
-        part = "all of the image" if silhouette.any() else "nothing"
+        part = "all of the image" if silhouette.any() else "nothing (what is drawn must be white, 255)"
         raise ValueError(f"silhouette: the object in {path} is {part}")
     return silhouette
 
@@ -189,12 +194,12 @@ def _parsed(path: Path) -> Element:
         raise ValueError(f"annotation: {path} is broken XML ({error})") from error
 
 
-def _object(element: Element, path: Path) -> tuple[str, Box]:
+def _object(element: Element, path: Path, first: int) -> tuple[str, Box]:
     name, box = element.findtext("name", "").strip(), element.find("bndbox")
     if not name or box is None:
         raise ValueError(f"annotation: {path} has an <object> without a <{'bndbox' if name else 'name'}>")
     left, top, right, bottom = (_number(box, tag, path) for tag in ("xmin", "ymin", "xmax", "ymax"))
-    return name, (left - 1, top - 1, right, bottom)
+    return name, (left - first, top - first, right + 1 - first, bottom + 1 - first)
 
 
 def _number(element: Element, tag: str, path: Path) -> int:

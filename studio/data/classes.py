@@ -61,4 +61,7 @@ def _place(label: Label, kind: str, labels: Sequence[str]) -> int:
     folded = [name.casefold() for name in labels]
     if label.casefold() not in folded:
         raise ValueError(f"the classifier has no class {label!r}")
-    return folded.index(label.casefold())
+    places = [index for index, name in enumerate(folded) if name == label.casefold()]
+    if len(places) > 1:
+        raise ValueError(f"{label!r} is the name of classes {' and '.join(map(str, places))}; give indices")
+    return places[0]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from studio.data.image import Picture
 
 _IMAGENET_CLASSES = 1000
+_FIRST = 0
+"""From what its files count pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +43,12 @@ class IlsvrcBoxes:
     def classes(self, name: str) -> Sequence[Label]:
         """Return the index of the first object's class, if classes are known."""
         (path,) = self.files(name)
-        return [self._index(read_objects(path)[0][0], path)] if self.indices else []
+        return [self._index(read_objects(path, first=_FIRST)[0][0], path)] if self.indices else []
 
     def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
         """Read the XML file."""
         (path,) = self.files(name)
-        objects = read_objects(path, picture)
+        objects = read_objects(path, picture, _FIRST)
         wnid = objects[0][0]
         index = self._index(wnid, path) if self.indices else None
         boxes = clipped((box for other, box in objects if other == wnid), path, picture)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -121,11 +121,18 @@ def voc(folder: Path, split: str | None = None) -> Layout | None:
     else:
         chosen = root / "ImageSets" / ("Segmentation/val.txt" if segmented else "Main/val.txt")
     every = segmented or [path.stem for path in boxes.glob("*.xml") if not path.name.startswith(".")]
-    stems = {line.split()[0] for _, line in lines(chosen)} if chosen.is_file() else set(every)
+    stems = {line.split()[0] for line in _listed(chosen)} if chosen.is_file() else set(every)
     annotator: Annotator = VocSegments(segmentations, boxes) if segmented else VocBoxes(boxes)
     # A listed image that is missing keeps its place: reading it says so.
     names = sorted(by_stem.get(stem, f"{stem}.jpg") for stem in stems)
     return Layout("voc", images, names, [annotator])
+
+
+def _listed(path: Path) -> Iterator[str]:
+    """Yield the lines of a list, but for the images that one of a single class says to be without it (-1)."""
+    for _, line in lines(path):
+        if line.split()[1:2] != ["-1"]:
+            yield line
 
 
 def _lists(root: Path) -> str:

@@ -9,9 +9,8 @@ from typing import Any
 
 from models.spelling import suggestion
 from studio.door.plain import plain
-from studio.door.things import RESERVED
 from studio.registry.fields import known as known_name
-from studio.registry.tables import ALL_FILLERS, METHODS
+from studio.registry.tables import ALL_FILLERS, METHODS, RESERVED
 
 
 def sorted_out(

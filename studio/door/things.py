@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from studio.explain.inputs import folders
 from studio.registry.fields import known
-from studio.registry.tables import ALL_FILLERS, METHODS
+from studio.registry.tables import ALL_FILLERS, METHODS, RESERVED
 
 if TYPE_CHECKING:
     from attribution import Explainer
@@ -36,8 +36,6 @@ class Things:
 
 
 NO_THINGS = Things((), {})
-RESERVED = ("real", "truth", "reference", "examples", "others")
-"""What stands beside fillers where they are judged, and so names none."""
 
 
 def listed(given: Any, kind: str) -> list[tuple[str, Any]]:

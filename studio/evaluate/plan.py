@@ -11,10 +11,8 @@ from studio.evaluate.request import EvaluateRequest
 from studio.registry.fields import known
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection, split_fillers
-from studio.registry.tables import METHODS, NO_FILLER, SAMPLING, SettingTexts
+from studio.registry.tables import BASELINES, METHODS, NO_FILLER, SAMPLING, SettingTexts
 
-BASELINES = ("center", "random", "object", "background")
-"""Heatmaps that look at no classifier; the last two claim the annotated object, and all but it."""
 NOTHING = "filler"
 """Stands for the method where only the filler is looked at."""
 _REMOVES_WITH = "gray"

@@ -163,6 +163,11 @@ def _row(plugin: Plugin) -> Entry:
         row.settings()
     except (TypeError, NameError, AttributeError) as error:  # types that are not to be found
         raise ValueError(f"the types of its settings cannot be read ({error})") from error
+    known = {field.name for field in dataclasses.fields(row.load())}
+    for what in ("quick", "smallest"):
+        unknown = [name for name in getattr(row, what) if name not in known]
+        if unknown:
+            raise ValueError(f"{what} names {unknown[0]!r}, which is none of its settings")
     return row
 
 

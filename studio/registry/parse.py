@@ -80,7 +80,7 @@ def check_exclusive(methods: Iterable[str], multi_label: bool) -> None:
             )
 
 
-def parse_filler(text: str, option: str) -> tuple[str, SettingTexts]:
+def parse_filler(text: str, option: str = "--filler") -> tuple[str, SettingTexts]:
     """Return the name and the settings of one filler, written like ``lama:FILE@dilation=2``.
 
     ``option`` is what errors say it was given with.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from models.classifiers import ImageClassifier
+    from models.detectors import AnyDetector
     from models.stretched import Stretched
+
+    Found: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 SIDE = 512
 """Of the square view in which a detector's or a segmenter's images are explained, unless its name says."""
 SEEN = 0.5
 """How sure a detector must be of what is explained without a place."""
 TOP = 5
+_BACKGROUND = "__background__"
+"""What torchvision calls the class of nothing."""
 
 
 def box(text: TargetText, request: JobRequest) -> Asked:
@@ -49,7 +54,7 @@ def box(text: TargetText, request: JobRequest) -> Asked:
         scale = torch.tensor([pixels.shape[2] / network.size[1], pixels.shape[1] / network.size[0]] * 2)
         scale = scale.to(view)
         if place is None:
-            wanted, classes = _surest(found, index, label)
+            wanted, classes = _surest(found, _sure(detector, found)[:, index], label)
         else:
             _check_inside(place, size)
             wanted = torch.tensor(place, device=view.device) / scale
@@ -57,9 +62,7 @@ def box(text: TargetText, request: JobRequest) -> Asked:
         scorer = BoxScore(network, wanted[None], classes[None])
         if not bool(scorer(view).detach() > 0):
             raise ValueError(f"--target: the detector finds nothing like a {label!r} in {text.place!r}")
-        return Scored(
-            _squashing(scorer, side, title), _best(found, detector.labels), (wanted * scale).tolist()
-        )
+        return Scored(_squashing(scorer, side, title), _best(detector, found), (wanted * scale).tolist())
 
     return Asked(text, _squashing(detector, side, title), Value(name="similarity"), title, 0, label, of_image)
 
@@ -90,6 +93,9 @@ def region(text: TargetText, request: JobRequest) -> Asked:
         else:
             _check_inside(place, size)
             region = _within(place, size, network.size).to(view.device)
+        if place is not None and not bool(region.any()):
+            rule = "a place with the center of a pixel"
+            raise ValueError(f"--target: expected {rule}, got {text.place!r}")
         if not bool(region.any()):
             way = f"give a place: region:{label}@x0,y0,x1,y1"
             raise ValueError(f"--target: the segmenter sees no {label!r}; {way}")
@@ -116,7 +122,9 @@ def _squashing(network: nn.Module, side: int, title: str) -> ImageClassifier:
     from models.preprocessing import Preprocessing
 
     preprocessing = Preprocessing(side, (side, side), (0.0,) * 3, (1.0,) * 3)
-    return ImageClassifier(network, preprocessing, (title,)).eval()
+    squashing = ImageClassifier(network, preprocessing, (title,)).eval()
+    device = next((each.device for each in network.parameters()), None)
+    return squashing if device is None else squashing.to(device)  # where the network is already
 
 
 def _shown(network: nn.Module, pixels: Tensor, side: int) -> tuple[Stretched, Tensor]:
@@ -128,14 +136,19 @@ def _shown(network: nn.Module, pixels: Tensor, side: int) -> tuple[Stretched, Te
     return stretched, _squashing(network, side, "").view(pixels.to(device))[None]
 
 
-def _surest(found: tuple[Tensor, Tensor, Tensor], index: int, label: str) -> tuple[Tensor, Tensor]:
+def _sure(detector: AnyDetector, found: Found) -> Tensor:
+    """Return how sure a detector is that each of its detections is of each class: what its own score says."""
+    _, probabilities, objectness = found
+    return probabilities if detector.joint else probabilities * objectness[:, None]
+
+
+def _surest(found: Found, sure: Tensor, label: str) -> tuple[Tensor, Tensor]:
     """Return the box and the class probabilities of the surest detection of a class.
 
     Raises:
         ValueError: If there is none of which the detector is sure.
     """
-    boxes, probabilities, objectness = found
-    sure = probabilities[:, index] * objectness
+    boxes, probabilities, _ = found
     best = float(sure.max()) if len(sure) else 0.0
     if best < SEEN:
         way = f"give a place: box:{label}@x0,y0,x1,y1"
@@ -158,14 +171,14 @@ def _within(box: Sequence[float], size: tuple[int, int], shown: tuple[int, int])
     return rows[:, None] & columns
 
 
-def _best(found: tuple[Tensor, Tensor, Tensor], labels: Sequence[str]) -> list[tuple[str, float]]:
+def _best(detector: AnyDetector, found: Found) -> list[tuple[str, float]]:
     """Return the surest detections."""
-    _, probabilities, objectness = found
-    if not len(objectness):
+    things = [index for index, label in enumerate(detector.labels) if label != _BACKGROUND]
+    if not len(found[0]):
         return []
-    sure, classes = (probabilities * objectness[:, None]).max(dim=1)
+    sure, classes = _sure(detector, found)[:, things].max(dim=1)
     order = sure.argsort(descending=True)[:TOP].tolist()
-    return [(labels[int(classes[i])], float(sure[i])) for i in order]
+    return [(detector.labels[things[int(classes[i])]], float(sure[i])) for i in order]
 
 
 def _largest(shares: Tensor, labels: Sequence[str]) -> list[tuple[str, float]]:

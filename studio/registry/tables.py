@@ -8,6 +8,11 @@ from typing import Any, Literal, TypeAlias
 from studio.registry import added
 from studio.registry.entry import Entry, Pretrained
 
+RESERVED = ("real", "truth", "reference", "examples", "others")
+"""What stands beside fillers where they are judged, and so names none."""
+BASELINES = ("center", "random", "object", "background")
+"""Heatmaps that look at no classifier, which stand beside methods where these are judged, and so name none.
+The last two claim the annotated object, and all but it."""
 SettingTexts: TypeAlias = Mapping[str, Mapping[str, str]]
 """For each method and filler the fields that ``--set`` names, with their values as written."""
 
@@ -421,10 +426,11 @@ PRETRAINED: Mapping[str, Pretrained] = {
     ),
 }
 
-# What other packages add comes last, and takes no name of ours.
-FILLERS = {**FILLERS, **added.fillers({*FILLERS, *PRETRAINED})}
+# What other packages add comes last, and takes no name of ours, in whichever table: a setting says it alone.
+_TAKEN = {*FILLERS, *PRETRAINED, *SAMPLING, *OPTIMIZING, *GRADIENT, *RESERVED, *BASELINES, NO_FILLER}
+FILLERS = {**FILLERS, **added.fillers(_TAKEN)}
 ALL_FILLERS: Mapping[str, Entry] = {**FILLERS, **PRETRAINED}
 
-_ADDED = added.methods({*SAMPLING, *OPTIMIZING, *GRADIENT})
+_ADDED = added.methods({*_TAKEN, *FILLERS})
 SAMPLING, OPTIMIZING = {**SAMPLING, **_ADDED[0]}, {**OPTIMIZING, **_ADDED[1]}
 METHODS: Mapping[str, Entry] = {**SAMPLING, **OPTIMIZING, **GRADIENT}

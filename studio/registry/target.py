@@ -157,8 +157,15 @@ def class_index(option: str, text: str, labels: Sequence[str]) -> int:
         ValueError: If it is neither, or several classes have the label.
     """
     if re.fullmatch(r"-?\d+", text):
-        if 0 <= int(text) < len(labels):
-            return int(text)
+        index = int(text)
+        inside = 0 <= index < len(labels)
+        if inside and text in labels and labels[index] != text:
+            raise ValueError(
+                f"{option}: {text} is the index of {labels[index]!r} and the name of class "
+                f"{labels.index(text)}; give the index of the one that is meant"
+            )
+        if inside or text in labels:
+            return index if inside else labels.index(text)
         raise ValueError(f"{option}: expected 0 to {len(labels) - 1}, got {text}")
     folded = [label.casefold() for label in labels]
     matches = [index for index, label in enumerate(folded) if label == text.casefold()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +31,6 @@ from studio.web.spot import spot
 from studio.web.turns import Turns, Work
 from studio.web.views import Card, Copies, rendered
 
-KEPT = 6
-"""How many results of a person are kept."""
 EMPTY = "Nothing is removed yet: draw on the picture. Whatever you paint is taken away and filled."
 NO_FILLER = "Tick a filler to see the hole filled."
 STOPPED = "Stopped. Your settings are as they were; what had been found by then is below."
@@ -83,9 +81,9 @@ class Desk:
         chosen: The picture; a scene at first.
         classifier: Its name.
         hole: What is drawn, in the classifier's view.
-        results: What was found lately, by the keys of its archives: results by folder, and how to get them.
+        results: What the page shows, by the keys of its archives: results by folder, and how to get them.
+        keys: By place on the page, the key of what is shown there.
         latest: By place on the page, the result that is shown there.
-        drawing: The key of what was made of the hole.
         asked: How often a hole was to be filled: a later one ends those before it.
     """
 
@@ -94,9 +92,9 @@ class Desk:
     chosen: Chosen = field(default_factory=lambda: chosen(offered()[0]))
     classifier: str = ""
     hole: Float[Tensor, "c c"] | None = None
-    results: OrderedDict[str, tuple[Mapping[str, Result], str]] = field(default_factory=OrderedDict)
+    results: dict[str, tuple[Mapping[str, Result], str]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     latest: dict[str, Explained] = field(default_factory=dict)
-    drawing: str = ""
     asked: int = 0
 
     def __post_init__(self) -> None:
@@ -203,7 +201,7 @@ class Desk:
 
     def _untouched(self, target: str, said: str) -> str:
         """Return the picture as it is, and forget what was made of the last hole."""
-        self.results.pop(self.drawing, None)
+        self._forget(HOLE)
         score = self.score(target)
         (seen,) = looks(score, score.image, self.network(), _other(score))
         card = Card("original", "nothing removed", score.image[0].cpu(), seen)
@@ -273,7 +271,7 @@ class Desk:
         (result,) = results.values()
         asked = result.chosen, result.choice, self.studio.networks
         line = command(task, *asked)
-        download, _ = self._kept(results, line)
+        download = self._kept(f"{task} {title}", results, line)
         copies = [("command", line), ("Python", python(task, *asked))]
         return Copies(copies, download, ", ".join(result.files), _notes(result.chosen), title)
 
@@ -281,19 +279,20 @@ class Desk:
         names = [each.filler for each in drawing.removed.completions]
         asked = HOLE, names, drawing.chosen, choice, self.studio.networks
         line = command_of_hole(*asked)
-        self.results.pop(self.drawing, None)  # each stroke makes another
-        download, self.drawing = self._kept({drawing.chosen.image.folder: drawing}, line)
+        download = self._kept(HOLE, {drawing.chosen.image.folder: drawing}, line)
         copies = [("command", line), ("Python", python_of_hole(*asked))]
         notes = [f"{HOLE} is in the zip; both read it.", *_notes(drawing.chosen)]
         return Copies(copies, download, ", ".join(drawing.files), notes)
 
-    def _kept(self, results: Mapping[str, Result], line: str) -> tuple[str, str]:
-        """Keep results; return where their archive is, and its key."""
-        key = secrets.token_urlsafe(16)
+    def _kept(self, place: str, results: Mapping[str, Result], line: str) -> str:
+        """Keep results as long as the page shows them in this place; return where their archive is."""
+        self._forget(place)
+        key = self.keys[place] = secrets.token_urlsafe(16)
         self.results[key] = results, line
-        while len(self.results) > KEPT:
-            self.results.popitem(last=False)
-        return f"download/{key}", key
+        return f"download/{key}"
+
+    def _forget(self, place: str) -> None:
+        self.results.pop(self.keys.pop(place, ""), None)
 
 
 def _other(score: MaskedScore) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,9 +36,9 @@ class Chosen:
     """The picture that is looked at.
 
     Attributes:
-        key: ``scene:NUMBER``, ``example:NAME`` or ``upload:NAME``.
+        key: ``scene:NUMBER``, ``example:NAME`` or ``upload:DIGEST``: two uploads may have one name.
         file: The content of its file, if it is an example: a command needs it.
-        called: The name of an example's file.
+        called: The name of an example's or an upload's file.
     """
 
     key: str
@@ -99,7 +100,9 @@ def uploaded(path: Path, name: str) -> Chosen:
         raise ValueError(str(error).replace(str(path), name)) from error
     finally:
         path.unlink(missing_ok=True)
-    return Chosen(f"upload:{name}", _named(picture, name, path.name))
+    shown = repr(picture.pixels.shape).encode() + picture.pixels.numpy().tobytes()
+    digest = hashlib.sha256(shown).hexdigest()[:16]
+    return Chosen(f"upload:{digest}", _named(picture, name, path.name), called=name)
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from tiny_classifiers import average
@@ -127,11 +128,30 @@ def test_a_heatmap_of_another_size_is_refused(unchecked_shapes: None) -> None:
         ({"crop": 30}, "crop and resize: expected 1 <= crop <= resize, got 30 and 28"),
         ({"interpolation": "lanczos"}, "interpolation: expected 'bilinear' or 'bicubic', got 'lanczos'"),
         ({"std": (0.0, 1.0, 1.0)}, "mean and std"),
+        ({"std": (float("nan"),) * 3}, "std: expected a finite number for each channel, got"),
+        ({"mean": 0.5}, "mean: expected a finite number for each channel, got 0.5"),
+        ({"crop": 24.5}, "crop: expected a whole number of pixels, at least 1, got 24.5"),
+        ({"crop": True}, "crop: expected a whole number of pixels, at least 1, got True"),
+        ({"resize": 0}, "resize: expected a whole number of pixels, at least 1, got 0"),
+        ({"resize": (28,)}, "resize: expected the short side, or"),
     ],
 )
 def test_impossible_views_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Preprocessing(**{"crop": 24, "resize": 28, **arguments})  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_and_torch_will_do() -> None:
+    plain = Preprocessing(24, 28, (0.5, 0.25, 0.125), (1.0, 2.0, 4.0))
+    mean, std = torch.tensor(plain.mean), np.array(plain.std)
+    assert Preprocessing(np.int64(24), np.int64(28), mean, std) == plain  # type: ignore[arg-type]
+    assert Preprocessing(24.0, 28.0, list(plain.mean), plain.std) == plain  # type: ignore[arg-type]
+
+
+def test_moving_what_shares_a_network_moves_nothing_else() -> None:
+    classifier = ImageClassifier(nn.Identity(), Preprocessing(24, 28))
+    classifier.with_network(nn.Identity()).to(torch.float64)
+    assert classifier.mean.dtype is torch.float32
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,24 @@ def test_without_a_network_the_ways_are_told_once(
     assert message.count("\n") == 0
 
 
+@pytest.mark.parametrize(
+    ("file", "metadata", "expected"),
+    [
+        ("googlenet-1378be20.pth", {}, True),
+        ("mine.pth", {}, True),
+        ("mine.pth", {"mean": "0.5,0.5,0.5"}, False),
+    ],
+)
+def test_what_is_made_of_torchvisions_weights_wants_what_they_want(
+    file, metadata, expected, tmp_path
+) -> None:
+    """TensorFlow's normalization: the network makes it of ImageNet's, or the file says another."""
+    checkpoint = weights.Checkpoint(tmp_path / file, {}, metadata)
+    entry, published = architectures.nearest_entry("googlenet", checkpoint.path)
+    wanted = architectures.preprocessing_of(entry)
+    assert architectures._options("googlenet", checkpoint, wanted, published)["transform_input"] is expected
+
+
 def test_every_network_is_known_and_has_a_preset(tmp_path: Path) -> None:
     checkpoint = weights.Checkpoint(tmp_path / "w.pth", {})
     assert {"resnet50", "vit_b_16", "inception_v3"} <= set(architectures.names())

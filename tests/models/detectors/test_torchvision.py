@@ -8,10 +8,12 @@ from types import ModuleType
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.detectors import load_detector
+from models.detectors import torchvision as architectures
 from models.detectors.function import FunctionDetector
+from models.weights.checkpoint import Checkpoint
 
 NAME = "ssdlite320_mobilenet_v3_large"
 LABELS = ["__background__", "cat", "dog"]
@@ -45,6 +47,19 @@ def test_it_finds_what_torchvision_finds(weights: Path, smooth_image) -> None:
     chosen = probabilities.gather(1, theirs["labels"][:, None])[:, 0]
     torch.testing.assert_close(chosen, theirs["scores"])
     assert ((boxes >= 0) & (boxes <= torch.tensor([120, 80, 120, 80]))).all()
+
+
+@pytest.mark.parametrize(
+    ("file", "epsilon"), [("fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", 0.0), ("mine.pth", 1e-5)]
+)
+def test_published_weights_are_known_by_their_file_wherever_it_lies(
+    file: str, epsilon: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "fasterrcnn_resnet50_fpn"
+    monkeypatch.setattr(architectures, "read_checkpoint", lambda path: Checkpoint(path, {}))
+    monkeypatch.setattr(architectures, "load_state", lambda *_: None)
+    detector = load_detector(name, tmp_path / file)
+    assert {each.eps for each in detector.modules() if isinstance(each, nn.BatchNorm2d)} == {epsilon}
 
 
 def test_weights_that_do_not_fit_are_refused(weights: Path, tmp_path: Path) -> None:

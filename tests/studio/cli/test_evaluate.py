@@ -19,8 +19,8 @@ from PIL import Image
 from models import scenes
 from studio.data.dataset import open_dataset
 from studio.evaluate.metrics import METRICS
-from studio.evaluate.plan import BASELINES
 from studio.evaluate.presets import PRESETS, fitting
+from studio.registry.tables import BASELINES
 from studio.runs.folder import EXAMPLE, RunFolder
 
 FEW = ("--set", "sp.stride=56", "--filler", "gray")

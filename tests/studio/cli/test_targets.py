@@ -4,7 +4,7 @@ import json
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from command import Run, refused, runner, saved_photograph, undrawn
 from PIL import Image
 from tiny_classifiers import save_clip
 from tiny_detectors import saved_detector
-from torch import Tensor
+from torch import Tensor, nn
 
+from models.detectors.torchvision import TorchvisionDetector
 from models.scenes.draw import CLASSES
+from studio.registry import places
 
 FEW = ("--method", "sp", "--filler", "gray", "--set", "sp.stride=8", "--set", "sp.patch=16")
 OWN = ("--classifier", "python:own_detector:make@side=64")
@@ -208,7 +210,7 @@ def test_boxes_are_judged_on_a_folder(run: Run, red: Path, tmp_path: Path) -> No
         (("--classifier", "scenes", "--target", "box:ball"), "a box needs a detector: hf:FOLDER"),
         (("--classifier", "scenes", "--target", "region:ball"), "segmenter: expected hf:FOLDER"),
         (("--classifier", "scenes", "--target", "text:a ball"), "a text needs a CLIP model"),
-        (("--classifier", "scenes", "--target", "like:none.png"), "image: no such file: none.png"),
+        (("--classifier", "scenes", "--target", "like:none.png"), "--target: like: no such file: none.png"),
         (("--classifier", "scenes", "--target", "output:99"), "--target: expected 0 to 11, got 99"),
         (("--classifier", "scenes", "--target", "output:3", "--method", "pda"), "pda: link must be prob"),
         ((*OWN, "--target", "box:ball", "--runtime", "openvino"), "a box or a region is asked of another"),
@@ -217,6 +219,29 @@ def test_boxes_are_judged_on_a_folder(run: Run, red: Path, tmp_path: Path) -> No
 def test_bad_input_ends_in_one_line(words: tuple[str, ...], message: str, run: Run, red: Path) -> None:
     method = () if "pda" in words else ("--method", "sp")
     refused(run(red, *words, *method, "--filler", "gray"), message)
+
+
+def test_a_detector_is_as_sure_as_its_own_score_says() -> None:
+    """Torchvision's says its score twice; what a function says of a class and of a thing is multiplied."""
+    boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [4.0, 4.0, 12.0, 12.0]])
+    found = {"boxes": boxes, "labels": torch.tensor([2, 1]), "scores": torch.tensor([0.65, 0.45])}
+    detector = TorchvisionDetector(nn.Identity(), ("__background__", "cat", "dog"))
+    answer = detector._shared(found)
+    sure = places._sure(detector, answer)
+    assert places._surest(answer, sure[:, 2], "dog")[0].tolist() == boxes[0].tolist()
+    with pytest.raises(ValueError, match=r"finds no 'cat' \(the surest is 0\.45\)"):
+        places._surest(answer, sure[:, 1], "cat")
+    expected = [("dog", pytest.approx(0.65)), ("cat", pytest.approx(0.45))]
+    assert places._best(detector, answer) == expected
+    apart = SimpleNamespace(joint=False, labels=detector.labels)
+    assert places._sure(apart, answer)[0, 2] == pytest.approx(0.65**2)  # type: ignore[arg-type]
+
+
+def test_what_is_asked_is_where_the_network_is() -> None:
+    network = nn.Linear(1, 1, device="meta")  # stands for a GPU
+    asked = places._squashing(network, 64, "it")
+    assert {each.device.type for each in (*asked.parameters(), *asked.buffers())} == {"meta"}
+    assert places._squashing(nn.Identity(), 64, "it").mean.device.type == "cpu"
 
 
 def test_a_detector_that_finds_nothing(run: Run, tmp_path: Path) -> None:

@@ -330,6 +330,8 @@ def test_one_wrong_class_is_not_the_whole_folders(tmp_path: Path) -> None:
     data = open_dataset(str(boxed(tmp_path, rows, ("a.png", "b.png"), NAMED)))
     assert unknown(data, data.read(0), ("dog", "cat")) is None
     assert unknown(data, data.read(1), ("dog", "cat")) is None
+    reason = unknown(data, data.read(1), ("cat", "dog", "Cat"))
+    assert str(reason) == "b.png: 'Cat' is the name of classes 0 and 2; give indices"
     reason = unknown(data, data.read(0), ("dog", "cow"))
     assert str(reason) == "a.png: the classifier has no class 'zebra'"
 

@@ -39,7 +39,7 @@ def describe(path: Path, things: Sequence[Thing], size: tuple[int, int] = (WIDTH
 
 
 def imagenet(
-    root: Path, things: Sequence[Thing] = ((TENCH, (1, 1, WIDTH, HEIGHT)),), name: str = "v1"
+    root: Path, things: Sequence[Thing] = ((TENCH, (0, 0, WIDTH - 1, HEIGHT - 1)),), name: str = "v1"
 ) -> Path:
     """Add an image to an ILSVRC tree; the return value is its XML file."""
     paint(root / "Data/CLS-LOC/val" / f"{name}.JPEG")
@@ -73,12 +73,12 @@ def fault(data: Path) -> str:
     return str(caught.value)
 
 
-def test_imagenet_counts_pixels_from_one(tmp_path: Path) -> None:
+def test_imagenet_counts_pixels_from_zero(tmp_path: Path) -> None:
     things = [
-        (GOLDFISH, (1, 1, 16, 12)),
+        (GOLDFISH, (0, 0, 15, 11)),
         (TENCH, (2, 2, 3, 3)),
-        (GOLDFISH, (3, 4, 3, 4)),
-        (GOLDFISH, (0, 0, 99, 5)),
+        (GOLDFISH, (2, 3, 2, 3)),
+        (GOLDFISH, (0, 0, 99, 4)),
     ]
     imagenet(tmp_path / "ILSVRC", things)
     choose(tmp_path / "LOC_synset_mapping.txt", f"{TENCH} tench, Tinca tinca\n{GOLDFISH} goldfish\n")
@@ -156,8 +156,8 @@ BOXED = f"<annotation><object><name>{TENCH}</name>{BOX}</object></annotation>"
         (f"<a><object><name>n00000001</name>{BOX}</object></a>", "is about 'n00000001', which is not among"),
         (BOXED.replace("1</xmin>", "one</xmin>"), "a number as <xmin> of <bndbox>, got 'one'"),
         (BOXED.replace("5</xmax>", "nan</xmax>"), "a number as <xmax> of <bndbox>, got 'nan'"),
-        (BOXED.replace("5</xmax>", "0</xmax>"), "nothing of the box (0, 0, 0, 5)"),
-        (BOXED.replace("1</ymin>", "13</ymin>"), "nothing of the box (0, 12, 5, 5)"),
+        (BOXED.replace("5</xmax>", "0</xmax>"), "nothing of the box (1, 1, 1, 6)"),
+        (BOXED.replace("1</ymin>", "13</ymin>"), "nothing of the box (1, 13, 6, 6)"),
         ("<a><size><width>16</width></size></a>", "a number as <height> of <size>, got ''"),
         ("<a><size><width>12</width><height>16</height></size></a>", "is for 12 x 16 pixels, but"),
     ],
@@ -354,6 +354,14 @@ def voc07(folder: Path) -> Path:
     choose(root / "ImageSets/Main/val.txt", "c\n")
     choose(root / "ImageSets/Main/dog_test.txt", "b 1\n")
     return root
+
+
+def test_a_list_of_one_class_leaves_out_what_is_without_it(tmp_path: Path) -> None:
+    root = tmp_path / "VOC2007"
+    for stem in "abc":
+        pascal(root, stem, [("dog", (1, 1, 5, 5))])
+    choose(root / "ImageSets/Main/dog_test.txt", "a  1\nb -1\nc  0\n")
+    assert open_dataset(str(root), split="dog_test").names == ("a.jpg", "c.jpg")
 
 
 def test_every_class_of_the_test_split_is_a_target(tmp_path: Path) -> None:

@@ -421,7 +421,21 @@ def test_torchvisions_transforms_are_understood(makes: Callable[..., Preprocessi
     squeezed = makes([v2.Resize((48, 48)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), normalize])
     assert (squeezed.crop, squeezed.resize, squeezed.mean) == (48, (48, 48), (0.5, 0.5, 0.5))
     assert makes(normalize).crop is None
+    both = [
+        v2.ToImage(),
+        v2.Resize(256),
+        v2.CenterCrop(224),
+        transforms.ToTensor(),
+        v2.ToDtype(torch.float32),
+    ]
+    assert makes(both).resize == 256
     for steps, message in (
+        (
+            [v2.PILToTensor(), v2.ToDtype(torch.float32), normalize],
+            "for images in \\[0, 1\\], got scale=False",
+        ),
+        ([v2.Resize(256, max_size=300), v2.CenterCrop(224)], "Resize without max_size, got max_size=300"),
+        ([v2.Resize(256, antialias=False), v2.CenterCrop(224)], "Resize with antialias, got antialias=False"),
         ([transforms.CenterCrop(8)], "expected Resize before CenterCrop, got CenterCrop alone"),
         ([transforms.Resize(8)], "expected CenterCrop after Resize of the short side"),
         ([transforms.RandomCrop(8)], "in this order, got RandomCrop"),

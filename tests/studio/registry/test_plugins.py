@@ -103,6 +103,10 @@ BROKEN = {
     "no filler": (FILLER.replace("stochastic", "random"), "pink", "Pink is not a filler: it has no sto"),
     "no default": (NO_DEFAULT, "pink", r"Pink\.shade has no default"),
     "strange types": (FILLER.replace("shade: float", "shade: 'No'"), "pink", "the types of its settings can"),
+    "quick of nothing": (
+        FILLER.replace("class Pink:", "class Pink:\n    quick = {'samplez': 5}"), "pink",
+        "quick names 'samplez', which is none of its settings",
+    ),
     "strange source": (FILLER.replace('"Nobody 2020"', "2020"), "pink", "expected source to be of type str"),
 }  # fmt: skip
 

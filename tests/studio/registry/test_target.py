@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from attribution import Against, MaskedScore, probability
-from studio.registry.target import check_target, compared, parse_target, targeted
+from studio.registry.target import check_target, class_index, compared, parse_target, targeted
 
 LABELS = ("tench", "Crane", "crane", "gear", "7", "ox, musk")
 LOGITS = torch.tensor([[0.5, 3.0, -1.0, 2.0, 1.0, 0.0]])
@@ -55,6 +55,15 @@ def test_comparisons(target: str, against: str | None, indices: tuple[int, int])
     first, other = indices
     found = targeted(score(), parse_target(target, against), LABELS)
     assert float(found.clean) == float(LOGITS[0, first] - LOGITS[0, other])
+
+
+def test_an_index_that_is_also_another_ones_name_is_refused() -> None:
+    labels = ("1", "2", "3")
+    with pytest.raises(ValueError, match="--target: 1 is the index of '2' and the name of class 0; give the"):
+        class_index("--target", "1", labels)
+    assert class_index("--target", "0", labels) == 0
+    assert class_index("--target", "3", labels) == 2
+    assert class_index("--target", "1", ("0", "1", "2")) == 1
 
 
 @pytest.mark.parametrize(

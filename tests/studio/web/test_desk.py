@@ -211,6 +211,18 @@ def test_two_ways_side_by_side(desk: Desk) -> None:
     }
 
 
+def test_what_the_page_shows_can_be_had_however_much_is_found_meanwhile(desk: Desk) -> None:
+    ways = [choice("scenes", "sp", filler, settings=QUICK) for filler in ("gray", "blur")]
+    desk.compared(*done(desk.compare(*ways)))
+    compared = set(desk.results)
+    for _ in range(7):
+        desk.shown(done(desk.explain(ways[0])))
+    assert compared < set(desk.results)
+    assert len(desk.results) == 3  # of the seven, the last one alone is shown
+    for key in desk.results:
+        assert "explain.json" in " ".join(content(desk, key))
+
+
 def test_who_leaves_is_forgotten_and_others_are_not(studio: Studio) -> None:
     one, other = studio.desk("one"), studio.desk("other")
     one.pick("scene:9")

@@ -60,6 +60,13 @@ def test_an_upload_is_read_and_its_file_is_gone(tmp_path: Path) -> None:
     assert str(tmp_path) not in picture.image.title + str(picture.image.origin)
 
 
+def test_two_uploads_of_one_name_are_two_pictures(tmp_path: Path) -> None:
+    keys = [
+        uploaded(saved(tmp_path / "0a.png", size), "photo.png").key for size in ((40, 30), (30, 40), (40, 30))
+    ]
+    assert keys[0] == keys[2] != keys[1]
+
+
 def test_a_text_called_jpg_is_refused_by_its_own_name(tmp_path: Path) -> None:
     path = tmp_path / "f3.jpg"
     path.write_text("no picture")
