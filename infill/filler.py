@@ -76,6 +76,7 @@ class Staged(Protocol):
         ...
 
 
+HOLE_RULE = "in [0, 1], 1 where pixels are removed"
 _ROUNDING = 1e-3
 """So far beyond [0, 1] a pixel may be: resizing overshoots, and bfloat16 is coarse."""
 
@@ -131,7 +132,7 @@ def check_holes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None
     require(fits, "hole", f"of shape n 1 h w with h w = {size} as the image", tuple(hole.shape))
     rule = f"one image, or one per hole ({len(hole)})"
     require(len(image) in (1, len(hole)), "image", rule, f"{len(image)} images")
-    _check_range("hole", hole, "in [0, 1], 1 where pixels are removed")
+    check_range("hole", hole, HOLE_RULE)
 
 
 def check_observed(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
@@ -142,7 +143,7 @@ def check_observed(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> N
     """
     check_holes(image, hole)
     observed = image.detach().where(hole.detach() == 0, 0.5)
-    _check_range("image", observed, "in [0, 1], without NaN, where it is observed")
+    check_range("image", observed, "in [0, 1], without NaN, where it is observed")
 
 
 def check_rgb(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
@@ -163,10 +164,15 @@ def check_visible(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> No
         ValueError: If the holes do not fit, or the image leaves [0, 1].
     """
     check_holes(image, hole)
-    _check_range("image", image, "in [0, 1], without NaN, for this filler sees all of it")
+    check_range("image", image, "in [0, 1], without NaN, for this filler sees all of it")
 
 
-def _check_range(argument: str, values: Tensor, rule: str) -> None:
+def check_range(argument: str, values: Tensor, rule: str) -> None:
+    """Check that values are in [0, 1], but for rounding.
+
+    Raises:
+        ValueError: If they leave it, in the words of `require`.
+    """
     if not values.numel():
         return
     low, high = (float(each) for each in torch.aminmax(values.detach()))

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from infill.filler import HOLE_RULE, check_range
 from infill.validate import require
 
 _CHANNELS = 4
@@ -118,7 +119,5 @@ def checked_hole(hole: Tensor, images: Tensor) -> Float[Tensor, "n 1 h w"]:
     require(isinstance(hole, Tensor), "hole", "a tensor (torch.from_numpy)", type(hole).__name__)
     fits = hole.ndim == 4 and hole.shape[1] == 1 and tuple(hole.shape[2:]) == size
     require(fits, "hole", f"of shape n 1 {size[0]} {size[1]}", tuple(hole.shape))
-    low, high = (float(end) for end in hole.detach().aminmax()) if hole.numel() else (0.0, 0.0)
-    inside = low >= -ROUNDING and high <= 1 + ROUNDING  # which NaN is not
-    require(inside, "hole", "in [0, 1], 1 where pixels are removed", f"values in [{low:.4g}, {high:.4g}]")
+    check_range("hole", hole, HOLE_RULE)
     return hole.to(images.device)
