@@ -38,8 +38,11 @@ class Strip:
 
 
 def strips(results: Results, most: int) -> list[Strip]:
-    """Return at most so many images, evenly chosen from all."""
-    numbers = list(results.about)
+    """Return at most so many images, evenly chosen from all that something is known of.
+
+    A run that goes on looks at all images first.
+    """
+    numbers = [number for number in results.about if any(number in found for found in results.rows.values())]
     count = min(most, len(numbers))
     chosen = [numbers[i * len(numbers) // count] for i in range(count)]
     return [strip for number in chosen for strip in _strip(results, number)]

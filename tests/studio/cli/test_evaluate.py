@@ -336,6 +336,22 @@ def test_several_runs_stand_side_by_side(drawn: Run) -> None:
     assert page.count("<svg") == 4  # of each run the curves of localization and deletion
 
 
+def test_a_page_shows_no_image_that_is_still_to_be_explained(drawn: Run) -> None:
+    assert drawn(*SMALL).code == 0
+    parts = Path("infill-out/parts")
+    count = len(list(parts.iterdir()))
+    for part in (parts / "000000").glob("*"):
+        if part.stem != "example":
+            part.unlink()
+    assert drawn("infill-out", "--strips", 1, command="report").code == 0
+    page = Path("infill-out/report.html").read_text()
+    assert page.count('class="strip"') == 1
+    strip = page[page.index('class="strip"') :]
+    assert "sp / gray" in strip
+    assert drawn("infill-out", "--strips", 40, command="report").code == 0
+    assert Path("infill-out/report.html").read_text().count('class="strip"') == count - 1
+
+
 def test_what_finds_nothing_is_told(run: Run) -> None:
     asked = (
         "scenes:2",
