@@ -22,6 +22,12 @@ def size_and_time(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
+def stamps(path: Path) -> list[tuple[str, tuple[int, int] | None]]:
+    """Return what changes when a file does, or any in a folder: full paths, each with `size_and_time`."""
+    files = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
+    return [(str(file.absolute()), size_and_time(file)) for file in files]
+
+
 def digests(path: Path) -> Mapping[str, str]:
     """Return a digest of a file's content, or of all files' in a folder, by names that hold anywhere."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 _UNFINISHED = ".unfinished-"
@@ -25,7 +26,11 @@ class OutputFolder:
         self.path, self._draft = path, draft
 
     def publish(
-        self, files: Mapping[str, Callable[[Path], object]], within: str = "", former: str = ""
+        self,
+        files: Mapping[str, Callable[[Path], object]],
+        within: str = "",
+        former: str = "",
+        read: Mapping[str, Iterable[object]] = MappingProxyType({}),
     ) -> list[Path]:
         """Let each function write its file, then move them all to their names; return these.
 
@@ -34,11 +39,14 @@ class OutputFolder:
             within: In which folder of this one.
             former: A pattern of names; such files of a result that was here before, and that this one does
                 not have, are removed.
+            read: What the result is made from, see `require_apart`.
 
         Raises:
+            ValueError: If a file would take the place of what is read.
             OSError: If a file cannot be written; then none is moved.
         """
         place = self.path / within
+        require_apart(place, files, read)
         told = (place / list(files)[-1]).exists()
         left = {path for path in place.glob(former) if path.name not in files} if former and told else ()
         for name, write in files.items():

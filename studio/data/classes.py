@@ -58,10 +58,9 @@ def _place(label: Label, kind: str, labels: Sequence[str]) -> int:
         if not 0 <= label < len(labels):
             raise ValueError(f"class {label} is none of the classifier's {len(labels)}")
         return label
-    folded = [name.casefold() for name in labels]
-    if label.casefold() not in folded:
+    places = [index for index, name in enumerate(labels) if name.casefold() == label.casefold()]
+    if not places:
         raise ValueError(f"the classifier has no class {label!r}")
-    places = [index for index, name in enumerate(folded) if name == label.casefold()]
     if len(places) > 1:
         raise ValueError(f"{label!r} is the name of classes {' and '.join(map(str, places))}; give indices")
     return places[0]

@@ -18,7 +18,7 @@ from studio.drawing.sheet import any_script
 from studio.explain.counterfactual import Counterfactual as Change
 from studio.explain.counterfactual import files_of, removing
 from studio.explain.counterfactual_figure import laid_out
-from studio.output import output_folder, require_apart
+from studio.output import output_folder
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -83,11 +83,10 @@ class Counterfactual:
         Raises:
             ValueError: If they cannot be written.
         """
-        explanation, place = self._change.explanation, Path(folder)
-        files = files_of(explanation)
-        require_apart(place, files, {"image": [explanation.image.origin.get("file")]})
-        with output_folder(place) as output:
-            return output.publish(files)
+        explanation = self._change.explanation
+        read = {"image": [explanation.image.origin.get("file")]}
+        with output_folder(Path(folder)) as output:
+            return output.publish(files_of(explanation), read=read)
 
     def __str__(self) -> str:
         return f"{self.image}: {self._change.line()}"

@@ -12,7 +12,7 @@ from studio.door.show import figure_of, figure_png, html_of, said_of, table_of
 from studio.explain.explain import TRACES, files_of
 from studio.explain.page import seen_in
 from studio.explain.report import heatmaps
-from studio.output import output_folder, require_apart
+from studio.output import output_folder
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -141,10 +141,9 @@ class Explanation:
         Raises:
             ValueError: If they cannot be written.
         """
-        files, place = files_of(self.result), Path(folder)
-        require_apart(place, files, {"image": [self.result.image.origin.get("file")]})
-        with output_folder(place) as output:
-            return output.publish(files, former=TRACES)
+        read = {"image": [self.result.image.origin.get("file")]}
+        with output_folder(Path(folder)) as output:
+            return output.publish(files_of(self.result), former=TRACES, read=read)
 
     @cached_property
     def _maps(self) -> dict[str, ndarray]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 from studio.columns import aligned
 from studio.door.show import figure_of, figure_png, grid_html, said_of
 from studio.explain.explain import TRACES, files_of
-from studio.output import output_folder, require_apart
+from studio.output import output_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,11 +105,9 @@ class Explanations(Sequence["Explanation"]):
         with output_folder(Path(folder)) as output:
             paths: list[Path] = []
             for (classifier, image), cells in groups.items():
-                files, place = files_of(_joined(cells)), self._place(classifier, image)
-                require_apart(
-                    output.path / place, files, {"image": [cells[0].result.image.origin.get("file")]}
-                )
-                paths += output.publish(files, str(place), TRACES)
+                place = str(self._place(classifier, image))
+                read = {"image": [cells[0].result.image.origin.get("file")]}
+                paths += output.publish(files_of(_joined(cells)), place, TRACES, read)
             return paths
 
     def _place(self, classifier: str, image: str) -> Path:

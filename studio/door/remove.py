@@ -25,7 +25,7 @@ from studio.explain.drawn import Box, drawn
 from studio.explain.remove import bars, file_of, files_of, line, removed, removing, sheet, whole
 from studio.explain.remove_figure import laid_out
 from studio.explain.request import ExplainRequest
-from studio.output import output_folder, require_apart
+from studio.output import output_folder
 from studio.progress import Progress
 from studio.registry.own import Own
 from studio.registry.parse import split_fillers
@@ -117,13 +117,10 @@ class Removal:
         Raises:
             ValueError: If they cannot be written.
         """
-        files, place = files_of(self._found), Path(folder)
-        drawn = self._found.drawn.source.get("file")
-        require_apart(
-            place, files, {"hole": [drawn], "image": [self._found.explanation.image.origin.get("file")]}
-        )
-        with output_folder(place) as output:
-            return output.publish(files, former=file_of("*"))
+        image, hole = self._found.explanation.image.origin, self._found.drawn.source
+        read = {"hole": [hole.get("file")], "image": [image.get("file")]}
+        with output_folder(Path(folder)) as output:
+            return output.publish(files_of(self._found), former=file_of("*"), read=read)
 
     def __str__(self) -> str:
         return "\n".join([line(self._found), *self._more])

@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from studio import version
 from studio.explain.explain import TRACES
 from studio.explain.inputs import InputImages
 from studio.explain.request import ExplainRequest
 from studio.explain.worker import Answer, Job, Worker
-from studio.files import size_and_time
+from studio.files import stamps
 from studio.output import IncompleteError, OutputFolder, output_folder, require_apart
 from studio.progress import Progress
 from studio.registry.build import weights_of
@@ -158,17 +157,11 @@ def identity(job: Job, path: Path) -> str:
     }
     used = [weights_of(name, settings) for name in job.selection.fillers]
     named = [*files_named(request.classifier), *files_named(request.target)]
-    states = [_state(file) for file in (path, request.weights, *used, *named) if file is not None]
+    states = [stamps(file) for file in (path, request.weights, *used, *named) if file is not None]
     added = added_by([*job.selection.methods, *job.selection.fillers], request.classifier)
     versions = [version(), *added.items()]
     text = json.dumps([*versions, type(request).__name__, asked, states], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _state(path: Path) -> list[Any]:
-    """Return what changes when the file does, or a file in the folder."""
-    files = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
-    return [(str(file.absolute()), *(size_and_time(file) or ())) for file in files]
 
 
 def _done(job: Job, folder: Path, identity: str) -> bool:

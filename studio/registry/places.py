@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from attribution import Value
 from attribution.targets import BoxScore, RegionLogOdds
+from infill.network import home
 from studio.registry.asked import Asked, Scored
 from studio.registry.parse import parse_device
 from studio.registry.request import JobRequest
@@ -93,10 +94,10 @@ def region(text: TargetText, request: JobRequest) -> Asked:
         else:
             _check_inside(place, size)
             region = _within(place, size, network.size).to(view.device)
-        if place is not None and not bool(region.any()):
-            rule = "a place with the center of a pixel"
-            raise ValueError(f"--target: expected {rule}, got {text.place!r}")
         if not bool(region.any()):
+            if place is not None:
+                rule = "a place with the center of a pixel"
+                raise ValueError(f"--target: expected {rule}, got {text.place!r}")
             way = f"give a place: region:{label}@x0,y0,x1,y1"
             raise ValueError(f"--target: the segmenter sees no {label!r}; {way}")
         shares = classes.flatten().bincount(minlength=len(segmenter.labels)) / classes.numel()
@@ -123,8 +124,7 @@ def _squashing(network: nn.Module, side: int, title: str) -> ImageClassifier:
 
     preprocessing = Preprocessing(side, (side, side), (0.0,) * 3, (1.0,) * 3)
     squashing = ImageClassifier(network, preprocessing, (title,)).eval()
-    device = next((each.device for each in network.parameters()), None)
-    return squashing if device is None else squashing.to(device)  # where the network is already
+    return squashing.to(home(network))  # where the network is already
 
 
 def _shown(network: nn.Module, pixels: Tensor, side: int) -> tuple[Stretched, Tensor]:
@@ -132,8 +132,7 @@ def _shown(network: nn.Module, pixels: Tensor, side: int) -> tuple[Stretched, Te
     from models.stretched import Stretched, fitted
 
     stretched = Stretched(network, fitted((pixels.shape[1], pixels.shape[2]), side))
-    device = next((each.device for each in network.parameters()), pixels.device)
-    return stretched, _squashing(network, side, "").view(pixels.to(device))[None]
+    return stretched, _squashing(network, side, "").view(pixels.to(home(network) or pixels.device))[None]
 
 
 def _sure(detector: AnyDetector, found: Found) -> Tensor:

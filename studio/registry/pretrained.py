@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.files import size_and_time
+from studio.files import stamps
 from studio.registry.entry import Pretrained, import_name
 from studio.registry.fields import parse_fields
 from studio.registry.tables import PRETRAINED, SettingTexts
@@ -41,7 +41,7 @@ def load_network(
     rest = {key: text for key, text in texts.items() if key not in entry.parameters()}
     try:
         # A filler casts the network that it is given: one for each precision.
-        stamp = _stamp(Path(checkpoint).expanduser())
+        stamp = tuple(stamps(Path(checkpoint).expanduser()))  # another training may write there
         inpainter = _inpainter(entry.loader, str(checkpoint), options, rest.get("precision"), stamp)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
@@ -111,12 +111,6 @@ def _inpainter(
 ) -> Inpainter:
     inpainter: Inpainter = import_name(loader)(checkpoint, **dict(options))
     return inpainter
-
-
-def _stamp(path: Path) -> tuple[object, ...]:
-    """Return what changes when the file does, or a file in the folder: another training may write there."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return tuple(size_and_time(file) for file in files)
 
 
 def _on(device: device, network: Any) -> Any:
