@@ -29,9 +29,9 @@ class Annotation(TypedDict, total=False):
     """What is known about one image."""
 
     label: Label | None
-    difficult: bool
     silhouette: Bool[Tensor, "h w"]
     boxes: Int[Tensor, "o 4"]
+    others: Mapping[Label, Int[Tensor, "o 4"]]
 
 
 class Annotator(Protocol):
@@ -39,7 +39,7 @@ class Annotator(Protocol):
 
     @property
     def offers(self) -> frozenset[str]:
-        """Which of ``labels``, ``silhouettes`` and ``boxes`` it knows."""
+        """Which of ``labels``, ``silhouettes``, ``boxes`` and ``others`` it knows."""
 
     def files(self, name: str) -> Sequence[Path]:
         """Return the files that are about this image alone, whether they are there or not."""
@@ -142,12 +142,9 @@ def by_area(objects: Iterable[tuple[Label, Box]]) -> list[Label]:
     return [label for label, _ in areas.most_common()]
 
 
-def objects_of(boxes: Mapping[Label, Int[Tensor, "o 4"]], label: Label, picture: Picture) -> Annotation:
-    """Return the boxes of one class, of all that are in an image, and whether it is a difficult case."""
-    from attribution.evaluation.pointing import difficult
-
-    height, width = picture.image.shape[1:]
-    return {"boxes": boxes[label], "difficult": difficult(boxes, label, (height, width))}
+def objects_of(boxes: Mapping[Label, Int[Tensor, "o 4"]], label: Label) -> Annotation:
+    """Return the boxes of one class, of all that are in an image, and those of the others."""
+    return {"boxes": boxes[label], "others": {each: some for each, some in boxes.items() if each != label}}
 
 
 def check_size(path: Path, size: tuple[int, int], picture: Picture) -> None:

@@ -31,7 +31,7 @@ class BoxTable:
     path: Path
     rows: Mapping[str, Sequence[tuple[Label, Box]]]
     splits: Mapping[str, str]
-    offers: frozenset[str] = frozenset({"labels", "boxes"})
+    offers: frozenset[str] = frozenset({"labels", "boxes", "others"})
 
     def files(self, name: str) -> Sequence[Path]:
         """Return nothing: the table is about all images."""
@@ -58,7 +58,7 @@ class BoxTable:
             boxes.setdefault(each, []).append(box)
         label = self.classes(name)[0] if label is None else label
         stacked = {each: torch.tensor(some) for each, some in boxes.items()}
-        return {"label": label, **objects_of(stacked, label, picture)}
+        return {"label": label, **objects_of(stacked, label)}
 
     def of_split(self, split: str) -> set[str]:
         """Return the images of a split.

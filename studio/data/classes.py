@@ -7,6 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxtyping import Int
+    from torch import Tensor
+
     from studio.data.annotation import Label
     from studio.data.dataset import Dataset, Example
 
@@ -26,6 +29,17 @@ def class_of(example: Example, kind: str, labels: Sequence[str]) -> int:
         return _place(example.label, kind, labels)
     except ValueError as error:
         raise ValueError(f"{example.name}: {error}") from error
+
+
+def others_of(
+    example: Example, kind: str, labels: Sequence[str], target: int
+) -> dict[int, Int[Tensor, "o 4"]]:
+    """Return the boxes of other classes than the target's, by the classifier's class, where it knows it."""
+    found = {}
+    for label, boxes in (example.others or {}).items():
+        with suppress(ValueError):  # what the classifier knows nothing of it cannot see
+            found[_place(label, kind, labels)] = boxes
+    return {place: boxes for place, boxes in found.items() if place != target}
 
 
 def unknown(data: Dataset, example: Example, labels: Sequence[str]) -> ValueError | None:

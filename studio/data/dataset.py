@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -39,8 +39,7 @@ class Example:
         boxes: Around the labelled objects, inside of the image: xmin, ymin, xmax, ymax in pixels, maxima
             exclusive.
         background: The same image without the objects.
-        difficult: Whether it is of the pointing game's difficult cases (`attribution.evaluation.pointing`),
-            where all objects of the image are known.
+        others: By class the boxes of all other objects; ``None`` where they are not known.
     """
 
     name: str
@@ -49,7 +48,17 @@ class Example:
     silhouette: Bool[Tensor, "h w"] | None = None
     boxes: Int[Tensor, "o 4"] | None = None
     background: Float[Tensor, "3 h w"] | None = None
-    difficult: bool | None = None
+    others: Mapping[Label, Int[Tensor, "o 4"]] | None = None
+
+    @property
+    def difficult(self) -> bool | None:
+        """Whether it is of the pointing game's difficult cases; ``None`` where not all objects are known."""
+        from attribution.evaluation.pointing import difficult
+
+        if self.others is None or self.boxes is None:
+            return None
+        height, width = self.image.shape[1:]
+        return difficult({self.label: self.boxes, **self.others}, self.label, (height, width))
 
 
 class Dataset(Protocol):
@@ -65,7 +74,7 @@ class Dataset(Protocol):
 
     @property
     def offers(self) -> frozenset[str]:
-        """What its examples have: some of ``labels``, ``silhouettes``, ``boxes``, ``background``."""
+        """Which of ``labels``, ``silhouettes``, ``boxes``, ``others``, ``background`` its examples have."""
 
     @property
     def notes(self) -> Sequence[str]:
@@ -124,7 +133,8 @@ class Scenes:
     @property
     def offers(self) -> frozenset[str]:
         """All; where there are two objects, not what is behind one of them alone."""
-        return frozenset({"labels", "silhouettes", "boxes", *(["background"] if self.objects == 1 else [])})
+        more = "background" if self.objects == 1 else "others"
+        return frozenset({"labels", "silhouettes", "boxes", more})
 
     @property
     def names(self) -> Sequence[str]:
@@ -151,8 +161,6 @@ class Scenes:
 
     def read(self, index: int) -> Example:
         """Draw one scene."""
-        from attribution.evaluation.pointing import difficult
-
         scene, place = self._drawn(index)
         example = Example(
             name=self.names[index],
@@ -163,9 +171,10 @@ class Scenes:
         )
         if self.objects == 1:
             return replace(example, background=scene.background)
-        boxes = {label: scene.boxes[i : i + 1] for i, label in enumerate(scene.labels)}
-        height, width = scene.image.shape[1:]
-        return replace(example, difficult=difficult(boxes, scene.labels[place], (height, width)))
+        boxes: Mapping[Label, Tensor] = {
+            label: scene.boxes[i : i + 1] for i, label in enumerate(scene.labels) if i != place
+        }
+        return replace(example, others=boxes)
 
     def _drawn(self, index: int) -> tuple[Scene, int]:
         """Return the scene of an example, and the place of its target."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from models.classifiers import ImageClassifier
@@ -27,7 +27,12 @@ def boxed(example: Example) -> Float[Tensor, "h w"]:
     """
     if example.boxes is None:
         raise ValueError("no box is annotated")
+    return inside(example.boxes, example)
+
+
+def inside(boxes: Int[Tensor, "o 4"], example: Example) -> Float[Tensor, "h w"]:
+    """The pixels of the input that are in one of the boxes."""
     region = torch.zeros(example.image.shape[1:])
-    for left, top, right, bottom in example.boxes.tolist():
+    for left, top, right, bottom in boxes.tolist():
         region[top:bottom, left:right] = 1
     return region

@@ -40,7 +40,7 @@ class VocBoxes:
     """The boxes of one class in VOC's XML files: unless asked for another, of that which covers most."""
 
     folder: Path
-    offers: frozenset[str] = frozenset({"labels", "boxes"})
+    offers: frozenset[str] = frozenset({"labels", "boxes", "others"})
 
     def files(self, name: str) -> Sequence[Path]:
         """Return the XML file."""
@@ -65,7 +65,7 @@ class VocSegments:
 
     segmentations: Path
     folder: Path
-    offers: frozenset[str] = frozenset({"labels", "silhouettes", "boxes"})
+    offers: frozenset[str] = frozenset({"labels", "silhouettes", "boxes", "others"})
 
     def files(self, name: str) -> Sequence[Path]:
         """Return the segmentation and the XML file."""
@@ -163,7 +163,7 @@ def _boxes(objects: Sequence[tuple[str, Box]], label: Label, path: Path, picture
         name: clipped((box for other, box in objects if other == name), path, picture)
         for name in dict.fromkeys(other for other, _ in objects)
     }
-    return objects_of(boxes, label, picture)
+    return objects_of(boxes, label)
 
 
 def _voc_root(folder: Path) -> Path | None:

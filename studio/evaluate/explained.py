@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
 from studio.data.chance import Use, generator
-from studio.data.regions import boxed, in_view
+from studio.data.regions import boxed, in_view, inside
 from studio.registry.tables import NO_FILLER
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Subject:
         filler_of: Builds the filler of a name for this image.
         seed: Of all chance.
         before: The score of the image as it was before it was attacked; ``None`` if it was not.
+        others: The boxes of other classes than the target's, by the classifier's class.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Subject:
     filler_of: Callable[[str], Filler]
     seed: int
     before: MaskedScore | None = None
+    others: Mapping[int, Int[Tensor, "o 4"]] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,6 +75,15 @@ class Subject:
         if not found.any() or found.all():
             raise ValueError("the view shows nothing of the object, or nothing else")
         return found
+
+    @cached_property
+    def beside(self) -> list[int]:
+        """The other classes that stay in the view, at least half of their boxes, without the object."""
+        shown = {
+            each: in_view(inside(boxes, self.example), self.classifier)[0] > 0
+            for each, boxes in self.others.items()
+        }
+        return [each for each, there in shown.items() if 2 * (there & ~self.region).sum() >= there.sum() > 0]
 
     def scored(self, filler: str) -> MaskedScore:
         """Return the score with another filler; `NO_FILLER` leaves it as it is."""

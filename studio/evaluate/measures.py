@@ -21,6 +21,7 @@ from attribution.evaluation.localization import (
     mean,
     peak,
 )
+from attribution.evaluation.others import others_without
 from attribution.evaluation.own_evidence import own_evidence
 from attribution.evaluation.pointing import pointing_hit
 from attribution.evaluation.salient_object import salient_object
@@ -165,6 +166,19 @@ def with_and_without(explained: Explained, _: str) -> Values:
     return {"object.removed": [(ALONE, removed)], "object.kept": [(ALONE, kept)]}
 
 
+def without_company(explained: Explained, _: str) -> Values:
+    """Return what becomes of the image's other classes without the object; nothing where there is none."""
+    region = explained.subject.region.to(explained.score.image)[None, None]
+    found = others_without(explained.score, region, explained.subject.beside)
+    if not len(found.before):
+        return {}
+    values: Values = {
+        "others.before": [(ALONE, float(found.before.mean()))],
+        "others.removed": [(ALONE, float(found.removed.mean()))],
+    }
+    return values if found.alone is None else {**values, "others.stay": [(ALONE, float(found.alone))]}
+
+
 def of_others(name: str, added: AddedMetric) -> Metric:
     """Return the metric that another package adds."""
 
@@ -193,6 +207,7 @@ COMPUTE: Mapping[str, Metric] = {
     "labels": labels,
     "filled": filled,
     "object": with_and_without,
+    "others": without_company,
     "sensitivity": sensitivity,
     "randomization": randomization,
     "shift": shift,

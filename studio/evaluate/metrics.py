@@ -15,7 +15,8 @@ class MetricEntry:
     Attributes:
         summary: What it measures, in a line.
         source: Author and year.
-        needs: What must be annotated: ``boxes``, ``silhouettes``, ``region`` (either) or nothing.
+        needs: What must be annotated: ``boxes``, ``silhouettes``, ``region`` (either), ``others`` (the boxes
+            of every class of an image) or nothing.
         removes: Whether it takes a filler of its own, ``NAME:FILLER``; gray unless one is named.
         of: What it looks at: a ``heatmap`` (which baselines have, too), a method's own ``samples`` (which
             optimizing methods do not have beforehand), its ``filler``, or the method run ``again``.
@@ -91,6 +92,11 @@ _OURS: Mapping[str, MetricEntry] = {
         "the score without the object, and with nothing else",
         "Agarwal & Nguyen 2020", "region",
         of="filler",
+    ),
+    "others": MetricEntry(
+        "whether the other classes of the image stay when the object is removed",
+        "", "others",
+        of="filler", probability=True,
     ),
     "sensitivity": MetricEntry(
         "agreement of heatmaps between settings or seeds (LIME's with at most 500 samples)",

@@ -16,6 +16,7 @@ from studio.registry.tables import BASELINES, METHODS, NO_FILLER, SAMPLING, Sett
 NOTHING = "filler"
 """Stands for the method where only the filler is looked at."""
 _REMOVES_WITH = "gray"
+_IN_WORDS = {"region": "boxes or silhouettes", "others": "the boxes of every class of an image"}
 
 Pair: TypeAlias = "tuple[str, str]"
 """A method and a filler; baselines have none, and `NOTHING` stands for no method."""
@@ -139,7 +140,7 @@ def _split_metric(text: str, offers: frozenset[str]) -> tuple[str, str]:
             else f"--metric: expected NAME:FILLER, as in deletion:inpaint, got {text!r}"
         )
     if not known_by(entry.needs, offers):
-        needed = "boxes or silhouettes" if entry.needs == "region" else entry.needs
+        needed = _IN_WORDS.get(entry.needs, entry.needs)
         has = ", ".join(sorted(offers)) or "no annotation"
         raise ValueError(f"--metric {name}: needs {needed}, which the data does not say (it has {has})")
     return name, (filler or _REMOVES_WITH) if entry.removes else ""

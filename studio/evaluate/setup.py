@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         metrics = _without_probabilities(metrics, asked)
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers, own)
+    _check_several(plan, data)
     compared = parse_target(request.target or TOP, request.against).compared
     check_compared([method for method, _ in plan.pairs], compared)
     preset = "paper" if request.paper else "quick"
@@ -188,6 +190,22 @@ def _check_largest_box(share: float | None, data: Dataset) -> None:
         raise ValueError(f"--largest-box: expected a share above 0 and up to 1, as in 0.5, got {share:g}")
     if "boxes" not in data.offers:
         raise ValueError(f"--largest-box: no boxes are annotated in {data.title}")
+
+
+def _check_several(plan: Plan, data: Dataset) -> None:
+    """Check that a metric of an image's other classes has some to look at.
+
+    Raises:
+        ValueError: If no image is of several: not all data that could be has any.
+    """
+    asked = next((name for name, _ in plan.metrics if METRICS[name].needs == "others"), None)
+    if asked is None or data.kind == "scenes":
+        return
+    for index in range(len(data)):
+        with suppress(ValueError):  # reading the example will say what is wrong
+            if len(data.classes(index)) > 1:
+                return
+    raise ValueError(f"--metric {asked}: no image of {data.title} shows several classes")
 
 
 def _check_comparison(request: EvaluateRequest, labels: Sequence[str]) -> None:

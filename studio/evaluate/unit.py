@@ -12,7 +12,7 @@ import torch
 from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
 from attribution.engine.precision import prepare
 from attribution.evaluation.baselines import background_map, center_map, object_map, random_map
-from studio.data.classes import class_of
+from studio.data.classes import class_of, others_of
 from studio.data.regions import boxed
 from studio.evaluate.explained import Explained, Subject
 from studio.evaluate.measures import COMPUTE
@@ -119,7 +119,8 @@ class Worker:
         pixels = example.image.to(classifier.mean.device)
         seen = partial(_seen, classifier, pixels)
         build = partial(self._filler, view=score.image[0], seen=seen)
-        self._subject = Subject(number, example, classifier, score, build, setup.request.seed, before)
+        others = others_of(example, setup.data.kind, classifier.labels, int(cast("Tensor", score.target)))
+        self._subject = Subject(number, example, classifier, score, build, setup.request.seed, before, others)
         return self._subject
 
     def _scored(

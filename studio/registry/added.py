@@ -121,7 +121,7 @@ def metrics(taken: frozenset[str]) -> Mapping[str, AddedMetric]:
             plugin.summary,
             plugin.said("source", str, ""),
             plugin.origin,
-            _one_of(plugin, "needs", ("", "boxes", "silhouettes", "region")),
+            _one_of(plugin, "needs", ("", "boxes", "silhouettes", "region", "others")),
             plugin.said("removes", bool, False),
             _one_of(plugin, "of", ("heatmap", "samples", "filler", "again")),
             _one_of(plugin, "better", ("neither", "lower", "higher")),

@@ -73,7 +73,7 @@ def figure(found: dict, title: str, row: str, table: int = 0) -> float:
 
 @pytest.mark.slow
 def test_every_metric_has_a_figure(drawn: Run) -> None:
-    every = [text for name in METRICS for text in ("--metric", name)]
+    every = [text for name in METRICS if name != "others" for text in ("--metric", name)]
     few = ("--set", "sp.stride=112", "--filler", "gray", "--filler", "inpaint")
     said = drawn("scenes:2", "--method", "sp", *every, *few)
     assert said.code == 0, said.err
@@ -100,6 +100,31 @@ def test_every_metric_has_a_figure(drawn: Run) -> None:
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
+
+
+def test_one_object_is_removed_while_the_other_stays(run: Run) -> None:
+    said = run("scenes-two:3", "--method", "sp", *FEW, "--metric", "object", "--metric", "others")
+    assert said.code == 0, said.err
+    found = told()
+    assert found["errors"] == []
+    titles = ("", " without object")
+    before, after = (figure(found, f"score of other classes{each}", "filler / gray") for each in titles)
+    assert after > before, "of classes that exclude each other, the other takes over"
+    assert figure(found, "score without object", "filler / gray") < before
+    assert figure(found, "object alone is gone", "filler / gray") > 0.5
+
+
+def test_where_no_other_class_is_known_none_can_stay(run: Run, tmp_path: Path) -> None:
+    few = ("--method", "sp", *FEW, "--metric", "others", "--classifier", "scenes")
+    needed = "needs the boxes of every class of an image, which the data does not say (it has background, "
+    refused(run("scenes:2", *few), needed)
+    (tmp_path / "mine/images").mkdir(parents=True)
+    for number in range(2):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"mine/images/{number}.png")
+    (tmp_path / "mine/boxes.csv").write_text(
+        "file,label,xmin,ymin,xmax,ymax\n0.png,1,0,0,5,5\n0.png,1,9,9,12,12\n1.png,2,0,0,5,5\n"
+    )
+    refused(run("mine", *few), "--metric others: no image of mine shows several classes")
 
 
 def test_the_deletion_is_that_of_the_library(run: Run) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models import scenes
-from studio.data.classes import unknown
+from studio.data.classes import others_of, unknown
 from studio.data.dataset import Dataset, open_dataset
 from studio.data.selection import Selection, select
 
@@ -92,7 +92,7 @@ def test_scenes_have_a_fingerprint_of_their_number() -> None:
 def test_each_of_two_objects_is_the_target_in_turn() -> None:
     dataset = open_dataset("scenes-two:6")
     assert (dataset.title, dataset.kind, len(dataset)) == ("scenes-two:6", "scenes", 12)
-    assert dataset.offers == {"labels", "silhouettes", "boxes"}
+    assert dataset.offers == {"labels", "silhouettes", "boxes", "others"}
     assert (dataset.names[10], dataset.names[11]) == ("scene-5:0", "scene-5:1")
     drawn = scenes.draw(5, objects=2)
     for place in (0, 1):
@@ -102,6 +102,8 @@ def test_each_of_two_objects_is_the_target_in_turn() -> None:
         assert torch.equal(example.image, drawn.image)
         assert torch.equal(example.silhouette, drawn.silhouettes[place])
         assert torch.equal(example.boxes, drawn.boxes[place : place + 1])
+        ((label, boxes),) = example.others.items()
+        assert (label, boxes.tolist()) == (drawn.labels[1 - place], [drawn.boxes[1 - place].tolist()])
         assert example.background is None
         left, top, right, bottom = example.boxes[0].tolist()
         assert example.difficult == ((right - left) * (bottom - top) < 224 * 224 / 4)
@@ -155,7 +157,7 @@ def test_ecssd_has_silhouettes(assets: Path) -> None:
 def test_imagenet_has_boxes(assets: Path) -> None:
     dataset = open_dataset(str(assets / "imagenet_val"))
     assert (dataset.kind, len(dataset), list(dataset.notes)) == ("boxes", 293, [])
-    assert dataset.offers == {"labels", "boxes"}
+    assert dataset.offers == {"labels", "boxes", "others"}
     with (assets / "imagenet_val" / "boxes.csv").open() as file:
         rows = list(csv.DictReader(file))
     for index in (0, 1, 150, 292):
@@ -214,7 +216,7 @@ def test_a_folder_may_have_silhouettes_and_boxes(tmp_path: Path) -> None:
     dataset = open_dataset(str(tmp_path))
     example = dataset.read(0)
     assert dataset.kind == "silhouettes"
-    assert dataset.offers == {"labels", "silhouettes", "boxes"}
+    assert dataset.offers == {"labels", "silhouettes", "boxes", "others"}
     assert example.label == 7
     assert example.boxes.tolist() == [[5, 2, 9, 5], [0, 0, 16, 12]]
     assert int(example.silhouette.sum()) == 12
@@ -242,6 +244,9 @@ def test_an_image_may_show_several_classes(tmp_path: Path) -> None:
     every = select(dataset, Selection("every"))
     assert every.names == ("a.png:7", "a.png:4")
     assert every.read(1).boxes.tolist() == [[0, 0, 3, 3], [4, 4, 6, 6]]
+    assert {each: boxes.tolist() for each, boxes in every.read(1).others.items()} == {7: [[2, 2, 16, 12]]}
+    assert others_of(every.read(1), "boxes", [str(i) for i in range(8)], 4).keys() == {7}
+    assert others_of(every.read(1), "boxes", [str(i) for i in range(6)], 4) == {}, "no such class"
     assert (every.read(0).difficult, every.read(1).difficult) == (False, True)
 
 

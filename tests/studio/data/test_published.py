@@ -195,7 +195,7 @@ def test_pascal_segmentations_are_indices(tmp_path: Path) -> None:
     choose(root / "ImageSets/Segmentation/val.txt", "b\n\nd\n")
     dataset = open_dataset(str(root))
     assert (dataset.kind, dataset.names) == ("voc", ("b.jpg", "d.jpg"))
-    assert dataset.offers == {"labels", "silhouettes", "boxes"}
+    assert dataset.offers == {"labels", "silhouettes", "boxes", "others"}
     example = dataset.read(0)
     assert example.label == "dog"
     assert np.array_equal(example.silhouette.numpy(), indices == dog)
@@ -226,7 +226,7 @@ def test_pascal_without_segmentations_has_boxes(tmp_path: Path) -> None:
         assert (dataset.kind, dataset.names, dataset.offers) == (
             "voc",
             ("a.jpg", "b.jpg"),
-            {"labels", "boxes"},
+            {"labels", "boxes", "others"},
         )
     example = dataset.read(0)  # two cats of 25 pixels each cover more than a sofa of 49
     assert (example.label, example.boxes.tolist()) == ("cat", [[0, 0, 6, 6], [6, 6, 12, 12]])
@@ -374,7 +374,7 @@ def test_every_class_of_the_test_split_is_a_target(tmp_path: Path) -> None:
     for split in ("test", "Main/test"):
         dataset = open_dataset(str(root), split=split)
         assert dataset.names == ("a.jpg", "b.jpg")
-        assert dataset.offers == {"labels", "boxes"}, "the lists of Main are of images with boxes"
+        assert dataset.offers == {"labels", "boxes", "others"}, "the lists of Main are of images with boxes"
     assert open_dataset(str(root), split="Segmentation/val").offers >= {"silhouettes"}
     every = select(dataset, Selection("every"))
     assert every.names == ("a.jpg:sofa", "a.jpg:cat", "b.jpg:dog")
@@ -382,6 +382,8 @@ def test_every_class_of_the_test_split_is_a_target(tmp_path: Path) -> None:
     assert (sofa.name, sofa.label, sofa.boxes.tolist()) == ("a.jpg:sofa", "sofa", [[0, 0, 12, 12]])
     assert (cat.label, cat.boxes.tolist()) == ("cat", [[0, 0, 3, 3], [4, 4, 7, 7]])
     assert (sofa.difficult, cat.difficult, dog.difficult) == (False, True, False), "small, beside another"
+    assert {each: len(boxes) for each, boxes in sofa.others.items()} == {"cat": 2}
+    assert (list(cat.others), dog.others) == (["sofa"], {})
     assert select(dataset, Selection("every", classes=["CAT"])).names == ("a.jpg:cat",)
     assert every.fingerprint() != dataset.fingerprint()
     assert every.only([(1, None)]).names == ("a.jpg:cat",)

@@ -1,5 +1,7 @@
 """Heatmaps on photographs: what the classifier does not see of one has no say."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -80,3 +82,19 @@ def test_of_an_object_that_is_cut_off_only_what_is_seen_can_be_found() -> None:
     assert found["salient.recall"][0][1] <= 4 / 20
     assert each.seen.sum() == 32 * 32
     assert each.on_photograph[0][~each.seen].isneginf().all()
+
+
+def test_beside_the_object_are_the_classes_that_it_does_not_hide() -> None:
+    subject = explained(map_of(0.0, 1.0), (32, 64)).subject  # the view begins at 16
+    left, top, right, bottom = subject.boxes[0].tolist()
+    boxes = {
+        3: [[left, top, right, bottom]],  # under the object
+        4: [[left, top, right, bottom + 5]],  # more than half of it
+        5: [[right - 2, top, right + 2, bottom]],  # half
+        6: [[left, 0, right, 4]],  # apart
+        7: [[0, 0, 15, 32]],  # beyond the view
+        8: [[left, top, right, bottom], [left, 0, right, top]],  # of two objects one, which is smaller
+        9: [[left, top, right, bottom], [left, 0, right, top], [left - 6, top, left, bottom]],
+    }
+    others = {each: torch.tensor(some) for each, some in boxes.items()}
+    assert replace(subject, others=others).beside == [5, 6, 9]
