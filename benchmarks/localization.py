@@ -24,7 +24,7 @@ from attribution.engine.precision import prepare
 from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error
 from attribution.evaluation.pointing import pointing_hit
 from benchmarks.holes import ASSETS
-from benchmarks.report import Found, kept, table, write
+from benchmarks.report import Found, command, kept, table, write
 from infill import Filler, Learned
 from models.classifiers import load_classifier
 from studio.data.image import read_picture
@@ -205,7 +205,10 @@ def main() -> None:
     order = sorted(maps, key=lambda name: (name in ("image center", "random map"), name))
     body += table(header, rows_of({name: maps[name] for name in order}, boxes, away))
     write(
-        "localization", "Localization on photographs, MobileNetV2", "python -m benchmarks.localization", body
+        "localization",
+        "Localization on photographs, MobileNetV2",
+        command("benchmarks.localization", parser, options),
+        body,
     )
 
 

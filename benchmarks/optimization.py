@@ -25,7 +25,7 @@ from attribution.optimize.loop import OptimizingExplainer
 from benchmarks.holes import ASSETS, WORLD
 from benchmarks.localization import errors, hits, interval, truths
 from benchmarks.lockstep import measure
-from benchmarks.report import Found, kept, table, write
+from benchmarks.report import Found, command, kept, table, write
 from infill import Filler
 from models.classifiers import ImageClassifier, load_classifier
 from models.scenes import draw
@@ -36,8 +36,7 @@ RUNS = Path("runs/optimization")
 CHOSEN = (
     "How rows were chosen: the MP2-G variant (logit, blend 0.25) is the best of about twenty tried on the "
     "first 12 of these scenes, and DSSR+ is shown with blur because with the paper's uniform noise it did "
-    "worse in a trial (73 % on 11 objects, 100 steps). Without those 12 scenes the variant has 90.3 ± 3.0 %, "
-    "DSSR+ 93.8 ± 2.5 %."
+    "worse in a trial (73 % on 11 objects, 100 steps)."
 )
 LOT = 8
 """Images that are explained together and kept in one file."""
@@ -216,7 +215,8 @@ def main() -> None:
         f"{options.fido_samples} samples (the papers: 300, 300, 300 of 8); "
         '± is a 95 % interval of the mean. "All filled" is the probability when nothing but fill is left.\n\n'
     )
-    write("optimization", "Methods that look for their hole", "python -m benchmarks.optimization",
+    made = command("benchmarks.optimization", parser, options)
+    write("optimization", "Methods that look for their hole", made,
           body + "\n\n".join(part() for part in parts.values()))  # fmt: skip
 
 

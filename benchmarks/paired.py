@@ -120,9 +120,9 @@ def rows(found: list[Found], most: int) -> list[list[object]]:
         for wanted in WANTED:
             needed = _needed(values, wanted)
             middle = float(np.median(needed))
-            ratio = np.median(np.minimum(needed, most) / np.minimum(usual[wanted], most))
-            said = f"{middle:.0f}" if middle <= most else f"more than {most}"
-            cells.append(f"{said} ({ratio:.2f})")
+            cells.append(
+                f"{middle:.0f}{_share(needed, usual[wanted])}" if middle <= most else f"more than {most}"
+            )
         own = [
             spearmanr(each[way][:, -1].mean(0), each["independent"][:, -1].mean(0)).statistic
             for each in found
@@ -130,6 +130,11 @@ def rows(found: list[Found], most: int) -> list[list[object]]:
         shown = [values[:, 100 // STEP - 1].mean(), values[:, -1].mean()]
         lines.append([*cells, *(f"{each:.3f}" for each in shown), f"{np.median(own):.3f}"])
     return lines
+
+
+def _share(needed: np.ndarray, usual: np.ndarray) -> str:
+    """The median share of what independent samples take, where these have got there in the median."""
+    return f" ({np.nanmedian(needed / usual):.2f})" if np.isfinite(np.median(usual)) else ""
 
 
 def _needed(values: np.ndarray, wanted: float) -> np.ndarray:
@@ -164,8 +169,8 @@ def main() -> None:
         parts.append(f"## {name}\n\n{table(head, rows(each, most[name]))}")
     about = (
         f"MobileNetV2, gray, {len(paths)} photographs: samples (median) after which the maps of two seeds "
-        "have such a rank correlation,\nand the median share of those that independent samples take (what "
-        "was never reached counts as all). RISE's map is the covariance.\nThe last column: rank correlation "
+        "have such a rank correlation,\nand, where independent samples get "
+        "there, the median share of theirs. RISE's map is the covariance.\nThe last column: rank correlation "
         "of the mean of both last maps with that of independent samples.\n\n"
     )
     title = "Samples in pairs, balanced or stratified"

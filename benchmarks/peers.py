@@ -91,7 +91,7 @@ def compared(
     """Yield a row for each job; all of them in turn, round by round."""
     planned, failed = dict(jobs()), {}
     spent: dict[str, list[float]] = {name: [] for name in planned}
-    shown, peaks = {}, {}
+    shown, peaks = {}, dict[str, float]()
     maps: dict[str, np.ndarray] = {}
     for _ in range(rounds):
         for name, job in planned.items():
@@ -103,7 +103,7 @@ def compared(
             except Exception as error:  # a peer may be missing, or fail in any way
                 failed[name] = f"not measured: {type(error).__name__}: {str(error).splitlines()[:1]}"
                 continue
-            shown[name], peaks[name] = it.network.tally.images - before, peak
+            shown[name], peaks[name] = it.network.tally.images - before, max(peak, peaks.get(name, 0.0))
     for name in planned:
         if name in failed:
             yield [work, name, failed[name]]

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from benchmarks.clock import Clock, networks_timed
 from benchmarks.holes import ASSETS
-from benchmarks.report import table, write
+from benchmarks.report import command, table, write
 from infill.realism import similarity as figures
 from infill.realism.similarity import Perceptual
 from studio.progress import Progress
@@ -133,7 +133,8 @@ def main() -> None:
         asked["ecssd, judged by ResNet-50"] = as_large_as_resnet(asked["ecssd"], Path(folder))
         time_table = profiles(asked, options.profiled)
     body = "\n\n".join([*parts, f"## Where the time goes\n\n{time_table}"])
-    write("realism", "Realism: is it really removed, and does it look real?", "python -m benchmarks.realism",
+    made = command("benchmarks.realism", parser, options)
+    write("realism", "Realism: is it really removed, and does it look real?", made,
           body, ("torch", "torchvision", "lpips", "pytorch-msssim", "scikit-learn"))  # fmt: skip
 
 

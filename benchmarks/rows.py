@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import platform
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -88,6 +90,7 @@ def _version(package: str) -> str:
 def peak_of(job: Callable[[], object]) -> float:
     """Return by how many MiB this process grew at most while a job ran; nan where Linux does not tell."""
     gc.collect()  # or what is collected meanwhile makes room
+    _give_back()
     try:
         _RESET.write_text("5")  # the peak is counted from here on
         before = _kilobytes("VmRSS")
@@ -96,6 +99,12 @@ def peak_of(job: Callable[[], object]) -> float:
     except OSError:
         job()
         return float("nan")
+
+
+def _give_back() -> None:
+    """Return what earlier jobs have left in the heap, or this one takes it and seems to need nothing."""
+    with suppress(OSError, AttributeError):  # another C library than GNU's
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _kilobytes(name: str) -> int:

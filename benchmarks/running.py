@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.clock import Clock, networks_timed
 from benchmarks.holes import ASSETS
-from benchmarks.report import table, write
+from benchmarks.report import command, table, write
 from studio.evaluate.measures import COMPUTE
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import set_up
@@ -160,7 +160,12 @@ The quick preset: `sp`, `lime` and `rise` with `gray` and `inpaint`, five metric
 {table(["scenes", "peak, MiB"], [[count, f"{value:.0f}"] for count, value in memory.items()])}
 
 {pace}"""
-    write("running", "What `infill evaluate` costs beside its networks", "python -m benchmarks.running", body)
+    write(
+        "running",
+        "What `infill evaluate` costs beside its networks",
+        command("benchmarks.running", parser, options),
+        body,
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "openvino": ("openvino",),
     "ray": ("ray",),
     "realism": ("lpips", "pytorch_msssim", "sklearn", "pyarrow"),
-    "web": ("gradio", "fastapi", "uvicorn", "jinja2"),
+    "web": ("gradio", "fastapi", "uvicorn", "jinja2", "pyarrow"),
     "blanks": ("sklearn", "pyarrow"),
 }
 """By extra the libraries that it brings, as they are imported; the first that has a library is named."""

@@ -81,8 +81,9 @@ RUNTIME: Option = click.option(
     default=default(JobRequest, "runtime"),
     show_default=True,
     help="What runs the classifier: torch; torch that computes only what a small hole changes (the same map, "
-    "for sp and pda with convolutional networks 2 to 5 times as fast); or OpenVINO in float32, for methods "
-    "without gradients. auto is incremental for sp and pda, and else OpenVINO where it is installed and can.",
+    "for sp and pda with most convolutional networks about twice as fast); or OpenVINO in float32, for "
+    "methods without gradients. auto is incremental for sp and pda, and else OpenVINO where it is installed "
+    "and can.",
 )
 
 WORKERS: tuple[Option, ...] = (

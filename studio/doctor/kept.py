@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from models.weights import environment, store
-from models.weights.catalog import CATALOG
+from models.weights.catalog import CATALOG, CatalogEntry
 from models.weights.storage import STORAGES
 from studio.doctor.line import Line
 
@@ -31,10 +32,18 @@ def weights() -> Iterator[Line]:
     else:
         yield Line("weights that ship", f"all {len(shipped)} are here")
     for name, entry in CATALOG.items():
-        if store.here(name):
-            yield Line(f"weights {name}", f"here: {store.location(name)}")
-        else:
-            yield Line(f"weights {name}", f"missing ({store.measure(entry)})", f"infill weights fetch {name}")
+        try:
+            yield _weights(name, entry)
+        except OSError as error:
+            yield Line(
+                f"weights {name}", _unreadable(error), "make it readable, or set INFILL_HOME elsewhere"
+            )
+
+
+def _weights(name: str, entry: CatalogEntry) -> Line:
+    if store.here(name):
+        return Line(f"weights {name}", f"here: {store.location(name)}")
+    return Line(f"weights {name}", f"missing ({store.measure(entry)})", f"infill weights fetch {name}")
 
 
 def network() -> Line:
@@ -49,15 +58,24 @@ def network() -> Line:
 def caches() -> Iterator[Line]:
     """Yield a line for each folder of weights: where, how full, whether it can be written."""
     for place in STORAGES.values():
-        folder = place.folder()
-        count, size = _measured(folder)
-        existing = next(each for each in (folder, *folder.parents) if each.exists())
-        free = shutil.disk_usage(existing).free
-        state = f"{folder}: {count} files, {_megabytes(size)}, {free / 1e9:.0f} GB free ({place.about})"
-        writable = os.access(existing, os.W_OK | os.X_OK) and existing.is_dir()
-        yield Line(
-            "cache", state, "" if writable else f"it cannot be written: {place.about.rpartition('; ')[2]}"
-        )
+        folder, remedy = place.folder(), place.about.rpartition("; ")[2]
+        try:
+            yield _cache(folder, place.about, remedy)
+        except OSError as error:
+            yield Line("cache", _unreadable(error), f"make it readable; {remedy}")
+
+
+def _cache(folder: Path, about: str, remedy: str) -> Line:
+    count, size = _measured(folder)
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    free = shutil.disk_usage(existing).free
+    state = f"{folder}: {count} files, {_megabytes(size)}, {free / 1e9:.0f} GB free ({about})"
+    writable = os.access(existing, os.W_OK | os.X_OK) and existing.is_dir()
+    return Line("cache", state, "" if writable else f"it cannot be written: {remedy}")
+
+
+def _unreadable(error: OSError) -> str:
+    return f"{error.filename or 'it'} cannot be read ({error.strerror})"
 
 
 def _measured(folder: Path) -> tuple[int, int]:
@@ -66,8 +84,9 @@ def _measured(folder: Path) -> tuple[int, int]:
     for path, _, names in os.walk(folder):
         for name in names:
             file = Path(path) / name
-            if not file.is_symlink():
-                count, size = count + 1, size + file.stat().st_size
+            with suppress(FileNotFoundError):  # others clean up meanwhile
+                if not file.is_symlink():
+                    count, size = count + 1, size + file.stat().st_size
     return count, size
 
 

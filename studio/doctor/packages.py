@@ -16,6 +16,7 @@ from studio.doctor.line import Line
 from studio.registry.plugins import Group, PluginWarning, origin
 
 _IMPORTED_AS = {
+    "grad-cam": "pytorch_grad_cam",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pypatchmatch": "patchmatch",
@@ -27,19 +28,22 @@ _REQUIREMENT = re.compile(r"([\w.-]+)\s*([^;]*?)\s*(?:;(.*))?")
 _PATIENCE = 120
 """Seconds for importing the core: on a cold disk torch takes many."""
 
-# Imported one by one in a process of its own: a library that is broken may end its process.
+# Imported one by one in a process of its own: a library that is broken may end its process. What it prints
+# goes where nobody reads, also if it is not Python that does.
 _IMPORTING = """
-import importlib, json, sys
+import importlib, json, os, sys
+told = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 names, sys.path[:] = json.loads(sys.stdin.read())
 for name in names:
-    print(json.dumps([name, None]), flush=True)
+    print(json.dumps([name, None]), file=told, flush=True)
     try:
         importlib.import_module(name)
     except BaseException as error:
         said = next(iter(str(error).strip().splitlines()), "")
-        print(json.dumps([name, f"{type(error).__name__}: {said}"]), flush=True)
+        print(json.dumps([name, f"{type(error).__name__}: {said}"]), file=told, flush=True)
     else:
-        print(json.dumps([name, ""]), flush=True)
+        print(json.dumps([name, ""]), file=told, flush=True)
 """
 
 

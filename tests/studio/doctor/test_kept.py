@@ -45,3 +45,19 @@ def test_a_cache_that_cannot_be_written_names_the_variable(
     (tmp_path / "file").touch()
     monkeypatch.setenv("INFILL_HOME", str(tmp_path / "file"))
     assert next(kept.caches()).remedy == "it cannot be written: INFILL_HOME moves it"
+
+
+def test_what_cannot_be_read_is_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    denied = PermissionError(13, "Permission denied", str(tmp_path))
+
+    def deny(*_: object) -> bool:
+        raise denied
+
+    monkeypatch.setattr(kept.store, "here", deny)
+    monkeypatch.setattr(Path, "exists", deny)
+    weights, caches = list(kept.weights()), list(kept.caches())
+    assert len(weights) == 1 + len(kept.CATALOG)
+    for line in (*weights[1:], *caches):
+        assert line.state == f"{tmp_path} cannot be read (Permission denied)"
+        assert line.remedy.startswith("make it readable")
+    assert "INFILL_HOME" in caches[0].remedy

@@ -11,9 +11,11 @@ from studio.doctor import packages
 def test_a_library_that_ends_python_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "abrupt.py").write_text("import os; os._exit(139)")
     (tmp_path / "broken.py").write_text("raise ImportError('libGL.so.1: no such file\\nmore')")
+    (tmp_path / "noisy.py").write_text("import os; print('hello'); os.system('echo from a library')")
     monkeypatch.syspath_prepend(tmp_path)
-    assert packages._faults(["json", "broken", "abrupt", "re"]) == {
+    assert packages._faults(["json", "noisy", "broken", "abrupt", "re"]) == {
         "json": "",
+        "noisy": "",
         "broken": "ImportError: libGL.so.1: no such file",
         "abrupt": "it ended Python (code 139)",
         "re": "",
@@ -53,6 +55,7 @@ def test_an_extra_that_lacks_a_library_names_its_command(monkeypatch: pytest.Mon
     assert told["extra realism"].state == "lacks lpips"
     assert told["extra realism"].remedy == "pip install 'infill-attribution[realism]'"
     assert not told["extra hub"].remedy
+    assert "unknown version" not in "".join(line.state for line in told.values())
 
 
 def test_plugins_are_told_and_what_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
