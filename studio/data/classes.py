@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
@@ -35,11 +37,26 @@ def others_of(
     example: Example, kind: str, labels: Sequence[str], target: int
 ) -> dict[int, Int[Tensor, "o 4"]]:
     """Return the boxes of other classes than the target's, by the classifier's class, where it knows it."""
-    found = {}
+    found: dict[int, list[Tensor]] = {}
     for label, boxes in (example.others or {}).items():
         with suppress(ValueError):  # what the classifier knows nothing of it cannot see
-            found[_place(label, kind, labels)] = boxes
-    return {place: boxes for place, boxes in found.items() if place != target}
+            found.setdefault(_place(label, kind, labels), []).append(boxes)
+    return {place: torch.cat(boxes) for place, boxes in found.items() if place != target}
+
+
+def shows_several(data: Dataset, labels: Sequence[str]) -> bool:
+    """Whether any image is known to show several of the classifier's classes."""
+    if data.kind == "scenes":  # they would be drawn to know which
+        return True
+    for index in range(len(data)):
+        known = set()
+        with suppress(ValueError):  # reading the example will say what is wrong
+            for label in data.classes(index):
+                with suppress(ValueError):
+                    known.add(_place(label, data.kind, labels))
+        if len(known) > 1:
+            return True
+    return False
 
 
 def unknown(data: Dataset, example: Example, labels: Sequence[str]) -> ValueError | None:

@@ -259,7 +259,8 @@ class ImageFolder:
             case = name if label is None else f"{label}\0{name}"
             files += [(case, path) for path in (self.layout.images / name, *about)]
         known = contents(path for _, path in files)
-        digest = hashlib.sha256(f"{self.kind} {sorted(self.offers)}\n".encode())
+        offered = sorted(self.offers - {"others"})  # it goes with boxes, and came later than digests did
+        digest = hashlib.sha256(f"{self.kind} {offered}\n".encode())
         for case, path in files:
             digest.update(f"{case}\0{path.name}\0{known[path]}\n".encode())
         return BY_CONTENT + digest.hexdigest()

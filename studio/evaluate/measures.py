@@ -167,16 +167,21 @@ def with_and_without(explained: Explained, _: str) -> Values:
 
 
 def without_company(explained: Explained, _: str) -> Values:
-    """Return what becomes of the image's other classes without the object; nothing where there is none."""
+    """Return what becomes of the image's other classes without the object.
+
+    Nothing where there is none, or where the classifier does not see the object, or none of them, anyway.
+    """
+    if not explained.subject.others:
+        return {}
     region = explained.subject.region.to(explained.score.image)[None, None]
     found = others_without(explained.score, region, explained.subject.beside)
-    if not len(found.before):
+    if not len(found.before) or found.alone is None:
         return {}
-    values: Values = {
+    return {
         "others.before": [(ALONE, float(found.before.mean()))],
         "others.removed": [(ALONE, float(found.removed.mean()))],
+        "others.stay": [(ALONE, float(found.alone))],
     }
-    return values if found.alone is None else {**values, "others.stay": [(ALONE, float(found.alone))]}
 
 
 def of_others(name: str, added: AddedMetric) -> Metric:

@@ -21,6 +21,7 @@ class MetricEntry:
         of: What it looks at: a ``heatmap`` (which baselines have, too), a method's own ``samples`` (which
             optimizing methods do not have beforehand), its ``filler``, or the method run ``again``.
         probability: Whether the score must be one.
+        classes: Whether it must be a class's: the others are looked at, too.
         origin: The package that adds it, and its version; empty for infill's own.
     """
 
@@ -30,6 +31,7 @@ class MetricEntry:
     removes: bool = False
     of: str = "heatmap"
     probability: bool = False
+    classes: bool = False
     origin: str = ""
 
 
@@ -83,7 +85,7 @@ _OURS: Mapping[str, MetricEntry] = {
     ),
     "labels": MetricEntry(
         "share of the three most frequent labels of all samples",
-        "Agarwal & Nguyen 2020", of="samples",
+        "Agarwal & Nguyen 2020", of="samples", classes=True,
     ),
     "filled": MetricEntry(
         "the score with the whole image filled", "Agarwal & Nguyen 2020", of="filler"

@@ -103,6 +103,7 @@ def _beside(request: EvaluateRequest, plan: Plan, offers: frozenset[str]) -> lis
     found: list[Pair] = []
     if any(METRICS[name].of == "filler" for name, _ in plan.metrics):
         used = dict.fromkeys(filler for _, filler in plan.pairs if filler != NO_FILLER)
+        used = used or dict.fromkeys(split_fillers(request.fillers)[0])
         found += [(NOTHING, filler) for filler in used]
     if request.baselines and any(METRICS[name].of == "heatmap" for name, _ in plan.metrics):
         truth = offers & {"boxes", "silhouettes"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from infill.extras import require_extra
 from infill.network import Precision
 from models.classifiers.metadata import class_names
 from studio import version
-from studio.data.classes import unknown
+from studio.data.classes import shows_several, unknown
 from studio.data.dataset import Dataset, Example, first_readable, open_dataset
 from studio.data.image import read_picture
 from studio.data.selection import select
@@ -101,11 +100,9 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     request = completed(request, data.offers)
     precision = "float32" if request.paper and request.precision == "auto" else request.precision
     metrics = fitting(request.metrics, asked, data.offers)
-    if not _of_probabilities(request):
-        metrics = _without_probabilities(metrics, asked)
+    metrics = _of_scores(metrics, asked, *_scores(request))
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers, own)
-    _check_several(plan, data)
     compared = parse_target(request.target or TOP, request.against).compared
     check_compared([method for method, _ in plan.pairs], compared)
     preset = "paper" if request.paper else "quick"
@@ -123,6 +120,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         classifier = model.classifier
     check_exclusive([method for method, _ in plan.pairs], classifier.multi_label)
     fixed = model is None or model.of_image is None
+    every = data
     data = select(data, request.selection(request.seed), classifier.labels)
     if not len(data):
         raise ValueError(f"DATA: {data.title} has no image that is asked for")
@@ -134,6 +132,8 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     if prepared is not None and not classifier.labels:  # they are numbered
         classifier.labels = class_names(None, prepared(view).shape[1], "classifier")
     labelled, notes = (False, ()) if model else _labelled(request, data, example, classifier)
+    if asked:
+        _check_asked(plan, every, labelled, classifier.labels)
     return Setup(
         request=request,
         data=data,
@@ -158,10 +158,10 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     )
 
 
-def _of_probabilities(request: EvaluateRequest) -> bool:
-    """Whether scores are probabilities."""
+def _scores(request: EvaluateRequest) -> tuple[bool, bool]:
+    """Whether scores are of classes, and whether they are probabilities."""
     of_classes = request.target is None or parse_target(request.target, request.against).kind == "class"
-    return of_classes and request.against is None
+    return of_classes, of_classes and request.against is None
 
 
 def _asked(request: EvaluateRequest, own: Own) -> Asked | None:
@@ -192,20 +192,22 @@ def _check_largest_box(share: float | None, data: Dataset) -> None:
         raise ValueError(f"--largest-box: no boxes are annotated in {data.title}")
 
 
-def _check_several(plan: Plan, data: Dataset) -> None:
-    """Check that a metric of an image's other classes has some to look at.
+def _check_asked(plan: Plan, data: Dataset, labelled: bool, labels: Sequence[str]) -> None:
+    """Check that metrics that were asked for have something to look at.
 
     Raises:
-        ValueError: If no image is of several: not all data that could be has any.
+        ValueError: If one has not; it is named.
     """
-    asked = next((name for name, _ in plan.metrics if METRICS[name].needs == "others"), None)
-    if asked is None or data.kind == "scenes":
-        return
-    for index in range(len(data)):
-        with suppress(ValueError):  # reading the example will say what is wrong
-            if len(data.classes(index)) > 1:
-                return
-    raise ValueError(f"--metric {asked}: no image of {data.title} shows several classes")
+    for name, _ in plan.metrics:
+        entry = METRICS[name]
+        if not any(name == each for pair in plan.pairs for each, _ in plan.metrics_of(pair)):
+            raise ValueError(f"--metric {name}: none of the methods has what it looks at ({entry.of})")
+        if entry.needs != "others":
+            continue
+        if not labelled:
+            raise ValueError(f"--metric {name}: needs the data's classes as targets")
+        if not shows_several(data, labels):
+            raise ValueError(f"--metric {name}: no image of {data.title} shows several of the classes")
 
 
 def _check_comparison(request: EvaluateRequest, labels: Sequence[str]) -> None:
@@ -218,19 +220,25 @@ def _check_comparison(request: EvaluateRequest, labels: Sequence[str]) -> None:
         check_target(parse_target(TOP, NEXT if request.against == TOP else request.against), labels)
 
 
-def _without_probabilities(metrics: Sequence[str], asked: bool) -> list[str]:
-    """Return the metrics that log-odds have.
+def _of_scores(metrics: Sequence[str], asked: bool, of_classes: bool, probabilities: bool) -> list[str]:
+    """Return the metrics that scores of a kind have.
 
     Raises:
         ValueError: If another one was asked for.
     """
-    known = {text: METRICS.get(text.partition(":")[0]) for text in metrics}
-    unfit = [text for text, entry in known.items() if entry is not None and entry.probability]
-    if unfit and asked:
-        raise ValueError(
-            f"--metric {unfit[0]}: needs a probability, which --target and --against ask not for"
-        )
-    return [text for text in metrics if text not in unfit]
+    fit = []
+    for text in metrics:
+        entry = METRICS.get(text.partition(":")[0])
+        if entry is not None and entry.probability and not probabilities:
+            lacks = "needs a probability, which --target and --against ask not for"
+        elif entry is not None and entry.classes and not of_classes:
+            lacks = "needs classes, which --target asks not for"
+        else:
+            fit.append(text)
+            continue
+        if asked:
+            raise ValueError(f"--metric {text}: {lacks}")
+    return fit
 
 
 def _labelled(
@@ -265,7 +273,7 @@ def _settings(
         "data": data.title,
         "images": len(data),
         "fingerprint": data.fingerprint(),
-        "pairs": [list(pair) for pair in plan.pairs],
+        "pairs": [list(pair) for pair in plan.pairs if plan.metrics_of(pair)],
         "metrics": [f"{metric}:{filler}" if filler else metric for metric, filler in plan.metrics],
         "methods": {each: repr(method) for each, method in methods.items()},
         "signed": {each: is_signed(each, method) for each, method in methods.items()},

@@ -68,7 +68,8 @@ def _interval(
     """
     each = list(figure.values[row].values()) if figure.values else []
     share = sum(each) / len(each) if each else math.nan
-    hits = figure.kind in ("share", "tuned", "by class") and set(each) <= {0.0, 1.0}
+    kinds = ("share", "tuned", "by class")
+    hits = figure.percent and figure.kind in kinds and set(each) <= {0.0, 1.0}
     plain = photographs == len(each) and figure.kind != "by class"
     if hits and (plain or share in (0, 1)):
         from scipy.stats import binomtest
@@ -76,6 +77,8 @@ def _interval(
         bounds = binomtest(round(share * photographs), photographs).proportion_ci(method="wilson")
         return float(bounds.low), float(bounds.high)
     low, high = estimate.interval or (None, None)
+    if figure.counts and low is not None and high is not None:  # Student's knows no bounds, nor images alike
+        return (None, None) if low == high else (max(low, 0.0), min(high, 1.0))
     return low, high
 
 

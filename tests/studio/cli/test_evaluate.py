@@ -112,6 +112,10 @@ def test_one_object_is_removed_while_the_other_stays(run: Run) -> None:
     assert after > before, "of classes that exclude each other, the other takes over"
     assert figure(found, "score without object", "filler / gray") < before
     assert figure(found, "object alone is gone", "filler / gray") > 0.5
+    assert "still to be done" not in said.out + said.err, "sp has no metric here, and is not run"
+    two = ("scenes-two:1", "--method", "sp", *FEW, "--metric", "others")
+    said = run(*two, "--target", "gear", "--out", "target")
+    assert (said.code, "--metric others: needs the data's classes as targets" in said.err) == (2, True)
 
 
 def test_where_no_other_class_is_known_none_can_stay(run: Run, tmp_path: Path) -> None:
@@ -124,7 +128,17 @@ def test_where_no_other_class_is_known_none_can_stay(run: Run, tmp_path: Path) -
     (tmp_path / "mine/boxes.csv").write_text(
         "file,label,xmin,ymin,xmax,ymax\n0.png,1,0,0,5,5\n0.png,1,9,9,12,12\n1.png,2,0,0,5,5\n"
     )
-    refused(run("mine", *few), "--metric others: no image of mine shows several classes")
+    refused(run("mine", *few), "--metric others: no image of mine shows several of the classes")
+
+
+def test_a_metric_that_was_asked_for_is_measured_or_refused(run: Run) -> None:
+    few = ("scenes:1", "--no-baselines")
+    for method, metric, lacks in (("mp/blur", "outside", "samples"), ("gradient", "sensitivity", "again")):
+        said = f"--metric {metric}: none of the methods has what it looks at ({lacks})"
+        refused(run(*few, "--method", method, "--metric", metric), said)
+    said = run(*few, "--method", "gradient", "--filler", "gray", "--metric", "filled")
+    assert said.code == 0, said.err
+    assert figure(told(), "score, all filled", "filler / gray") < 0.5, "no filler matters to gradient"
 
 
 def test_the_deletion_is_that_of_the_library(run: Run) -> None:
@@ -171,6 +185,11 @@ def test_targets_are_compared_with_another_class(run: Run) -> None:
         (("--against", "geer"), "--against: the classifier has no class 'geer'; did you mean 'gear'?"),
         (("--against", "gear", "--metric", "saliency"), "--metric saliency: needs a probability, which"),
         (("--target", "output:3", "--metric", "saliency"), "--metric saliency: needs a probability, which"),
+        (
+            ("--target", "output:3", "--metric", "labels"),
+            "--metric labels: needs classes, which --target asks",
+        ),
+        (("--target", "gear", "--metric", "others"), "--metric others: needs the boxes of every class"),
         (("--target", "gear", "--correct-only"), "--target: expected none with --correct-only"),
         (("--target", "text:a gear"), "--target: a text needs a CLIP model"),
     ],

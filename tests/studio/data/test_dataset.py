@@ -1,6 +1,7 @@
 """Data sets of scenes and of folders: what is known is read rightly, and what is wrong is named."""
 
 import csv
+import hashlib
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models import scenes
-from studio.data.classes import others_of, unknown
+from studio.data.classes import others_of, shows_several, unknown
 from studio.data.dataset import Dataset, open_dataset
 from studio.data.selection import Selection, select
 
@@ -248,6 +249,26 @@ def test_an_image_may_show_several_classes(tmp_path: Path) -> None:
     assert others_of(every.read(1), "boxes", [str(i) for i in range(8)], 4).keys() == {7}
     assert others_of(every.read(1), "boxes", [str(i) for i in range(6)], 4) == {}, "no such class"
     assert (every.read(0).difficult, every.read(1).difficult) == (False, True)
+
+
+def test_two_names_of_one_class_are_one_class(tmp_path: Path) -> None:
+    rows = "a.png,test,cat,0,0,3,3\na.png,test,Dog,2,2,6,6\na.png,test,dog,7,7,9,9\n"
+    dataset = open_dataset(str(boxed(tmp_path, rows, header=NAMED)))
+    example = select(dataset, Selection("every", classes=["cat"])).read(0)
+    assert {each: len(boxes) for each, boxes in others_of(example, "boxes", ["cat", "dog"], 0).items()} == {
+        1: 2
+    }
+    assert shows_several(dataset, ["cat", "dog"])
+    assert not shows_several(dataset, ["dog", "bird"]), "the classifier knows but one of them"
+
+
+def test_digests_are_as_they_were(tmp_path: Path) -> None:
+    """Whoever has a run, or reference features, of a data set goes on with them."""
+    dataset = open_dataset(str(boxed(tmp_path, "a.png,4,0,0,3,3\n")))
+    text = "boxes ['boxes', 'labels']\n"
+    for case, path in (("", tmp_path / "boxes.csv"), ("a.png", tmp_path / "images/a.png")):
+        text += f"{case}\0{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+    assert dataset.fingerprint() == "content:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_table_of_names_with_splits(tmp_path: Path) -> None:

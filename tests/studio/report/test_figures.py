@@ -10,7 +10,7 @@ import torch
 from infill.realism.resampling import bootstrap, mean
 from studio.report.attacked import _alike
 from studio.report.charts import charts
-from studio.report.compare import values
+from studio.report.compare import Value, values
 from studio.report.differences import differences
 from studio.report.figures import Figure, Kind, _halves, _tuned
 from studio.report.results import Results
@@ -107,6 +107,27 @@ def test_shares_of_none_have_the_interval_of_as_many_photographs() -> None:
     assert low_high(40, 2) == low_high(20, 1) == low_high(20, 1, "by class")
     assert low_high(20, 1) == (0.0, pytest.approx(0.1611, abs=1e-4))  # Wilson's of 0 of 20
     assert low_high(18, 2) == (None, None)
+
+
+def test_only_shares_have_wilsons_interval() -> None:
+    flat = Figure("saliency@None@tuned", "", "lower", "tuned", False, {SP: dict.fromkeys(range(20), 0.0)})
+    value = values(flat, results(empty(20)), 0)[SP]
+    assert (value.low, value.high) == (0.0, 0.0)
+
+
+def test_a_share_of_labels_stays_one() -> None:
+    def value(counts: dict[int, dict[int, float]]) -> Value:
+        figure = Figure("labels", "", "lower", "three most frequent", True, {}, counts={SP: counts})
+        return values(figure, results(empty(30)), 0)[SP]
+
+    alike = {n: {0: 10.0, 1: 10.0, 2: 10.0} for n in range(30)}
+    odd = value({**alike, 7: {3: 20.0}})
+    assert odd.value == pytest.approx(870 / 890)
+    assert odd.low is not None
+    assert odd.low < odd.value
+    assert odd.high == 1.0
+    same = value(alike)
+    assert (same.value, same.low, same.high) == (1.0, None, None), "images alike say nothing of others"
 
 
 def test_the_bootstrap_of_photographs_holds_what_it_promises() -> None:
