@@ -166,7 +166,7 @@ def with_and_without(explained: Explained, _: str) -> Values:
     return {"object.removed": [(ALONE, removed)], "object.kept": [(ALONE, kept)]}
 
 
-def without_company(explained: Explained, _: str) -> Values:
+def others_stay(explained: Explained, _: str) -> Values:
     """Return what becomes of the image's other classes without the object.
 
     Nothing where there is none, or where the classifier does not see the object, or none of them, anyway.
@@ -184,7 +184,7 @@ def without_company(explained: Explained, _: str) -> Values:
     }
 
 
-def of_others(name: str, added: AddedMetric) -> Metric:
+def of_package(name: str, added: AddedMetric) -> Metric:
     """Return the metric that another package adds."""
 
     def compute(explained: Explained, filler: str) -> Values:
@@ -212,10 +212,10 @@ COMPUTE: Mapping[str, Metric] = {
     "labels": labels,
     "filled": filled,
     "object": with_and_without,
-    "others": without_company,
+    "others": others_stay,
     "sensitivity": sensitivity,
     "randomization": randomization,
     "shift": shift,
-    **{name: of_others(name, added) for name, added in ADDED.items()},
+    **{name: of_package(name, added) for name, added in ADDED.items()},
 }
 """What finds the values of each of the metrics."""
