@@ -151,12 +151,14 @@ class RandomGridHoles:
         # Tiny in number, so all are drawn at once: a hole does not depend on how it is sliced.
         generator = torch.Generator().manual_seed(self.seed)
         kept = (
-            torch.rand(self.count, self.cells, self.cells, generator=generator, dtype=torch.float32)
+            torch.rand(
+                self.count, self.cells, self.cells, generator=generator, device="cpu", dtype=torch.float32
+            )
             < self.keep
         )
-        offset = torch.rand(self.count, 2, generator=generator, dtype=torch.float32) * torch.tensor(
-            self.cell, dtype=torch.float32
-        )
+        offset = torch.rand(
+            self.count, 2, generator=generator, device="cpu", dtype=torch.float32
+        ) * torch.tensor(self.cell, device="cpu", dtype=torch.float32)
         object.__setattr__(self, "kept", kept.float().to(self.device))
         object.__setattr__(self, "offset", offset.long().to(self.device))
 

@@ -260,7 +260,7 @@ class MaskedScore:
     @cached_property
     def clean(self) -> Scores:
         """The scores of the untouched images."""
-        return self.evaluator.score(self.evaluator.clean.logits.clone())  # a link may change what it gets
+        return self.evaluator.score(self.evaluator.clean.logits)
 
     @cached_property
     def chance(self) -> Scores:

@@ -197,5 +197,5 @@ def spawn(generator: Chance, count: int) -> list[Generator]:
     require(len(sources) == count, "generator", f"one, or one per hole ({count})", f"{len(sources)}")
     for source in sources[:1] if isinstance(generator, Generator) else sources:
         require(source.device.type == "cpu", "generator", "on the cpu", str(source.device))
-    draws = [torch.randint(2**63 - 1, (), generator=source) for source in sources]
+    draws = [torch.randint(2**63 - 1, (), generator=source, device="cpu") for source in sources]
     return [Generator().manual_seed(int(seed)) for seed in draws]

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -25,6 +26,16 @@ _PROBES = {"AVX512_BF16": "_is_avx512_bf16_supported", "AMX": "_is_amx_tile_supp
 """What ``torch.cpu`` can be asked; private names, so their absence counts as a no."""
 _PROCESSOR = Path("/proc/cpuinfo")
 """Where Linux says whose processor it is."""
+
+
+@contextmanager
+def unrounded() -> Iterator[None]:
+    """Compute in the dtypes of the tensors themselves, even under someone's ``torch.autocast``."""
+    with ExitStack() as stack:
+        for device in {"cpu", getattr(torch.accelerator.current_accelerator(), "type", "cpu")}:
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

@@ -11,13 +11,17 @@ from torch import Tensor
 
 from attribution.engine.incremental import IncrementalImages
 from attribution.engine.precision import PreparedClassifier
+from infill.network import unrounded
 from infill.validate import require
 
 
 @contextmanager
 def constant() -> Iterator[None]:
-    """Make tensors without gradient that a graph may use later, even in someone's inference mode."""
-    with torch.inference_mode(False), torch.no_grad():
+    """Make tensors without gradient that a graph may use later, even in someone's inference mode.
+
+    Nor are they rounded under someone's autocast.
+    """
+    with torch.inference_mode(False), torch.no_grad(), unrounded():
         yield
 
 

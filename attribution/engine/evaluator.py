@@ -97,7 +97,8 @@ class Evaluator:
         fill = _of(self._shared_fill, batch.rows) if shared else self.fills(batch).to(canvas.dtype)
         stages = self._stages if shared else None
         differentiable = torch.is_grad_enabled() and hole.requires_grad
-        with nullcontext() if differentiable else torch.inference_mode():
+        # No inference mode: a network may keep what it makes, and be asked for derivatives another time.
+        with nullcontext() if differentiable else constant():
             if stages is None:
                 out = None if room is None or differentiable else room.of(len(hole), canvas)
                 images = composite(canvas, hole, fill, out)
@@ -131,7 +132,7 @@ class Evaluator:
         rule = f"below the classifier's {classes} classes"
         require(self._largest_target < classes, "target", rule, self._largest_target)
         target = self.target.expand(len(logits)) if rows is None else self.target[rows]
-        scores = self.link(logits, target)
+        scores = self.link(logits.clone(), target)  # a link may change what it gets
         wrong = scores[~scores.isfinite()]
         require(not len(wrong), "classifier", "one whose logits give finite scores", wrong.tolist())
         return scores

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from attribution.engine.clean import constant, same_memory
-from infill.filler import Chance, Filler, Staged
+from infill.filler import Chance, Filler, Staged, check_range
 from infill.validate import require
 
 
@@ -62,7 +63,7 @@ def proposed(filler: Filler, image: Tensor, hole: Tensor, generator: Chance) -> 
     It gets an image and a hole of its own, which it may change.
 
     Raises:
-        ValueError: If it fails or returns fills of another shape.
+        ValueError: If it fails, or returns fills of another shape or, inside of the holes, beyond [0, 1].
     """
     try:
         fill = filler(image.clone(), hole.clone(), generator)
@@ -71,4 +72,8 @@ def proposed(filler: Filler, image: Tensor, hole: Tensor, generator: Chance) -> 
     shapes = [(n, *image.shape[1:]) for n in (1, len(hole))]
     rule = f"one whose fill is of shape {shapes[-1]}"
     require(tuple(fill.shape) in shapes, "filler", rule, tuple(fill.shape))
+    low, high = torch.aminmax(fill) if fill.numel() else (fill.new_zeros(()), fill.new_zeros(()))
+    if not (low >= 0 and high <= 1):  # where nothing is removed nobody sees it
+        seen = fill.where(hole > 0, 0)
+        check_range(f"fill of {type(filler).__name__}", seen, "finite and in [0, 1] inside of holes")
     return fill if filler.per_hole else fill.expand_as(image)

@@ -62,7 +62,7 @@ class Incremental:
 
         Warns where the network cannot be followed, and classifies whole images from then on.
         """
-        windows = None if self.refused else Windows.of(hole)
+        windows = None if self.refused or not len(hole) else Windows.of(hole)
         if windows is None or windows.share > LARGEST:
             return self.classifier(images)
         try:
@@ -127,7 +127,7 @@ class IncrementalImages:
         self, images: Float[Tensor, "n c h w"], hole: Hole, rows: Int[Tensor, " n"] | None = None
     ) -> Float[Tensor, "n k"]:
         """Return the logits of composites of the images that ``rows`` names (of the only one by default)."""
-        if rows is None:
+        if rows is None or not len(rows):
             return self._of(0)(images, hole)
         logits: list[Tensor] = [images.new_empty(0)] * len(rows)
         for row in sorted(set(rows.tolist())):

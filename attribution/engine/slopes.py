@@ -39,7 +39,7 @@ def _slopes(
     classifier: PreparedClassifier, loss: Loss, images: Tensor, target: Int[Tensor, " n"]
 ) -> tuple[Tensor, Tensor, Tensor]:
     with torch.inference_mode(False), torch.enable_grad():
-        leaf = images.detach().clone().requires_grad_()
+        leaf, target = images.detach().clone().requires_grad_(), target.clone()
         logits = classifier(leaf)
         require(not bool(logits.isnan().any()), "classifier", "one that returns numbers", "NaN logits")
         rule = f"below the classifier's {logits.shape[1]} classes"
@@ -48,4 +48,6 @@ def _slopes(
         rule = "one that lets gradients through to its images"
         require(losses.requires_grad, "classifier", rule, "logits without a gradient")
         (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+        finite = bool(gradient.isfinite().all())
+        require(finite, "classifier", "one with finite derivatives", "NaN or infinite ones")
     return logits.detach(), losses.detach(), gradient

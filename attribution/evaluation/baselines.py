@@ -31,7 +31,7 @@ def random_map(size: tuple[int, int], generator: Generator, cells: int = GRID) -
         ValueError: If there is no cell.
     """
     require(cells >= 1, "cells", "at least 1", cells)
-    coarse = torch.rand(1, 1, cells, cells, generator=generator, dtype=torch.float32)
+    coarse = torch.rand(1, 1, cells, cells, generator=generator, device="cpu", dtype=torch.float32)
     return F.interpolate(coarse, size=size, mode="bicubic", align_corners=False)[0, 0]
 
 

@@ -34,7 +34,10 @@ def displaced(hole: Float[Tensor, "1 h w"], generator: Generator) -> Float[Tenso
 
     So area and, but for the image's borders, shape are the same.
     """
-    rows, columns = (int(torch.randint(side, (1,), generator=generator)) for side in hole.shape[1:])
+    rows, columns = (
+        int(torch.randint(side, (1,), generator=generator, device=generator.device))
+        for side in hole.shape[1:]
+    )
     return hole.roll((rows, columns), dims=(1, 2))
 
 

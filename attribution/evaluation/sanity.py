@@ -133,5 +133,5 @@ def _weights(layer: nn.Module) -> bool:
 def _redraw(layer: nn.Module, generator: Generator) -> None:
     for value in layer.parameters(recurse=False):
         deviation = value.std(correction=0) if value.numel() > 1 else value.abs().mean()
-        drawn = torch.randn(value.shape, generator=generator, dtype=torch.float32)
+        drawn = torch.randn(value.shape, generator=generator, device="cpu", dtype=torch.float32)
         value.copy_((drawn * deviation.cpu() + value.mean().cpu()).to(value))

@@ -13,6 +13,7 @@ from torch import Tensor
 from attribution.engine.answers import logits_of
 from attribution.engine.precision import Classifier, private
 from infill.extras import optional
+from infill.network import unrounded
 from infill.validate import Count, Range, require, require_settings
 
 Images = Float[Tensor, "n c h w"]
@@ -55,7 +56,8 @@ class Attack(ABC):
         of_several, target = multi_label, target.to(images.device)
 
         def logits(pixels: Tensor) -> Tensor:
-            found = logits_of(network(pixels.clone()), len(pixels))
+            with unrounded():
+                found = logits_of(network(pixels.clone()), len(pixels))
             fits = int(target.min()) >= 0 and int(target.max()) < found.shape[1]
             require(fits, "target", f"a class from 0 to {found.shape[1] - 1}", target.tolist())
             differentiable = found.requires_grad or not torch.is_grad_enabled()

@@ -109,7 +109,10 @@ class NoisyGradient(ByLibrary):
         for start in range(0, self.samples, batch_size):
             count = min(batch_size, self.samples - start)
             noise = torch.stack(
-                [torch.randn(image.shape[1:], generator=generator, dtype=torch.float32) for _ in range(count)]
+                [
+                    torch.randn(image.shape[1:], generator=generator, device="cpu", dtype=torch.float32)
+                    for _ in range(count)
+                ]
             )
             noisy = image + self.std * noise.to(image)
             found = Saliency(network).attribute(leaf(noisy), abs=False)

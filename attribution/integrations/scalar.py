@@ -19,6 +19,7 @@ from attribution.engine.precision import PreparedClassifier, private
 from attribution.explainer import Attribution, Heatmap
 from attribution.score import MaskedScore
 from infill.extras import optional
+from infill.network import unrounded
 from infill.validate import require, require_settings
 
 Explained: TypeAlias = Literal["logit", "log-odds", "score"]
@@ -138,6 +139,7 @@ class Looks:
     def __enter__(self) -> "Looks":
         self._allowed.enter_context(torch.inference_mode(False))
         self._allowed.enter_context(torch.enable_grad())
+        self._allowed.enter_context(unrounded())
         self._allowed.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         return self

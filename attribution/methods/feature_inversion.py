@@ -25,6 +25,7 @@ from attribution.optimize.objectives import sdr, ssr
 from attribution.optimize.problem import Problem, as_probability
 from attribution.optimize.result import Outcome
 from attribution.score import MaskedScore
+from infill.network import unrounded
 from infill.validate import Count, Patience, Positive, Weight, require, require_settings
 
 AUTO = "auto"
@@ -118,6 +119,7 @@ class FeatureInversion:
         """Return the mask, in [0, 1]."""
         return self.optimize(score).heatmap
 
+    @unrounded()
     def optimize(self, score: MaskedScore, watch: Watch | None = None) -> Outcome:
         """Return the heatmap and all other results; ``watch`` is called after every step of both stages.
 
@@ -272,7 +274,13 @@ def chosen(score: MaskedScore) -> tuple[str, str]:
     height, width = score.evaluator.clean.view(score.image[:1]).shape[2:]
     channels = score.image.shape[1]
     noise = torch.rand(
-        1, channels, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+        1,
+        channels,
+        height,
+        width,
+        generator=torch.Generator().manual_seed(0),
+        device="cpu",
+        dtype=torch.float32,
     )
     layers = map_layers(score.classifier, noise.to(score.image))  # type: ignore[arg-type]
     kinds = {type(module).__name__ for module in network_of(score.classifier).modules()}

@@ -150,9 +150,9 @@ class Fido:
         if self.drawn == "full":
             dropped = upsampled(logits.sigmoid(), size, self.upsampling)
             logits = dropped.clamp(1e-6, 1 - 1e-6).logit()
-        noise = torch.rand(self.samples, 1, *logits.shape[2:], generator=generator, dtype=torch.float32).to(
-            logits
-        )
+        noise = torch.rand(
+            self.samples, 1, *logits.shape[2:], generator=generator, device="cpu", dtype=torch.float32
+        ).to(logits)
         holes = concrete(logits[:, None], noise, self.temperature).flatten(0, 1)
         return holes if self.drawn == "full" else upsampled(holes, size, self.upsampling)
 

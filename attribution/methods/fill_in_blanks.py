@@ -16,6 +16,7 @@ from attribution.explainer import Heatmap
 from attribution.optimize.updates import Descent, Order, Suggestion
 from attribution.score import MaskedScore
 from infill.filler import Hole
+from infill.network import unrounded
 from infill.validate import Count, Length, Seed, Share, require, require_settings
 
 Shown = Literal["update", "blank", "returned"]
@@ -82,6 +83,7 @@ class FillInBlanks:
     def __post_init__(self) -> None:
         require_settings(self)
 
+    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return what is `shown`.
 
@@ -111,6 +113,7 @@ class FillInBlanks:
         )
         return ExpectedUpdate(update, blank, masks, correct)
 
+    @unrounded()
     def estimate(self, score: MaskedScore) -> Estimate:
         """Return the heatmap with its error.
 

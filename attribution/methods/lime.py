@@ -16,6 +16,7 @@ from attribution.explainer import Heatmap
 from attribution.holes import SegmentHoles
 from attribution.score import MaskedScore
 from infill.extras import optional
+from infill.network import unrounded
 from infill.validate import Count, Positive, Range, Seed, Share, require, require_settings
 
 Labels: TypeAlias = Integer[Tensor, "h w"] | Integer[np.ndarray, "h w"]
@@ -79,6 +80,7 @@ class Lime:
     def __post_init__(self) -> None:
         require_settings(self)
 
+    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return each pixel's coefficient: the change of the score that its superpixel makes.
 
@@ -87,6 +89,7 @@ class Lime:
         """
         return self.estimate(score).heatmap
 
+    @unrounded()
     def estimate(self, score: MaskedScore) -> Estimate:
         """Return the coefficients of all pixels with their errors.
 
@@ -118,7 +121,10 @@ class Lime:
         segments = self.segment(score.image[0])
         count = int(segments.max()) + 1
         generator = torch.Generator().manual_seed(self.seed)
-        on = torch.rand(self.samples, count, generator=generator, dtype=torch.float32) < self.keep
+        on = (
+            torch.rand(self.samples, count, generator=generator, device="cpu", dtype=torch.float32)
+            < self.keep
+        )
         on[0] = True
         return SegmentHoles(segments, on)
 

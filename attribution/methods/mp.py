@@ -97,14 +97,14 @@ class MeaningfulPerturbation:
         size = score.size
         require_cells(self.cells, size)
         generator = torch.Generator().manual_seed(self.seed)
-        start = torch.rand(1, 1, self.cells, self.cells, generator=generator, dtype=torch.float32).to(
-            score.image
-        )
+        start = torch.rand(
+            1, 1, self.cells, self.cells, generator=generator, device="cpu", dtype=torch.float32
+        ).to(score.image)
         wider = self.jitter if self.jittered == "composite" and self.jitter <= score.room else 0
         to_pixels = partial(_middle, size=size, margin=wider, how=self.upsampling)
         return Problem(
             start=start.expand(len(score), -1, -1, -1),
-            loss=partial(self._loss, size, generator),
+            loss=partial(self._loss, size, generator, score.margin // 2),
             evidence=lambda cells: (to_pixels(cells) >= 0.5).float(),
             heatmap=lambda cells: to_pixels(cells)[:, 0],
             optimizer=lambda cells: torch.optim.Adam([cells], lr=self.lr),
@@ -119,14 +119,15 @@ class MeaningfulPerturbation:
         self,
         size: tuple[int, int],
         generator: torch.Generator,
+        before: int,
         cells: Float[Tensor, "n 1 y x"],
         score: CachedScore,
     ) -> Float[Tensor, " n"]:
         shift = None
         if self.jitter:
-            shift = torch.randint(0, self.jitter, (self.jitters, 2), generator=generator)
+            shift = torch.randint(0, self.jitter, (self.jitters, 2), generator=generator, device="cpu")
         holes = self._holes(cells, size, shift)
-        shifts = None if shift is None else shift.repeat(len(cells), 1)
+        shifts = None if shift is None else before + shift.repeat(len(cells), 1)
         scores = score(holes, shifts).view(len(cells), self.jitters).mean(dim=1)
         paid = cells if self.regularized == "coarse" else upsampled(cells, size, self.upsampling)
         return scores + self.area * area(paid) + self.smoothness * total_variation(paid, self.power)

@@ -13,6 +13,7 @@ from attribution.estimate import GROUPS, Estimate, jackknife, joined, quantile, 
 from attribution.explainer import Heatmap
 from attribution.holes import PatchHoles, batches
 from attribution.score import MaskedScore
+from infill.network import unrounded
 from infill.validate import Count, Length, Range, Share, require, require_settings
 
 
@@ -53,6 +54,7 @@ class PredictionDifference:
         require_settings(self)
         require(self.stride <= self.patch, "stride", f"at most the patch ({self.patch})", self.stride)
 
+    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the weight of evidence per pixel, in bits.
 
@@ -86,6 +88,7 @@ class PredictionDifference:
         heatmap, spread = torch.stack(maps, dim=1)
         return heatmap, spread
 
+    @unrounded()
     def estimate(self, score: MaskedScore) -> Estimate:
         """Return the weight of evidence per pixel, in bits, with its error over the fills.
 

@@ -19,6 +19,7 @@ from attribution.estimate import (
 from attribution.explainer import Explainer, Heatmap, SamplingExplainer
 from attribution.holes import Holes
 from attribution.score import MaskedScore
+from infill.network import unrounded
 from infill.validate import Length, Share, require_settings
 
 PASSES = 64
@@ -50,6 +51,7 @@ class Repeated:
     def __post_init__(self) -> None:
         require_settings(self)
 
+    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the mean map of each image.
 
@@ -66,6 +68,7 @@ class Repeated:
         """
         return self.method.holes(score)
 
+    @unrounded()
     def estimate(self, score: MaskedScore) -> Estimate:
         """Return the mean map of each image with its error over the passes.
 
@@ -128,7 +131,7 @@ def _agreement(sums: Float[Tensor, "g h w"], dealt: Float[Tensor, " g"]) -> floa
 def _seeds(seed: int, count: int) -> list[int]:
     """Return as many seeds, drawn with this one: no other one has the same."""
     generator = torch.Generator().manual_seed(seed)
-    return [int(torch.randint(2**62, (), generator=generator)) for _ in range(count)]
+    return [int(torch.randint(2**62, (), generator=generator, device="cpu")) for _ in range(count)]
 
 
 def _part(progress: ProgressCallback, number: int, most: int) -> ProgressCallback:

@@ -25,6 +25,7 @@ from attribution.estimate import (
 from attribution.explainer import Heatmap
 from attribution.holes import Border, RandomGridHoles
 from attribution.score import MaskedScore
+from infill.network import unrounded
 from infill.validate import Count, Length, Seed, Share, require, require_settings
 
 _NO_MASS = 1e-4
@@ -79,6 +80,7 @@ class Rise:
         """Whether values speak for the target above 0 and against it below."""
         return self.estimator != "paper"
 
+    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the expected score given that a pixel is kept, or the score's slope."""
         return self.estimate(score).heatmap
@@ -88,6 +90,7 @@ class Rise:
         device = score.image.device
         return RandomGridHoles(self.masks, score.size, self.cells, self.keep, self.seed, device, self.border)
 
+    @unrounded()
     def estimate(self, score: MaskedScore) -> Estimate:
         """Return the heatmap with its error."""
         holes, found = self.holes(score), []

@@ -11,6 +11,7 @@ from torch import Tensor
 from attribution.explainer import Heatmap
 from attribution.holes import PatchHoles, batches
 from attribution.score import MaskedScore
+from infill.network import unrounded
 from infill.validate import Length, require, require_settings
 
 Placement = Literal["resize", "centers"]
@@ -49,6 +50,7 @@ class SlidingPatch:
         gapless = not self.average or self.stride <= self.patch
         require(gapless, "stride", f"at most the patch ({self.patch}) with average", self.stride)
 
+    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the drop of the score, per pixel.
 

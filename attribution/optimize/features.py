@@ -25,8 +25,8 @@ def layer_maps(score: MaskedScore, layer: str) -> Float[Tensor, "b k y x"]:
     """
     clean, maps = score.evaluator.clean, []
     with constant(), listening(network_of(clean.classifier), [layer]) as heard:
-        for images in torch.split(clean.canvas, clean.batch_size):
-            clean.classifier(clean.view(images))
+        for image in torch.split(clean.canvas, 1):  # of several, a classifier may look at some at a time
+            clean.classifier(clean.view(image))
             maps.append(heard[layer].float())
     joined = torch.cat(maps)
     is_map = joined.ndim == 4 and len(joined) == len(score) and min(joined.shape[2:]) > 1

@@ -20,6 +20,7 @@ from attribution.optimize.plateau import Plateau
 from attribution.optimize.problem import Problem
 from attribution.optimize.result import Outcome, evaluated, joined
 from attribution.score import MaskedScore
+from infill.network import unrounded
 from infill.validate import require
 
 
@@ -60,6 +61,7 @@ class OptimizingExplainer(Explainer, Protocol):
         ...
 
 
+@unrounded()
 def optimize(
     score: MaskedScore,
     problem: Callable[[MaskedScore], Problem],

@@ -65,7 +65,7 @@ def in_margins(score: MaskedScore) -> Margins:
         return Margins(score, torch.clone, partial(_above_goal, score.clean, score.chance))
     if isinstance(link, Against | Value):
         return Margins(score, torch.clone)
-    by_itself = link is sigmoid
+    by_itself = link is sigmoid or score.clean_logits.shape[1] == 1
     noting = _Noting(logit if by_itself else margin, link, score.fills_per_hole, score.sampling.pool)
     followed = score.relinked(noting, pooled_odds if by_itself else mean_of_fills)
     return Margins(followed, noting.own)

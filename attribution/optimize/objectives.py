@@ -107,7 +107,9 @@ def area_deviation(evidence: Evidence, share: float, shuffle: Float[Tensor, " p"
 def shuffled(image: Float[Tensor, "n c h w"]) -> Float[Tensor, " p"]:
     """Return random numbers in [0, 1), one per pixel, that are the same in every call."""
     pixels = image[0, 0].numel()
-    return torch.rand(pixels, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(image)
+    return torch.rand(
+        pixels, generator=torch.Generator().manual_seed(0), device="cpu", dtype=torch.float32
+    ).to(image)
 
 
 def two_stage(kept: Loss, threshold: Loss, small: float, large: float) -> Loss:

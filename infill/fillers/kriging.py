@@ -98,7 +98,7 @@ def _surroundings(gone: Bool[Tensor, "h w"], reach: int) -> Int[Tensor, " m"]:
         nearness += grown
     near = ((nearness[0] > 0) & ~gone).flatten().nonzero()[:, 0]
     if len(near) > KNOWNS:
-        near = near[torch.randperm(len(near), generator=Generator().manual_seed(0))]
+        near = near[torch.randperm(len(near), generator=Generator().manual_seed(0), device="cpu")]
         nearest = nearness.flatten()[near].argsort(descending=True, stable=True)
         near = near[nearest[:KNOWNS]].sort().values
     return near

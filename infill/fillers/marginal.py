@@ -116,7 +116,7 @@ def _draw(values: Pixels, hidden: Hidden, plan: Conditional, chance: Generator) 
     """Draw the hidden values of one grid."""
     observed = values.flatten(1)[:, plan.observed]
     mean = observed.mean(1, keepdim=True) if len(plan.observed) else values.new_full((3, 1), 0.5)
-    noise = torch.randn(3, len(plan.hidden), generator=chance, dtype=torch.float32).to(values)
+    noise = torch.randn(3, len(plan.hidden), generator=chance, device="cpu", dtype=torch.float32).to(values)
     root = torch.linalg.cholesky(_colors(values, ~hidden, plan.semivariance)).to(values)
     drawn: Tensor = mean + (observed - mean) @ plan.weights.mT + root @ noise @ plan.root.mT
     return drawn

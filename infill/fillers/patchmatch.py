@@ -71,7 +71,10 @@ class PatchMatch:
         hidden = hole.detach().cpu() >= self.threshold
         seeds = [self.seed] * len(hole)
         if self.stochastic:
-            seeds = [int(torch.randint(_SEEDS, (), generator=each)) for each in spawn(generator, len(hole))]
+            seeds = [
+                int(torch.randint(_SEEDS, (), generator=each, device="cpu"))
+                for each in spawn(generator, len(hole))
+            ]
         fill = image.detach().cpu().float().clamp(0, 1).expand(len(hole), -1, -1, -1).clone()
         gone = hidden.flatten(1).all(1)
         fill[gone] = fill.new_tensor(self.empty).view(3, 1, 1)

@@ -218,6 +218,15 @@ def test_torchs_default_number_type_does_not_matter(images, explainer):
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
+@every_method
+def test_the_callers_autocast_does_not_matter(images, explainer):
+    expected = explainer(scored(images[:1]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = explainer(scored(images[:1]))
+    assert found.dtype is torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["lime", "rise", "mp", "fido, ssr", "fido, sdr"])
 def test_another_seed_gives_another_heatmap(image, name):
     score, explainer = scored(image), METHODS[name]

@@ -263,7 +263,7 @@ class NanFill(Gray):
 
 
 def test_whoever_makes_nan_is_named(image, holes):
-    with pytest.raises(ValueError, match=r"filler must be one whose fill is finite, got NanFill"):
+    with pytest.raises(ValueError, match="fill of NanFill must be finite and in"):
         MaskedScore(image, 0, Network(), NanFill())(holes)
     with pytest.raises(ValueError, match=r"hole must be in \[0, 1\].*nan"):
         MaskedScore(image, 0, Network())(holes * torch.nan)
@@ -376,3 +376,47 @@ def test_a_part_shares_what_is_known(images, holes):
     torch.testing.assert_close(part(holes[1:]), score(holes)[1:])
     assert filler.asked == [(3, 3)]
     assert part.sampling.seed == 4
+
+
+class Keeping(nn.Module):
+    """A network that keeps what it made for images of a shape, as position encodings are kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.kept is None or self.kept.shape != images.shape:
+            self.kept = torch.ones_like(images) * 0.9
+        return 4 * (images * self.kept).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["module", "function"])
+def test_what_a_network_keeps_serves_derivatives_later(image, wrapped):
+    network = Keeping()
+    score = MaskedScore(image, 0, (lambda some: network(some)) if wrapped else network)
+    score(torch.zeros(3, 1, 24, 32))
+    hole = torch.full((3, 1, 24, 32), 0.5, requires_grad=True)
+    score(hole).sum().backward()
+    assert hole.grad.isfinite().all()
+    network(torch.rand(3, 3, 24, 32, requires_grad=True)).sum().backward()  # nor is the caller's own spoilt
+
+
+def test_a_link_may_change_the_logits(image, holes):
+    def in_place(logits: Tensor, target: Tensor) -> Tensor:
+        logits -= logits.amax(dim=1, keepdim=True)
+        return logits.gather(1, target[:, None])[:, 0]
+
+    score = MaskedScore(image, 2, Network(), link=in_place)
+    plain = MaskedScore(image, 2, Network())
+    expected = plain.logits(holes)
+    torch.testing.assert_close(score(holes), expected[:, 2] - expected.amax(1))
+    assert torch.equal(score.logits(holes), expected)
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_no_holes_of_images_have_no_scores(images, incremental):
+    none, execution = torch.zeros(0, 1, 24, 32), Execution(incremental=incremental)
+    assert MaskedScore(images[:1], 0, Network(), execution=execution)(none).shape == (0,)
+    several = MaskedScore(images, [0, 1, 2], Network(), execution=execution)
+    assert several(none, torch.zeros(0, dtype=torch.long)).shape == (0,)

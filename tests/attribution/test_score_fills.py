@@ -315,3 +315,28 @@ def test_bad_margins_are_named(image, change, message):
 def test_less_than_one_sample_is_refused(image):
     with pytest.raises(ValueError, match="samples must be at least 1, got 0"):
         MaskedScore(image, 0, Network(), sampling=Sampling(samples=0))
+
+
+class Bytes:
+    """A filler that answers in 0 to 255, in the hole or beside it."""
+
+    per_hole, stochastic = True, False
+
+    def __init__(self, inside: bool):
+        self.inside = inside
+
+    def __call__(self, image, hole, generator=None):
+        wrong = torch.full_like(image, 200.0).expand(len(hole), -1, -1, -1)
+        return torch.where((hole > 0) == self.inside, wrong, 0.5)
+
+
+def test_fills_beyond_the_range_are_refused_where_they_are_seen(image):
+    hole = torch.zeros(2, 1, 24, 32)
+    hole[:, :, 4:9, 4:9] = 1
+    score = MaskedScore(image, 1, Network(), Bytes(inside=True))
+    with pytest.raises(
+        ValueError, match=r"fill of Bytes must be finite and in \[0, 1\] inside of holes, got '0 to 200'"
+    ):
+        score(hole)
+    beside = MaskedScore(image, 1, Network(), Bytes(inside=False))
+    torch.testing.assert_close(beside(hole), MaskedScore(image, 1, Network(), Gray((0.5, 0.5, 0.5)))(hole))

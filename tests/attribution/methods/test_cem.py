@@ -17,6 +17,7 @@ from attribution import (
     Sampling,
     Value,
     log_odds,
+    logit,
     sigmoid,
 )
 from infill import Gray, Noise
@@ -214,3 +215,15 @@ def test_derivatives_that_are_no_numbers_are_the_classifiers(linear):
     method = PertinentNegative(**FEW)
     with pytest.raises(ValueError, match="classifier must be one whose derivatives are finite"):
         method(MaskedScore(image, 1, broken, Gray(COLOR)))
+
+
+def test_a_single_logit_has_its_margin_to_zero(linear):
+    image, network, _ = linear
+
+    def margin_alone(images: Tensor) -> Tensor:
+        logits = network(images)
+        return logits[:, 1:] - logits[:, :1]
+
+    found = [POSITIVE(MaskedScore(image, 0, margin_alone, Gray(COLOR), link)) for link in (logit, sigmoid)]
+    torch.testing.assert_close(*found)
+    assert float(found[0].max()) > 0

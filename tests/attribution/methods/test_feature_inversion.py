@@ -361,7 +361,7 @@ def test_hooks_are_gone_and_the_network_is_as_it_was(images):
             r"layer must be a layer of the network \(nearest: features\.5.*got 'features.55'",
         ),
         ({"inverted": "feature"}, r"inverted must be a layer of the network \(nearest: features"),
-        ({"layer": "head"}, r"layer must be one that puts out maps, got 'head, of \(3, 5\)'"),
+        ({"layer": "head"}, r"layer must be one that puts out maps, got 'head, of \(1, 5\)'"),
     ],
 )
 def test_a_layer_that_does_not_do_is_named(images, change, message):
@@ -395,3 +395,11 @@ def test_maps_that_tell_nothing_are_named(images):
 def test_bad_parameters_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         replace(GENTLE, **change)
+
+
+def test_many_images_have_the_maps_of_each(images, monkeypatch):
+    """More than a processor is given at once."""
+    score = scored(images)
+    expected = torch.cat([layer_maps(one, "features.5") for one in score])
+    monkeypatch.setattr("infill.network.PIXELS_AT_ONCE", 24 * 32 + 1)
+    torch.testing.assert_close(layer_maps(scored(images), "features.5"), expected)

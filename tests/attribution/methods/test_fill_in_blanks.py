@@ -129,3 +129,29 @@ def test_progressive_filling_goes_part_by_part(images, filler):
     assert torch.equal(found.prototype, found.filled[-1])
     alone = method.fill_in(score[1].with_execution(batch_size=1))
     assert torch.equal(alone.prototype[0], found.prototype[1])
+
+
+def test_derivatives_that_are_no_numbers_are_the_classifiers(image):
+    class Root(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = Linear()
+
+        def forward(self, images):
+            return self.linear(images.sqrt())
+
+    with pytest.raises(
+        ValueError, match="classifier must be one with finite derivatives, got 'NaN or infinite"
+    ):
+        replace(FEW, correct=10)(scored(image, Root()))
+
+
+@pytest.mark.parametrize("update", ["first", "l-bfgs", "bfgs"])
+def test_the_callers_inference_mode_does_not_matter(image, update):
+    image = image[..., :12, :12]
+    method = replace(FEW, masks=6, correct=4, update=update, steps=3)
+    network = Linear(height=12, width=12)
+    expected = method(scored(image, network))
+    with torch.inference_mode():
+        found = method(scored(image, network))
+    torch.testing.assert_close(found, expected)

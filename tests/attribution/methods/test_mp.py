@@ -7,6 +7,7 @@ from planted import BrightSquare, Linear, flat, square_image
 from torch import Tensor
 
 from attribution import MaskedScore, MeaningfulPerturbation
+from attribution.optimize.cached_score import CachedScore
 from infill import Blur, Gray, Telea, composite
 
 
@@ -200,3 +201,18 @@ def test_bad_parameters_are_named(change, message):
 def test_cells_larger_than_the_image_are_refused(image):
     with pytest.raises(ValueError, match="cells must be 1 to 24 in a 24 x 32 image, got 28"):
         MeaningfulPerturbation()(MaskedScore(image, 2, Linear()))
+
+
+def test_shifts_lie_around_the_view_of_a_score_with_a_margin(smooth_image, monkeypatch):
+    """The clean view of a margin of 8 begins at 4; the shifts of 4 are counted from there."""
+    asked, call = [], CachedScore.__call__
+
+    def noted(score, hole, shift=None, *more, **named):
+        asked.append(shift)
+        return call(score, hole, shift, *more, **named)
+
+    monkeypatch.setattr(CachedScore, "__call__", noted)
+    score = MaskedScore(smooth_image(24, 24), 1, curved, Gray(), margin=8)
+    MeaningfulPerturbation(4, steps=12, jitters=3, jitter=4)(score)
+    shifts = torch.cat([each for each in asked if each is not None])
+    assert (int(shifts.min()), int(shifts.max())) == (4, 7)
