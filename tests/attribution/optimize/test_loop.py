@@ -246,7 +246,7 @@ def test_a_target_at_chance_is_refused_before_any_step(images, name):
 def test_a_filler_that_returns_nan_is_named(image, name, per_hole):
     filler = Counting(lambda image, hole, _: torch.full_like(image, math.nan).expand(len(hole), -1, -1, -1))
     filler.per_hole = per_hole
-    with pytest.raises(ValueError, match="fill of .* must be finite"):
+    with pytest.raises(ValueError, match=r"fill of .* must be finite"):
         METHODS[name].optimize(scored(image, filler))
 
 
