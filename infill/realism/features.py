@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from infill.network import last_layer
+from infill.network import at_once, last_layer
+from infill.validate import require
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,10 +18,12 @@ class Judge:
     Attributes:
         classifier: Maps [0, 1] images to logits.
         head: The layer whose input are the features; a part of the classifier. ``None``: it tells none.
+        network: The module that the classifier runs.
     """
 
     classifier: Callable[[Tensor], Tensor]
     head: nn.Module | None
+    network: nn.Module | None = None
 
     def __call__(
         self, images: Float[Tensor, "n c h w"]
@@ -28,11 +31,26 @@ class Judge:
         """Return logits and features, in float32.
 
         Maps of features are averaged over all places, as networks do whose last layer is a convolution.
+
+        Raises:
+            ValueError: If there is not a row of features for each image.
         """
         if self.head is None:
             return self.classifier(images).float(), None
+        size = (images.shape[2], images.shape[3])
+        # As few as the network is given anyway: the layer is called once for each few, and tells of these.
+        count = (
+            len(images) if self.network is None else at_once(self.network, images.device, size, len(images))
+        )
+        both = [self._asked(self.head, portion) for portion in torch.split(images, max(1, count))]
+        logits, features = (torch.cat(each) for each in zip(*both, strict=True))
+        rule = f"of shape n d before the last layer, for {len(images)} images"
+        require(features.ndim == 2 and len(features) == len(images), "features", rule, tuple(features.shape))
+        return logits, features
+
+    def _asked(self, head: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         captured: list[Tensor] = []
-        hook = self.head.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
+        hook = head.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
         try:
             logits = self.classifier(images)
         finally:
@@ -59,9 +77,6 @@ def judge(
         head = last_layer(network, lambda: classifier(example))
         if head is None:
             raise ValueError("network must call a linear or convolutional layer for its features, got none")
-        made = Judge(classifier, head)
-        features = made(example)[1]
-    assert features is not None
-    if features.ndim != 2 or len(features) != len(example):
-        raise ValueError(f"features must be of shape n d before the last layer, got {tuple(features.shape)}")
+        made = Judge(classifier, head, network)
+        made(example)  # whatever is wrong with the features is told here
     return made

@@ -72,6 +72,7 @@ class Results:
             rows[end : end + len(features)] = features
             end += len(features)
         assert rows is not None
+        assert end == len(self.numbers), f"features of {end} of {len(self.numbers)} images"
         return torch.from_numpy(rows)
 
 

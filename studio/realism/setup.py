@@ -21,7 +21,7 @@ from studio.data.selection import select
 from studio.realism.asked import build_regions
 from studio.realism.batches import Reader
 from studio.realism.judges import Judges, load_judges
-from studio.realism.metrics import OF_CLASSES, OF_FEATURES, ImageMetrics
+from studio.realism.metrics import OF_CLASSES, OF_FEATURES, REVISION, ImageMetrics
 from studio.realism.regions import Regions
 from studio.realism.request import LabelSource, RealismRequest, default_fillers
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint, place_of
@@ -216,6 +216,7 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
         classifiers.append(judges.judging_classifier)
     added = {**added_by((), request.classifier), **added_by((), request.judge)}
     return {
+        "revision": REVISION,
         "fingerprint": data.fingerprint(),
         "classifiers": [fingerprint(each) for each in classifiers],
         "code": [content(code_of(name)) for name in (request.classifier, request.judge)],

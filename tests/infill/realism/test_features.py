@@ -65,7 +65,8 @@ def test_features_of_a_convolutional_head_are_averaged(squeezenet):
 
 @pytest.fixture(scope="module")
 def scenes():
-    return torch.stack([draw(index).image for index in range(4)])
+    """More than a processor is given at once."""
+    return torch.stack([draw(index).image for index in range(7)])
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.05)])
@@ -181,7 +182,7 @@ class Tokens(nn.Module):
 @pytest.mark.parametrize(("together", "shape"), [(False, r"\(3, 4096, 3\)"), (True, r"\(12288, 3\)")])
 def test_features_must_be_one_row_an_image(together, shape):
     network = Tokens(together)
-    message = f"features must be of shape n d before the last layer, got {shape}"
+    message = f"features must be of shape n d before the last layer, for 3 images, got {shape}"
     with pytest.raises(ValueError, match=message):
         judge(network, network, IMAGES)
     assert hooks(network) == []
