@@ -140,13 +140,22 @@ def _spread(gray: Plane, region: Plane) -> Float[Tensor, " n"]:
 
 
 def _blurred(plane: Plane, deviation: float) -> Plane:
-    """Convolve with a normal distribution; there is nothing around the image."""
+    """Convolve with a normal distribution; there is nothing around the image.
+
+    As products of matrices: up to a thousand pixels a side that is faster than sliding a kernel.
+    """
+    height, width = plane.shape[2:]
+    return _band(height, deviation, plane) @ plane @ _band(width, deviation, plane)
+
+
+def _band(side: int, deviation: float, like: Plane) -> Float[Tensor, "side side"]:
+    """What each place of an axis gets of each."""
+    place = torch.arange(side, device=like.device, dtype=like.dtype)
     reach = math.ceil(3 * deviation)
-    steps = torch.arange(-reach, reach + 1, device=plane.device, dtype=plane.dtype)
-    kernel = torch.exp(-0.5 * (steps / deviation).square())
-    kernel = kernel / kernel.sum()
-    rows = F.conv2d(plane, kernel.view(1, 1, -1, 1), padding=(reach, 0))
-    return F.conv2d(rows, kernel.view(1, 1, 1, -1), padding=(0, reach))
+    steps = torch.arange(-reach, reach + 1, device=like.device, dtype=like.dtype)
+    apart = place[:, None] - place
+    weight = torch.exp(-0.5 * (apart / deviation).square()).where(apart.abs() <= reach, 0)
+    return weight / torch.exp(-0.5 * (steps / deviation).square()).sum()
 
 
 def _correlations(gray: Plane, region: Plane) -> tuple[Lags, Lags]:
