@@ -29,7 +29,7 @@ FORMS: dict[str, Loader] = {
 
 def load_classifier(
     name: str | None = "scenes",
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     more: Mapping[str, Loader] = MappingProxyType({}),
 ) -> ImageClassifier:
     """Return the classifier of this name, in evaluation mode.
@@ -44,6 +44,7 @@ def load_classifier(
     Raises:
         ValueError: If the name is unknown, or the weights cannot be had or do not fit.
     """
+    weights = None if weights is None else Path(weights)
     forms = {**FORMS, **more}
     loader = None if name is None else _loader(name, forms)
     if name is not None and loader is not None:
