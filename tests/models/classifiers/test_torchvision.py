@@ -152,7 +152,7 @@ def test_weights_without_a_name_must_say_what_they_are(tmp_path: Path, squeezene
         load_classifier(None, tmp_path / "w.safetensors")
     save_file(squeezenet, tmp_path / "w.safetensors", {"arch": "torchvision.lenet"})
     with pytest.raises(ValueError, match="'lenet', which torchvision does not have"):
-        load_classifier(None, tmp_path / "w.safetensors")
+        load_classifier(None, str(tmp_path / "w.safetensors"))
 
 
 def test_published_weights_come_with_torchvisions_transforms(
