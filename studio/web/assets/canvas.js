@@ -93,7 +93,7 @@ shell.addEventListener("keydown", event => {
   } else if (event.key === " " || event.key === "Enter") {
     if (from) { if (tool === "box") fillBox(from, cursor); done(); }
     else { remember(); from = cursor; if (tool !== "box") stroke(cursor, cursor); }
-  } else if (event.key === "Escape") { from = null; }
+  } else if (event.key === "Escape") { if (from) { from = null; undo(); } }
   else if (event.key === "z" && (event.ctrlKey || event.metaKey)) { undo(); }
   else return;
   event.preventDefault();

@@ -163,6 +163,14 @@ def a_hole_is_drawn_and_every_filler_completes_it(tab: Tab) -> None:
     # By keys alone.
     tab.page.get_by_role("button", name="clear").press("Enter")
     tab.wait("text=Nothing is removed yet")
+    canvas = tab.page.locator(".canvas")
+    for key in ("ArrowRight", "ArrowLeft"):
+        canvas.press(key)
+    untouched = canvas.screenshot()
+    canvas.press("Space")
+    assert canvas.screenshot() != untouched
+    canvas.press("Escape")  # takes the stroke back
+    assert canvas.screenshot() == untouched
     for key in ("Space", "ArrowRight", "Space"):
         tab.page.locator(".canvas").press(key)
     tab.wait("#completed .card:nth-child(6) ol.bars")
