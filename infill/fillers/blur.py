@@ -9,6 +9,7 @@ from torch import Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_visible
 from infill.fillers.static import IMAGENET_MEAN, painted
+from infill.network import unrounded
 from infill.validate import Range, require_settings
 
 # In pixels: the work grows with it, and a photograph is one color long before.
@@ -57,6 +58,7 @@ class Blur:
         sigmas = (self.sigma * i / (self.levels - 1) for i in range(1, self.levels))
         return torch.stack([image, *(self._blurred(image, sigma) for sigma in sigmas)])
 
+    @unrounded()
     def _blurred(self, image: Images, sigma: float) -> Fill:
         precise = image.to(torch.promote_types(image.dtype, torch.float32))
         gray = painted(IMAGENET_MEAN, precise) if self.beyond == "gray" else 0

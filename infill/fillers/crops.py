@@ -137,6 +137,8 @@ def to_frame(
     height, width = image.shape[2:]
     if size is not None:
         covered = _resized(hidden.to(image.dtype), size)
+        # What is hidden counts nothing, but nothing times NaN is NaN.
+        image = torch.where(hidden, image.nan_to_num(0.0), image)
         visible, gone = _resized(image, size), covered > coverage
         if coverage:
             observed = _resized(torch.where(hidden, 0.0, image), size) / (1 - covered).clamp_min(1 - coverage)

@@ -15,6 +15,7 @@ from infill.fillers.patches import Patches, untouched
 from infill.fillers.seam import feathered
 from infill.fillers.static import IMAGENET_MEAN, Color, check_empty
 from infill.fillers.synthesis import FRAME, Synthesis
+from infill.network import unrounded
 from infill.validate import Length, Level, Range, Reach, Weight, require, require_settings
 
 _SMOOTHED = 5
@@ -69,6 +70,7 @@ class Exemplar:
         require(len(self.rounds) == 3, "rounds", "3 numbers", self.rounds)
         check_empty(self.empty)
 
+    @unrounded()
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Return the fill of each hole, "n 3 h w" in [0, 1].
 

@@ -92,7 +92,7 @@ def block_covariance(rows: int, columns: int, block: int) -> Float[Tensor, "rows
 
 
 def _surroundings(gone: Bool[Tensor, "h w"], reach: int) -> Int[Tensor, " m"]:
-    grown, nearness = gone[None].float(), torch.zeros(1, *gone.shape)
+    grown, nearness = gone[None].float(), torch.zeros(1, *gone.shape, dtype=torch.float32, device="cpu")
     for _ in range(reach):
         grown = F.max_pool2d(grown, 3, stride=1, padding=1)
         nearness += grown

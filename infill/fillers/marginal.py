@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_rgb, spawn
 from infill.fillers.kriging import UNKNOWNS, Conditional, conditional
+from infill.network import unrounded
 from infill.validate import Length, require_settings
 
 Pixels: TypeAlias = Float[Tensor, "3 h w"]
@@ -55,6 +56,7 @@ class Marginal:
     def __post_init__(self) -> None:
         require_settings(self)
 
+    @unrounded()
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
         """Draw one sample per hole. What is hidden by less than a half counts as observed.
 

@@ -117,12 +117,13 @@ def _unpacked(content: bytes | None, image: Images, hole: Hole) -> Fill | None:
         return None
     count, rest = int.from_bytes(content[_DIGEST : _DIGEST + 4], "big"), content[_DIGEST + 4 :]
     height, width = image.shape[2:]
-    pixels = count * height * width
+    area = count * height * width
     raw = torch.frombuffer(bytearray(rest), dtype=torch.uint8)
-    bits, values = raw[: -(-pixels // 8)], raw[-(-pixels // 8) :]
+    bits, values = raw[: -(-area // 8)], raw[-(-area // 8) :]
     places = torch.arange(8, dtype=torch.uint8)
-    differs = ((bits[:, None] >> places) & 1).flatten()[:pixels].bool().view(count, height, width)
-    fill = image.cpu().expand(count, -1, -1, -1).permute(0, 2, 3, 1).contiguous()
+    differs = ((bits[:, None] >> places) & 1).flatten()[:area].bool().view(count, height, width)
+    pixels = image.detach().cpu().expand(count, -1, -1, -1).permute(0, 2, 3, 1)
+    fill = pixels.clone(memory_format=torch.contiguous_format)  # or it may be the caller's own memory
     fill[differs] = values.clone().view(image.dtype).view(-1, image.shape[1])
     return fill.permute(0, 3, 1, 2).contiguous().to(hole.device)
 

@@ -172,10 +172,10 @@ class Noise:
         """
         check_holes(image, hole)
         if self.seed is not None:
-            canvas = torch.empty(image.shape[1:], dtype=torch.float32)
+            canvas = torch.empty(image.shape[1:], dtype=torch.float32, device="cpu")
             self._draw(canvas, Generator().manual_seed(self.seed))
             return canvas.to(image.device, image.dtype).expand_as(image)
-        noise = torch.empty(len(hole), *image.shape[1:], dtype=torch.float32)
+        noise = torch.empty(len(hole), *image.shape[1:], dtype=torch.float32, device="cpu")
         for canvas, chance in zip(noise, spawn(generator, len(hole)), strict=True):
             self._draw(canvas, chance)
         return noise.to(image.device, image.dtype)
@@ -184,7 +184,7 @@ class Noise:
         if self.kind == "uniform":
             canvas.uniform_(0, 1, generator=chance)
             return
-        center = torch.full((len(canvas), 1, 1), 0.5)
+        center = torch.full((len(canvas), 1, 1), 0.5, dtype=canvas.dtype, device="cpu")
         if self.kind == "color":
             center.uniform_(0, 1, generator=chance)
         canvas.normal_(0, self.std, generator=chance).add_(center).clamp_(0, 1)

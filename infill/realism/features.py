@@ -50,7 +50,7 @@ class Judge:
 
     def _asked(self, head: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         captured: list[Tensor] = []
-        hook = head.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
+        hook = head.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0].clone()))
         try:
             logits = self.classifier(images)
         finally:

@@ -160,7 +160,7 @@ class Worker:
 
     def _filler(self, name: str, view: Tensor, seen: Callable[..., Tensor]) -> Filler:
         """Build a filler, once for all images unless it needs to know the image."""
-        if getattr(self._fillers.get(name), "of_image", True):
+        if name not in self._fillers or getattr(self._fillers[name], "of_image", False):
             settings, precision = self.setup.plan.settings, self.setup.request.precision
             own = self.setup.own
             filler = build_filler(name, settings, view, precision, seen, own)

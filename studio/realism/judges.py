@@ -105,7 +105,8 @@ def _judging_classifier(request: RealismRequest, classifier: ImageClassifier) ->
 def _judge(prepared: PreparedClassifier, image: Tensor) -> tuple[Judge, str]:
     """Return the judge, and why it tells no features, if it does not."""
     network = prepared.network
-    assert isinstance(network, nn.Module)
+    if not isinstance(network, nn.Module):
+        return Judge(prepared, None), "the judge tells no features: it is a module that cannot be copied"
     try:
         return judge(prepared, network, image), ""
     except ValueError as error:  # programs and plain functions need not have layers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from studio.data.regions import boxed, in_view
+from studio.data.regions import boxed, in_view, inside
 from studio.realism.kinds import SEGMENTED, TAKES_THE_OBJECT, HoleKind
 from studio.realism.placing import placed
 from studio.realism.shapes import NOTHING, checked, grown, square, superpixels
@@ -120,25 +120,22 @@ class Regions:
         Where an area is asked for, it has that, or there is none.
         """
         taken = grown(self._object(example, image, classifier), self.grow + 1)
-        mates, others = self._numbers(example.name)
-        for number in mates:
-            with suppress(ValueError):  # nothing of it is in the view
-                taken = taken.maximum(grown(self._object_of(number, classifier), self.grow + 1))
+        for boxes in (example.others or {}).values():
+            taken = taken.maximum(grown(in_view(inside(boxes, example), classifier), self.grow + 1))
+        others = self._of_other_photographs(example.name)
         order = torch.randperm(len(others), generator=rng).tolist()
         shapes = self._shapes([others[place] for place in order], classifier)
         if self.hole_area is None:
             return placed(list(islice(shapes, LENDERS)), taken, rng)
         return placed(list(islice(shapes, MORE_LENDERS)), taken, rng, self.hole_area, (1.0,))
 
-    def _numbers(self, name: str) -> tuple[list[int], list[int]]:
-        """Return the numbers of the other examples of the same photograph, and those of other photographs."""
+    def _of_other_photographs(self, name: str) -> list[int]:
+        """Return the numbers of the examples of other photographs than that of this name."""
         if self.others is None:
-            return [], []
+            return []
         names, photographs = self.others.names, self.others.photographs
         own = photographs[names.index(name)] if name in names else name
-        same = [number for number, photograph in enumerate(photographs) if photograph == own]
-        rest = [number for number, photograph in enumerate(photographs) if photograph != own]
-        return [number for number in same if names[number] != name], rest
+        return [number for number, photograph in enumerate(photographs) if photograph != own]
 
     def _shapes(
         self, numbers: Iterable[int], classifier: ImageClassifier

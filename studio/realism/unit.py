@@ -92,7 +92,7 @@ class Worker:
 
     def _filler(self, name: str, batch: ExampleBatch) -> Filler:
         """Build the filler, once for all batches unless it needs to know the images."""
-        if getattr(self._fillers.get(name), "of_image", True):
+        if name not in self._fillers or getattr(self._fillers[name], "of_image", False):
             settings, precision = self.setup.filler_settings, self.request.precision
             seen = partial(self.setup.reader.seen, batch.numbers)
             own = self.setup.own

@@ -203,7 +203,7 @@ def train_inpainter(
         generator=torch.Generator(),  # or else the loader would draw from the global one
     )  # fmt: skip
     before, started, first = training.seconds, time.perf_counter(), training.step
-    running = np.zeros(4)
+    running, reported = np.zeros(4), first
     for sample in loader:
         training.seconds = before + time.perf_counter() - started
         if training.seconds >= 60 * recipe.minutes:
@@ -211,8 +211,8 @@ def train_inpainter(
         running += training.advance([part.to(device) for part in sample])
         if training.step % REPORTED_EVERY == 0:
             speed = (training.step - first) * recipe.batch / (time.perf_counter() - started)
-            _report(training, running / REPORTED_EVERY, speed, run, log)
-            running[:] = 0
+            _report(training, running / (training.step - reported), speed, run, log)
+            running[:], reported = 0, training.step
         if training.step % EVERY == 0:
             training.keep(run / "state.pt")
             _sheet(training.average, shown, run / f"step-{training.step:07d}.png")

@@ -489,3 +489,13 @@ def test_a_feather_meets_an_even_color_without_a_seam():
 def test_pairs_are_of_two(settings, message):
     with pytest.raises(ValueError, match=message):
         Learned(lambda image, hole: image, **settings)
+
+
+@pytest.mark.parametrize("size", [8, 16, 24, 40])
+def test_what_is_hidden_may_be_nan_whatever_the_network_is_shown(size):
+    spy, hole = Spy(), box(16, 16, 16, 16, (48, 48))
+    image = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    expected = Learned(spy, size=size)(image, hole)
+    found = Learned(spy, size=size)(image.where(hole == 0, torch.nan), hole)
+    assert spy.images[1].isfinite().all()
+    assert torch.equal(composite(image, hole, found), composite(image, hole, expected))

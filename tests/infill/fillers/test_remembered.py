@@ -113,3 +113,17 @@ def test_who_filled_is_counted_with_what_was_kept() -> None:
         filler = Adaptive(lambda image, hole: torch.full_like(image, 0.5), by="auto", thick=3)
         Remembered(filler, kept, "adaptive")(torch.full((1, 3, 20, 24), 0.25), holes)
         assert filler.filled == {"network": 1, "exemplar": 2}
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 6, 7), (2, 3, 6, 7), (1, 1, 6, 7), (2, 1, 6, 7)])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_the_callers_image_stays_as_it_is(shape, layout):
+    image = torch.rand(shape).contiguous(memory_format=layout)
+    before, hole = image.clone(), torch.zeros(len(image), 1, 6, 7)
+    hole[:, :, 1:4, 2:5] = 1
+    remembered = Remembered(Odd(), Kept(), "odd")
+    made, kept = remembered(image, hole), remembered(image, hole)
+    assert same(made, kept)
+    assert torch.equal(image, before)
+    kept.fill_(0.25)
+    assert torch.equal(image, before), "nor is its memory shared"

@@ -207,3 +207,14 @@ def test_noise_with_a_seed_is_one_image_for_all_holes_and_images(image, holes):
     assert scipy.stats.kstest(fill.flatten().numpy(), "uniform").pvalue > 1e-3
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         Noise(seed=-1)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "gaussian", "color"])
+def test_noise_does_not_follow_torchs_default_number_type(image, holes, kind):
+    expected = Noise(kind, seed=3)(image, holes)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = Noise(kind, seed=3)(image, holes)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, expected)

@@ -186,3 +186,16 @@ def test_features_must_be_one_row_an_image(together, shape):
     with pytest.raises(ValueError, match=message):
         judge(network, network, IMAGES)
     assert hooks(network) == []
+
+
+def test_what_changes_the_features_in_place_afterwards_does_not_change_them():
+    class Spoiling(Network):
+        def forward(self, images):
+            features = self.features(images)
+            logits = self.head(features)
+            features.zero_()
+            return logits
+
+    network = Spoiling().eval()
+    with torch.no_grad():
+        assert torch.equal(judge(network, network, IMAGES)(IMAGES)[1], network.features(IMAGES))

@@ -20,6 +20,7 @@ from models.preprocessing import Preprocessing
 from studio.data.chance import generator
 from studio.data.classes import class_of
 from studio.data.dataset import Dataset, Example, open_dataset
+from studio.data.selection import Selection, select
 from studio.realism.batches import ExampleBatch, Reader
 from studio.realism.cache import Cache
 from studio.realism.kinds import HoleKind
@@ -325,6 +326,16 @@ def test_a_hole_in_the_background_touches_no_other_object_of_the_photograph_and_
             assert not (object_ & (hole[None] > 0)).any()
         lent = [place for place in range(12) if areas[place] == hole.sum()]
         assert not lent or any(place // 2 != number // 2 for place in lent)
+
+
+def test_nor_does_it_touch_an_object_that_is_no_example_here() -> None:
+    data = select(open_dataset("scenes-two:24"), Selection(sample=12, seed=0))
+    batch = reader(data, "background", eye=SCENES, grow=2, others=data).read(range(12))
+    assert len(batch.numbers) > 6
+    for number, hole in zip(batch.numbers, batch.holes, strict=True):
+        scene = scenes.draw(int(data.photographs[number].removeprefix("scene-")), objects=2)
+        objects = dilated(scene.silhouettes.any(0)[None, None], 2)
+        assert not (objects & (hole[None] > 0)).any()
 
 
 def test_a_hole_of_an_area_has_it_or_is_none() -> None:
