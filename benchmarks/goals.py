@@ -67,9 +67,10 @@ def other(place: int) -> list[list[object]]:
     """Return the row of a figure of another page."""
     title, page, row, which, column, goal, direction = PAGES[place]
     cell = read_off(page, row, which, column)
-    if cell.startswith("more than"):  # nobody knows how many
-        return [[title, "not reached", f"{goal:.2f}", "missed", f"{page}.md: {cell}"]]
-    number = float(re.findall(r"\(([\d.]+)\)$" if page == "paired" else r"[\d.]+", cell)[0])
+    found = re.findall(r"\(([\d.]+)\)$" if page == "paired" else r"[\d.]+", cell)
+    if cell.startswith("more than") or not found:  # one of both sides has not got there
+        return [[title, "not known", f"{goal:.2f}", "missed", f"{page}.md: {cell}"]]
+    number = float(found[0])
     return [[title, f"{number:.2f}", f"{goal:.2f}", verdict(number, goal, direction), f"{page}.md: {cell}"]]
 
 

@@ -13,6 +13,7 @@ from attribution.engine.clean import CleanImages, constant
 from attribution.engine.fill import SharedFill, proposed
 from attribution.engine.link import Link, Logits, Scores, log_odds, probability
 from infill.filler import Fill, composite, staged
+from infill.network import unrounded
 from infill.validate import require
 
 
@@ -132,7 +133,8 @@ class Evaluator:
         rule = f"below the classifier's {classes} classes"
         require(self._largest_target < classes, "target", rule, self._largest_target)
         target = self.target.expand(len(logits)) if rows is None else self.target[rows]
-        scores = self.link(logits.clone(), target)  # a link may change what it gets
+        with unrounded():
+            scores = self.link(logits.clone(), target)  # a link may change what it gets
         wrong = scores[~scores.isfinite()]
         require(not len(wrong), "classifier", "one whose logits give finite scores", wrong.tolist())
         return scores

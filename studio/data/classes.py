@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -44,11 +44,13 @@ def others_of(
     return {place: torch.cat(boxes) for place, boxes in found.items() if place != target}
 
 
-def shows_several(data: Dataset, labels: Sequence[str]) -> bool:
-    """Whether any image is known to show several of the classifier's classes."""
+def shows_several(data: Dataset, photographs: Collection[str], labels: Sequence[str]) -> bool:
+    """Whether any of some photographs is known to show several of the classifier's classes."""
     if data.kind == "scenes":  # they would be drawn to know which
         return True
-    for index in range(len(data)):
+    for index, photograph in enumerate(data.photographs):
+        if photograph not in photographs:
+            continue
         known = set()
         with suppress(ValueError):  # reading the example will say what is wrong
             for label in data.classes(index):

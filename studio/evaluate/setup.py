@@ -133,7 +133,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         classifier.labels = class_names(None, prepared(view).shape[1], "classifier")
     labelled, notes = (False, ()) if model else _labelled(request, data, example, classifier)
     if asked:
-        _check_asked(plan, every, labelled, classifier.labels)
+        _check_asked(plan, every, data, labelled, classifier.labels)
     return Setup(
         request=request,
         data=data,
@@ -192,8 +192,8 @@ def _check_largest_box(share: float | None, data: Dataset) -> None:
         raise ValueError(f"--largest-box: no boxes are annotated in {data.title}")
 
 
-def _check_asked(plan: Plan, data: Dataset, labelled: bool, labels: Sequence[str]) -> None:
-    """Check that metrics that were asked for have something to look at.
+def _check_asked(plan: Plan, data: Dataset, chosen: Dataset, labelled: bool, labels: Sequence[str]) -> None:
+    """Check that metrics that were asked for have something to look at in the examples that are chosen.
 
     Raises:
         ValueError: If one has not; it is named.
@@ -206,7 +206,7 @@ def _check_asked(plan: Plan, data: Dataset, labelled: bool, labels: Sequence[str
             continue
         if not labelled:
             raise ValueError(f"--metric {name}: needs the data's classes as targets")
-        if not shows_several(data, labels):
+        if not shows_several(data, set(chosen.photographs), labels):
             raise ValueError(f"--metric {name}: no image of {data.title} shows several of the classes")
 
 

@@ -120,22 +120,30 @@ class Regions:
         Where an area is asked for, it has that, or there is none.
         """
         taken = grown(self._object(example, image, classifier), self.grow + 1)
-        for boxes in (example.others or {}).values():
-            taken = taken.maximum(grown(in_view(inside(boxes, example), classifier), self.grow + 1))
-        others = self._of_other_photographs(example.name)
+        mates, others = self._numbers(example.name)
+        boxes = dict(example.others or {})
+        for number in mates:
+            with suppress(ValueError):  # nothing of it is in the view
+                mate = self._read(number)
+                taken = taken.maximum(grown(self._object_in_view(mate, classifier), self.grow + 1))
+                boxes = {label: some for label, some in boxes.items() if label != mate.label}
+        for some in boxes.values():
+            taken = taken.maximum(grown(in_view(inside(some, example), classifier), self.grow + 1))
         order = torch.randperm(len(others), generator=rng).tolist()
         shapes = self._shapes([others[place] for place in order], classifier)
         if self.hole_area is None:
             return placed(list(islice(shapes, LENDERS)), taken, rng)
         return placed(list(islice(shapes, MORE_LENDERS)), taken, rng, self.hole_area, (1.0,))
 
-    def _of_other_photographs(self, name: str) -> list[int]:
-        """Return the numbers of the examples of other photographs than that of this name."""
+    def _numbers(self, name: str) -> tuple[list[int], list[int]]:
+        """Return the numbers of the other examples of the same photograph, and those of other photographs."""
         if self.others is None:
-            return []
+            return [], []
         names, photographs = self.others.names, self.others.photographs
         own = photographs[names.index(name)] if name in names else name
-        return [number for number, photograph in enumerate(photographs) if photograph != own]
+        same = [number for number, photograph in enumerate(photographs) if photograph == own]
+        rest = [number for number, photograph in enumerate(photographs) if photograph != own]
+        return [number for number in same if names[number] != name], rest
 
     def _shapes(
         self, numbers: Iterable[int], classifier: ImageClassifier
@@ -143,11 +151,13 @@ class Regions:
         """Yield the holes that would take examples' objects; those that have none are passed over."""
         for number in numbers:
             with suppress(ValueError):
-                yield checked(grown(self._object_of(number, classifier), self.grow))
+                yield checked(grown(self._object_in_view(self._read(number), classifier), self.grow))
 
-    def _object_of(self, number: int, classifier: ImageClassifier) -> Tensor:
+    def _read(self, number: int) -> Example:
         assert self.others is not None
-        example = self.others.read(number)
+        return self.others.read(number)
+
+    def _object_in_view(self, example: Example, classifier: ImageClassifier) -> Tensor:
         return self._object(example, classifier.view(example.image.to(classifier.mean.device)), classifier)
 
     def _object(self, example: Example, image: Tensor, classifier: ImageClassifier) -> Tensor:

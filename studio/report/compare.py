@@ -78,7 +78,8 @@ def _interval(
         return float(bounds.low), float(bounds.high)
     low, high = estimate.interval or (None, None)
     if figure.counts and low is not None and high is not None:  # Student's knows no bounds, nor images alike
-        return (None, None) if low == high else (max(low, 0.0), min(high, 1.0))
+        alike = math.isclose(low, high, abs_tol=1e-9)
+        return (None, None) if alike else (max(low, 0.0), min(high, 1.0))
     return low, high
 
 

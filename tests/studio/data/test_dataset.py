@@ -258,8 +258,9 @@ def test_two_names_of_one_class_are_one_class(tmp_path: Path) -> None:
     assert {each: len(boxes) for each, boxes in others_of(example, "boxes", ["cat", "dog"], 0).items()} == {
         1: 2
     }
-    assert shows_several(dataset, ["cat", "dog"])
-    assert not shows_several(dataset, ["dog", "bird"]), "the classifier knows but one of them"
+    assert shows_several(dataset, {"a.png"}, ["cat", "dog"])
+    assert not shows_several(dataset, {"a.png"}, ["dog", "bird"]), "the classifier knows but one of them"
+    assert not shows_several(dataset, {"b.png"}, ["cat", "dog"]), "it is not among those that are chosen"
 
 
 def test_digests_are_as_they_were(tmp_path: Path) -> None:

@@ -126,8 +126,13 @@ def test_a_share_of_labels_stays_one() -> None:
     assert odd.low is not None
     assert odd.low < odd.value
     assert odd.high == 1.0
-    same = value(alike)
-    assert (same.value, same.low, same.high) == (1.0, None, None), "images alike say nothing of others"
+    for counts, share in (
+        ({0: 10.0, 1: 10.0, 2: 10.0}, 1.0),
+        ({0: 7.0, 1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}, 9 / 11),
+    ):
+        same = value(dict.fromkeys(range(30), counts))
+        assert same.value == pytest.approx(share)
+        assert (same.low, same.high) == (None, None), "images alike say nothing of others"
 
 
 def test_the_bootstrap_of_photographs_holds_what_it_promises() -> None:
