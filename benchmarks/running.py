@@ -92,7 +92,8 @@ def heatmaps_a_second(workers: int, count: int, folder: Path, commands: int = 1)
     workers could.
     """
     outs = [folder / f"workers-{workers}-{commands}-{place}" for place in range(commands)]
-    words = ("--workers", str(workers), "--method", "rise", "--set", "rise.masks=400", "--filler", "gray")
+    among = ("--workers", str(workers)) if workers else ()
+    words = (*among, "--method", "rise", "--set", "rise.masks=400", "--filler", "gray")
     more = ("--metric", "pointing", "--no-baselines", "--out")
     main = (sys.executable, "-c", "from studio.cli.main import main; main()")
     lines = [[*main, "evaluate", f"scenes:{count}", *words, *more, str(out)] for out in outs]
