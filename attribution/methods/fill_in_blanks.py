@@ -83,7 +83,6 @@ class FillInBlanks:
     def __post_init__(self) -> None:
         require_settings(self)
 
-    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return what is `shown`.
 

@@ -80,7 +80,6 @@ class Lime:
     def __post_init__(self) -> None:
         require_settings(self)
 
-    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return each pixel's coefficient: the change of the score that its superpixel makes.
 

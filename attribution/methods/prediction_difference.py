@@ -54,7 +54,6 @@ class PredictionDifference:
         require_settings(self)
         require(self.stride <= self.patch, "stride", f"at most the patch ({self.patch})", self.stride)
 
-    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the weight of evidence per pixel, in bits.
 
@@ -72,6 +71,7 @@ class PredictionDifference:
         """
         return PatchHoles(score.size, self.patch, self.stride, True, score.image.device)
 
+    @unrounded()
     def evidence(self, score: MaskedScore) -> tuple[Heatmap, Heatmap]:
         """Return the weight of evidence per pixel, in bits, and how uncertain chance leaves it.
 

@@ -51,7 +51,6 @@ class Repeated:
     def __post_init__(self) -> None:
         require_settings(self)
 
-    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the mean map of each image.
 

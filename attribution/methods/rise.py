@@ -80,7 +80,6 @@ class Rise:
         """Whether values speak for the target above 0 and against it below."""
         return self.estimator != "paper"
 
-    @unrounded()
     def __call__(self, score: MaskedScore) -> Heatmap:
         """Return the expected score given that a pixel is kept, or the score's slope."""
         return self.estimate(score).heatmap

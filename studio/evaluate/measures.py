@@ -171,10 +171,11 @@ def others_stay(explained: Explained, _: str) -> Values:
 
     Nothing where there is none, or where the classifier does not see the object, or none of them, anyway.
     """
-    if not explained.subject.others:
+    beside = explained.subject.beside
+    if not beside:
         return {}
     region = explained.subject.region.to(explained.score.image)[None, None]
-    found = others_without(explained.score, region, explained.subject.beside)
+    found = others_without(explained.score, region, beside)
     if not len(found.before) or found.alone is None:
         return {}
     return {

@@ -19,7 +19,7 @@ from studio.evaluate.measures import COMPUTE
 from studio.evaluate.plan import NOTHING
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import Setup, set_up
-from studio.registry.build import build_filler
+from studio.registry.build import build_filler, serves_all
 from studio.registry.tables import BASELINES
 from studio.registry.target import compared
 from studio.runs.folder import EXAMPLE, Key
@@ -160,7 +160,7 @@ class Worker:
 
     def _filler(self, name: str, view: Tensor, seen: Callable[..., Tensor]) -> Filler:
         """Build a filler, once for all images unless it needs to know the image."""
-        if name not in self._fillers or getattr(self._fillers[name], "of_image", False):
+        if not serves_all(self._fillers.get(name)):
             settings, precision = self.setup.plan.settings, self.setup.request.precision
             own = self.setup.own
             filler = build_filler(name, settings, view, precision, seen, own)

@@ -17,7 +17,7 @@ from studio.realism.figure import Strip
 from studio.realism.metrics import BatchMetrics
 from studio.realism.results import EXAMPLES, OTHERS, REAL, REFERENCE, TRUTH
 from studio.realism.setup import Setup, set_up
-from studio.registry.build import build_filler
+from studio.registry.build import build_filler, serves_all
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -92,7 +92,7 @@ class Worker:
 
     def _filler(self, name: str, batch: ExampleBatch) -> Filler:
         """Build the filler, once for all batches unless it needs to know the images."""
-        if name not in self._fillers or getattr(self._fillers[name], "of_image", False):
+        if not serves_all(self._fillers.get(name)):
             settings, precision = self.setup.filler_settings, self.request.precision
             seen = partial(self.setup.reader.seen, batch.numbers)
             own = self.setup.own

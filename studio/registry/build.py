@@ -55,6 +55,11 @@ def is_signed(name: str, method: Explainer) -> bool:
     return bool(getattr(method, "signed", entry is not None and entry.signed))
 
 
+def serves_all(filler: Filler | None) -> bool:
+    """Whether a filler that has been built need not be built again for other images."""
+    return filler is not None and not getattr(filler, "of_image", False)
+
+
 def build_filler(
     name: str,
     settings: SettingTexts,
