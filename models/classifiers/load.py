@@ -37,9 +37,9 @@ def load_classifier(
     ``scenes`` is the network that ships with the package; names in one of `FORMS` are explained where they
     are loaded; all others are torchvision's. Their weights are torchvision's own (with its transforms and
     class names; ``NAME@v1`` takes their first version), or those in the file ``weights``. A safetensors file
-    may say in its metadata what it is: ``arch`` (``torchvision.NAME``; then ``name`` may be ``None``),
-    ``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels`` (a JSON list), ``multi_label``
-    (``true`` or ``false``). ``more`` are forms beside `FORMS`.
+    may say in its metadata what it is: ``arch`` (``torchvision.NAME`` or ``digits``; then ``name`` may be
+    ``None``), ``crop``, ``resize``, ``mean``, ``std``, ``interpolation``, ``labels`` (a JSON list),
+    ``multi_label`` (``true`` or ``false``). ``more`` are forms beside `FORMS`.
 
     Raises:
         ValueError: If the name is unknown, or the weights cannot be had or do not fit.
@@ -54,6 +54,8 @@ def load_classifier(
         expected = f"expected 'scenes', a torchvision network or one of the forms {', '.join(forms)}"
         raise ValueError(f"unknown classifier {name!r}{hint} see `infill list --all`; {expected}")
     checkpoint = None if weights is None else read_checkpoint(weights)
+    if name is None and checkpoint and checkpoint.metadata.get("arch") == digits.ARCH:
+        return digits.load(str(weights)).eval()
     name = _agreed(name, checkpoint)
     if name == "scenes":
         return _scenes(checkpoint)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from infill.extras import optional
 from models.classifiers.digits import SIDE
+from models.weights.environment import offline
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -93,15 +94,19 @@ def _torchvision(kind: str) -> Callable[[str, int | None, int, bool], Labelled]:
         import torchvision
 
         name, root = {"MNIST": "mnist", "FashionMNIST": "fashion-mnist"}[kind], Path(place or _FOLDER)
+        fetches = download and not offline()
         try:
             parts = [
-                getattr(torchvision.datasets, kind)(root.expanduser(), train=train, download=download)
+                getattr(torchvision.datasets, kind)(root.expanduser(), train=train, download=fetches)
                 for train in (True, False)
             ]
         except RuntimeError as error:
+            if fetches:
+                raise ValueError(f"--download: {name} could not be fetched to {root}: {error}") from error
+            remedy = "INFILL_OFFLINE forbids to fetch it" if download else "--download fetches it"
             raise ValueError(
                 f"DATA: no {name} in {root / kind / 'raw'}; {name}:FOLDER says where it is, as torchvision "
-                "keeps it, and --download fetches it"
+                f"keeps it, and {remedy}"
             ) from error
         (images, targets), (others, truths) = ((part.data[:, None], part.targets) for part in parts)
         return _labelled(name, parts[0].classes, (images, targets), others, truths, limit)

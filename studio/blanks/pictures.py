@@ -31,6 +31,7 @@ _READ = (
     "below each picture: what the classifier takes it for, and with which probability; red where it is wrong"
 )
 _OWN = "progressive ones are right if they are taken for what the classifier saw in the masked image"
+_CONSISTENCY = "below each column's name: how many prototypes are right, of so many images that have one"
 _COLORS = "updates: red where a pixel should become brighter, blue where darker"
 
 
@@ -74,7 +75,7 @@ class Drawing:
             "progressive\nprototype",
         ]
         rows = [self._row(label, members) for label, members in self.members.items()]
-        return rows, columns, f"Prototypes, {self._title()}", [_READ, _OWN, _COLORS, self._masks()]
+        return rows, columns, f"Prototypes, {self._title()}", [_READ, _OWN, _COLORS, self._masks(RANDOM)]
 
     def _row(self, label: int, members: Sequence[int]) -> Row:
         number, threshold = self.shown[label], self.setup.threshold
@@ -119,17 +120,16 @@ class Drawing:
     def ablation(self, prefix: str, title: str) -> Sheet:
         """Return the prototypes of random masks with one setting varied (Figure 4)."""
         names = [name for name in self.setup.ablations if name.startswith(prefix)]
-        known = {row.name: row for row in self.results.rows}
-        columns = ["image", *(f"{name.removeprefix(prefix)}\n{_share(known.get(name))}" for name in names)]
+        shares = [_share(self.results.row(name)) for name in names]
+        labels = [name.removeprefix(prefix) for name in names]
+        columns = ["image", *(f"{label}\n{share}" for label, share in zip(labels, shares, strict=True))]
         rows = []
         for label, number in sorted(self.shown.items()):
             if number in self.setup.numbers(names[0]):
                 pictures = [self._kept(number, name, label) for name in names]
                 image = self._judged(self.setup.data.images[number][None], label)
                 rows.append(Row(self.setup.data.classes[label], [image, *pictures]))
-        count = len(self.setup.numbers(names[0]))
-        note = f"below each column's name: consistency over {count} images"
-        return rows, columns, f"{title}: {self._title()}", [_READ, note, self._masks()]
+        return rows, columns, f"{title}: {self._title()}", [_READ, _CONSISTENCY, self._masks(*names)]
 
     def binarization(self) -> Sheet:
         """Return prototypes with and without a level, of both maskings (Figure 6)."""
@@ -145,22 +145,19 @@ class Drawing:
             filled = [self._judged(self._filled(number, target, each), target) for each in thresholds]
             image = self._judged(self.setup.data.images[number][None], label)
             rows.append(Row(self.setup.data.classes[label], [image, *kept, *filled]))
-        legend = [
-            _READ,
-            _OWN,
-            "columns: the level of the threshold, and the consistency with it",
-            self._masks(),
-        ]
+        levels = f"columns: the level of the threshold; {_CONSISTENCY}"
+        legend = [_READ, _OWN, levels, self._masks(RANDOM)]
         return rows, columns, f"Binarization: {self._title()}", legend
 
     def orders(self) -> Sheet:
         """Return updates of first and second order of the same masked images (Figure 5)."""
-        few = cast(FillInBlanks, self.setup.variants["order-l-bfgs"])
+        few = cast(FillInBlanks, self.setup.variants[self.setup.unit("order-l-bfgs")])
         second: Order = (
             "bfgs" if self.everywhere.numel() * self.setup.data.images.shape[1] <= LARGEST else "l-bfgs"
         )
         columns = ["M(x)", "first order", "T of it", second.upper(), "T of it"]
         columns += [f"{name}\nE[update]" for name in ("first order", "L-BFGS")]
+        names = ("order-first", "order-l-bfgs")
         rows = []
         for label, number in sorted(self.shown.items()):
             hole, masked, one = self._one(number, replace(few, update="first"))
@@ -169,11 +166,11 @@ class Drawing:
                 self._colored(one),
                 self._judged(composite(masked, hole, self.setup.threshold(one, hole)), label),
                 *self._second(number, replace(few, update=second), one),
-                *(self._kept(number, f"order-{order}", label) for order in ("first", "l-bfgs")),
+                *(self._kept(number, name, label) for name in names),
             ]
             rows.append(Row(self.setup.data.classes[label], pictures))
-        note = f"the last two: prototypes of {few.correct} masks; {few.steps} steps of second order"
-        return rows, columns, f"First and second order: {self._title()}", [_READ, _COLORS, note]
+        legend = [_READ, _COLORS, f"{few.steps} steps of second order", self._masks(*names)]
+        return rows, columns, f"First and second order: {self._title()}", legend
 
     def _second(self, number: int, method: FillInBlanks, first: Tensor) -> list[Picture | None]:
         """Return the second-order update and what it fills in; nothing where it diverges."""
@@ -191,9 +188,10 @@ class Drawing:
     def _title(self) -> str:
         return f"{self.setup.data.title}, classifier: {self.setup.name}"
 
-    def _masks(self) -> str:
-        row = self.results.row(RANDOM)
-        return f"{row.correct:.0f} masks averaged for each image, of {row.masks:.0f} tried (means)"
+    def _masks(self, *names: str) -> str:
+        rows = [(name, self.results.row(name)) for name in names]
+        counts = [f"{name} {row.correct:.0f} of {row.masks:.0f}" for name, row in rows if row]
+        return f"masks averaged for each image, of those tried (means): {', '.join(counts) or 'none'}"
 
     def _label(self, number: int, name: str) -> int:
         return int(self.results.parts[name][number].about["label"])
@@ -249,4 +247,4 @@ def _pixels(image: Tensor) -> Float[np.ndarray, "h w 3"]:
 
 
 def _share(row: Consistency | None) -> str:
-    return "never seen" if row is None else f"{100 * row.accuracy:.0f} % right"
+    return "never seen" if row is None else f"{100 * row.accuracy:.0f} % of {row.images}"

@@ -49,9 +49,9 @@ class Results:
     rows: Sequence[Consistency]
     levels: Mapping[str, Sequence[Consistency]]
 
-    def row(self, name: str) -> Consistency:
-        """Return the consistency of a variant."""
-        return next(each for each in self.rows if each.name == name)
+    def row(self, name: str) -> Consistency | None:
+        """Return the consistency of a variant; ``None`` if no image has a prototype."""
+        return next((each for each in self.rows if each.name == name), None)
 
     def as_json(self, setup: Setup) -> dict[str, Any]:
         """Return everything in values that JSON has."""

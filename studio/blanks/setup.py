@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import torch
@@ -17,11 +18,15 @@ from studio import version
 from studio.blanks.classifier import trained
 from studio.blanks.data import Labelled, opened
 from studio.blanks.request import CORRECT, FILLER, PAPERS, BlanksRequest
-from studio.registry.build import build_classifier, build_filler, build_method
+from studio.registry.build import build_classifier, build_filler, build_method, serves_all
 from studio.registry.identity import filler_identity, fingerprint
 from studio.registry.parse import Selection, parse_device, parse_selection
+from studio.registry.tables import PRETRAINED, SHIPPED_WEIGHTS, SettingTexts
+from studio.runs.folder import SETTINGS, read_settings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from infill import Filler
     from models.classifiers import ImageClassifier
 
@@ -35,6 +40,7 @@ TRIED = 10
 """At most so many times as many masks are tried as are wanted."""
 FEW = 50
 """How many masks are averaged where the orders are compared: L-BFGS runs for each of them."""
+JOB = "fill-blanks"
 RANDOM, PROGRESSIVE = "random", "progressive"
 SECOND = f"{PROGRESSIVE}-l-bfgs"
 """BFGS itself multiplies matrices of 784 x 784 in every step: it is drawn, but not run for every image."""
@@ -47,6 +53,7 @@ class Setup:
     """What is filled in, by whom, and how.
 
     Attributes:
+        fills: What stands in an image's blanks.
         variants: By name, how images are filled in.
         ablations: Names of those that are compared, and done with the first images only; one that is like
             `RANDOM` is not among the variants, for it is done already.
@@ -58,7 +65,7 @@ class Setup:
     classifier: ImageClassifier
     name: str
     prepared: PreparedClassifier
-    filler: Filler
+    fills: Callable[[Tensor], Filler]
     variants: Mapping[str, Variant]
     ablations: Sequence[str]
     settings: Mapping[str, Any]
@@ -99,21 +106,22 @@ def set_up(request: BlanksRequest) -> Setup:
     size = cast("tuple[int, int]", tuple(data.images.shape[2:]))
     for variant in variants.values():
         _check(variant, size)
-    classifier = _classifier(request, data, device)
     images = data.images.to(device)
     precision: Precision = "float32" if request.precision == "auto" else request.precision
     name = selection.fillers[0]
+    fills = _fills(name, selection.settings, images, precision)
+    classifier = _classifier(request, data, device)
     return Setup(
         request=request,
         data=replace(data, images=images, targets=data.targets.to(device)),
         classifier=classifier,
         name=request.classifier or ("scenes" if data.training is None else "trained here"),
         prepared=prepare(classifier, precision, images[:1]),
-        filler=build_filler(name, selection.settings, images[0], request.precision),
+        fills=fills,
         variants=variants,
         ablations=ablations,
         settings={
-            "job": "fill-blanks",
+            "job": JOB,
             "data": data.title,
             "images": len(data.images),
             "fingerprint": data.fingerprint(),
@@ -129,9 +137,32 @@ def set_up(request: BlanksRequest) -> Setup:
     )
 
 
+def _fills(
+    name: str, settings: SettingTexts, images: Tensor, precision: Precision
+) -> Callable[[Tensor], Filler]:
+    """Return what makes the filler of an image, once it has filled a hole in the first one.
+
+    Raises:
+        ValueError: If the filler cannot be had, or fills no such images.
+    """
+    if images.shape[1] != 3 and name in {*SHIPPED_WEIGHTS, *PRETRAINED}:
+        raise ValueError(f"--filler {name}: its network fills RGB images, got {images.shape[1]} channel")
+    first = build_filler(name, settings, images[0], precision)
+    hole = torch.zeros_like(images[:1, :1])
+    hole[..., 0, 0] = 1
+    try:
+        first(images[:1], hole, torch.Generator(images.device).manual_seed(0))
+    except ValueError as error:
+        raise ValueError(f"--filler {name}: {error}") from error
+    if serves_all(first):
+        return lambda image: first
+    return lambda image: build_filler(name, settings, image, precision)
+
+
 def _classifier(request: BlanksRequest, data: Labelled, device: torch.device) -> ImageClassifier:
     asked = request.classifier or request.weights
     if data.training is not None and not asked:
+        _check_ours(request.out, data.title)
         return trained(data, request.seed, request.out, device)
     name = request.classifier or (None if asked else "scenes")
     classifier = build_classifier(name, request.weights).to(device)
@@ -143,15 +174,25 @@ def _classifier(request: BlanksRequest, data: Labelled, device: torch.device) ->
     return classifier
 
 
+def _check_ours(folder: Path, title: str) -> None:
+    """Find out before a classifier is put there whether a folder is another job's, or of other images."""
+    if (folder / SETTINGS).exists():
+        settings = read_settings(folder)
+        if (settings.get("job"), settings.get("data")) != (JOB, title):
+            raise ValueError(f"--out: {folder / SETTINGS} is another run's; give another folder")
+
+
 def _variants(
     request: BlanksRequest, selection: Selection, data: Labelled
 ) -> tuple[dict[str, Variant], Sequence[str]]:
     own = selection.settings.get("blanks", {})
+    if "shown" in own:
+        raise ValueError(f"blanks.shown: {JOB} keeps the updates themselves, all that could be shown of them")
     correct = int(own.get("correct", PAPERS if request.paper else CORRECT))
     usual = {"patch": data.patch, "correct": correct, "masks": min(TRIED * correct, 10**6), "shown": "blank"}
     texts = {"blanks": {**{name: str(value) for name, value in usual.items()}, **own}}
     method = cast(FillInBlanks, build_method("blanks", texts, request.seed))
-    progressive = ProgressiveBlanks(patch=method.patch, seed=request.seed)
+    progressive = ProgressiveBlanks(patch=method.patch, seed=method.seed)
     found: dict[str, Variant] = {
         RANDOM: method,
         PROGRESSIVE: progressive,
@@ -159,7 +200,7 @@ def _variants(
     }
     varied: dict[str, Variant] = {}
     if request.ablations:
-        few = replace(method, correct=min(FEW, method.correct), update="first")
+        few = replace(method, correct=min(FEW, method.correct), until=None, update="first")
         varied |= {f"ratio-{ratio:g}": replace(method, ratio=ratio) for ratio in RATIOS}
         scale = data.images.shape[-1] // 28
         varied |= {f"patch-{side * scale}": replace(method, patch=side * scale) for side in PATCHES}

@@ -36,12 +36,6 @@ def text_table(results: Results, setup: Setup) -> str:
     return "\n".join([title, *aligned(lines), *remarks(results)])
 
 
-def markdown_table(results: Results) -> str:
-    """Return the table as Markdown."""
-    lines = [HEAD, ["---"] * len(HEAD), *(cells(row) for row in results.rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def remarks(results: Results) -> list[str]:
     """Return what must be said below the table."""
     lines = ["paper: Deelaka et al. 2024, Table 1, MNIST, another classifier; accuracy / macro / weighted F1"]

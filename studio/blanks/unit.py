@@ -54,7 +54,7 @@ class Worker:
             setup.data.images[number],
             target=int(setup.data.targets[number]) if target is None else target,
             classifier=setup.prepared,
-            filler=setup.filler,
+            filler=setup.fills(setup.data.images[number]),
             execution=Execution(request.batch_size, setup.prepared.precision),
             sampling=Sampling(seed=request.seed),
         )

@@ -53,7 +53,8 @@ def fill_blanks(**options: Any) -> None:
 
     DATA is digits (scikit-learn's), mnist[:FOLDER] or fashion-mnist[:FOLDER] (torchvision's, if here), or
     scenes[:N]. Writes fill-blanks.json, fill-blanks.csv and a figure each of the prototypes, progressive
-    filling, the orders, and the ablations. Can be broken off: the same command goes on where it was.
+    filling, the orders, and the ablations. Can be broken off: the same command goes on where it was. Without
+    --precision all of it is computed in float32.
     """
     with stoppable():
         from studio.blanks.run import fill_blanks as run

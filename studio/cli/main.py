@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except IncompleteError as error:
         _end(str(error), 1)
     except click.ClickException as error:
-        _end(error.format_message(), 2)
+        _refuse(error)
     except (ValueError, OSError) as error:
         _end(str(error), 2, error)
     except (RuntimeError, MemoryError) as error:
@@ -91,6 +91,14 @@ def _show_ours(message: Warning | str, category: type[Warning], *_: object, **__
     """Show in a line what our own code warns of; advice of libraries to programmers is not for users."""
     if category.__module__.partition(".")[0] in OURS:
         click.echo(f"infill: {' '.join(str(message).split())}", err=True)
+
+
+def _refuse(error: click.ClickException) -> NoReturn:
+    """End as `_end` does; where a command is missing, help is shown as it is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
+    _end(error.format_message(), 2)
 
 
 def _end(message: str, code: int, error: BaseException | None = None) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,6 +17,8 @@ from studio.registry.tables import BASELINES, METHODS, NO_FILLER, SAMPLING, Sett
 NOTHING = "filler"
 """Stands for the method where only the filler is looked at."""
 _REMOVES_WITH = "gray"
+_BETWEEN = re.compile(r",(?!\w+=|[-+.\s\d])")
+"""A comma between fillers; one before a number, a space or ``FIELD=`` is within a filler's settings."""
 _IN_WORDS = {"region": "boxes or silhouettes", "others": "the boxes of every class of an image"}
 
 Pair: TypeAlias = "tuple[str, str]"
@@ -81,13 +84,9 @@ def parse(request: EvaluateRequest, offers: frozenset[str], own: Own = NO_OWN) -
         raise ValueError(
             f"--method: {', '.join(sorted(doubled))} is named twice; give all its fillers at once"
         )
-    texts = [
-        *request.fillers,
-        *(text for _, own in asked for text in own if text != NO_FILLER),
-        *(text for _, text in wanted if text),
-    ]
-    selection = parse_selection(texts, request.settings, methods, own=own)
     filled = {name: getattr(own.methods.get(name) or METHODS[name], "fills", True) for name in methods}
+    texts = _filler_texts(request, asked, wanted, any(filled[name] and not its for name, its in asked))
+    selection = parse_selection(texts, request.settings, methods, own=own)
     pairs = [
         (name, filler)
         for name, given in asked
@@ -96,6 +95,21 @@ def parse(request: EvaluateRequest, offers: frozenset[str], own: Own = NO_OWN) -
     metrics = [(name, split_fillers([text])[0][0] if text else "") for name, text in wanted]
     plan = Plan(pairs, list(dict.fromkeys(metrics)), selection.settings, selection.fillers)
     return Plan([*pairs, *_beside(request, plan, offers)], plan.metrics, plan.settings, plan.fillers)
+
+
+def _filler_texts(
+    request: EvaluateRequest, asked: Sequence[tuple[str, Sequence[str]]], wanted: Sequence[Pair], usual: bool
+) -> list[str]:
+    """Return what is asked for of fillers: of the ``usual`` ones nothing where all methods have their own.
+
+    A metric that is given no filler removes with `_REMOVES_WITH`, in the settings that others give it.
+    """
+    own = [text for _, its in asked for text in its if text != NO_FILLER]
+    removing = [(metric, text) for metric, (_, text) in zip(request.metrics, wanted, strict=True) if text]
+    named = [text for metric, text in removing if ":" in metric]
+    texts = [*(request.fillers if usual or not own else ()), *own, *named]
+    silent = len(named) < len(removing) and _REMOVES_WITH not in split_fillers(texts)[0]
+    return [*texts, *([_REMOVES_WITH] if silent else [])]
 
 
 def _beside(request: EvaluateRequest, plan: Plan, offers: frozenset[str]) -> list[Pair]:
@@ -128,7 +142,7 @@ def _split_method(text: str) -> tuple[str, tuple[str, ...]]:
     name, slash, fillers = text.partition("/")
     if slash and not fillers:
         raise ValueError(f"--method: expected NAME/FILLER, as in mp/blur, got {text!r}")
-    return name, tuple(fillers.split(",")) if slash else ()
+    return name, tuple(_BETWEEN.split(fillers)) if slash else ()
 
 
 def _split_metric(text: str, offers: frozenset[str]) -> tuple[str, str]:

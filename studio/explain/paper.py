@@ -28,6 +28,8 @@ def as_published(request: ExplainRequest) -> ExplainRequest:
     """
     published = [PUBLISHED[name] for name in request.methods if name in PUBLISHED]
     texts = dict.fromkeys(text for each in published for text in _fillers(each))
+    if not request.fillers:
+        _check_together(request.methods)
     unnamed = request.classifier is None and request.weights is None
     classifiers = [name for each in published for name in each.classifiers]
     named = unnamed and request.images and classifiers
@@ -37,6 +39,20 @@ def as_published(request: ExplainRequest) -> ExplainRequest:
         precision="float32" if request.precision == "auto" else request.precision,
         classifier=classifiers[0] if named else request.classifier,
     )
+
+
+def _check_together(methods: Sequence[str]) -> None:
+    """Check that the methods' papers have a filler in the same settings: a run has it once."""
+    found: dict[str, tuple[str, str]] = {}
+    for method in (name for name in methods if name in PUBLISHED):
+        for text in _fillers(PUBLISHED[method]):
+            name = split_fillers([text])[0][0]
+            other, its = found.setdefault(name, (method, text))
+            if its != text:
+                raise ValueError(
+                    f"--paper: {other} has {its} in its paper, and {method} has {text}; "
+                    "run them one after the other, or name a --filler"
+                )
 
 
 def fillers_of(request: ExplainRequest) -> dict[str, tuple[str, ...]]:

@@ -96,7 +96,7 @@ def build_filler(
         network = small.load(small.FILE.with_name(SHIPPED_WEIGHTS[name])).to(image.device)
         computed.update(network=network, precision=precision, context=small.CONTEXT, feather=small.FEATHER)
     filler: Filler = _build(name, entry, computed, settings)
-    if settings.get(name, {}).get("where") == "photograph":
+    if parse_fields(name, entry.fields(), settings.get(name, {})).get("where") == "photograph":
         return _of_photographs(name, filler, seen)
     return filler
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import warnings
 from collections.abc import Iterator
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from studio import version
 from studio.files import size_and_time
 from studio.registry.identity import filler_identity
+from studio.registry.tables import ALL_FILLERS, SettingTexts
 
 if TYPE_CHECKING:
     from infill import Filler
-    from studio.registry.tables import SettingTexts
 
 
 def opened_cache(folder: Path | None, gigabytes: float) -> FillCache | None:
@@ -70,7 +71,8 @@ class FillCache:
 
         if not filler.per_hole or filler.stochastic:
             return filler
-        return Remembered(filler, self, repr((_machine(), precision, filler_identity(name, settings))))
+        identity = filler_identity(name, settings)
+        return Remembered(filler, self, repr((_machine(), _added(name), precision, identity)))
 
     def get(self, name: str) -> bytes | None:
         """Return what is kept under a name, if it can be read."""
@@ -112,6 +114,13 @@ def _machine() -> tuple[Any, ...]:
     code = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
     threads, capability = torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()
     return version(), torch.__version__, threads, capability, [size_and_time(file) for file in code]
+
+
+def _added(name: str) -> tuple[int, int] | None:
+    """Return what changes when somebody works on a filler of their own, whose version stays."""
+    entry = ALL_FILLERS[name]
+    spec = importlib.util.find_spec(entry.target.partition(":")[0]) if entry.origin else None
+    return size_and_time(Path(spec.origin)) if spec and spec.origin else None
 
 
 def _bytes_only() -> Any:

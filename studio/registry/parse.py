@@ -52,6 +52,7 @@ def parse_selection(
     for name in names:
         known(name, [*ALL_FILLERS, *own.fillers, *rows], "filler")
     names = tuple(name for name in names if name not in rows)
+    _check_agreed(own_settings, settings)
     return Selection(tuple(methods), names, parse_settings((*own_settings, *settings), [*methods, *names]))
 
 
@@ -118,6 +119,15 @@ def parse_settings(texts: Sequence[str], used: Sequence[str]) -> SettingTexts:
     return settings
 
 
+def _check_agreed(of_fillers: Sequence[str], settings: Sequence[str]) -> None:
+    """Check that no setting was given twice and otherwise, beside a filler's name and by ``--set``."""
+    given = dict(text.split("=", 1) for text in of_fillers)
+    for text in settings:
+        target, _, value = text.partition("=")
+        if given.get(target, value) != value:
+            raise ValueError(f"--set {text}: {target}={given[target]} was given with --filler")
+
+
 def split_fillers(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split ``NAME[:CHECKPOINT][@FIELD=VALUE,...]`` into names, and the rest in the words of ``--set``.
 
@@ -145,7 +155,7 @@ def parse_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.ones(1, device=device).sum().item()  # which "meta" cannot say
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ValueError(f"--device: {name!r} cannot be used here; try cpu") from error
     return device
 

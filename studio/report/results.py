@@ -67,6 +67,8 @@ def read(path: Path) -> Results:
         ValueError: If it is none, is of another version, or nothing is in it yet.
     """
     folder = opened(path)
+    if "pairs" not in folder.settings:
+        raise ValueError(f"RUN: {path} is no run of `infill evaluate`, but another command's")
     looked = {number: folder.load((number, EXAMPLE)) for number in range(int(folder.settings["images"]))}
     about = {number: part.about for number, part in looked.items() if part is not None and not part.error}
     if not about:

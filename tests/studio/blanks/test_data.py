@@ -69,13 +69,19 @@ def test_what_is_not_here_is_told_and_not_fetched(tmp_path: Path, monkeypatch: p
     place = re.escape(str(tmp_path / "MNIST" / "raw"))
     with pytest.raises(ValueError, match=f"^DATA: no mnist in {place}; mnist:FOLDER says where .*--download"):
         opened(f"mnist:{tmp_path}", None, 0)
-    asked = []
+    asked: list[object] = []
+    monkeypatch.delenv("INFILL_OFFLINE", raising=False)
     monkeypatch.setattr(
         "torchvision.datasets.mnist.download_and_extract_archive", lambda *_, **given: asked.append(given)
     )
-    with pytest.raises(ValueError, match="DATA: no mnist"):
+    with pytest.raises(ValueError, match=r"^--download: mnist could not be fetched to .*: Dataset not found"):
         opened(f"mnist:{tmp_path}", None, 0, download=True)
     assert asked
+    asked.clear()
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    with pytest.raises(ValueError, match=f"^DATA: no mnist in {place}.*INFILL_OFFLINE forbids to fetch it"):
+        opened(f"mnist:{tmp_path}", None, 0, download=True)
+    assert not asked
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from studio.blanks.request import BlanksRequest
 from studio.blanks.results import collect
 from studio.blanks.setup import RANDOM, SECOND, Setup
 from studio.blanks.unit import Worker
+from studio.registry.build import build_method
 from studio.runs.folder import RunFolder
 
 NAMES = [str(digit) for digit in range(10)]
@@ -58,8 +59,9 @@ def test_a_class_that_no_mask_leaves_is_the_images_error(setup: Setup, tmp_path:
         for number in (0, 1):
             folder.save((number, name), *worker((number, name)))
     results = collect(folder, setup)
-    assert (results.row(RANDOM).images, results.row(RANDOM).left_out) == (1, 1)
-    assert results.row(RANDOM).accuracy == 1
+    row = results.row(RANDOM)
+    assert row is not None
+    assert (row.images, row.left_out, row.accuracy) == (1, 1, 1)
     assert list(results.as_json(setup)["left_out"][RANDOM]) == ["1"]
     assert [row.name for row in Drawing(results, folder, worker).prototypes()[0]] == ["0"]
     nothing = replace(results.parts[RANDOM][1])
@@ -87,3 +89,21 @@ def test_divergence_is_the_images_error_and_leaves_a_gap(
     rows = Drawing(results, folder, worker).progressive()[0]
     assert rows[0].pictures[-1] is None
     assert rows[0].pictures[-2] is not None
+
+
+def test_a_filler_of_an_images_own_segments_is_built_for_each(tmp_path: Path) -> None:
+    request = BlanksRequest(
+        "scenes:2", fillers=("mean-segment",), ablations=0, settings=("blanks.correct=3",), out=tmp_path
+    )
+    setup = setups.set_up(request)
+    segments = [Worker(setup).score(number).filler.segments for number in (0, 1)]  # type: ignore[attr-defined]
+    lime = build_method("lime", {})
+    for number, found in enumerate(segments):
+        assert torch.equal(found, lime.segment(setup.data.images[number]))  # type: ignore[attr-defined]
+    assert not torch.equal(*segments)
+
+
+def test_what_fills_is_computed_in_the_precision_that_is_kept(tmp_path: Path) -> None:
+    request = BlanksRequest("scenes:1", fillers=("inpaint",), ablations=0, out=tmp_path)
+    setup = setups.set_up(request)
+    assert (setup.settings["precision"], Worker(setup).score(0).filler.precision) == ("float32",) * 2  # type: ignore[attr-defined]

@@ -19,7 +19,9 @@ from PIL import Image
 from models import scenes
 from studio.data.dataset import open_dataset
 from studio.evaluate.metrics import METRICS
-from studio.evaluate.presets import PRESETS, fitting
+from studio.evaluate.plan import Plan, parse
+from studio.evaluate.presets import PRESETS, completed, fitting
+from studio.evaluate.request import EvaluateRequest
 from studio.registry.tables import BASELINES
 from studio.runs.folder import EXAMPLE, RunFolder
 
@@ -367,6 +369,33 @@ def test_other_folders_are_no_runs(run: Run, tmp_path: Path) -> None:
         assert "is of format 99, and this version of infill knows format 1" in said.err
 
 
+def test_fillers_have_the_settings_that_they_are_asked_for_with() -> None:
+    offers = frozenset({"boxes"})
+
+    def planned(
+        *methods: str, metrics: tuple[str, ...] = ("pointing",), fillers: tuple[str, ...] = ()
+    ) -> Plan:
+        request = EvaluateRequest(
+            "scenes:1", methods=methods, metrics=metrics, fillers=fillers, baselines=False
+        )
+        return parse(completed(request, offers), offers)
+
+    plan = planned("sp/blur@sigma=11,where=photograph,gray@color=0,0,0,inpaint")
+    assert plan.pairs == [("sp", "blur"), ("sp", "gray"), ("sp", "inpaint")]
+    assert plan.settings == {"blur": {"sigma": "11", "where": "photograph"}, "gray": {"color": "0,0,0"}}
+    plan = planned("sp/inpaint@by=network")
+    assert (list(plan.fillers), plan.settings) == (["inpaint"], {"inpaint": {"by": "network"}})
+    plan = planned("sp/gray@color=0,0,0", metrics=("deletion", "insertion:blur"))
+    assert plan.metrics == [("deletion", "gray"), ("insertion", "blur")]
+    assert plan.settings == {"gray": {"color": "0,0,0"}}
+    assert planned("sp").fillers == ("gray", "inpaint")
+    assert planned("mp/blur", metrics=("deletion",)).fillers == ("blur", "gray")
+    with pytest.raises(ValueError, match="gray can be had with one checkpoint and settings at a time"):
+        planned("sp/gray@color=0,0,0", metrics=("deletion:gray",))
+    with pytest.raises(ValueError, match="inpaint can be had with one checkpoint and settings at a time"):
+        planned("sp/inpaint@by=network", "lime")
+
+
 def test_several_runs_stand_side_by_side(drawn: Run) -> None:
     assert drawn(*SMALL, "--out", "gray").code == 0
     blur = tuple("blur" if each == "gray" else each for each in SMALL)
@@ -496,10 +525,6 @@ def test_presets_run_what_the_data_has_the_truth_for() -> None:
 
 
 def test_presets_are_complete() -> None:
-    from studio.evaluate.plan import parse
-    from studio.evaluate.presets import completed
-    from studio.evaluate.request import EvaluateRequest
-
     for name in PRESETS:
         request = completed(EvaluateRequest("scenes", preset=name), frozenset({"boxes"}))
         plan = parse(request, frozenset({"boxes", "silhouettes", "labels"}))

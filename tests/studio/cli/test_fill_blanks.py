@@ -120,6 +120,8 @@ def test_it_goes_on_where_it_was_whatever_the_batch_size(
     other = run(*options, "--out", "halves", "--seed", 3)
     assert (other.code, other.err.count("\n")) == (2, 1)
     assert "holds a run with other settings" in other.err
+    message = "RUN: whole is no run of `infill evaluate`, but another command's"
+    refused(run("whole", command="report"), message)
 
 
 def test_the_classifier_is_trained_once_and_found_again(network: Path) -> None:
@@ -149,6 +151,13 @@ def test_the_classifier_is_trained_once_and_found_again(network: Path) -> None:
         (("digits", "--set", "blanks.ratio=2"), "blanks: ratio must be"),
         (("digits", "--set", "sp.patch=3"), "--set sp.patch=3: sp is not used here"),
         (("digits", "--classifier", "scenes"), "--classifier: it is shown 224 px, but digits has 28 px"),
+        (
+            ("digits", "--set", "blanks.shown=update"),
+            "blanks.shown: fill-blanks keeps the updates themselves",
+        ),
+        (("digits", "--filler", "inpaint"), "--filler inpaint: its network fills RGB images, got 1 channel"),
+        (("digits", "--filler", "gray"), "--filler gray: color must be"),
+        (("digits", "--filler", "telea"), "--filler telea: image must be RGB"),
         (("mnist:nowhere",), "DATA: no mnist in nowhere/MNIST/raw"),
     ],
 )
@@ -158,3 +167,27 @@ def test_what_cannot_be_done_is_one_line(run: Run, options: tuple[str, ...], mes
 
 def test_another_network_than_that_of_digits_is_told(run: Run, tmp_path: Path) -> None:
     refused(run("digits", "--classifier", f"digits:{tmp_path / 'no'}"), "weights: no such file")
+
+
+def test_nothing_is_trained_or_left_in_another_runs_folder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "STEPS", 0)
+    assert run("scenes:1", "--method", "sp", "--metric", "own", "--set", "sp.stride=112",
+               "--out", "other", command="evaluate").code == 0  # fmt: skip
+    before = sorted(Path("other").rglob("*"))
+    message = "--out: other/run.json is another run's; give another folder"
+    refused(run("digits", "--limit", 1, "--out", "other"), message)
+    assert sorted(Path("other").rglob("*")) == before
+
+
+def test_an_ablation_that_is_the_main_variant_is_drawn_from_that(run: Run, network: Path) -> None:
+    said = run("digits", "--classifier", f"digits:{network}", "--limit", 1, "--ablations", 1,
+               "--set", "blanks.correct=2", "--set", "blanks.steps=1", "--set", "blanks.update=l-bfgs",
+               "--set", "blanks.masks=4")  # fmt: skip
+    assert said.code == 0, said.err
+    assert Path("infill-out/orders.png").stat().st_size > 0
+    assert "order-l-bfgs" in [row["name"] for row in told()["consistency"]]
+
+
+def test_a_file_of_weights_says_that_it_is_for_digits(network: Path) -> None:
+    pixels = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(load_classifier(None, network)(pixels), load_classifier(f"digits:{network}")(pixels))

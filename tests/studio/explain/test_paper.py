@@ -208,3 +208,11 @@ def test_a_photograph_without_a_margin_for_the_jitter_is_told() -> None:
     text = "the photograph has no margin of 4 pixels for the jitter: its view is enlarged instead"
     assert told(request, squashing("mp"), room=3) == {"mp": [text]}
     assert told(as_published(asked("sdr")), squashing("sdr"), room=0) == {"sdr": []}
+
+
+def test_papers_that_set_a_filler_otherwise_are_not_run_together() -> None:
+    wanted = r"--paper: mp has blur@where=photograph in its paper, and gfi has blur@sigma=11; run them one"
+    with pytest.raises(ValueError, match=wanted):
+        as_published(asked("mp", "gfi"))
+    assert as_published(asked("mp", "gfi", fillers=("gray",))).fillers == ("gray",)
+    assert as_published(asked("gfi", "gfi-inversion")).fillers == ("blur@sigma=11",)

@@ -176,6 +176,8 @@ def test_photographs_can_be_blurred_before_they_are_seen(image: Tensor) -> None:
     assert torch.equal(filler(image, hole), expected)
     assert isinstance(filler, Given)
     assert filler.maker == Blur(4.0)
+    shouted = build_filler("blur", settings("blur.where=Photograph", "blur.sigma=4"), image[0], seen=seen)
+    assert torch.equal(shouted(image, hole), expected)
     assert isinstance(build_filler("blur", settings("blur.where=view"), image[0], seen=seen), Blur)
     with pytest.raises(ValueError, match=r"blur\.where: there are no photographs here"):
         build_filler("blur", given, image[0])

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import diskcache
 import pytest
@@ -10,6 +11,7 @@ import torch
 from infill import Gray, Marginal, Telea
 from studio.registry import fill_cache
 from studio.registry.fill_cache import opened_cache
+from studio.registry.tables import ALL_FILLERS
 
 IMAGE = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 HOLE = torch.zeros(2, 1, 12, 12)
@@ -106,3 +108,15 @@ def test_fills_are_made_anew_when_code_that_fills_changes(tmp_path, monkeypatch)
         )
         assert cache.keeping("telea", {}, "float32", filler).identity != before
         monkeypatch.undo()
+
+
+def test_fills_are_made_anew_when_an_added_fillers_code_changes(tmp_path, monkeypatch):
+    (tmp_path / "theirs.py").write_text("from infill import Telea\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = replace(ALL_FILLERS["telea"], target="theirs:Telea", origin="theirs 1.0")
+    monkeypatch.setitem(ALL_FILLERS, "theirs", entry)
+    cache, filler = opened_cache(tmp_path / "cache", 1.0), Telea()
+    before = cache.keeping("theirs", {}, "float32", filler).identity
+    assert cache.keeping("theirs", {}, "float32", filler).identity == before
+    (tmp_path / "theirs.py").write_text("from infill import Telea  # and more\n")
+    assert cache.keeping("theirs", {}, "float32", filler).identity != before

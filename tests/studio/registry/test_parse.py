@@ -8,7 +8,7 @@ from command import refused, runner, undrawn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.registry.parse import split_fillers
+from studio.registry.parse import parse_device, parse_selection, split_fillers
 
 FORMS = {
     "gray": ("gray", ()),
@@ -47,6 +47,20 @@ def test_other_forms_are_refused(text):
 def test_one_name_has_one_checkpoint():
     with pytest.raises(ValueError, match="lama can be had with one checkpoint"):
         split_fillers(["lama:a.pt", "lama:b.pt"])
+
+
+def test_a_setting_of_a_fillers_name_is_not_given_otherwise_beside_it():
+    assert parse_selection(["blur@sigma=5"], ["blur.sigma=5", "blur.levels=2"]).settings == {
+        "blur": {"sigma": "5", "levels": "2"}
+    }
+    with pytest.raises(ValueError, match=r"--set blur\.sigma=20: blur\.sigma=5 was given with --filler"):
+        parse_selection(["blur@sigma=5"], ["blur.sigma=20"])
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "hpu", "privateuseone", "meta", "gpu"])
+def test_a_device_that_is_not_here_is_refused(name):
+    with pytest.raises(ValueError, match=f"--device: '{name}' cannot be used here; try cpu"):
+        parse_device(name)
 
 
 _WORD = st.text("abcxyz_", min_size=1, max_size=6)
