@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -76,15 +77,19 @@ def listening(network: nn.Module, names: Sequence[str]) -> Iterator[Mapping[str,
 
     Of a layer that runs several times it is the last output. It is a copy, so that layers which change
     it in place do not; its gradient reaches the layer. A convolution whose batch normalization is folded into
-    it (`attribution.engine.folding`) puts out what is normalized.
+    it (`attribution.engine.folding`) puts out what is normalized. Of a network that other threads run, too,
+    what they make it put out is not listened to.
 
     Raises:
         ValueError: While the network runs, if a layer puts out something else than a tensor.
     """
     heard: dict[str, Tensor] = {}
+    thread = get_ident()
 
     def note(path: str) -> Callable[[Any, Any, Any], None]:
         def hook(module: Any, given: Any, output: Any) -> None:
+            if get_ident() != thread:
+                return
             require(isinstance(output, Tensor), "layer", "one that puts out a tensor", path)
             heard[path] = output.clone()
 
@@ -142,17 +147,19 @@ class _Trail:
         seen: Those before the last linear or convolutional layer so far.
         tokens: Whether anything since the last of them was a sequence.
         calls: How often each layer ran.
+        thread: Whose run it is; others may run the network meanwhile.
     """
 
     seen: list[_Group] = field(default_factory=list)
     tokens: bool = False
     calls: Counter[str] = field(default_factory=Counter)
+    thread: int = field(default_factory=get_ident)
     _groups: list[_Group] = field(default_factory=list)
     _sequences: bool = False
 
     def enters(self, module: nn.Module) -> None:
         """Note that a layer begins."""
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        if get_ident() == self.thread and isinstance(module, nn.Linear | nn.Conv2d):
             self.seen, self.tokens = list(self._groups), self._sequences
 
     def ends(self) -> None:
@@ -161,6 +168,8 @@ class _Trail:
 
     def leaves(self, name: str, module: nn.Module, output: Any) -> None:
         """Note what a layer has put out."""
+        if get_ident() != self.thread:
+            return
         self.calls[name] += 1
         if not name or not isinstance(output, Tensor):
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -38,18 +37,11 @@ def files(result: Result) -> dict[str, bytes]:
     return {**written, **({result.chosen.name: result.chosen.file} if result.chosen.file else {})}
 
 
-def packed(results: Mapping[str, Result], about: str) -> bytes:
-    """Return a zip archive of some results, each in a folder of its own if there are several.
-
-    Args:
-        results: By the names of their folders.
-        about: What ``command.txt`` says.
-    """
+def packed(result: Result, about: str) -> bytes:
+    """Return a zip archive of a result; ``about`` is what its ``command.txt`` says."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for folder, result in results.items():
-            within = f"{folder}/" if len(results) > 1 else ""
-            for name, content in files(result).items():
-                archive.writestr(zipfile.ZipInfo(f"{within}{name}", _DAY), content)
+        for name, content in files(result).items():
+            archive.writestr(zipfile.ZipInfo(name, _DAY), content)
         archive.writestr(zipfile.ZipInfo("command.txt", _DAY), about + "\n")
     return buffer.getvalue()

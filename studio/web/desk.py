@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ from studio.web.views import Card, Copies, rendered
 
 EMPTY = "Nothing is removed yet: draw on the picture. Whatever you paint is taken away and filled."
 NO_FILLER = "Tick a filler to see the hole filled."
+LOST = (
+    "The server no longer knows this page: it was restarted, or the connection was cut. Reload the page: "
+    "your settings, the picture and the hole come back."
+)
 STOPPED = "Stopped. Your settings are as they were; what had been found by then is below."
 
 
@@ -50,10 +55,18 @@ class Studio:
     turns: Turns = field(default_factory=Turns)
     desks: dict[str, Desk] = field(default_factory=dict)
 
+    def enter(self, session: str) -> Desk:
+        """Return where a person works who has opened the page."""
+        return self.desks.setdefault(session, Desk(session, self))
+
     def desk(self, session: str) -> Desk:
-        """Return where this person works."""
+        """Return where this person works.
+
+        Raises:
+            ValueError: If nobody has entered, or whoever did has left: another desk has another picture.
+        """
         if session not in self.desks:
-            self.desks[session] = Desk(session, self)
+            raise ValueError(LOST)
         return self.desks[session]
 
     def leave(self, session: str) -> None:
@@ -81,10 +94,13 @@ class Desk:
         chosen: The picture; a scene at first.
         classifier: Its name.
         hole: What is drawn, in the classifier's view.
-        results: What the page shows, by the keys of its archives: results by folder, and how to get them.
+        results: What the page shows, by the keys of its archives: what it is called, the result, and how to
+            get it.
         keys: By place on the page, the key of what is shown there.
         latest: By place on the page, the result that is shown there.
         asked: How often a hole was to be filled: a later one ends those before it.
+        lock: Held by whoever changes what is looked at until all that follows is told: of two changes at
+            once one comes after the other, for the page, too.
     """
 
     session: str
@@ -92,49 +108,64 @@ class Desk:
     chosen: Chosen = field(default_factory=lambda: chosen(offered()[0]))
     classifier: str = ""
     hole: Float[Tensor, "c c"] | None = None
-    results: dict[str, tuple[Mapping[str, Result], str]] = field(default_factory=dict)
+    results: dict[str, tuple[str, Result, str]] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     latest: dict[str, Explained] = field(default_factory=dict)
     asked: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
         self.classifier = self.classifier or self.studio.networks.names()[0]
 
-    def pick(self, key: str) -> None:
-        """Take another picture of those that are offered, or any scene.
+    def pick(self, key: str) -> bool:
+        """Take another picture of those that are offered, or any scene; return whether it is another.
 
         Raises:
             ValueError: If there is none.
         """
-        self._take(chosen(key))
+        return key != self.chosen.key and self._take(chosen(key))
 
-    def upload(self, path: Path, name: str) -> None:
-        """Take a picture of one's own; its file is removed.
+    def upload(self, path: Path, name: str) -> bool:
+        """Take a picture of one's own, whose file is removed; return whether it is another.
 
         Raises:
             ValueError: If it is too large, or no picture.
         """
-        self._take(uploaded(path, name))
+        return self._take(uploaded(path, name))
 
-    def _take(self, picture: Chosen) -> None:
-        self.studio.turns.stop(self.session)  # what it would find is of another picture
-        self.chosen, self.hole = picture, None
-        self.latest.clear()
+    def _take(self, picture: Chosen) -> bool:
+        with self.lock:
+            if picture.key == self.chosen.key:
+                return False
+            self._begin_anew()
+            self.chosen = picture
+            return True
+
+    def _begin_anew(self) -> None:
+        """Stop and forget all that is of the picture and the classifier so far."""
+        self.studio.turns.stop(self.session)
+        self.asked += 1
+        self.hole = None
+        for kept in (self.latest, self.results, self.keys):
+            kept.clear()
 
     def network(self) -> ImageClassifier:
         """Return the classifier that looks."""
         return self.studio.networks.classifier(self.classifier)
 
-    def choose(self, classifier: str) -> None:
-        """Have another classifier look.
+    def choose(self, classifier: str) -> bool:
+        """Have another classifier look; return whether it is another.
 
         Raises:
             ValueError: If it is not offered or cannot be loaded.
         """
         self.studio.networks.classifier(classifier)
-        self.studio.turns.stop(self.session)
-        self.classifier, self.hole = classifier, None
-        self.latest.clear()
+        with self.lock:
+            if classifier == self.classifier:
+                return False
+            self._begin_anew()
+            self.classifier = classifier
+            return True
 
     def score(self, target: str = "top1") -> MaskedScore:
         """Return the score of the picture as it is.
@@ -153,6 +184,10 @@ class Desk:
         Raises:
             ValueError: If the classifier has no such class.
         """
+        with self.lock:
+            return self._looked(target)
+
+    def _looked(self, target: str) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
         score, classifier, image = self.score(target), self.network(), self.chosen.image
         (seen,) = looks(score, score.image, classifier, _other(score))
         size = (image.pixels.shape[1], image.pixels.shape[2])
@@ -169,10 +204,17 @@ class Desk:
         names = Counter(label.casefold() for label in classifier.labels)
         return piece, canvas, [_class(index, classifier.labels[index], names) for index in order]
 
-    def draw(self, hole: str | None, wanted: Sequence[str], target: str = "top1") -> Iterator[str]:
+    def draw(
+        self,
+        hole: str | None,
+        wanted: Sequence[str],
+        target: str = "top1",
+        of: tuple[str, str] | None = None,
+    ) -> Iterator[str]:
         """Yield the hole as the fillers complete it, one after another; without a hole, the latest one.
 
-        It ends where another one is to be filled meanwhile.
+        It ends where another one is to be filled meanwhile. A hole ``of`` another picture (its key) and
+        classifier than those that are looked at by now is not filled.
 
         Raises:
             ValueError: If it is no hole, or a filler is none of those offered.
@@ -180,23 +222,25 @@ class Desk:
         unknown = [name for name in wanted if name not in fillers()]
         if unknown:
             raise ValueError(f"filler: expected one of {', '.join(fillers())}, got {unknown[0]!r}")
-        self.asked += 1
-        mine = self.asked
-        if hole is not None:
-            self.hole = unpacked(hole, self.network().crop)
-        if self.hole is None or not self.hole.any():
-            yield self._untouched(target, EMPTY)
-            return
         ordered = [name for name in fillers() if name in wanted]
-        if not ordered:
-            yield self._untouched(target, NO_FILLER)
-            return
-        choice = Choice(self.classifier, "sp", "gray", target)
-        for each in drawings(self.chosen, self.hole, ordered, choice, self.studio.networks):
-            if self.asked != mine:
+        with self.lock:
+            if of is not None and of != (self.chosen.key, self.classifier):
                 return
-            waiting = ordered[len(each.removed.completions) :]
-            copies = self._copies_of_hole(each, choice) if not waiting else None
+            self.asked += 1
+            mine = self.asked
+            if hole is not None:
+                self.hole = unpacked(hole, self.network().crop)
+            picture, drawn = self.chosen, self.hole
+            choice = Choice(self.classifier, "sp", "gray", target)
+        if drawn is None or not drawn.any() or not ordered:
+            yield self._untouched(target, NO_FILLER if drawn is not None and drawn.any() else EMPTY)
+            return
+        for each in drawings(picture, drawn, ordered, choice, self.studio.networks):
+            with self.lock:
+                if self.asked != mine:
+                    return
+                waiting = ordered[len(each.removed.completions) :]
+                copies = self._copies_of_hole(each, choice) if not waiting else None
             yield views.completed(each.cards, waiting, each.removed.notes, copies)
 
     def _untouched(self, target: str, said: str) -> str:
@@ -227,7 +271,7 @@ class Desk:
 
         def both(work: Work) -> tuple[Explained, Explained]:
             found = explained(picture, first, networks, work, removing=False)
-            work.done = work.total = 0
+            work.recount()
             return found, explained(picture, second, networks, work, removing=False)
 
         return self.studio.turns.begin(self.session, both)
@@ -235,14 +279,14 @@ class Desk:
     def shown(self, result: Explained, task: Task = "explain") -> tuple[str, str]:
         """Return a result, and what stands below it, as pieces of the page; keep it."""
         self.latest[task] = result
-        copies = self._copies({result.chosen.image.folder: result}, task)
+        copies = self._copies(result, task)
         view = result_views.explained if task == "explain" else result_views.counterfactual
         return view(result), result_views.rest(result, copies)
 
     def compared(self, first: Explained, second: Explained) -> tuple[str, str]:
         """Return two results side by side, and what stands below them."""
         found = difference(first.heatmap, second.heatmap, first.choice.method != second.choice.method)
-        copies = [self._copies({name: each}, "explain", name) for name, each in (("A", first), ("B", second))]
+        copies = [self._copies(each, "explain", name) for name, each in (("A", first), ("B", second))]
         return result_views.difference(first, second, found), rendered("copies", each_commands=copies)
 
     def spot(self, x: float, y: float) -> str:
@@ -264,14 +308,13 @@ class Desk:
 
     def archive(self, key: str) -> tuple[str, bytes]:
         """Return the name and the content of the archive of this key."""
-        results, about = self.results[key]
-        return f"infill-{'-'.join(results)}.zip", archive.packed(results, about)
+        name, result, line = self.results[key]
+        return f"infill-{name}.zip", archive.packed(result, line)
 
-    def _copies(self, results: Mapping[str, Explained], task: Task, title: str = "") -> Copies:
-        (result,) = results.values()
+    def _copies(self, result: Explained, task: Task, title: str = "") -> Copies:
         asked = result.chosen, result.choice, self.studio.networks
         line = command(task, *asked)
-        download = self._kept(f"{task} {title}", results, line)
+        download = self._kept(f"{task} {title}", title or result.chosen.image.folder, result, line)
         copies = [("command", line), ("Python", python(task, *asked))]
         return Copies(copies, download, ", ".join(result.files), _notes(result.chosen), title)
 
@@ -279,16 +322,16 @@ class Desk:
         names = [each.filler for each in drawing.removed.completions]
         asked = HOLE, names, drawing.chosen, choice, self.studio.networks
         line = command_of_hole(*asked)
-        download = self._kept(HOLE, {drawing.chosen.image.folder: drawing}, line)
+        download = self._kept(HOLE, drawing.chosen.image.folder, drawing, line)
         copies = [("command", line), ("Python", python_of_hole(*asked))]
         notes = [f"{HOLE} is in the zip; both read it.", *_notes(drawing.chosen)]
         return Copies(copies, download, ", ".join(drawing.files), notes)
 
-    def _kept(self, place: str, results: Mapping[str, Result], line: str) -> str:
-        """Keep results as long as the page shows them in this place; return where their archive is."""
+    def _kept(self, place: str, name: str, result: Result, line: str) -> str:
+        """Keep a result as long as the page shows it in this place; return where its archive is."""
         self._forget(place)
         key = self.keys[place] = secrets.token_urlsafe(16)
-        self.results[key] = results, line
+        self.results[key] = name, result, line
         return f"download/{key}"
 
     def _forget(self, place: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,28 @@ from studio.web import views
 from studio.web.choice import aimed
 from studio.web.desk import Desk, Studio
 from studio.web.page import ALONE, FIRST_CHOICE, RUNNER_UP, Parts
-from studio.web.pictures import chosen, offered
+from studio.web.pictures import offered
 from studio.web.running import QUIET, Running
 
 _LATEST = {**QUIET, "trigger_mode": "always_last"}
 """Of two changes of a part's value the second one counts."""
 _EACH = {**QUIET, "trigger_mode": "multiple"}
 """Of what comes with an event itself "always_last" would send the first again; the last one is to count."""
-_KEEP = "(...values) => { sessionStorage.setItem('infill-studio', JSON.stringify(values)); }"
-STORED = ("infill-studio", "infill-running", "infill-hole")
-"""What the browser keeps, until the tab is closed: settings, the run that is going on, the hole."""
-_RECALL = f"() => {list(STORED)}.map(each => sessionStorage.getItem(each) || '')"
+_KEEP = "(...values) => {{ sessionStorage.setItem('{}', JSON.stringify(values)); }}"
+SETTINGS, RUNS, PICTURE, TARGET = STORED = (
+    "infill-studio", "infill-running", "infill-picture", "infill-target",
+)  # fmt: skip
+"""What the browser keeps, until the tab is closed, beside the hole: settings, how many runs are going on, the
+picture's key, and the target with what it is compared with."""
+_RECALL = (
+    f"() => {{ const kept = {list(STORED)}.map(each => sessionStorage.getItem(each) || ''); "
+    f"sessionStorage.removeItem('{RUNS}'); return kept; }}"
+)
 INTERRUPTED = (
     "The page was reloaded while a run was going on, so that run was stopped. Your settings are as they "
     "were; press the button again to start over."
 )
+UPLOADED = "Your own photograph is not kept when the page is reloaded: drop it again."
 
 
 class Events:
@@ -40,7 +48,8 @@ class Events:
         runners = parts.explain, parts.find, parts.compare
         self._found = [parts.spot, *(each for runner in runners for each in (runner.result, runner.rest))]
         page.load(self.begin, list(stored), [*self._told, parts.completed, *parts.kept], js=_RECALL, **QUIET)
-        gr.on([each.change for each in parts.kept], None, parts.kept, None, js=_KEEP, **QUIET)
+        for name, kept in ((SETTINGS, parts.kept), (TARGET, [parts.target, parts.other])):
+            gr.on([each.change for each in kept], None, kept, None, js=_KEEP.format(name), **QUIET)
         page.unload(self.leave)
         self._pictures()
         self._drawing()
@@ -50,7 +59,7 @@ class Events:
         parts, changed = self.parts, [*self._told, self.parts.completed, *self._found]
         parts.picker.select(self.pick, None, changed, **_EACH)
         parts.drop.upload(self.upload, parts.drop, [parts.drop, *changed], **QUIET)
-        parts.classifier.input(self.choose, parts.classifier, changed, **_LATEST)
+        parts.classifier.input(self.choose, parts.classifier, [parts.classifier, *changed], **_LATEST)
         for each in (parts.target, parts.other):
             each.input(self.aim, [parts.target, parts.other], [parts.said, parts.seen], **_LATEST)
 
@@ -62,19 +71,22 @@ class Events:
             each.input(self.again, asked, parts.completed, **_LATEST)
 
     def desk(self, request: gr.Request) -> Desk:
-        """Return the desk of the one who asks."""
+        """Return the desk of the one who asks.
+
+        Raises:
+            ValueError: If there is none.
+        """
         return self.studio.desk(str(request.session_hash))
 
-    def begin(self, kept: str, running: str, drawn: str, request: gr.Request) -> list[Any]:
-        """Fill the page when it is opened; after a reload, with the settings and the hole as they were."""
-        desk, values = self.desk(request), self._recalled(kept)
-        said = views.notice(INTERRUPTED, "note") if running else ""
-        if values and values[0] in self.studio.networks.names():
-            desk.choose(values[0])
-        if key := _picture(drawn):
-            desk.pick(key)
-        settings = values or [gr.skip() for _ in self.parts.kept]
-        return [*self._look(desk, said), next(desk.draw(None, [])), *settings]
+    def begin(self, kept: str, runs: str, picture: str, target: str, request: gr.Request) -> list[Any]:
+        """Fill the page when it is opened; after a reload, with all that can be had again as it was."""
+        desk, values = self.studio.enter(str(request.session_hash)), self._recalled(kept)
+        said = [INTERRUPTED] if runs not in ("", "0") else []
+        with desk.lock:
+            said += _resumed(desk, values[0], picture)
+            told = self._look(desk, "", *_aimed_at(target))
+        told[0] = views.notice(" ".join(said), "note") if said else ""
+        return [*told, next(desk.draw(None, [])), desk.classifier, *values[1:]]
 
     def leave(self, request: gr.Request) -> None:
         """Forget a person who has closed the page, and stop what is going on for them."""
@@ -82,18 +94,20 @@ class Events:
 
     def pick(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Take one of the pictures that stand ready."""
-        return self._changed(self.desk(request), lambda desk: desk.pick(str(event.key)))
+        return self._changed(request, lambda desk: desk.pick(str(event.key)))
 
     def upload(self, path: str | None, request: gr.Request) -> list[Any]:
         """Take a picture of one's own."""
         if path is None:
             return [gr.skip()] * (2 + len(self._told) + len(self._found))
         place = Path(path)
-        return [None, *self._changed(self.desk(request), lambda desk: desk.upload(place, place.name))]
+        return [None, *self._changed(request, lambda desk: desk.upload(place, place.name))]
 
     def choose(self, classifier: str, request: gr.Request) -> list[Any]:
-        """Have another classifier look."""
-        return self._changed(self.desk(request), lambda desk: desk.choose(classifier))
+        """Have another classifier look; the former one goes on where that cannot be had."""
+        told = self._changed(request, lambda desk: desk.choose(classifier))
+        desk = self.studio.desks.get(str(request.session_hash))
+        return [desk.classifier if desk else gr.skip(), *told]
 
     def aim(self, target: str, other: str, request: gr.Request) -> list[Any]:
         """Explain another class, or one rather than another."""
@@ -107,47 +121,92 @@ class Events:
         self, wanted: list[str], target: str, other: str, event: gr.EventData, request: gr.Request
     ) -> Iterator[str]:
         """Fill what was drawn."""
-        yield from self._drawn(self.desk(request), str(event.hole), wanted, aimed(target, other))
+        of = str(event.key), str(event.classifier)
+        yield from self._drawn(request, str(event.hole), wanted, aimed(target, other), of)
 
     def again(self, wanted: list[str], target: str, other: str, request: gr.Request) -> Iterator[str]:
         """Fill the same hole by other fillers, or look for other classes."""
-        yield from self._drawn(self.desk(request), None, wanted, aimed(target, other))
+        yield from self._drawn(request, None, wanted, aimed(target, other))
 
-    def _drawn(self, desk: Desk, hole: str | None, wanted: list[str], target: str) -> Iterator[str]:
+    def _drawn(
+        self,
+        request: gr.Request,
+        hole: str | None,
+        wanted: list[str],
+        target: str,
+        of: tuple[str, str] | None = None,
+    ) -> Iterator[str]:
         try:
-            yield from desk.draw(hole, wanted, target)
+            yield from self.desk(request).draw(hole, wanted, target, of)
         except ValueError as error:
             yield views.notice(str(error))
 
-    def _changed(self, desk: Desk, change: Callable[[Desk], object]) -> list[Any]:
+    def _changed(self, request: gr.Request, change: Callable[[Desk], bool]) -> list[Any]:
         """Return all that follows another picture or classifier; a notice alone where it cannot be had."""
+        rest = [gr.skip()] * (len(self._told) + len(self._found))
         try:
-            change(desk)
-            told = self._look(desk, "")
+            desk = self.desk(request)
+            with desk.lock:
+                if not change(desk):
+                    return ["", *rest]
+                return [*self._look(desk, ""), next(desk.draw(None, [])), *[""] * len(self._found)]
         except ValueError as error:
-            rest = len(self._told) + len(self._found)
-            return [views.notice(str(error)), *[gr.skip()] * rest]
-        return [*told, next(desk.draw(None, [])), *[""] * len(self._found)]
+            return [views.notice(str(error)), *rest]
 
-    def _look(self, desk: Desk, said: str) -> list[Any]:
-        piece, canvas, classes = desk.look()
-        targets = gr.Dropdown(choices=[(FIRST_CHOICE, "top1"), *classes], value="top1")
-        others = gr.Dropdown(choices=[(ALONE, ""), (RUNNER_UP, "next"), *classes], value="")
+    def _look(self, desk: Desk, said: str, target: str = "top1", other: str = "") -> list[Any]:
+        try:
+            piece, canvas, classes = desk.look(aimed(target, other))
+        except ValueError:  # it was kept of another classifier
+            if (target, other) == ("top1", ""):
+                raise
+            return self._look(desk, said)
+        targets = gr.Dropdown(choices=[(FIRST_CHOICE, "top1"), *classes], value=target)
+        others = gr.Dropdown(choices=[(ALONE, ""), (RUNNER_UP, "next"), *classes], value=other)
         return [said, views.picker(offered(), desk.chosen.key), piece, json.dumps(canvas), targets, others]
 
     def _recalled(self, kept: str) -> list[Any]:
-        """Return the values of the parts as the browser has kept them; none if they do not fit."""
+        """Return what the browser has kept: the classifier, and other parts' values as far as they fit."""
         try:
             values = json.loads(kept) if kept else []
         except ValueError:
-            return []
-        return values if isinstance(values, list) and len(values) == len(self.parts.kept) else []
+            values = []
+        if not isinstance(values, list) or len(values) != len(self.parts.kept):
+            values = [None] * len(self.parts.kept)
+        pairs = zip(self.parts.kept[1:], values[1:], strict=True)
+        return [values[0], *(_offered(part, value) for part, value in pairs)]
 
 
-def _picture(drawn: str) -> str:
-    """Return the key of the picture that a kept hole was drawn on, if it can be had again: not an upload."""
+def _offered(part: Any, value: Any) -> Any:
+    """Return a part's value as far as the part has it to offer; it keeps its own where that is nothing."""
+    choices = getattr(part, "choices", None)
+    if choices is None:
+        return value if isinstance(value, str) else gr.skip()
+    known = [each for _, each in choices]
+    if isinstance(value, list):
+        return [each for each in value if each in known]
+    return value if value in known else gr.skip()
+
+
+def _resumed(desk: Desk, classifier: Any, picture: str) -> list[str]:
+    """Have the classifier and the picture of before a reload again; return what is to be said of them."""
+    said = []
+    if isinstance(classifier, str):
+        try:
+            desk.choose(classifier)
+        except ValueError as error:
+            said.append(str(error))
+    if picture.startswith("upload:"):
+        said.append(UPLOADED)
+    elif picture:
+        with suppress(ValueError):  # of a key that the browser says
+            desk.pick(picture)
+    return said
+
+
+def _aimed_at(kept: str) -> tuple[str, str]:
+    """Return the target, and what it is compared with, as the browser has kept them."""
     try:
-        key = str(dict(json.loads(drawn)).get("key")) if drawn else ""
-        return chosen(key).key if key else ""
-    except (ValueError, TypeError):  # of the browser's text, or of the key
-        return ""
+        target, other = json.loads(kept) if kept else ("top1", "")
+    except (ValueError, TypeError):
+        return "top1", ""
+    return str(target or "top1"), str(other or "")

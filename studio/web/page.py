@@ -145,10 +145,12 @@ def _side(studio: Studio) -> tuple[Any, ...]:
     gr.HTML('<h2 class="step">Picture</h2>', apply_default_css=False, js_on_load=None)
     picker = piece(views.picker(keys, keys[0]), "picker.js", elem_id="picker")
     drop = gr.File(
-        label=f"Your own (up to {MEGABYTES} MB, {MEGAPIXELS} megapixels)",
+        label="Your own photograph",
         show_label=False,
         file_types=["image"], height=74, elem_id="drop",
     )  # fmt: skip
+    limits = f"Your own: up to {MEGABYTES} MB and {MEGAPIXELS} megapixels"
+    gr.HTML(f'<p class="faint">{limits}</p>', apply_default_css=False, js_on_load=None)
     said = piece(elem_id="said")
     gr.HTML('<h2 class="step">Classifier</h2>', apply_default_css=False, js_on_load=None)
     classifier = gr.Dropdown(names, value=names[0], label="Who looks", elem_id="classifier", filterable=False)

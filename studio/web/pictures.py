@@ -98,6 +98,8 @@ def uploaded(path: Path, name: str) -> Chosen:
         picture = InputImages((path,), 0).read(0)
     except ValueError as error:
         raise ValueError(str(error).replace(str(path), name)) from error
+    except FileNotFoundError as error:  # of two who drop the same file at once one comes second
+        raise ValueError(f"image: {name} has not arrived; drop it again") from error
     finally:
         path.unlink(missing_ok=True)
     shown = repr(picture.pixels.shape).encode() + picture.pixels.numpy().tobytes()

@@ -13,7 +13,7 @@ from studio.drawing.captions import percent
 from studio.explain.counterfactual import Counterfactual
 from studio.explain.panel import Composite
 from studio.explain.quantity import PROBABILITY, Quantity
-from studio.registry.tables import METHODS
+from studio.registry.tables import METHODS, SAMPLING
 from studio.web.difference import Difference
 from studio.web.explained import Explained, Live
 from studio.web.removal import Stage, seen
@@ -56,7 +56,7 @@ def live(work: Work) -> str:
         picture, caption, text = (
             {"uri": uri(view)},
             "what the classifier sees",
-            "The first samples are filled.",
+            "The map comes at the end." if work.done else "The first samples are filled.",
         )
     return rendered("live", map=picture, caption=caption, explanation=text, live=_progress(work))
 
@@ -127,6 +127,8 @@ def spot(found: Spot, target: str, quantity: Quantity = PROBABILITY) -> str:
         words += f"; in the other {with_it} it stays: {quantity.number(high)}." if with_it else "."
     else:
         words += "No sample removes this spot."
+    if found.anew:
+        words += " Its filler draws: what is shown is filled anew, and scores otherwise than it did then."
     groups = [("Removed here, and the score fell most", [_sample(each) for each in found.removed])]
     if found.kept:
         title = "Still there, and the score stayed although much else is gone"
@@ -139,7 +141,8 @@ def difference(first: Explained, second: Explained, found: Difference) -> str:
     maps = [_titled(name, each) for name, each in (("A", first), ("B", second))]
     pixels, classifier = first.explanation.image.pixels, first.explanation.classifier
     between = map_over(pixels, found.map, classifier, signed=True)
-    units = "each map divided by its largest value" if found.scaled else "in units of the score"
+    same = "in units of the score" if first.choice.method in SAMPLING else "in the maps' own units"
+    units = "each map divided by its largest value" if found.scaled else same
     maps.append({**vars(between), "title": "A minus B", "about": f"red: more in A; blue: more in B; {units}"})
     alike = "cannot be told, for one map says the same everywhere"
     if found.correlation is not None:

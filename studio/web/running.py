@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -20,8 +21,11 @@ BROKEN = (
     "Something went wrong in infill itself; the terminal has the details. Your settings are as they were."
 )
 NOT_BEGUN = "Stopped before its turn came. Your settings are as they were."
-_MARK = "() => { sessionStorage.setItem('infill-running', '1'); }"
-_UNMARK = "() => { sessionStorage.removeItem('infill-running'); }"
+_COUNT = (
+    "() => {{ const runs = Number(sessionStorage.getItem('infill-running') || 0); "
+    "sessionStorage.setItem('infill-running', Math.max(0, runs {} 1)); }}"
+)
+"""How many runs the page waits for; one that is refused counts as the others do until that is told."""
 
 
 class Running:
@@ -38,9 +42,10 @@ class Running:
 
     def _tie(self, runner: Runner, do: Callable[..., Any], inputs: list[Any]) -> None:
         outputs = [runner.said, runner.result, runner.rest, runner.run, runner.stop]
-        runner.run.click(None, None, None, js=_MARK, **QUIET)
-        going = runner.run.click(do, inputs, outputs, **QUIET)
-        going.then(None, None, None, js=_UNMARK, **QUIET)
+        runner.run.click(None, None, None, js=_COUNT.format("+"), **QUIET)
+        # They wait in `Turns`, which tells how many come before.
+        going = runner.run.click(do, inputs, outputs, **QUIET, concurrency_limit=None)
+        going.then(None, None, None, js=_COUNT.format("-"), **QUIET)
         runner.stop.click(self.stop, None, runner.stop, queue=False, **QUIET)
 
     def stop(self, request: gr.Request) -> Any:
@@ -57,41 +62,43 @@ class Running:
         yield from self._one(request, values, "counterfactual")
 
     def _one(self, request: gr.Request, values: Sequence[Any], task: Task) -> Iterator[list[Any]]:
-        desk = self.studio.desk(str(request.session_hash))
         way, target = values[:4], aimed(*values[4:])
         yield from self._watched(
-            desk,
-            lambda: desk.explain(_choice(desk, way, target), task),
-            lambda found: desk.shown(found, task),
+            request,
+            lambda desk: desk.explain(_choice(desk, way, target), task),
+            lambda desk, found: desk.shown(found, task),
         )
 
     def compare(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         """Explain the picture in two ways."""
-        desk = self.studio.desk(str(request.session_hash))
         ways, target = (values[:4], values[4:8]), aimed(*values[8:])
         yield from self._watched(
-            desk,
-            lambda: desk.compare(*(_choice(desk, way, target) for way in ways)),
-            lambda both: desk.compared(*both),
+            request,
+            lambda desk: desk.compare(*(_choice(desk, way, target) for way in ways)),
+            lambda desk, both: desk.compared(*both),
         )
 
     def _watched(
-        self, desk: Desk, begin: Callable[[], Work], show: Callable[[Any], tuple[str, str]]
+        self,
+        request: gr.Request,
+        begin: Callable[[Desk], Work],
+        show: Callable[[Desk, Any], tuple[str, str]],
     ) -> Iterator[list[Any]]:
         """Yield the course of a piece of work, and what comes of it; whoever leaves stops it.
 
         What is of a picture or a classifier that is no longer looked at is not shown.
         """
-        picture, classifier = desk.chosen, desk.classifier
+        try:
+            desk = self.studio.desk(str(request.session_hash))
+            with desk.lock:
+                picture, classifier, work = desk.chosen, desk.classifier, begin(desk)
+        except ValueError as error:
+            yield [views.notice(str(error)), *[gr.skip()] * 4]
+            return
 
         def left() -> bool:
             return desk.chosen is not picture or desk.classifier != classifier
 
-        try:
-            work = begin()
-        except ValueError as error:
-            yield [views.notice(str(error)), *[gr.skip()] * 4]
-            return
         going = [gr.Button(interactive=False), gr.Button("Stop", interactive=True)]
         try:
             for _ in work.watch():
@@ -103,7 +110,8 @@ class Running:
                 going = [gr.skip(), gr.skip()]
         finally:
             work.stop()
-        told = ["", "", ""] if left() else _ended(work, show)
+        with desk.lock:
+            told = ["", "", ""] if left() else _ended(work, partial(show, desk))
         yield [*told, gr.Button(interactive=True), gr.Button("Stop", interactive=False)]
 
     def spot(self, event: gr.EventData, request: gr.Request) -> str:

@@ -7,7 +7,6 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from numpy import ndarray
@@ -112,8 +111,3 @@ def dimmed(view: Float[Tensor, "3 c c"], hole: Float[Tensor, "y x"]) -> ndarray:
 
 def _short(value: float) -> str:
     return f"{value:+.2g}".replace("-", "−") if abs(value) > 1e-9 else "0"  # noqa: RUF001
-
-
-def same(heatmap: Tensor) -> bool:
-    """Whether a map says the same everywhere."""
-    return bool(torch.isclose(heatmap.min(), heatmap.max()))

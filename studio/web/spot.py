@@ -41,6 +41,7 @@ class Spot:
             small.
         without: How many samples removed the spot, and their mean score.
         with_it: How many left it standing, and their mean score.
+        anew: Whether the samples that are shown are filled otherwise than those that were scored.
     """
 
     row: int
@@ -51,6 +52,7 @@ class Spot:
     kept: Sequence[Sample]
     without: tuple[int, float]
     with_it: tuple[int, float]
+    anew: bool
 
 
 def spot(
@@ -96,6 +98,7 @@ def spot(
         _samples(score, holes, highest, classifier),
         (int(without.sum()), _mean(told[without])),
         (int(with_it.sum()), _mean(told[with_it])),
+        score.filler.stochastic,
     )
 
 

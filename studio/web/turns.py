@@ -40,7 +40,7 @@ class Work:
         self.error: BaseException | None = None
         self.stopped = False
         self.seconds = 0.0
-        self._do, self._begun, self._lock = do, 0.0, threading.Lock()
+        self._do, self._begun, self._counted, self._lock = do, 0.0, 0.0, threading.Lock()
         self._stop, self._changed, self.ended = threading.Event(), threading.Event(), threading.Event()
 
     @property
@@ -53,7 +53,7 @@ class Work:
         """Return how many seconds it will still take, if that can be told."""
         if not (self.done and self.total):
             return None
-        return (time.monotonic() - self._begun) * (self.total - self.done) / self.done
+        return (time.monotonic() - self._counted) * (self.total - self.done) / self.done
 
     def stop(self) -> None:
         """Have it end at the next batch, or now, if its turn has not come."""
@@ -76,12 +76,17 @@ class Work:
         if self._stop.is_set():
             raise Stopped
 
+    def recount(self) -> None:
+        """Say, from within, that what follows is counted by itself."""
+        self.done = self.total = 0
+        self._counted = time.monotonic()
+
     def run(self) -> None:
         """Do it, unless it was stopped while it waited; whatever goes wrong is kept for those who watch."""
         with self._lock:
             if self.ended.is_set():
                 return
-            self._begun = time.monotonic()
+            self._begun = self._counted = time.monotonic()
         try:
             self.tell()
             self.result = self._do(self)

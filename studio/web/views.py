@@ -99,7 +99,6 @@ def looked_at(image: InputImage, classifier: str, seen: Seen, cropped: bool, exp
     return rendered(
         "seen",
         title=image.title,
-        notes=[],
         classifier=classifier,
         seen=seen,
         cropped=cropped,

@@ -1,4 +1,4 @@
-"""A score that somebody watches, and the map that grows meanwhile, whatever the method."""
+"""A score that somebody watches, and the map that grows meanwhile of what a method asks it, hole by hole."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-// The picture that one draws holes on. Value: {image, side, title} as JSON; event "input": {hole} as packed bits.
+// The picture that one draws holes on. Value: {image, side, title} as JSON; event "input": {key, classifier, hole} as packed bits.
 const shell = element.querySelector(".canvas"), screen = shell.querySelector("canvas");
 const pen = screen.getContext("2d"), layer = document.createElement("canvas"), ink = layer.getContext("2d", {willReadFrequently: true});
 const picture = new Image(), size = element.querySelector(".brush input"), said = element.querySelector(".canvas-said");
-const KEPT = "infill-hole";
+const KEPT = "infill-hole", PICTURE = "infill-picture";
 let of = {}; // whose hole it is: the picture's key and the classifier
 let side = 224, tool = "brush", from = null, cursor = null, before = [], pending = 0;
 
@@ -51,7 +51,7 @@ function send() {
     const [hole, count] = packed(), share = (100 * count / (side * side)).toFixed(1);
     said.textContent = count ? `${share} % of the view is removed` : "nothing is removed yet";
     if (count) sessionStorage.setItem(KEPT, JSON.stringify({...of, hole})); else sessionStorage.removeItem(KEPT);
-    trigger("input", {hole});
+    trigger("input", {...of, hole});
   }, 120);
 }
 function done() { from = null; send(); show(); }
@@ -68,6 +68,7 @@ screen.addEventListener("pointerdown", event => {
   event.preventDefault();
 });
 screen.addEventListener("pointermove", event => {
+  if (from && !(event.buttons & 1)) return; // the stroke is the keys'
   const at = place(event);
   if (from && tool !== "box") stroke(cursor, at);
   cursor = at;
@@ -81,7 +82,7 @@ screen.addEventListener("pointerup", event => {
 screen.addEventListener("pointerleave", () => { if (!from) { cursor = null; show(); } });
 screen.addEventListener("pointercancel", () => { if (from) done(); });
 shell.addEventListener("focus", () => { shell.classList.toggle("keys", shell.matches(":focus-visible")); show(); });
-shell.addEventListener("blur", () => { shell.classList.remove("keys"); show(); });
+shell.addEventListener("blur", () => { shell.classList.remove("keys"); if (from) done(); else show(); });
 shell.addEventListener("keydown", event => {
   shell.classList.add("keys");
   const step = event.shiftKey ? 16 : 4, moves = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
@@ -129,6 +130,7 @@ function take() {
   shell.setAttribute("aria-label", `${told.title}: draw what is to be removed; arrow keys move the brush, space begins and ends a stroke`);
   picture.src = told.image;
   of = {key: told.key, classifier: told.classifier};
+  sessionStorage.setItem(PICTURE, told.key);
   recall();
   show();
 }

@@ -1,4 +1,4 @@
-// For the whole page: copying, and settings that outlive a reload of this tab.
+// For the whole page: copying.
 () => {
   document.addEventListener("click", async event => {
     const button = event.target.closest("[data-copy]");

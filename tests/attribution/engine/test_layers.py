@@ -1,5 +1,7 @@
 """Layers are found in every kind of convolutional network, and what they put out is theirs."""
 
+from threading import Thread
+
 import pytest
 import torch
 from planted import Network
@@ -183,3 +185,24 @@ def test_of_a_layer_that_runs_twice_the_last_output_counts():
         network(images)
     assert torch.equal(heard["act"], network.conv(images).relu())
     assert [layer.name for layer in map_layers(prepared(network), images)] == ["act", "conv", "act"]
+
+
+def test_what_other_threads_make_a_layer_put_out_is_not_listened_to():
+    network, mine, theirs = Network().eval(), torch.rand(1, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    prepared = prepare(network, "float32", mine)
+    module = network_of(prepared)
+    alone = [layer.name for layer in map_layers(prepared, mine)]
+    paths = [path for path, _ in module.named_modules() if path]
+
+    def meanwhile(*_: object) -> None:
+        other = Thread(target=prepared, args=(theirs,))
+        hook.remove()  # once
+        other.start()
+        other.join()
+
+    with listening(module, paths) as heard:
+        hook = module.get_submodule(paths[-1]).register_forward_hook(meanwhile)
+        prepared(mine)
+    assert {len(output) for output in heard.values()} == {1}
+    hook = module.get_submodule(paths[-1]).register_forward_hook(meanwhile)
+    assert [layer.name for layer in map_layers(prepared, mine)] == alone

@@ -25,6 +25,7 @@ import studio_server
 from command import Run, runner
 from PIL import Image
 from png import huge
+from proxy import proxy
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
@@ -130,6 +131,8 @@ def test_the_page(
     bad_files_are_told_and_change_nothing(tab, tmp_path)
     wrong_settings_are_told_and_stay(tab)
     stopped_and_reloaded_in_the_middle_while_another_tab_waits(tab, Tab(browser, address))
+    what_is_kept_of_another_server_is_left_out(tab)
+    a_page_that_the_server_has_lost_says_so(browser, address)
     a_phone_can_show_it(tab)
     tab.close()
     files_are_out_of_reach(address)
@@ -171,9 +174,16 @@ def a_hole_is_drawn_and_every_filler_completes_it(tab: Tab) -> None:
     assert canvas.screenshot() != untouched
     canvas.press("Escape")  # takes the stroke back
     assert canvas.screenshot() == untouched
-    for key in ("Space", "ArrowRight", "Space"):
-        tab.page.locator(".canvas").press(key)
+    for key in ("Space", "ArrowRight"):
+        canvas.press(key)
+    drawn = canvas.screenshot()
+    tab.page.mouse.move(x + 0.1 * side, y + 0.9 * side)  # is no stroke of the mouse's
+    tab.page.mouse.move(x + 0.2 * side, y + 0.9 * side)
+    assert canvas.screenshot() == drawn
+    canvas.press("Tab")  # ends the stroke
     tab.wait("#completed .card:nth-child(6) ol.bars")
+    tab.page.locator("[data-key='scene:4']").click()  # it is chosen already
+    assert tab.text(".canvas-said").endswith("% of the view is removed")
 
 
 def the_map_is_the_commands_byte_for_byte(tab: Tab, run: Run) -> None:
@@ -225,6 +235,11 @@ def wrong_settings_are_told_and_stay(tab: Tab) -> None:
 
 
 def stopped_and_reloaded_in_the_middle_while_another_tab_waits(tab: Tab, other: Tab) -> None:
+    tab.page.locator("[data-key='scene:9']").click()
+    tab.wait("#seen >> text=scene 9")
+    tab.page.locator("#target input").click()
+    tab.page.get_by_role("option", name="crate").click()
+    tab.wait("#seen .target >> text=crate")
     tab.explain("sp.stride=1")
     tab.wait("#explain-result >> text=composites")
     other.explain("sp.stride=2")
@@ -234,12 +249,52 @@ def stopped_and_reloaded_in_the_middle_while_another_tab_waits(tab: Tab, other: 
     tab.wait("#said >> text=reloaded while a run was going on")
     tab.wrong.clear()  # gradio's, of the connection that the reload has cut
     assert tab.settings().input_value() == "sp.stride=1"
+    assert "scene 9" in tab.text("#seen")
+    assert tab.text("#seen .target .name") == "crate"
+    assert tab.page.locator("#target input").input_value() == "crate"
     other.wait("#explain-result >> text=composites")  # it is its turn
     other.page.click("#explain-stop")
     other.wait("#explain-said >> text=Stopped.")
     assert other.page.locator("#explain-run").is_enabled()
     assert other.settings().input_value() == "sp.stride=2"
     other.close()
+
+
+def what_is_kept_of_another_server_is_left_out(tab: Tab) -> None:
+    tab.page.evaluate(
+        "() => { const kept = JSON.parse(sessionStorage.getItem('infill-studio'));"
+        "kept[0] = 'mine'; kept[1] = ['lama', 'gray']; kept[3] = 'lama';"
+        "sessionStorage.setItem('infill-studio', JSON.stringify(kept));"
+        "sessionStorage.setItem('infill-target', JSON.stringify(['unicorn', '']));"
+        "sessionStorage.setItem('infill-picture', 'upload:1234'); }"
+    )
+    tab.page.reload()
+    tab.wait("#said >> text=Your own photograph is not kept")
+    assert "expected one of scenes, got 'mine'" in tab.text("#said")
+    assert tab.page.locator("#classifier input").input_value() == "scenes"
+    assert "scene 4" in tab.text("#seen")
+    assert tab.page.locator("#wanted label:has(input:checked)").all_inner_texts() == ["gray"]
+    tab.wrong.clear()
+
+
+def a_page_that_the_server_has_lost_says_so(browser: Any, address: str) -> None:
+    lost = "The server no longer knows this page"
+    with proxy(address) as between:
+        tab = Tab(browser, between.address)
+        between.cut()
+        for number in (9, 3) * 10:  # until the server has noticed
+            tab.page.locator(f"[data-key='scene:{number}']").click()
+            tab.page.wait_for_timeout(1000)
+            if lost in tab.text("#said"):
+                break
+        picture = tab.text("#seen .what")
+        tab.explain("sp.stride=64")
+        tab.wait(f"#explain-said >> text={lost}")
+        tab.page.reload()
+        tab.wait("#seen ol.bars")
+        assert tab.text("#seen .what") == picture
+        assert tab.settings().input_value() == "sp.stride=64"
+        tab.page.close()
 
 
 def a_phone_can_show_it(tab: Tab) -> None:

@@ -34,7 +34,7 @@ def studio() -> Any:
 
 @pytest.fixture
 def desk(studio: Studio) -> Desk:
-    return studio.desk("someone")
+    return studio.enter("someone")
 
 
 def done(work: Work) -> Any:
@@ -84,7 +84,7 @@ def test_the_smallest_removal_is_the_command_s(desk: Desk) -> None:
     seen = explanation.clean, after[explanation.target], after.max()
     assert verdict.groups() == tuple(f"{p:.{digits}f}" for p, digits in zip(seen, (3, 3, 2), strict=True))
     assert [float(p) for p in verdict.groups()] == pytest.approx([0.69, 0.044, 0.92], abs=0.02)
-    ((_, line),) = desk.results.values()
+    ((_, _, line),) = desk.results.values()
     assert line == "infill counterfactual --scene 4"
     assert "counterfactual.png, counterfactual-image.png, hole.png, counterfactual.json" in rest
     assert "crate comes first" in rest
@@ -205,7 +205,7 @@ def test_two_ways_side_by_side(desk: Desk) -> None:
     assert piece.count('class="map') >= 3
     assert "Rank correlation" in piece
     assert rest.count("Download as zip") == 2
-    assert {line for _, line in desk.results.values()} == {
+    assert {line for _, _, line in desk.results.values()} == {
         f"infill explain --scene 4 --method sp --filler {filler} --set sp.stride=64 --set sp.patch=41"
         for filler in ("gray", "blur")
     }
@@ -224,7 +224,7 @@ def test_what_the_page_shows_can_be_had_however_much_is_found_meanwhile(desk: De
 
 
 def test_who_leaves_is_forgotten_and_others_are_not(studio: Studio) -> None:
-    one, other = studio.desk("one"), studio.desk("other")
+    one, other = studio.enter("one"), studio.enter("other")
     one.pick("scene:9")
     assert other.chosen.key == "scene:4"  # two tabs do not know of each other
     one.shown(done(one.explain(choice("scenes", "sp", "gray", settings=QUICK))))
@@ -232,8 +232,11 @@ def test_who_leaves_is_forgotten_and_others_are_not(studio: Studio) -> None:
     studio.leave("one")
     with pytest.raises(KeyError):
         studio.archive(key)
-    assert studio.desk("one").chosen.key == "scene:4"
-    assert studio.desk("other") is other
+    with pytest.raises(ValueError, match="The server no longer knows this page"):
+        studio.desk("one")
+    assert list(studio.desks) == ["other"]
+    assert studio.desk("other") is studio.enter("other") is other
+    assert studio.enter("one").chosen.key == "scene:4"
 
 
 def test_one_class_rather_than_another(desk: Desk) -> None:
@@ -256,3 +259,52 @@ def test_one_class_rather_than_another(desk: Desk) -> None:
     assert piece.count('<li class="against"><span class="name" title="crate">') == 2
     assert "--hole hole.png --filler gray --target against:gear,crate" in text(piece)
     assert "rather than" not in [*desk.draw(None, ["gray"])][-1]
+
+
+def test_another_picture_or_classifier_begins_anew_and_the_same_one_changes_nothing(
+    desk: Desk, tmp_path: Path
+) -> None:
+    hole = torch.zeros(224, 224)
+    hole[40:90, 120:190] = 1
+    list(desk.draw(packed(hole), ["gray"]))
+    desk.shown(done(desk.explain(choice("scenes", "sp", "gray", settings=QUICK))))
+    assert len(desk.results) == 2
+    assert not desk.pick("scene:4")
+    assert not desk.pick("scene:004")
+    assert not desk.choose("scenes")
+    assert (len(desk.results), desk.hole is None) == (2, False)
+    older = desk.draw(packed(hole), ["gray", "telea"])
+    next(older)
+    assert desk.pick("scene:9")
+    assert list(older) == []
+    assert (desk.results, desk.keys, desk.latest, desk.hole) == ({}, {}, {}, None)
+    for name in ("one.png", "two.png"):
+        Image.fromarray(np.full((60, 90, 3), 120, np.uint8)).save(tmp_path / name)
+    assert desk.upload(tmp_path / "one.png", "mine.png")
+    assert not desk.upload(tmp_path / "two.png", "mine.png")
+    with pytest.raises(ValueError, match=r"image: mine\.png has not arrived; drop it again"):
+        desk.upload(tmp_path / "two.png", "mine.png")
+
+
+def test_a_hole_of_another_picture_is_not_filled(desk: Desk) -> None:
+    hole = torch.zeros(224, 224)
+    hole[40:90, 120:190] = 1
+    for of in (("scene:3", "scenes"), ("scene:4", "mobilenet_v2")):
+        assert list(desk.draw(packed(hole), ["gray"], of=of)) == []
+        assert desk.hole is None
+    assert len(list(desk.draw(packed(hole), ["gray"], of=("scene:4", "scenes")))) == 2
+    assert desk.hole is not None
+
+
+def test_maps_of_searches_are_not_called_scores(desk: Desk) -> None:
+    for method, units in (("sp", "in units of the score"), ("mp2-descent", "in the maps' own units")):
+        ways = [
+            choice("scenes", method, filler, settings=QUICK * (method == "sp")) for filler in ("gray", "blur")
+        ]
+        assert units in unescape(desk.compared(*done(desk.compare(*ways)))[0])
+
+
+def test_samples_that_are_filled_anew_are_said_to_be(desk: Desk) -> None:
+    for filler, anew in (("noise", True), ("gray", False)):
+        desk.shown(done(desk.explain(choice("scenes", "sp", filler, settings=QUICK))))
+        assert ("what is shown is filled anew" in desk.spot(0.7, 0.4)) == anew

@@ -132,3 +132,23 @@ def test_what_waits_is_stopped_at_once_and_never_done(turns: Turns) -> None:
     going.set()
     assert not ended(again).stopped
     assert done == [2]
+
+
+def test_of_two_things_the_second_is_counted_by_itself(turns: Turns) -> None:
+    left: list[float | None] = []
+
+    def both(work: Work) -> None:
+        progress = Telling(work)
+        for seconds in (0.5, 0.01):
+            work.recount()
+            progress.plan(20)
+            with progress.run("sp gray"):
+                time.sleep(seconds)
+                progress(10, 20)
+                left.append(work.left)
+
+    ended(turns.begin("a", both))
+    assert left[0] is not None
+    assert left[1] is not None
+    assert left[0] > 0.45
+    assert left[1] < 0.25
