@@ -75,14 +75,15 @@ def background(found: Mapping[str, Found]) -> str:
 
 
 def by_size(sizes: Mapping[int, Mapping[str, Found]]) -> str:
-    """Mean change of p, divergence and Frechet distance to the same, over gray's, by the size of the hole."""
+    """Mean change of p, and that, divergence and Frechet distance over gray's, by the size of the hole."""
     columns = []
     for found in sizes.values():
         before, *fills = found.values()
         means = [[float(values.mean()) for values in changes(before, after)] for after in fills]
         distances = [apart(after, before) for after in fills]
         figures = zip(*(over(values) for values in (*zip(*means, strict=True), distances)), strict=True)
-        columns.append([" / ".join(each) for each in figures])
+        moved = [float(values.mean()) for values, _ in (changes(before, after) for after in fills)]
+        columns.append([f"{p:.3f}: {' / '.join(each)}" for p, each in zip(moved, figures, strict=True)])
     names = list(next(iter(sizes.values())))[1:]
     header = [f"{size} % ({len(found['untouched']['p'])})" for size, found in sizes.items()]
     return table(["filler", *header], list(zip(names, *columns, strict=True)))
@@ -136,7 +137,7 @@ def main() -> None:
         f"Background removed, {len(whole)} images, {100 * area:.1f} % of each": background(
             found("background", whole)
         ),
-        "Background removed: change of p / KL / Frechet, over gray's, by the size of the hole (images)":
+        "Background removed: change of p: that / KL / Frechet, over gray's, by the size of the hole (images)":
             by_size(sizes),
         f"Objects removed, {len(objects)} images": removal(found("objects", objects), elsewhere),
     }  # fmt: skip

@@ -30,8 +30,12 @@ def further_arguments(given: object) -> tuple[Any, ...]:
 
 
 def has_rows(argument: object, images: int) -> bool:
-    """Whether an argument is a tensor with a row for each of several images, as captum understands it."""
-    return isinstance(argument, Tensor) and argument.ndim > 0 and len(argument) == images
+    """Whether an argument is a tensor with a row for each image, as captum understands it.
+
+    A single number in a row is one for all composites, as it is for captum, which gives them one at a time.
+    """
+    rows = isinstance(argument, Tensor) and argument.ndim > 0 and len(argument) == images
+    return rows and (images > 1 or argument.numel() > 1)  # type: ignore[attr-defined]
 
 
 def of_part(target: Target | None, part: slice, images: int) -> Target | None:
@@ -44,29 +48,36 @@ def of_part(target: Target | None, part: slice, images: int) -> Target | None:
     return target[part] if len(target) == images else target
 
 
-def with_arguments(forward: Callable[..., Any], further: tuple[Any, ...]) -> Callable[..., Any]:
-    """Return what gives ``forward`` further arguments beside the images; tensors of one row are repeated."""
+def with_arguments(
+    forward: Callable[..., Any], further: tuple[Any, ...], rows: Sequence[bool]
+) -> Callable[..., Any]:
+    """Return what gives ``forward`` further arguments beside the images.
+
+    Where ``rows`` says so, an argument is one image's row, and is repeated for its composites.
+    """
     if not further:
         return forward
     if isinstance(forward, nn.Module):
-        return Further(forward, further)
-    return lambda images: forward(images, *_repeated(further, len(images)))
+        return Further(forward, further, rows)
+    return lambda images: forward(images, *_repeated(further, rows, len(images)))
 
 
 class Further(nn.Module):
     """A module that gets further arguments beside the images."""
 
-    def __init__(self, module: nn.Module, further: tuple[Any, ...]) -> None:
+    def __init__(self, module: nn.Module, further: tuple[Any, ...], rows: Sequence[bool]) -> None:
         super().__init__()
-        self.module, self.further = module, further
+        self.module, self.further, self.rows = module, further, rows
 
     def forward(self, images: Tensor) -> Any:
         """Call the module."""
-        return self.module(images, *_repeated(self.further, len(images)))
+        return self.module(images, *_repeated(self.further, self.rows, len(images)))
 
 
-def _repeated(further: tuple[Any, ...], images: int) -> list[Any]:
-    return [each.expand(images, *each.shape[1:]) if has_rows(each, 1) else each for each in further]
+def _repeated(further: tuple[Any, ...], rows: Sequence[bool], images: int) -> list[Any]:
+    return [
+        each.expand(images, *each.shape[1:]) if own else each for each, own in zip(further, rows, strict=True)
+    ]
 
 
 def single_output(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -40,7 +41,9 @@ class ClassActivationMap(ByLibrary):
             maps, which then is the same (Draelos & Carin 2020). ``"gradcam"``: the mean gradient of each
             map (Selvaraju et al. 2017). ``"gradcam++"``: its positive parts, weighed (Chattopadhay et al.
             2018). ``"layercam"``: the positive gradient of each position (Jiang et al. 2021).
-            ``"ablation"``: the share of the number that is lost without the map (Desai & Ramaswamy 2020).
+            ``"ablation"``: what is lost of the number where the map is 0 (Desai & Ramaswamy 2020, who divide
+            that by the number, which turns the heatmap around where the number is negative; maps are scaled
+            to [0, 1] here anyway).
         layer: Whose maps: the name of a module; ``auto``: the last ones before the pooling
             (`attribution.integrations.maps.last_maps`).
         explained: Which number: the target's ``"logit"``, as published, its ``"log-odds"`` among all
@@ -78,8 +81,9 @@ class ClassActivationMap(ByLibrary):
             "layercam": library.LayerCAM,
         }
         if self.kind == "ablation":
-            more = {"ablation_layer": library.AblationLayer()}  # the library's default is one for everybody
-            with opened(library.AblationCAM, network, [layer], batch_size=batch_size, **more) as cam:
+            with opened(library.AblationCAM, network, [layer]) as cam:
+                # Its own weights divide by the number, and where a map may be negative do not set it to 0.
+                cam.get_cam_weights = partial(_losses, network, layer, batch_size)
                 return mapped(cam, image)
         with opened(kinds[self.kind], network, [layer]) as cam:
             found, gradients = mapped(cam, leaf(image)), _gradients(cam)
@@ -87,6 +91,41 @@ class ClassActivationMap(ByLibrary):
                 mapped(cam, leaf(image.flip(3) / 2))
                 _require_pooling(torch.cat([gradients, _gradients(cam)], dim=1))
         return found
+
+
+def _losses(
+    network: Scalar,
+    layer: nn.Module,
+    batch_size: int,
+    image: Images,
+    _layer: nn.Module,
+    _targets: object,
+    maps: Float[ndarray, "1 k y x"],
+    _gradients: object,
+) -> Float[ndarray, "1 k"]:
+    """Return by how much the number falls where each of a layer's maps is 0."""
+    noted = torch.from_numpy(maps).to(image)
+    losses = []
+    with torch.no_grad():
+        whole = network(image)
+        for start in range(0, noted.shape[1], batch_size):
+            some = torch.arange(start, min(start + batch_size, noted.shape[1]))
+            without = noted.repeat(len(some), 1, 1, 1)
+            without[torch.arange(len(some)), some] = 0
+            with _answering(layer, without):
+                losses.append(whole - network(image.expand(len(some), -1, -1, -1)))
+    found: ndarray = torch.cat(losses)[None].float().cpu().numpy()
+    return found
+
+
+@contextmanager
+def _answering(layer: nn.Module, maps: Tensor) -> Iterator[None]:
+    """Let a layer put out these maps, whatever it is given."""
+    hook = layer.register_forward_hook(lambda *_: maps)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @dataclass(frozen=True)
@@ -109,8 +148,9 @@ class FullGradient(ByLibrary):
         """Return the heatmap of each image of the score.
 
         Raises:
-            ValueError: If the classifier has no convolution or normalization with a bias, or does not run
-                all of them once and in the order in which it names them.
+            ValueError: If the classifier has no convolution or normalization with a bias, has layers of maps
+                with a bias that are neither `torch.nn.Conv2d` nor `torch.nn.BatchNorm2d`, or does not run all
+                of them once and in the order in which it names them.
         """
         from pytorch_grad_cam import FullGrad
 
@@ -131,6 +171,9 @@ def _require_order(module: nn.Module, ended: list[Call]) -> None:
     biased = [part for part in module.modules() if _biased(part)]
     run = [call.module for call in ended if _biased(call.module)]
     require(bool(biased), "classifier", "one with convolutions that have a bias", "none")
+    other = sorted({type(call.module).__name__ for call in ended if call.biased and not _biased(call.module)})
+    rule = "one whose layers of maps have biases in Conv2d and BatchNorm2d alone"
+    require(not other, "classifier", rule, f"{', '.join(other)} with a bias")
     linear = any(call.linear_on_positions for call in ended)
     require(not linear, "classifier", "one without linear layers on every position", "their biases as well")
     rule = "one that runs each layer with a bias once, in the order of their names"

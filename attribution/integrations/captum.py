@@ -1,12 +1,13 @@
 """Any explainer in the shape of captum's ``attr`` classes."""
 
+from collections.abc import Sequence
 from typing import TypeVar, Unpack
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution.engine.link import logit
+from attribution.engine.link import Value
 from attribution.engine.precision import Classifier
 from attribution.explainer import Explainer
 from attribution.integrations.arguments import (
@@ -38,7 +39,8 @@ class Attributor:
     ``inputs``                  one tensor, or a tuple of one; several are refused
     ``baselines``               refused: what takes the pixels' place is the ``filler``
     ``target``                  whole numbers; tuples (outputs of more than two axes) are refused; ``None``
-                                where ``forward_func`` returns one number for each image
+                                where ``forward_func`` returns one number for each image; the link is then
+                                `attribution.Value`, unless another is given
     ``additional_forward_args``  handed on to ``forward_func``; tensors with a row for each image are repeated
                                 for its composites, and then images are explained one at a time
     ``feature_mask``            refused: ``Lime(segmentation=feature_mask)``
@@ -108,25 +110,25 @@ class Attributor:
             )
         images = self._inputs.images(given[0])
         further = further_arguments(additional_forward_args)
-        if any(has_rows(each, len(images)) for each in further):
-            parts = [slice(i, i + 1) for i in range(len(images))]
-        else:
-            parts = [slice(None)]
+        rows = [has_rows(each, len(images)) for each in further]
+        parts = [slice(i, i + 1) for i in range(len(images))] if any(rows) else [slice(None)]
         heatmaps = []
         for part in parts:
-            some = tuple(each[part] if has_rows(each, len(images)) else each for each in further)
-            score = self._score(images[part], of_part(target, part, len(images)), some)
+            some = tuple(each[part] if own else each for each, own in zip(further, rows, strict=True))
+            score = self._score(images[part], of_part(target, part, len(images)), some, rows)
             if perturbations_per_eval is not None:
                 score = score.with_execution(batch_size=perturbations_per_eval)
             heatmaps.append((self._shown(score) if show_progress else self.explainer(score))[:, None])
         heatmap = torch.cat(heatmaps)
         return (heatmap,) if isinstance(inputs, tuple) else heatmap
 
-    def _score(self, images: Tensor, target: Target | None, further: tuple[object, ...]) -> MaskedScore:
-        options, model = self.options, with_arguments(self.forward_func, further)
+    def _score(
+        self, images: Tensor, target: Target | None, further: tuple[object, ...], rows: Sequence[bool]
+    ) -> MaskedScore:
+        options, model = self.options, with_arguments(self.forward_func, further, rows)
         classifier = self._inputs.classifier(model, images)
         if target is None:
-            options = {**options, "link": options.get("link", logit)}
+            options = {**options, "link": options.get("link", Value())}
             return build_score(images, 0, single_output(classifier), options)
         return build_score(images, target, classifier, options)
 

@@ -77,16 +77,24 @@ class Inputs:
     clip: bool = False
 
     def __post_init__(self) -> None:
-        if self.denormalize is not None:
-            mean, std = self.denormalize
-            valid = len(mean) == len(std) and all(value > 0 for value in std)
-            require(valid, "denormalize", "(mean, std), positive std, one each per channel", self.denormalize)
+        if self.denormalize is None:
+            return
+        rule = "(mean, std), positive std, one each per channel"
+        try:
+            mean, std = (tuple(float(value) for value in values) for values in self.denormalize)
+        except (TypeError, ValueError):
+            mean, std = (), ()
+        valid = len(mean) == len(std) > 0 and all(value > 0 for value in std)
+        require(valid, "denormalize", rule, self.denormalize)
+        object.__setattr__(self, "denormalize", (mean, std))
 
     def images(self, inputs: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Return the inputs as images in [0, 1]."""
         images = inputs.detach()
         if self.denormalize is not None:
             mean, std = (inputs.new_tensor(values)[:, None, None] for values in self.denormalize)
+            channels = images.shape[1] if images.ndim == 4 else len(mean)
+            require(channels == len(mean), "inputs", f"of {len(mean)} channels, as denormalize has", channels)
             images = images * std + mean
         return images.clamp(0, 1) if self.clip else images
 

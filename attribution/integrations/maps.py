@@ -1,5 +1,6 @@
 """The layer whose maps a class activation map is made of: by its name, or the last one before the pooling."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,11 @@ class Call:
     def maps(self) -> bool:
         """Whether these are maps of several positions."""
         return len(self.shape) == 4 and self.shape[2] * self.shape[3] > 1
+
+    @property
+    def biased(self) -> bool:
+        """Whether a bias of its own is in its maps, of however few positions."""
+        return len(self.shape) == 4 and isinstance(getattr(self.module, "bias", None), Tensor)
 
     @property
     def linear_on_positions(self) -> bool:
@@ -72,25 +78,30 @@ def calls(network: Scalar, image: Images, module: nn.Module) -> list[Call]:
 
 
 def last_maps(run: list[Call]) -> nn.Module:
-    """Return the last part whose maps have the size of the last convolution's.
+    """Return the last part, of those that run once, whose maps have the size of the last convolution's.
 
     That is the end of VGG's and AlexNet's last convolution with its ReLU, before the pooling; of a ResNet's
     last stage, after its sum; of MobileNet's and DenseNet's features; of SqueezeNet's convolution into
-    classes. Convolutions of a single position (squeeze and excitation) do not count.
+    classes. Convolutions of a single position (squeeze and excitation) do not count. Where a ReLU comes
+    last that several layers share, it is the convolution or the sum before it.
 
     Raises:
-        ValueError: If there is no convolution, or the network goes on from its maps without one, as
-            transformers do from their patches.
+        ValueError: If there is no convolution, the network goes on from its maps without one, as transformers
+            do from their patches, or nothing from the last convolution on runs once.
     """
     rule = "one with convolutions"
     places = [i for i, call in enumerate(run) if call.maps and isinstance(call.module, nn.Conv2d)]
     require(bool(places), "classifier", rule, "none that gives maps of several positions")
     size = run[places[-1]].shape[2:]
-    last = max(i for i, call in enumerate(run) if call.maps and call.shape[2:] == size)
+    large = [i for i, call in enumerate(run) if call.maps and call.shape[2:] == size and i >= places[-1]]
+    last = large[-1]
     further = any(call.linear_on_positions for call in run[last + 1 :])
     rule = "one whose convolutions lead to its pooling (or name a layer)"
     require(not further, "classifier", rule, "linear layers on every position after the last convolution")
-    return run[last].module
+    times = Counter(call.module for call in run)
+    once = [run[i].module for i in large if times[run[i].module] == 1]
+    require(bool(once), "layer", "named where all last ones run several times", AUTO)
+    return once[-1]
 
 
 def kept(layer: nn.Module) -> RemovableHandle:

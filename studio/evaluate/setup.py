@@ -160,8 +160,8 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
 
 def _scores(request: EvaluateRequest) -> tuple[bool, bool]:
     """Whether scores are of classes, and whether they are probabilities."""
-    of_classes = request.target is None or parse_target(request.target, request.against).kind == "class"
-    return of_classes, of_classes and request.against is None
+    asked = parse_target(request.target or TOP, request.against)
+    return asked.of_classes, asked.of_classes and not asked.compared
 
 
 def _asked(request: EvaluateRequest, own: Own) -> Asked | None:

@@ -65,7 +65,7 @@ def parse_target(target: str, against: str | None = None) -> TargetText:
     """
     kind, colon, place = target.partition(":")
     if not colon or kind not in KINDS:
-        return TargetText(target, against)
+        return TargetText(target, None if against is None else against.removeprefix("class:"))
     place = _unquoted(place)
     if not place:
         raise ValueError(f"--target: expected {KINDS[kind]}, got {target!r}")
@@ -75,7 +75,7 @@ def parse_target(target: str, against: str | None = None) -> TargetText:
         raise ValueError(f"--against: compares classes or texts, and {target!r} is neither")
     if kind == "against" and not all(part.strip() for part in place.partition(",")[::2]):
         raise ValueError(f"--target: expected {KINDS[kind]}, got {target!r}")
-    other = None if against is None else against.removeprefix("text:") if kind == "text" else against
+    other = None if against is None else against.removeprefix(f"{kind}:")
     return TargetText(place, None if other is None else _unquoted(other), kind)
 
 

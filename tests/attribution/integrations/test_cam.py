@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from differentiated import Tiny, cam_of
+from differentiated import Functional, Tiny, cam_of
 from planted import Linear
 from torch import nn
 
@@ -160,3 +160,78 @@ def test_the_library_says_nothing_and_leaves_nothing(image, method, capfd):
     assert network.training
     assert not any(part._forward_hooks or part._backward_hooks for part in network.modules())
     assert all(value.grad is None for value in network.parameters())
+
+
+@pytest.mark.parametrize("kind", [each for each in CLASSES if each != "cam"])
+def test_a_shared_activation_changes_no_map_of_the_last_layer(image, kind):
+    tiny = Tiny()
+    found, expected = (
+        ClassActivationMap(kind)(MaskedScore(image, 2, Functional(tiny, how)))
+        for how in ("twice", "function")
+    )
+    torch.testing.assert_close(found, expected)
+    assert float(expected.std()) > 0.01
+
+
+@pytest.mark.parametrize("bias", [5.0, -5.0])
+def test_ablation_is_what_is_lost_whatever_the_numbers_sign(image, bias):
+    """Desai & Ramaswamy (2020) in a few lines, for a layer whose maps have both signs."""
+    network = Tiny().eval()
+    with torch.no_grad():
+        network.head.bias.fill_(bias)
+        maps = network.features[:4](image)
+        whole = network.head(network.pool(maps.relu()).flatten(1))[0, 2]
+        lost = []
+        for number in range(8):
+            without = maps.clone()
+            without[:, number] = 0
+            lost.append(whole - network.head(network.pool(without.relu()).flatten(1))[0, 2])
+    weighed = (torch.stack(lost)[:, None, None] * maps[0]).sum(0).relu()
+    weighed = weighed - weighed.min()
+    expected = F.interpolate(
+        (weighed / weighed.max())[None, None], size=image.shape[2:], mode="bilinear", align_corners=False
+    )[0]
+    for batch_size in (3, 64):
+        score = MaskedScore(image, 2, network, execution=Execution(batch_size))
+        found = ClassActivationMap("ablation", "features.3")(score)
+        torch.testing.assert_close(found, expected, rtol=1e-2, atol=5e-3)  # the library enlarges by OpenCV
+
+
+def test_maps_that_are_added_to_in_place_are_noted_as_they_were(image):
+    class Added(Tiny):
+        def __init__(self, in_place):
+            super().__init__()
+            self.in_place = in_place
+
+        def forward(self, images):
+            found = self.features(images)
+            if self.in_place:
+                found += 1.5
+            else:
+                found = found + 1.5
+            return self.head(self.pool(found).flatten(1).square())
+
+    layer = ClassActivationMap("ablation", "features")
+    found, expected = (layer(MaskedScore(image, 2, Added(in_place))) for in_place in (True, False))
+    torch.testing.assert_close(found, expected)
+
+
+def test_biases_that_the_library_leaves_out_are_refused(image):
+    class Grouped(Tiny):
+        def __init__(self):
+            super().__init__()
+            self.features[1] = nn.GroupNorm(2, 6)
+
+    class Own(nn.Conv2d):
+        pass
+
+    class Subclassed(Tiny):
+        def __init__(self):
+            super().__init__()
+            self.features[3] = Own(6, 8, 3, stride=2)
+
+    for network, name in ((Grouped(), "GroupNorm"), (Subclassed(), "Own")):
+        with pytest.raises(
+            ValueError, match=f"biases in Conv2d and BatchNorm2d alone, got '{name} with a bias'"
+        ):
+            FullGradient()(MaskedScore(image, 2, network))

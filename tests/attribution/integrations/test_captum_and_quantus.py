@@ -1,6 +1,7 @@
 """The ways in from captum and Quantus, beside captum and Quantus themselves."""
 
 import warnings
+from functools import partial
 
 import captum.attr
 import captum.metrics
@@ -10,7 +11,7 @@ import torch
 from planted import BrightSquare, Network, square_image
 from torch import Tensor, nn
 
-from attribution import MaskedScore, Rise, SlidingPatch, logit
+from attribution import MaskedScore, MeaningfulPerturbation, Rise, SlidingPatch, Value, logit
 from attribution.integrations.captum import Attributor
 from attribution.integrations.quantus import quantus_explain
 from infill import Blur, Gray
@@ -236,3 +237,53 @@ def test_a_single_output_needs_no_target(images, shape, as_module):
 def test_what_is_not_taken_is_refused_with_the_remedy(image, name, said):
     with pytest.raises(ValueError, match=said):
         Attributor(Network(), SlidingPatch()).attribute(image, 0, **{name: 0})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_number_in_a_row_is_for_all_images(images, count):
+    network, factor = Network().eval(), torch.tensor([2.0])
+
+    def forward(some, times):
+        assert times.shape == (1,)
+        return network(some) * times
+
+    ours = Attributor(forward, SlidingPatch(8, 8, average=True), filler=BLACK, link=logit).attribute(
+        images[:count], 1, additional_forward_args=factor
+    )
+    theirs = captum.attr.Occlusion(forward).attribute(
+        images[:count], (3, 8, 8), (3, 8, 8), 0, target=1, additional_forward_args=factor
+    )
+    torch.testing.assert_close(ours[:, 0], theirs.detach().mean(1), rtol=0, atol=1e-4)
+
+
+def scaled(network, times, images):
+    return network(images) * times
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_a_regressions_units_do_not_matter(images, unit):
+    network, method = Network(classes=1).eval(), MeaningfulPerturbation(steps=5, cells=4)
+    found, expected = (
+        Attributor(partial(scaled, network, times), method, filler=BLACK, **more).attribute(images[:1])
+        for times, more in ((unit, {}), (1.0, {"link": Value()}))
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("given", [(0.5, 0.5), ((0.5,), (0.0,)), ((), ()), ("a", "b"), 3])
+def test_what_is_no_mean_and_std_is_refused(given):
+    with pytest.raises(ValueError, match=r"denormalize must be \(mean, std\), positive std"):
+        Attributor(Network(), SlidingPatch(), denormalize=given)
+
+
+def test_mean_and_std_of_other_channels_are_refused_and_tensors_are_taken(images, recwarn):
+    front = Attributor(Network(), SlidingPatch(8, 8), denormalize=((0.5, 0.5), (0.2, 0.2)))
+    with pytest.raises(ValueError, match=r"inputs must be of 2 channels, as denormalize has, got 3"):
+        front.attribute(images, 0)
+    pair = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.2, 0.3])
+    found, expected = (
+        Attributor(Network().eval(), SlidingPatch(8, 8), denormalize=each, clip=True).attribute(images, 0)
+        for each in (pair, tuple(map(torch.Tensor.tolist, pair)))
+    )
+    torch.testing.assert_close(found, expected)
+    assert not [each for each in recwarn if "copy construct" in str(each.message)]

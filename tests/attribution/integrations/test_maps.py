@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from differentiated import Tiny
+from differentiated import Functional, Tiny
 from planted import Network
 from torch import nn
 
@@ -71,3 +71,17 @@ def test_a_layer_that_runs_twice_has_no_maps_of_its_own():
 
     with pytest.raises(ValueError, match="layer must be one that is run once"):
         chosen(Twice(), name="features")
+
+
+@pytest.mark.parametrize("how", ["twice", "function"])
+def test_an_activation_that_layers_share_is_not_the_last_maps(how):
+    assert chosen(Functional(Tiny(), how)) == "second"
+
+
+def test_where_all_that_comes_last_runs_twice_a_layer_must_be_named():
+    class Twice(Tiny):
+        def forward(self, images):
+            return self.head(self.pool(self.features(images) + self.features(images)).flatten(1))
+
+    with pytest.raises(ValueError, match="layer must be named where all last ones run several times"):
+        chosen(Twice())

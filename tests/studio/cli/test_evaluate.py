@@ -22,6 +22,7 @@ from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import PRESETS, completed, fitting
 from studio.evaluate.request import EvaluateRequest
+from studio.evaluate.setup import set_up
 from studio.registry.tables import BASELINES
 from studio.runs.folder import EXAMPLE, RunFolder
 
@@ -179,6 +180,18 @@ def test_targets_are_compared_with_another_class(run: Run) -> None:
     other = run(*SMALL, "--against", "next", "--out", "next")
     assert other.code == 0, other.err
     assert figure(told("next"), "deletion, gray", "sp / gray") < 0  # no probability
+
+
+def test_a_comparison_is_one_however_it_is_written() -> None:
+    for words in ({"target": "against:gear,crate"}, {"target": "gear", "against": "class:crate"}):
+        setup = set_up(EvaluateRequest("scenes:1", methods=("lime",), metrics=(), **words))  # type: ignore[arg-type]
+        metrics = [name for name, _ in setup.plan.metrics]
+        assert "deletion" in metrics
+        assert "saliency" not in metrics
+    setup = set_up(
+        EvaluateRequest("scenes:1", methods=("lime",), metrics=("labels",), target="against:gear,crate")
+    )
+    assert [name for name, _ in setup.plan.metrics] == ["labels"]
 
 
 @pytest.mark.parametrize(

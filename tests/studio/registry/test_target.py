@@ -57,6 +57,11 @@ def test_comparisons(target: str, against: str | None, indices: tuple[int, int])
     assert float(found.clean) == float(LOGITS[0, first] - LOGITS[0, other])
 
 
+@pytest.mark.parametrize("target", ["tench", "class:tench"])
+def test_what_is_compared_with_may_be_called_a_class_too(target: str) -> None:
+    assert meant(target, "class:gear") == meant(target, "gear") == (0, 3)
+
+
 def test_an_index_that_is_also_another_ones_name_is_refused() -> None:
     labels = ("1", "2", "3")
     with pytest.raises(ValueError, match="--target: 1 is the index of '2' and the name of class 0; give the"):
