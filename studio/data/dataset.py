@@ -61,6 +61,10 @@ class Example:
         return difficult({self.label: self.boxes, **self.others}, self.label, (height, width))
 
 
+_AS_STORED = ("voc", "ilsvrc")
+"""Kinds whose annotations count pixels as files have them, whatever EXIF says; others' what is seen."""
+
+
 class Dataset(Protocol):
     """Examples, read one at a time; making one opens no image."""
 
@@ -245,7 +249,7 @@ class ImageFolder:
     def read(self, index: int) -> Example:
         """Read one image, and ask all annotators about it."""
         name, label = self.cases[index]
-        picture = read_picture(self.layout.images / name)
+        picture = read_picture(self.layout.images / name, upright=self.kind not in _AS_STORED)
         known: Annotation = {}
         for annotator in self.layout.annotators:
             known |= annotator(name, picture, label)
@@ -266,33 +270,30 @@ class ImageFolder:
         return BY_CONTENT + digest.hexdigest()
 
 
-def open_dataset(data: str, limit: int | None = None, split: str | None = None) -> Dataset:
+def open_dataset(data: str, split: str | None = None) -> Dataset:
     """Open the data that a text means: scenes, or a folder in one of the known layouts.
 
     ``scenes`` and ``scenes:N`` have one object each, ``scenes-two`` and ``scenes-two:N`` two.
 
-    A folder that is itself named ``scenes`` is ``./scenes``. With a limit, the first so many examples are
-    all there are; see `studio.data.selection` for other choices. ``split`` is one of PASCAL VOC's lists, or
-    of those that a ``boxes.csv`` names.
+    A folder that is itself named ``scenes`` is ``./scenes``. `studio.data.selection` says which are meant.
+    ``split`` is one of PASCAL VOC's lists, or of those that a ``boxes.csv`` names.
 
     Raises:
         ValueError: If there is no such folder, it has no images, a list in it is malformed, or there is no
             such split.
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"DATA: the limit must be 1 or more, got {limit}")
     name = data.partition(":")[0]
     if name in ("scenes", "scenes-two"):
         if split is not None:
             raise ValueError(f"--split: only for PASCAL VOC and boxes.csv, got {name} and {split}")
-        return _scenes(name, data.removeprefix(name), limit)
+        return _scenes(name, data.removeprefix(name))
     try:
         layout = _layout(data, split)
     except OSError as error:
         raise ValueError(f"DATA: {error.filename or data} cannot be read ({error.strerror})") from error
     if not layout.names:
         raise ValueError(f"DATA: no image found in {layout.images}; looked for {', '.join(SUFFIXES)}")
-    cases = [(name, None) for name in layout.names[:limit]]
+    cases = [(name, None) for name in layout.names]
     return ImageFolder(Path(data).resolve().name or data, layout, cases)
 
 
@@ -326,11 +327,10 @@ def _layout(data: str, split: str | None) -> Layout:
     return layout
 
 
-def _scenes(name: str, number: str, limit: int | None) -> Scenes:
+def _scenes(name: str, number: str) -> Scenes:
     text = number.removeprefix(":") if number else str(_SCENES)
     if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
         got = f"{name}{number}"
         raise ValueError(f"DATA: expected {name}:N with N from 1 to 999999, got {got}; a folder is ./{got}")
     objects = 1 if name == "scenes" else 2
-    count = objects * int(text)
-    return Scenes(f"{name}:{int(text)}", range(min(count, limit or count)), objects)
+    return Scenes(f"{name}:{int(text)}", range(objects * int(text)), objects)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 8
 _SIXTEEN_BITS = 65535
 _ORIENTATION = 0x0112  # the EXIF tag
+_DAMAGED = (OSError, SyntaxError, EOFError, IndexError, TypeError, MemoryError)
+"""What Pillow raises where a file is damaged or cut short."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,13 @@ _OTHER_KINDS = {
 """What to do about files that are pictures of another kind, by their names."""
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, upright: bool = True) -> Picture:
     """Read one image file with Pillow.
 
-    The first frame of an animation is taken, the picture is turned as its EXIF tag says, colors with an
-    embedded profile become sRGB, transparency is laid on white, gray becomes RGB, and 16-bit gray is
-    divided by 65535 (Pillow itself reads 16-bit color as 8 bits). Whatever of this changed the picture is
+    The first frame of an animation is taken, the picture is turned as its EXIF tag says (if it is to be
+    ``upright``; published boxes count stored pixels), colors with an embedded profile become sRGB,
+    transparency is laid on white, gray becomes RGB, and 16-bit gray is divided by 65535 (Pillow itself reads
+    16-bit color as 8 bits). Whatever of this changed the picture is
     in ``notes``.
 
     Raises:
@@ -54,7 +57,7 @@ def read_picture(path: Path) -> Picture:
         raise ValueError(f"image: no such file: {path}")
     if not path.stat().st_size:
         raise ValueError(f"image: {path} is empty (0 bytes)")
-    picture, notes = _opened(path)
+    picture, notes = _opened(path, upright)
     return Picture(path, _tensor(_pixels(picture, path, notes)), tuple(notes))
 
 
@@ -73,7 +76,7 @@ def from_pillow(picture: Image, name: str) -> tuple[Float[Tensor, "3 h w"], tupl
         if picture.getexif().get(_ORIENTATION, 1) != 1:
             notes.append("turned upright as its EXIF tag says")
         pixels = _pixels(ImageOps.exif_transpose(picture), name, notes)
-    except (OSError, SyntaxError) as error:  # it is read from its file only now
+    except _DAMAGED as error:  # it is read from its file only now
         raise ValueError(f"image: {name} is damaged or cut short ({error})") from error
     return _tensor(pixels), tuple(notes)
 
@@ -84,7 +87,7 @@ def _tensor(pixels: Float[ndarray, "h w 3"]) -> Float[Tensor, "3 h w"]:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def _opened(path: Path) -> tuple[Image, list[str]]:
+def _opened(path: Path, upright: bool) -> tuple[Image, list[str]]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     notes: list[str] = []
@@ -97,8 +100,9 @@ def _opened(path: Path) -> tuple[Image, list[str]]:
                 if getattr(picture, "n_frames", 1) > 1:
                     notes.append(f"first of {picture.n_frames} frames")  # type: ignore[attr-defined]
                 picture.load()
-                if picture.getexif().get(_ORIENTATION, 1) != 1:
-                    notes.append("turned upright as its EXIF tag says")
+                if not upright or picture.getexif().get(_ORIENTATION, 1) == 1:
+                    return picture.copy(), notes
+                notes.append("turned upright as its EXIF tag says")
                 return ImageOps.exif_transpose(picture), notes
     except UnidentifiedImageError as error:
         kind = _OTHER_KINDS.get(path.suffix.lower(), "")
@@ -108,7 +112,7 @@ def _opened(path: Path) -> tuple[Image, list[str]]:
         raise ValueError(f"image: {path} has more than {limit} megapixels; make it smaller") from error
     except PermissionError as error:
         raise ValueError(f"image: {path} may not be read (permission denied)") from error
-    except (OSError, SyntaxError, EOFError, IndexError, TypeError, MemoryError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"image: {path} is damaged or cut short ({error})") from error
 
 

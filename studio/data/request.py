@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infill.validate import Count
 from studio.data.selection import Selection, Targets
 
 
@@ -21,8 +22,8 @@ class DataRequest:
     split: str | None = None
     targets: Targets = "one"
     classes: Sequence[str] = ()
-    sample: int | None = None
-    limit: int | None = None
+    sample: Count | None = None
+    limit: Count | None = None
     correct_only: bool = False
 
     def selection(self, seed: int) -> Selection:

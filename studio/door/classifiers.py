@@ -108,7 +108,10 @@ def classifiers_of(
     for key, thing in found:
         if key and not callable(thing):
             raise ValueError(f"classifier: {key!r} is to name an object, got {thing!r:.80}")
-    names = iter(folders([key or _name(thing) for key, thing in found if callable(thing)]))
+    # Names of infill's own come first: results are kept by name, and objects give way.
+    texts = [str(_text(thing)) for _, thing in found if not callable(thing)]
+    own = [key or _name(thing) for key, thing in found if callable(thing)]
+    names = iter(folders([*dict.fromkeys(texts), *own])[len(dict.fromkeys(texts)) :])
     return [
         Asked(
             next(names),

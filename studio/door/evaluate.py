@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from infill.validate import require_settings
 from studio.door.classifiers import classifiers_of
 from studio.door.folder import run_folder
+from studio.door.plain import with_derivatives
 from studio.door.settings import sorted_out
 from studio.door.things import NO_THINGS, Things, fillers_of, listed, methods_of, several
 from studio.evaluate.request import EvaluateRequest
@@ -101,6 +102,7 @@ class Evaluation:
         return f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
+@with_derivatives
 def evaluate(
     data: str | Path,
     classifier: AnyClassifier | None = None,

@@ -46,10 +46,13 @@ def text(value: Any) -> str:
 
 
 _PATH, _NUMBER, _TRUTH = ((str, PathLike), "a path"), ((int, float), "a number"), ((bool,), "True or False")
+_TEXT = (str,), "a text"
 _KINDS: Mapping[str, tuple[tuple[Any, ...], str]] = {
     **dict.fromkeys(("weights", "judge_weights", "segmenter_weights", "fill_cache", "out"), _PATH),
     **dict.fromkeys(("until", "fill_cache_size"), _NUMBER),
-    **dict.fromkeys(("multi_label", "paper", "trace"), _TRUTH),
+    **dict.fromkeys(("multi_label", "paper", "trace", "correct_only", "baselines"), _TRUTH),
+    **dict.fromkeys(("split", "preset", "attack", "holes", "judge", "segmenter", "segmenter_point"), _TEXT),
+    **dict.fromkeys(("reference", "segmenter_class"), _TEXT),
     "final": ((str,), "a filler's name"),
 }
 """What keywords may be that no other check looks at, and how that is said."""
@@ -62,12 +65,28 @@ def _field(name: str, value: Any) -> Any:
             raise ValueError(f"{name}: expected {words}, got {value!r:.80}")
         if value == "":
             raise ValueError(f"{name}: expected {words}, got ''")
+    if name == "classes" and value is not None:
+        return _classes(value)
     if name in ("target", "against") and value is not None:
         if isinstance(value, bool) or not isinstance(value, str | int):
             words = "top1" if name == "target" else "top1 or next"
             raise ValueError(f"--{name}: expected an index, a class name or {words}, got {value!r:.80}")
         return str(value)
     return Path(value) if _KINDS.get(name) is _PATH and value is not None else value
+
+
+def _classes(value: Any) -> tuple[str, ...]:
+    """Return classes as the command has them: names, or indices as texts.
+
+    Raises:
+        ValueError: If it is no list of names and indices.
+    """
+    each_fits = isinstance(value, Sequence) and not isinstance(value, str)
+    if not each_fits or not all(isinstance(each, str | int) and not isinstance(each, bool) for each in value):
+        raise ValueError(
+            f"classes: expected a list of names or indices, as in ['gear', 3], got {value!r:.80}"
+        )
+    return tuple(map(str, value))
 
 
 def _place(key: str, fields: Sequence[str], names: Sequence[str]) -> str:

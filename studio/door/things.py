@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from studio.explain.inputs import folders
 from studio.registry.fields import known
-from studio.registry.tables import ALL_FILLERS, METHODS, RESERVED
+from studio.registry.tables import ALL_FILLERS, METHODS, NO_METHODS, RESERVED
+from studio.runs.folder import JOINT
 
 if TYPE_CHECKING:
     from attribution import Explainer
@@ -70,7 +71,7 @@ def methods_of(given: Any) -> Things:
             known(thing, METHODS, "method")
         else:
             _require_method(thing)
-    return _things(found, "method", tuple(METHODS))
+    return _things(found, "method", (*METHODS, *NO_METHODS))
 
 
 def fillers_of(given: Any) -> Things:
@@ -94,6 +95,8 @@ def _things(found: Sequence[tuple[str, Any]], kind: str, taken: Sequence[str]) -
             raise ValueError(f"{kind}: {key!r} is to name an object, got the name {thing!r}")
         if name in taken and not isinstance(thing, str):
             raise ValueError(f"{kind}: {name!r} is the name of one of infill's own; give another")
+        if key and JOINT in key:
+            raise ValueError(f"{kind}: expected a name without {JOINT!r}, got {key!r}")
     objects = [not isinstance(thing, str) for _, thing in found]
     numbered = iter(folders([name for name, own in zip(names, objects, strict=True) if own]))
     texts = [next(numbered) if own else name for name, own in zip(names, objects, strict=True)]

@@ -12,10 +12,8 @@ from studio.evaluate.request import EvaluateRequest
 from studio.registry.fields import known
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection, split_fillers
-from studio.registry.tables import BASELINES, METHODS, NO_FILLER, SAMPLING, SettingTexts
+from studio.registry.tables import BASELINES, METHODS, NO_FILLER, NOTHING, SAMPLING, SettingTexts
 
-NOTHING = "filler"
-"""Stands for the method where only the filler is looked at."""
 _REMOVES_WITH = "gray"
 _BETWEEN = re.compile(r",(?!\w+=|[-+.\s\d])")
 """A comma between fillers; one before a number, a space or ``FIELD=`` is within a filler's settings."""

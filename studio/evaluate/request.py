@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
+from infill.validate import Count, Level
 from studio.data.request import DataRequest
 from studio.registry.request import JobRequest
 from studio.runs.request import WorkersRequest
@@ -40,8 +41,8 @@ class EvaluateRequest(JobRequest, DataRequest, WorkersRequest):
     preset: str | None = None
     paper: bool = False
     baselines: bool = True
-    samples: int = 1
-    largest_box: float | None = None
+    samples: Count = 1
+    largest_box: Level | None = None
     target: str | None = None
     against: str | None = None
     attack: str | None = None

@@ -16,11 +16,10 @@ from studio.data.classes import class_of, others_of
 from studio.data.regions import boxed
 from studio.evaluate.explained import Explained, Subject
 from studio.evaluate.measures import COMPUTE
-from studio.evaluate.plan import NOTHING
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import Setup, set_up
 from studio.registry.build import build_filler, serves_all
-from studio.registry.tables import BASELINES
+from studio.registry.tables import BASELINES, NOTHING
 from studio.registry.target import compared
 from studio.runs.folder import EXAMPLE, Key
 from studio.runs.part import Part, Values

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
+from infill.validate import Length, Range, Reach
 from studio.data.request import DataRequest
 from studio.registry.request import BatchSize, JobRequest
 from studio.runs.request import WorkersRequest
@@ -51,9 +52,9 @@ class RealismRequest(JobRequest, DataRequest, WorkersRequest):
     fillers: Sequence[str] = ()
     batch_size: BatchSize = 16
     holes: str | None = None
-    grow: int = 3
-    side: int = 53
-    hole_area: float | None = None
+    grow: Reach = 3
+    side: Length = 53
+    hole_area: Annotated[float, Range(0, 100, open_low=True)] | None = None
     labels: LabelSource | None = None
     reference: str | None = None
     judge: str | None = None
@@ -63,4 +64,4 @@ class RealismRequest(JobRequest, DataRequest, WorkersRequest):
     segmenter_class: str | None = None
     segmenter_point: str | None = None
     lpips: Any = "squeeze"
-    strips: int = 6
+    strips: Reach = 6

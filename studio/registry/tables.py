@@ -309,6 +309,10 @@ say nothing; those that are not negative anywhere say nothing against the target
 
 NO_FILLER = "none"
 """Stands for the filler of a method to which it does not matter."""
+NOTHING = "filler"
+"""Stands for the method where only the filler is looked at."""
+NO_METHODS = (*BASELINES, *RESERVED, NO_FILLER, NOTHING)
+"""Names that no method can have: they stand for something else beside methods."""
 
 FILLERS: Mapping[str, Entry] = {
     "gray": Entry("infill:Gray", "ImageNet's mean color", "Agarwal & Nguyen 2020"),

@@ -21,6 +21,8 @@ Key: TypeAlias = "tuple[int, str]"
 FORMAT = 1
 """Of the folder; another one's parts are not understood."""
 SETTINGS = "run.json"
+JOINT = "--"
+"""What stands between a method and its filler in a unit's name, and in none of theirs."""
 EXAMPLE = "example"
 """The unit that looks at an image, and says whether it is used."""
 
@@ -106,7 +108,7 @@ class RunFolder:
 
 def unit_name(method: str, filler: str) -> str:
     """Return what the unit of a method and a filler is called; a baseline has no filler."""
-    return f"{method}--{filler}" if filler else method
+    return f"{method}{JOINT}{filler}" if filler else method
 
 
 def read_settings(path: Path) -> dict[str, Any]:

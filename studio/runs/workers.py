@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -79,8 +81,16 @@ class Workers:
         """
         ray = installed()
         self._connect(ray)
+        actors: list[Any] = []
+
+        def share(items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+            planned = list(items)
+            if planned and not actors:  # once for all that is shared
+                actors.extend(self._actors(ray, make))
+            return _done(ray, actors, planned)
+
         try:
-            yield lambda items: _done(ray, self._actors(ray, make), items)
+            yield share
         finally:
             ray.shutdown()
 
@@ -96,60 +106,88 @@ class Workers:
             raise ValueError(f"--ray: no cluster {where} ({_first_line(error)})") from error
 
     def _actors(self, ray: Any, make: Make) -> list[Any]:
-        gpus = ray.cluster_resources().get("GPU", 0)
         actor = ray.remote(_Actor).options(
             num_cpus=1,
-            num_gpus=gpus / self.count if gpus else 0,
+            num_gpus=gpus_each(int(ray.cluster_resources().get("GPU", 0)), self.count),
             max_restarts=-1,
             max_task_retries=RETRIES,
         )
         return [actor.remote(make) for _ in range(self.count)]
 
 
+def gpus_each(gpus: int, workers: int) -> float:
+    """Return how many GPUs each of some workers asks for.
+
+    A part of one, so that as few as can be share it, or whole ones: Ray puts all that a worker asks for in
+    parts on one GPU.
+    """
+    if not gpus:
+        return 0.0
+    return float(gpus // workers) if workers <= gpus else 1 / math.ceil(workers / gpus)
+
+
 class _Actor:
     """Lives in a process of Ray's."""
 
     def __init__(self, make: Make) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        self._do = make()
+        self._make = make
+        self._made: Callable[[Any], Any] | None = None
 
     def do(self, item: Any) -> Any:
-        return self._do(item)
+        if self._made is None:  # with the first item: what is wrong is then told as it is
+            import torch
+
+            torch.set_num_threads(1)
+            self._made = self._make()
+        return self._made(item)
 
     def process(self) -> int:
         """Return the number of the process."""
         return os.getpid()
 
 
-def _done(ray: Any, actors: list[Any], items: Iterable[Item]) -> Iterator[tuple[Item, Any]]:
-    """Give every actor an item, and another one when that is done."""
-    waiting = iter(items)
+def _done(ray: Any, actors: list[Any], items: Sequence[Item]) -> Iterator[tuple[Item, Any]]:
+    """Give every actor an item as soon as it is there, and another one when that is done.
+
+    There may be no room for all of them, now or ever: nobody waits for those once nothing is left to give.
+    """
+    waiting = deque(items)
     busy: dict[Any, tuple[Any, Item]] = {}
-    for actor in actors:
-        _give(actor, waiting, busy)
-    while busy:
-        (first, *_), _ = ray.wait(list(busy), num_returns=1)
+    coming = {actor.process.remote(): actor for actor in actors} if waiting else {}
+    while busy or waiting:
+        (first, *_), _ = ray.wait([*busy, *coming], num_returns=1)
+        if first in coming:
+            _give(coming.pop(first), waiting, busy)
+            continue
         actor, item = busy.pop(first)
-        try:
-            found = ray.get(first)
-        except ray.exceptions.OutOfMemoryError as error:
-            raise MemoryError(
-                "a worker ran out of memory; try a smaller --batch-size, or fewer --workers"
-            ) from error
-        except ray.exceptions.RayActorError as error:
-            raise OSError(f"a worker died {RETRIES + 1} times at {item} ({_first_line(error)})") from error
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause if isinstance(error.cause, Exception) else error from None
+        found = _found(ray, first, item)
         _give(actor, waiting, busy)
         yield item, found
 
 
-def _give(actor: Any, waiting: Iterator[Any], busy: dict[Any, Any]) -> None:
-    for item in waiting:
+def _found(ray: Any, first: Any, item: Any) -> Any:
+    """Return what came of an item.
+
+    Raises:
+        MemoryError: If its process died of want of memory again and again.
+        OSError: If it died of something else.
+    """
+    try:
+        return ray.get(first)
+    except ray.exceptions.OutOfMemoryError as error:
+        raise MemoryError(
+            "a worker ran out of memory; try a smaller --batch-size, or fewer --workers"
+        ) from error
+    except ray.exceptions.RayActorError as error:
+        raise OSError(f"a worker died {RETRIES + 1} times at {item} ({_first_line(error)})") from error
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause if isinstance(error.cause, Exception) else error from None
+
+
+def _give(actor: Any, waiting: deque[Any], busy: dict[Any, Any]) -> None:
+    if waiting:
+        item = waiting.popleft()
         busy[actor.do.remote(item)] = (actor, item)
-        return
 
 
 def _reach(address: str | None) -> None:

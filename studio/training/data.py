@@ -1,6 +1,7 @@
 """Training data: scenes drawn once into memory-mapped arrays, and a folder of photographs."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +13,8 @@ from numpy.lib.format import open_memmap
 from PIL import Image
 
 from models.scenes import SIDE, draw
+from studio.data.folders import images_in
+from studio.data.image import read_picture
 
 TRAINING_SEED = 1
 """The world that the shipped networks are trained in; the default world, 0, is never trained on."""
@@ -28,9 +31,13 @@ class SceneArrays:
 
 
 def scene_arrays(folder: Path, count: int, seed: int = TRAINING_SEED, workers: int = 2) -> SceneArrays:
-    """The first `count` scenes of the world `seed`, drawn in parallel unless `folder` already holds them."""
+    """The first `count` scenes of the world `seed`, drawn in parallel unless `folder` already holds them.
+
+    Scenes that another infill has drawn otherwise do not count.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"scenes-{seed}-{count}.npy"
+    drawn = sha256(draw(0, seed).image.numpy().tobytes()).hexdigest()[:8]
+    path = folder / f"scenes-{seed}-{count}-{drawn}.npy"
     if not path.exists():
         # its own name: two trainings may draw at once, and the last one's file, which is the same, stays
         unfinished = path.with_suffix(f".{uuid4().hex}.part.npy")
@@ -63,23 +70,30 @@ def _fill(job: tuple[Path, int, int, int]) -> None:
         rows[index] = row
 
 
-def photographs(folder: Path, side: int = 288) -> list[UInt8[ndarray, "h w 3"]]:
-    """Every picture of a folder in RGB, its short side reduced to at most `side` pixels.
+def photographs(folder: Path, side: int = 288) -> tuple[list[UInt8[ndarray, "h w 3"]], list[str]]:
+    """Read every picture of a folder as all of infill does, its short side reduced to at most `side` pixels.
+
+    Returns:
+        The pictures, and what is wrong with those that cannot be read.
 
     Raises:
-        ValueError: If the folder holds no picture.
+        ValueError: If the folder holds no picture, or none that can be read.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
-    if not paths:
-        raise ValueError(f"`photos` must be a folder with .jpg or .png files, found none in {folder}")
-    pictures = []
-    for path in paths:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-        if min(picture.size) > side:
-            scale = side / min(picture.size)
-            picture = picture.resize(
-                (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS
-            )
-        pictures.append(np.asarray(picture))
-    return pictures
+    names = images_in(folder)
+    if not names:
+        raise ValueError(f"`photos` must be a folder with pictures, found none in {folder}")
+    pictures, wrong = [], []
+    for name in names:
+        try:
+            pixels = read_picture(folder / name).image.mul(255).round().byte().permute(1, 2, 0).numpy()
+        except ValueError as error:
+            wrong.append(str(error))
+            continue
+        scale = side / min(pixels.shape[:2])
+        if scale < 1:
+            size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
+            pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+        pictures.append(pixels)
+    if not pictures:
+        raise ValueError(f"`photos` must be a folder with pictures that can be read; {wrong[0]}")
+    return pictures, wrong

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -92,14 +92,16 @@ class Training:
         """Write everything that is needed to go on from here."""
         state: dict[str, object] = {name: part.state_dict() for name, part in self.parts().items()}
         unfinished = path.with_suffix(".part")
-        torch.save({**state, "step": self.step, "seconds": self.seconds}, unfinished)
+        more = {"step": self.step, "seconds": self.seconds, "recipe": asdict(self.recipe)}
+        torch.save({**state, **more}, unfinished)
         unfinished.replace(path)
 
     def resume(self, path: Path) -> None:
         """Go on from what `keep` wrote.
 
         Raises:
-            ValueError: If there is nothing to go on from, or it is damaged.
+            ValueError: If there is nothing to go on from, it is damaged, or of a training by another recipe;
+                only ``minutes`` may be others.
         """
         if not path.is_file():
             raise ValueError(f"nothing to resume: {path} is missing")
@@ -113,6 +115,13 @@ class Training:
             raise ValueError(
                 f"{path} is damaged, or no state of this training ({one_line(error)}); start without --resume"
             ) from error
+        recipe = asdict(self.recipe)
+        others = [
+            f"{name} {value} there, {recipe[name]} now"
+            for name, value in state.get("recipe", {}).items()
+            if name != "minutes" and recipe[name] != value
+        ]
+        require(not others, "resume", "with the settings that it began with", "; ".join(others))
         self.chance.manual_seed(self.recipe.seed + self.step)
 
     def rate(self) -> float:
@@ -184,19 +193,20 @@ def train_inpainter(
     """Train, and write the averaged weights to `out`; states, log and sheets of samples go to `run`.
 
     Raises:
-        ValueError: If weights, photographs or what is to be resumed are missing, or a number is out of range.
+        ValueError: If weights, photographs or what is to be resumed are missing, a number is out of range,
+            or ``run`` holds a training that is not to be resumed.
         OSError: If ``out`` cannot be written.
     """
     for name, number, least in (("scenes", scenes, 1), ("workers", workers, 0)):
         require(number >= least, name, f"at least {least}", number)
     check_writable(out)
-    training = Training(recipe, device, start)
-    run.mkdir(parents=True, exist_ok=True)
-    if resume:
-        training.resume(run / "state.pt")
+    state = run / "state.pt"
+    training = _begun(recipe, device, start, state, resume)
     samples = Samples(data, scenes, photos, recipe.side, [recipe.seed, training.step])
     if samples.left_out:
         log(f"{samples.left_out} photographs are smaller than a crop of {recipe.side} px, and left out")
+    for wrong in samples.damaged:
+        log(f"left out: {wrong}")
     shown = _batch(samples.stream([recipe.seed, 1 << 31, 0]), 12, device)
     loader = DataLoader(
         samples, recipe.batch, num_workers=workers, prefetch_factor=4 if workers else None,
@@ -214,12 +224,41 @@ def train_inpainter(
             _report(training, running / (training.step - reported), speed, run, log)
             running[:], reported = 0, training.step
         if training.step % EVERY == 0:
-            training.keep(run / "state.pt")
+            training.keep(state)
             _sheet(training.average, shown, run / f"step-{training.step:07d}.png")
-    training.keep(run / "state.pt")
+    training.keep(state)
     _sheet(training.average, shown, run / "last.png")
     trained = f"{training.step * recipe.batch} crops of {recipe.side} px, seed {recipe.seed}"
     save_safetensors(out, training.average, {"arch": "infill.small_inpainter", "trained": trained})
+
+
+def _begun(recipe: Recipe, device: str, start: Path | None, state: Path, resume: bool) -> Training:
+    """Return a training from its beginning, or from where ``state`` is; its folder is there from now on.
+
+    Raises:
+        ValueError: If that cannot be, or the folder holds a training that is not to be resumed.
+    """
+    rule = "left out where a training goes on from its own state"
+    require(not (start and resume), "start", rule, str(start))
+    rule = "a folder without a training (go on with that by --resume, or give another --run)"
+    require(resume or not state.exists(), "run", rule, str(state.parent))
+    training = Training(recipe, device, start)
+    state.parent.mkdir(parents=True, exist_ok=True)
+    if resume:
+        training.resume(state)
+        _cut(state.with_name("log.csv"), training.step)
+    return training
+
+
+def _cut(path: Path, step: int) -> None:
+    """Leave out of the log what came after the state that is gone on from: it comes again."""
+    if not path.exists():
+        return
+    head, *rows = path.read_text().splitlines(keepends=True)
+    kept = [row for row in rows if int(row.partition(",")[0]) <= step]
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text("".join([head, *kept]))
+    unfinished.replace(path)
 
 
 def _report(training: Training, figures: np.ndarray, speed: float, run: Path, log: Log) -> None:

@@ -27,6 +27,7 @@ class Samples(IterableDataset[Sample]):
 
     Attributes:
         left_out: How many photographs are smaller than a crop.
+        damaged: What is wrong with the photographs that cannot be read.
 
     Raises:
         ValueError: If there are no photographs, or none that is large enough.
@@ -37,7 +38,7 @@ class Samples(IterableDataset[Sample]):
     ) -> None:
         self.arrays = scene_arrays(data, scenes)
         # Some photographs are smaller than a crop: they are left out, for enlarging them would teach blur.
-        found = photographs(photos) if photos else []
+        found, self.damaged = photographs(photos) if photos else ([], [])
         self.photos = [photo for photo in found if min(photo.shape[:2]) >= side]
         self.left_out = len(found) - len(self.photos)
         if found and not self.photos:

@@ -47,10 +47,15 @@ def boxed(folder: Path, rows: str, names: tuple[str, ...] = ("a.png",), header: 
     return folder
 
 
-def fault(data: Path | str, limit: int | None = None) -> str:
+def first(data: str, limit: int | None) -> Dataset:
+    """The first so many examples."""
+    return select(open_dataset(data), Selection(limit=limit))
+
+
+def fault(data: Path | str) -> str:
     """What opening says, which always tells that it is about DATA."""
     with pytest.raises(ValueError, match=r"^DATA: ") as caught:
-        open_dataset(str(data), limit)
+        open_dataset(str(data))
     return str(caught.value)
 
 
@@ -79,14 +84,14 @@ def test_scenes_are_drawn_with_one_object() -> None:
 
 def test_scenes_alone_are_a_hundred() -> None:
     assert (open_dataset("scenes").title, len(open_dataset("scenes"))) == ("scenes:100", 100)
-    assert len(open_dataset("scenes", limit=7)) == 7
-    assert len(open_dataset("scenes:3", limit=7)) == 3
+    assert len(first("scenes", 7)) == 7
+    assert len(first("scenes:3", 7)) == 3
     with pytest.raises(IndexError):
         open_dataset("scenes:3").read(3)
 
 
 def test_scenes_have_a_fingerprint_of_their_number() -> None:
-    assert open_dataset("scenes:3").fingerprint() == open_dataset("scenes:9", limit=3).fingerprint()
+    assert open_dataset("scenes:3").fingerprint() == first("scenes:9", 3).fingerprint()
     assert open_dataset("scenes:3").fingerprint() != open_dataset("scenes:4").fingerprint()
 
 
@@ -114,7 +119,7 @@ def test_each_of_two_objects_is_the_target_in_turn() -> None:
 def test_scenes_of_two_are_chosen_like_others() -> None:
     dataset = open_dataset("scenes-two:6")
     assert len(open_dataset("scenes-two")) == 200
-    assert open_dataset("scenes-two:6", limit=3).names == ("scene-0:0", "scene-0:1", "scene-1:0")
+    assert first("scenes-two:6", 3).names == ("scene-0:0", "scene-0:1", "scene-1:0")
     wanted = dataset.classes(11)[0]
     chosen = select(dataset, Selection(targets="every", classes=[wanted]))
     assert "scene-5:1" in chosen.names
@@ -382,10 +387,8 @@ def test_images_may_be_in_a_folder_of_their_own(tmp_path: Path) -> None:
 def test_only_the_first_are_taken(tmp_path: Path) -> None:
     for name in ("c.png", "a.png", "b.png"):
         paint(tmp_path / name)
-    assert open_dataset(str(tmp_path), limit=2).names == ("a.png", "b.png")
-    assert len(open_dataset(str(tmp_path), limit=9)) == 3
-    assert fault(tmp_path, limit=0) == "DATA: the limit must be 1 or more, got 0"
-    assert "got -1" in fault("scenes", limit=-1)
+    assert first(str(tmp_path), 2).names == ("a.png", "b.png")
+    assert len(first(str(tmp_path), 9)) == 3
 
 
 def test_what_is_no_folder_of_images_is_refused(tmp_path: Path) -> None:
@@ -435,7 +438,7 @@ def test_the_fingerprint_tells_changes_and_nothing_else(file: str, change: str, 
         folder = boxed(Path(name), "a.png,7,5,2,9,5\n", ("a.png", "b.png"))
         paint_silhouette(folder / "masks" / "a.png")
         paint_silhouette(folder / "masks" / "b.bmp")
-        dataset, path = open_dataset(name, limit), folder / file
+        dataset, path = first(name, limit), folder / file
         before, status = dataset.fingerprint(), path.stat()
         if change == "size":
             path.write_bytes(path.read_bytes() + b"\n")
@@ -451,7 +454,7 @@ def test_the_fingerprint_tells_changes_and_nothing_else(file: str, change: str, 
             (folder / "images" / "notes.txt").touch()
         assert (dataset.fingerprint() == before) == (change == "copied")
         if change != "gone":
-            assert open_dataset(name, limit).fingerprint() == dataset.fingerprint()
+            assert first(name, limit).fingerprint() == dataset.fingerprint()
 
 
 @given(names=st.lists(st.sampled_from("abcdef"), min_size=2, unique=True), limit=st.integers(1, 6))
@@ -459,8 +462,8 @@ def test_an_added_file_changes_the_fingerprint_if_it_is_taken(names: list[str], 
     with tempfile.TemporaryDirectory() as name:
         for stem in names[:-1]:
             paint(Path(name) / f"{stem}.png")
-        before = open_dataset(name, limit)
+        before = first(name, limit)
         fingerprint = before.fingerprint()
         paint(Path(name) / f"{names[-1]}.png")
-        after = open_dataset(name, limit)
+        after = first(name, limit)
         assert (after.fingerprint() == fingerprint) == (after.names == before.names)

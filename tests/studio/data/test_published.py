@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy import ndarray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from studio.data.dataset import open_dataset
 from studio.data.selection import Selection, select
@@ -100,7 +100,6 @@ def test_imagenet_is_found_at_and_below_its_root(tmp_path: Path) -> None:
     for at in (root, tmp_path):
         assert open_dataset(str(at)).names == (f"{TENCH}/v2.JPEG", "v1.JPEG")
         assert open_dataset(str(at)).read(0).boxes.tolist() == [[0, 0, WIDTH, HEIGHT]]
-    assert open_dataset(str(tmp_path), limit=1).names == (f"{TENCH}/v2.JPEG",)
 
 
 def test_a_full_mapping_needs_no_note(tmp_path: Path) -> None:
@@ -175,10 +174,8 @@ def test_bad_xml_is_named_when_its_image_is_read(text: str | None, said: str, tm
 
 def test_a_size_that_does_not_fit_tells_what_reading_did(tmp_path: Path) -> None:
     imagenet(tmp_path)
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "Data/CLS-LOC/val/v1.JPEG", exif=turned)
-    with pytest.raises(ValueError, match=r"has 12 x 16 \(turned upright as its EXIF tag says\)"):
+    Image.fromarray(np.ones((WIDTH, HEIGHT), np.uint16)).save(tmp_path / "Data/CLS-LOC/val/v1.JPEG", "PNG")
+    with pytest.raises(ValueError, match=r"has 12 x 16 \(16-bit gray\)"):
         open_dataset(str(tmp_path)).read(0)
 
 
@@ -422,3 +419,37 @@ def test_imagenet_can_be_asked_by_index_and_by_name(tmp_path: Path) -> None:
         ValueError, match=r"--classes: .* has no image of 'goldfsh'; did you mean 'goldfish'\?"
     ):
         select(dataset, Selection(classes=["goldfsh"]), labels)
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_boxes_count_the_pixels_that_files_have_whatever_exif_says(tmp_path: Path, orientation: int) -> None:
+    """A bright object in the box of each layout; of a boxes.csv, which is ours, of what is seen."""
+    box = (2, 3, 6, 9)
+    stored = Image.new("RGB", (WIDTH, HEIGHT))
+    stored.paste((255, 255, 255), box)
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    for root, layout in (("voc", pascal), ("ilsvrc", imagenet)):
+        if layout is pascal:
+            pascal(tmp_path / root, "a", [("dog", (3, 4, 6, 9))])
+            choose(tmp_path / root / "ImageSets/Main/val.txt", "a\n")
+        else:
+            imagenet(tmp_path / root, [(TENCH, (2, 3, 5, 8))], "a")
+        (file,) = [*(tmp_path / root).rglob("a.jpg"), *(tmp_path / root).rglob("a.JPEG")]
+        stored.save(file, quality=95, exif=tag)
+        example = open_dataset(str(tmp_path / root)).read(0)
+        assert example.boxes.tolist() == [list(box)]
+        inside = example.image[:, box[1] : box[3], box[0] : box[2]]
+        assert float(inside.mean()) > 0.9, root
+        assert float(example.image.mean()) < 0.2
+    folder = tmp_path / "own"
+    (folder / "images").mkdir(parents=True)
+    stored.save(folder / "images" / "a.jpg", quality=95, exif=tag)
+    seen = ImageOps.exif_transpose(Image.open(folder / "images" / "a.jpg"))
+    bright = np.argwhere(np.asarray(seen).mean(2) > 128)
+    (top, left), (bottom, right) = bright.min(0), bright.max(0) + 1
+    (folder / "boxes.csv").write_text(
+        f"file,label,xmin,ymin,xmax,ymax\na.jpg,1,{left},{top},{right},{bottom}\n"
+    )
+    example = open_dataset(str(folder)).read(0)
+    assert float(example.image[:, top:bottom, left:right].mean()) > 0.9

@@ -215,6 +215,17 @@ def test_lists_give_a_grid(tmp_path: Path) -> None:
             grid.where(**wrong)
 
 
+def test_a_classifier_of_ones_own_gives_way_to_a_name_of_infills(tmp_path: Path) -> None:
+    def scenes(images: Tensor) -> Tensor:
+        return tiny(images)
+
+    method, both = SlidingPatch(112, 112), [scenes, "scenes"]
+    grid = infill.explain(torch.rand(3, 224, 224), both, method=method, filler="gray")  # type: ignore[arg-type]
+    assert isinstance(grid, Explanations)
+    assert grid.classifiers == ["scenes-2", "scenes"]
+    assert {path.relative_to(tmp_path).parts[0] for path in grid.save(tmp_path)} == {"scenes", "scenes-2"}
+
+
 def test_it_shows_itself() -> None:
     found = quick(small(), target=1)
     assert isinstance(found, Explanation)

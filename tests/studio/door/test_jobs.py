@@ -13,6 +13,7 @@ from torch import Tensor
 import infill
 from attribution import MP2, SSR, SlidingPatch
 from infill import Counterfactual
+from models import scenes
 from models.preprocessing import Preprocessing
 
 AS_THEY_ARE = Preprocessing(224, 224, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -115,6 +116,14 @@ def test_an_evaluation_is_the_commands_and_takes_objects(run: Run) -> None:
     assert own.results.settings["classifier"]["labels"] == ["class 0", "class 1"]
 
 
+def test_an_evaluation_takes_derivatives_in_inference_mode() -> None:
+    few = {"metric": "pointing", "filler": "gray", "baselines": False, "settings": {"mp.steps": 2}}
+    drawn = [scenes.CLASSES[scenes.draw(number, objects=1).labels[0]] for number in range(3)]
+    with torch.inference_mode():
+        found = infill.evaluate("scenes:3", method="mp", classes=drawn[1:2], **few)
+    assert found.tables[0].images == drawn.count(drawn[1])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -124,6 +133,19 @@ def test_an_evaluation_is_the_commands_and_takes_objects(run: Run) -> None:
         (lambda: infill.evaluate("scenes:2", method=["mp/blur", SlidingPatch()]), "got both"),
         (lambda: infill.realism("scenes:2", filler="grey"), "unknown filler 'grey'; did you mean 'gray'?"),
         (lambda: infill.realism("nowhere"), "nowhere"),
+        (lambda: infill.evaluate("scenes:2", method={"random": SlidingPatch()}), "the name of one of infill"),
+        (lambda: infill.evaluate("scenes:2", method={"filler": SlidingPatch()}), "the name of one of infill"),
+        (lambda: infill.evaluate("scenes:2", method={"a--b": SlidingPatch()}), "a name without '--'"),
+        (lambda: infill.evaluate("scenes:2", correct_only="no"), "correct_only: expected True or False"),
+        (lambda: infill.evaluate("scenes:2", baselines="no"), "baselines: expected True or False"),
+        (lambda: infill.evaluate("scenes:2", classes="gear"), "classes: expected a list of names or indices"),
+        (lambda: infill.evaluate("scenes:2", classes=[1.5]), "classes: expected a list of names or indices"),
+        (lambda: infill.evaluate("scenes:2", preset=3), "preset: expected a text, got 3"),
+        (lambda: infill.evaluate("scenes:2", sample="2"), "sample must be a whole number, got '2'"),
+        (lambda: infill.evaluate("scenes:2", limit=1.5), "limit must be a whole number, got 1.5"),
+        (lambda: infill.evaluate("scenes:2", largest_box="0.5"), "largest_box must be a number, got '0.5'"),
+        (lambda: infill.realism("scenes:2", grow=2.5), "grow must be a whole number, got 2.5"),
+        (lambda: infill.realism("scenes:2", strips="1"), "strips must be a whole number, got '1'"),
         (lambda: infill.realism("scenes:2", batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda: infill.load_classifier("resnet51"), "unknown classifier 'resnet51'; did you mean"),
         (lambda: infill.load_classifier("scenes", labels=["a"]), "expected none, for scenes has its own"),

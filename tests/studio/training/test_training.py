@@ -11,6 +11,7 @@ from PIL import Image
 from infill.realism.similarity import Perceptual
 from models.classifiers import scenes as scene_classifier
 from models.inpainters import small
+from models.scenes import draw
 from studio.training.adversary import critic_loss, fooling_loss
 from studio.training.classifier import train_classifier
 from studio.training.data import photographs, scene_arrays
@@ -98,6 +99,42 @@ def test_training_goes_on_where_it_was(data, photos, tmp_path):
     assert third["step"] == second["step"]
     for key, tensor in second["average"].items():
         assert torch.equal(tensor, third["average"][key])
+    weights = tmp_path / "i.safetensors"
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for options, message in (
+        ({"resume": True, "start": weights}, "start must be left out where a training goes on"),
+        ({}, "run must be a folder without a training"),
+        (
+            {"resume": True, "recipe": replace(RECIPE, lr=1.0, seed=9)},
+            "lr 0.0006 there, 1.0 now; seed 0 there, 9",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(data, photos, tmp_path, **options)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_what_was_logged_after_the_last_state_comes_once(data, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("studio.training.inpainter.REPORTED_EVERY", 1)
+    train(data, photos, tmp_path)
+    log = tmp_path / "log.csv"
+    rows = log.read_text().splitlines()
+    last = int(rows[-1].partition(",")[0])
+    log.write_text("\n".join([*rows, f"{last + 1},9.9,0,0,0,0", f"{last + 2},9.9,0,0,0,0"]) + "\n")
+    train(data, photos, tmp_path, replace(RECIPE, minutes=0.02), resume=True)
+    steps = [int(row.partition(",")[0]) for row in log.read_text().splitlines()[1:]]
+    assert steps == sorted(set(steps))
+    assert steps[-1] > last
+
+
+def test_scenes_that_were_drawn_otherwise_are_drawn_again(data, tmp_path, monkeypatch):
+    scene_arrays(tmp_path, 2, workers=1)
+    (one,) = tmp_path.glob("*.npy")
+    plain = draw(0, 1)
+    monkeypatch.setattr("studio.training.data.draw", lambda *_: replace(plain, image=1 - plain.image))
+    scene_arrays(tmp_path, 2, workers=1)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+    assert one.exists()
 
 
 def overfitted(recipe, perceptual, steps, monkeypatch):
@@ -194,10 +231,33 @@ def test_holes_of_every_family_are_neither_empty_nor_everything():
 
 
 def test_photographs_are_reduced_and_missing_ones_named(photos, tmp_path):
-    assert {min(photo.shape[:2]) for photo in photographs(photos)} == {288}
+    found, wrong = photographs(photos)
+    assert {min(photo.shape[:2]) for photo in found} == {288}
+    assert wrong == []
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="found none"):
         photographs(tmp_path / "empty")
+    (tmp_path / "empty" / "a.jpg").write_text("no picture")
+    with pytest.raises(ValueError, match=r"pictures that can be read; image: .*a\.jpg is not an image"):
+        photographs(tmp_path / "empty")
+
+
+def test_photographs_are_read_as_everywhere_and_bad_ones_are_told(data, photos, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    Image.new("RGB", (90, 80), (9, 9, 9)).save(folder / "a.jpg", exif=tag)
+    (folder / "b.jpg").write_bytes((folder / "a.jpg").read_bytes()[:300])
+    (folder / "._c.jpg").write_bytes(b"a Mac's")
+    Image.fromarray(np.full((80, 90), 30000, np.uint16)).save(folder / "d.png")
+    found, wrong = photographs(folder)
+    assert [photo.shape for photo in found] == [(90, 80, 3), (80, 90, 3)]  # the first is turned upright
+    assert int(found[1][0, 0, 0]) == round(255 * 30000 / 65535)
+    assert len(wrong) == 1
+    assert "b.jpg is damaged" in wrong[0]
+    lines = train(data, folder, tmp_path / "run")
+    assert [line for line in lines if line.startswith("left out: image: ")] == [f"left out: {wrong[0]}"]
 
 
 def test_the_command_trains(data, tmp_path):
@@ -305,4 +365,6 @@ def test_scenes_drawn_by_two_trainings_at_once_are_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(drawing, "get_context", lambda _: type("Context", (), {"Pool": Inline}))
     arrays = scene_arrays(tmp_path, 70)
     assert arrays.images.reshape(70, -1).any(1).all()
-    assert [path.name for path in tmp_path.iterdir()] == ["scenes-1-70.npy"]
+    (path,) = tmp_path.iterdir()
+    assert path.name.startswith("scenes-1-70-")
+    assert "part" not in path.name
