@@ -81,7 +81,7 @@ def reliability(first: Float[Tensor, "h w"], second: Float[Tensor, "h w"]) -> fl
     """
     from scipy.stats import spearmanr
 
-    a, b = (each.detach().double().cpu().flatten().numpy() for each in (first, second))
+    a, b = (each.detach().cpu().double().flatten().numpy() for each in (first, second))
     if a.min() == a.max() or b.min() == b.max():
         return 0.0
     halves = max(float(spearmanr(a, b).statistic), 0.0)

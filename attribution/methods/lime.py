@@ -147,7 +147,7 @@ class Lime:
     def _slic(self, image: Tensor) -> Tensor:
         from skimage.segmentation import slic
 
-        pixels = image.permute(1, 2, 0).double().cpu().numpy()
+        pixels = image.permute(1, 2, 0).cpu().double().numpy()
         labels = slic(
             pixels, n_segments=self.segments, compactness=self.compactness, sigma=self.sigma, start_label=0
         )
@@ -163,10 +163,10 @@ class Lime:
         distances: list[Tensor] = []
 
         def samples() -> Samples:
-            outputs = torch.cat(scores).double().cpu()
-            on = holes.on[: len(outputs)].double().cpu()
+            outputs = torch.cat(scores).cpu().double()
+            on = holes.on[: len(outputs)].cpu().double()
             distance = torch.cat(distances) if distances else cosine_distance(holes.on[: len(outputs)])
-            weights = (-(distance.double().cpu() ** 2) / self.kernel_width**2).exp().sqrt()
+            weights = (-(distance.cpu().double() ** 2) / self.kernel_width**2).exp().sqrt()
             return Samples(on, outputs, weights)
 
         def enough() -> bool:

@@ -127,9 +127,9 @@ def _bfgs(loss: Asked, image: Tensor, steps: int) -> tuple[Tensor, float]:
 
     def asked(pixels: ndarray) -> tuple[float, ndarray]:
         value, slope = loss(torch.from_numpy(pixels).to(image).view_as(image))
-        return value, slope.flatten().double().cpu().numpy()
+        return value, slope.flatten().cpu().double().numpy()
 
-    start = image.flatten().double().cpu().numpy()
+    start = image.flatten().cpu().double().numpy()
     with np.errstate(all="ignore"):  # what overflows is told by what comes out
         end = minimize(asked, start, jac=True, method="BFGS", options={"maxiter": steps, "gtol": 0.0})
         direction = -(end.hess_inv @ end.jac)

@@ -20,7 +20,7 @@ from models.weights.libraries import one_line, quiet
 
 
 class Program(nn.Module):
-    """A network that is run as it was saved: training or evaluation, that was settled then.
+    """A network that is run as it was saved: TorchScript in evaluation mode, a ``.pt2`` file as it is.
 
     Args:
         program: The network.

@@ -1,6 +1,5 @@
 """``digits:FILE``: a small network for images of 28 x 28 of one thing on black, such as a digit."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.classifiers import metadata
 from models.classifiers.image_classifier import ImageClassifier
 from models.preprocessing import Preprocessing
 from models.weights.checkpoint import load_state, read_checkpoint, refuse_weights
@@ -56,11 +56,12 @@ def load(place: str, weights: Path | None = None) -> ImageClassifier:
         ValueError: If there is no such file, or it holds another network.
     """
     refuse_weights(weights, f"digits:{place}")
-    checkpoint = read_checkpoint(Path(place).expanduser())
-    arch, labels = checkpoint.metadata.get("arch"), json.loads(checkpoint.metadata.get("labels", "[]"))
+    path = Path(place).expanduser()
+    checkpoint = read_checkpoint(path)
+    arch, labels = checkpoint.metadata.get("arch"), metadata.from_texts(checkpoint.metadata, path).labels
     if arch != ARCH or not labels:
         raise ValueError(f"weights: {place} holds no network of `infill fill-blanks`: it is for {arch!r}")
-    with torch.random.fork_rng():  # the weights that it begins with are of no matter, the generator is
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
         network = DigitClassifier(len(labels))
     load_state(network, checkpoint, f"digits:{place}")
     return classifier(network.float(), labels)

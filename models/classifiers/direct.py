@@ -33,6 +33,14 @@ class Direct(ImageClassifier):
     ) -> None:
         super().__init__(network, Preprocessing(1, 1, mean, std), labels, multi_label)
         self.crop = 0
+        self._as_they_are = not any(mean) and all(each == 1 for each in std)
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the logits of images in [0, 1]; what is not normalized may have any number of channels."""
+        if self._as_they_are:
+            logits: Tensor = self.network(images)
+            return logits
+        return super().forward(images)
 
     @property
     def resize(self) -> int | tuple[int, int]:

@@ -12,6 +12,9 @@ from models.preprocessing import Preprocessing
 
 _USUAL = Preprocessing()
 
+_GRAY = (0.299, 0.587, 0.114)
+"""The shares of red, green and blue (ITU-R BT.601), as Pillow and torchvision have them."""
+
 
 class ImageClassifier(nn.Module):
     """A network with its own preprocessing: resize the short side, crop the center, normalize, classify.
@@ -60,8 +63,11 @@ class ImageClassifier(nn.Module):
         return self.preprocessing.interpolation
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Return the logits of images in [0, 1]."""
-        logits: Tensor = self.network((self._shown(images) - self.mean) / self.std)
+        """Return the logits of images in [0, 1]; of RGB, a network of one channel is shown the gray."""
+        shown = self._shown(images)
+        if len(self.mean) == 1 and shown.shape[1] == 3 and _takes_gray(self.network):
+            shown = torch.einsum("nchw,c->nhw", shown, shown.new_tensor(_GRAY))[:, None]
+        logits: Tensor = self.network((shown - self.mean) / self.std)
         return logits
 
     def with_network(self, network: nn.Module) -> "ImageClassifier":
@@ -139,8 +145,9 @@ class ImageClassifier(nn.Module):
             return images
         resized, (top, left) = self._geometry(size)
         if resized != size:
-            images = F.interpolate(images, size=resized, mode=self.interpolation, antialias=True)
-            images = images.clamp(0, 1)  # bicubic overshoots
+            # In float32: on a processor bfloat16 can not be resized so. Bicubic overshoots.
+            large = F.interpolate(images.float(), size=resized, mode=self.interpolation, antialias=True)
+            images = large.clamp(0, 1).to(images.dtype)
         top, left = top - room // 2, left - room // 2
         return images[..., top : top + side, left : left + side]
 
@@ -150,3 +157,9 @@ class ImageClassifier(nn.Module):
             return size, (0, 0)
         tall, wide = self.preprocessing.resized(size)
         return (tall, wide), (round((tall - self.crop) / 2.0), round((wide - self.crop) / 2.0))
+
+
+def _takes_gray(network: nn.Module) -> bool:
+    """Whether a network's first convolution wants one channel; one mean may stand for three as well."""
+    first = next((part for part in network.modules() if isinstance(part, nn.Conv2d)), None)
+    return first is not None and first.in_channels == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from models.classifiers import clip, custom, digits, places365, scenes, timm, transformers
+from models.classifiers import clip, custom, digits, metadata, places365, scenes, timm, transformers
 from models.classifiers import torchvision as architectures
 from models.classifiers.image_classifier import ImageClassifier
 from models.scenes.draw import CLASSES
@@ -86,9 +86,11 @@ def _agreed(name: str | None, checkpoint: Checkpoint | None) -> str:
 
 
 def _scenes(checkpoint: Checkpoint | None) -> ImageClassifier:
-    if checkpoint:
-        network = scenes.untrained()
-        load_state(network, checkpoint, "scenes")
-    else:
-        network = scenes.load()
-    return ImageClassifier(network, scenes.PREPROCESSING, CLASSES).eval()
+    if checkpoint is None:
+        return ImageClassifier(scenes.load(), scenes.PREPROCESSING, CLASSES).eval()
+    network = scenes.untrained()
+    load_state(network, checkpoint, "scenes")
+    stated = metadata.from_texts(checkpoint.metadata, checkpoint.path)
+    labels = metadata.class_names(stated.labels or CLASSES, len(CLASSES), f"weights: {checkpoint.path}")
+    preprocessing = stated.preprocessing(scenes.PREPROCESSING)
+    return ImageClassifier(network, preprocessing, labels, bool(stated.multi_label)).eval()

@@ -30,12 +30,14 @@ def load(_: str = "", weights: Path | None = None) -> ImageClassifier:
 
     path = weights or _published()
     beside = path.with_name(CATEGORIES)
-    labels = _labels(beside) if beside.is_file() else metadata.class_names(None, CLASSES, str(path))
     checkpoint = read_checkpoint(path)
+    stated = metadata.from_texts(checkpoint.metadata, path)
+    named = stated.labels or (_labels(beside) if beside.is_file() else None)
+    labels = metadata.class_names(named, CLASSES, f"weights: {path}")
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
         network = torchvision.models.resnet50(weights=None, num_classes=CLASSES)
     load_state(network, checkpoint, "Places365's resnet50")
-    return ImageClassifier(network, labels=labels)
+    return ImageClassifier(network, stated.preprocessing(), labels, bool(stated.multi_label))
 
 
 def _published() -> Path:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.preprocessing import Preprocessing
 from models.scenes.draw import CLASSES
 from models.scenes.textures import SIDE
-from models.weights.checkpoint import SHIPPED, load_safetensors
+from models.weights.checkpoint import SHIPPED, load_state, read_checkpoint
 
 FILE: Path = SHIPPED / "scene_classifier.safetensors"
 PREPROCESSING = Preprocessing(crop=SIDE, resize=SIDE)
@@ -58,7 +58,7 @@ def load(path: Path = FILE) -> SceneClassifier:
         ValueError: If the file is missing or holds another network.
     """
     network = untrained()
-    load_safetensors(path, network)
+    load_state(network, read_checkpoint(path), "the classifier of scenes")
     return network.eval()
 
 

@@ -1,19 +1,17 @@
 """Torchvision's classification networks: their names, how they want their images, and how to build them."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.classifiers import metadata
 from models.classifiers.image_classifier import ImageClassifier
 from models.classifiers.transforms import published
 from models.preprocessing import Preprocessing
-from models.weights.checkpoint import Checkpoint, load_state
+from models.weights.checkpoint import Checkpoint, load_state, renamed
 from models.weights.torchvision import published_checkpoint
 
 _CLASSES = 1000
@@ -43,7 +41,7 @@ def load(name: str, checkpoint: Checkpoint | None = None) -> ImageClassifier:
     entry, published = nearest_entry(name, checkpoint.path)
     stated = metadata.from_texts(checkpoint.metadata, checkpoint.path)
     preprocessing = stated.preprocessing(preprocessing_of(entry))
-    checkpoint = replace(checkpoint, state=_renamed(name, checkpoint))
+    checkpoint = renamed(checkpoint, _old_names(name))
     network, classes = _filled(name, checkpoint, _options(name, checkpoint, preprocessing, published))
     labels = stated.labels
     if labels is None and classes == len(entry.meta["categories"]):
@@ -105,9 +103,10 @@ def _options(
     return {}
 
 
-def _renamed(name: str, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
-    """Give old DenseNet files (``denselayer1.norm.1``) today's names (``denselayer1.norm1``)."""
-    if not name.startswith("densenet"):
-        return checkpoint.state
-    old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")
-    return {old.sub(r"\1\2", key): value for key, value in checkpoint.state.items()}
+def _old_names(name: str) -> Mapping[str, str]:
+    """Return how torchvision's older files call the network's tensors, and how they are called today."""
+    if name.startswith("densenet"):
+        return {r"(denselayer\d+\.(?:norm|conv))\.(\d\.)": r"\1\2"}
+    if name.startswith("vit_"):
+        return {r"\.mlp\.linear_1\.": ".mlp.0.", r"\.mlp\.linear_2\.": ".mlp.3."}
+    return {}

@@ -8,10 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint
+from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint, renamed
 from models.weights.torchvision import published_checkpoint
 
 _WAYS = "pass --weights FILE"
+_OLD = {
+    r"((?:inner|layer)_blocks\.\d+)\.(weight|bias)$": r"\1.0.\2",
+    r"(rpn\.head\.conv)\.(weight|bias)$": r"\1.0.0.\2",
+    **{rf"mask_head\.mask_fcn{i + 1}\.": f"mask_head.{i}.0." for i in range(4)},
+}
+"""What torchvision's published files call tensors, and what today's networks do."""
+_OLD_HEADS = {rf"(_head\.conv)\.{2 * i}\.(weight|bias)$": rf"\1.{i}.0.\2" for i in range(4)}
+"""The same of RetinaNet's heads; in others' there are numbers like these that are meant."""
 _WITHOUT_EPSILON = (
     "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn", "retinanet_resnet50_fpn",
 )  # fmt: skip
@@ -67,7 +75,8 @@ def load(name: str, weights: Path | None = None) -> TorchvisionDetector:
         network = torchvision.models.get_model(
             name, weights=None, weights_backbone=None, num_classes=len(labels)
         )
-    load_state(network, checkpoint, name)
+    heads = _OLD_HEADS if name.startswith("retinanet") else {}
+    load_state(network, renamed(checkpoint, {**_OLD, **heads}), name)
     published = checkpoint.path.name == entry.url.rsplit("/", 1)[-1]
     if published and name in _WITHOUT_EPSILON:
         for module in network.modules():

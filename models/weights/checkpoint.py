@@ -1,18 +1,17 @@
 """Weights in files: read, put into a network unless they do not fit, and saved."""
 
-import json
 import pickle
-import struct
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.weights.libraries import one_line
@@ -43,12 +42,13 @@ def read_checkpoint(path: Path, nests: Sequence[str] = _NESTS) -> Checkpoint:
     Raises:
         ValueError: If the file is missing, damaged, or no state dict.
     """
+    path = path.expanduser()
     if not path.is_file():
         raise ValueError(f"weights: no such file: {path}")
     state, metadata = (
         _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path, nests), {})
     )
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not state or not all(isinstance(k, str) and isinstance(value, Tensor) for k, value in state.items()):
         raise ValueError(f"weights: {path} holds no state dict (tensors by name)")
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in state):
@@ -88,6 +88,25 @@ def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
     network.load_state_dict(ordered, strict=False)
 
 
+def renamed(checkpoint: Checkpoint, rules: Mapping[str, str]) -> Checkpoint:
+    """Return a checkpoint whose tensors have today's names.
+
+    Args:
+        checkpoint: As the file has it.
+        rules: Patterns of old names (one of them must match at most), and what stands in their place.
+    """
+    state: dict[str, Tensor] = OrderedDict()
+    for key, value in checkpoint.state.items():
+        for old, new in rules.items():
+            key, count = re.subn(old, new, key)
+            if count:
+                break
+        state[key] = value
+    if versions := getattr(checkpoint.state, "_metadata", None):
+        state._metadata = versions  # type: ignore[attr-defined]
+    return replace(checkpoint, state=state)
+
+
 def refuse_weights(weights: Path | None, name: str) -> None:
     """Refuse a file of weights for what comes with its own.
 
@@ -112,7 +131,7 @@ def _read_pickle(path: Path, nests: Sequence[str]) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         reason = "is no weight file, or holds a pickled model; save its state_dict() instead"
         raise ValueError(f"weights: {path} {reason}") from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except Exception as error:  # a damaged file may end anywhere in torch's reader
         raise ValueError(f"weights: {path} is damaged or no weight file ({one_line(error)})") from error
     for nest in nests:
         if isinstance(content, dict) and isinstance(content.get(nest), dict):
@@ -133,25 +152,6 @@ def _listed(verb: str, things: list[str]) -> list[str]:
 
 def _dimensions(tensor: Tensor) -> str:
     return "x".join(str(side) for side in tensor.shape) or "scalar"
-
-
-def load_safetensors(path: Path, network: nn.Module) -> None:
-    """Load the weights of `path` into `network`, in the network's own precision.
-
-    Raises:
-        ValueError: If the file is missing, is not safetensors, or does not fit the network.
-    """
-    if not path.is_file():
-        raise ValueError(f"weights not found: {path}")
-    try:
-        weights = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"not a safetensors file: {path} ({error})") from error
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = str(error).replace("\n", " ")
-        raise ValueError(f"weights of {path} do not fit: {reason}") from error
 
 
 def check_writable(path: Path) -> None:
@@ -179,10 +179,3 @@ def save_safetensors(path: Path, network: nn.Module, metadata: dict[str, str]) -
     unfinished = path.with_suffix(".part")
     save_file(weights, unfinished, metadata)
     unfinished.replace(path)
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Return the free text that a safetensors file carries."""
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        return dict(json.loads(file.read(size)).get("__metadata__", {}))

@@ -3,6 +3,7 @@
 Nothing is ever unpickled here, and nothing here needs torch.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 from models.weights.catalog import CatalogEntry, known
@@ -41,15 +42,28 @@ def here(name: str) -> bool:
 def path(name: str) -> Path:
     """Return the file of these weights, or the folder of a model on the hub.
 
+    A file that has a published size or hash has it, whoever has put it there: some are programs.
+
     Raises:
-        ValueError: If it is not here: where it comes from, where it belongs, how large it is, its license.
+        ValueError: If it is not here: where it comes from, where it belongs, how large it is, its license; or
+            if it is damaged, or another file.
     """
     entry, place = known(name), storage(name)
     if place.here(entry):
-        return place.location(entry)
+        found = place.location(entry)
+        if found.is_file():
+            status = found.stat()
+            _whole(name, str(found), status.st_size, status.st_mtime_ns)
+        return found
     about = f"{measure(entry)}, license {entry.license}"
     ways = f"get it from {' or '.join(entry.urls)} ({about}) with `infill weights fetch {name}`"
     raise ValueError(f"weights: {entry.file} is not here; {ways}{place.by_hand(entry)}")
+
+
+@lru_cache(maxsize=32)
+def _whole(name: str, *_: object) -> None:
+    """Check a file once, until it changes."""
+    storage(name).verify(known(name))
 
 
 def fetch(name: str, progress: DownloadProgress | None = None) -> Path:

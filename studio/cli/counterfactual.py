@@ -59,7 +59,8 @@ def counterfactual(images: tuple[Path, ...], method: str | None, filler: str | N
     """Find the smallest removal that takes the class of each IMAGE (or of a drawn scene) away.
 
     Writes counterfactual.png, and by itself the image without the class as counterfactual-image.png and what
-    was removed (white) as hole.png, both as the classifier sees them; counterfactual.json holds the numbers.
+    was removed (white) as counterfactual-hole.png, both as the classifier sees them; counterfactual.json has
+    the numbers.
 
     In a photograph, what inpaint has found is filled and judged by exemplar at the end, unless --final says
     otherwise: a search needs hundreds of fills, for which exemplar is slow.

@@ -147,7 +147,7 @@ class Explanation:
 
     @cached_property
     def _maps(self) -> dict[str, ndarray]:
-        return heatmaps(self.result)
+        return dict(heatmaps(self.result))
 
     def __str__(self) -> str:
         return table_of(self.result, self.notes)

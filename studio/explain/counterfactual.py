@@ -23,6 +23,7 @@ from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.explain.worker import Files, Job
 from studio.output import save_image, save_json
 from studio.registry.build import build_method
+from studio.registry.entry import Entry
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_selection
 from studio.registry.tables import OPTIMIZING, REMOVING, Preset
@@ -40,7 +41,7 @@ def removing(request: ExplainRequest, echo: Callable[[str], object], own: Own = 
     Raises:
         ValueError: If something asked for is unknown or impossible.
     """
-    request = with_classifier(_completed(request), echo)
+    request = with_classifier(_completed(request, own), echo)
     selection = parse_selection(request.fillers, request.settings, request.methods, own=own)
     preset: Preset = "paper" if request.paper else "smallest"
     for name in selection.methods:
@@ -56,7 +57,7 @@ def _require_removing(name: str, method: Explainer) -> None:
     Raises:
         ValueError: If it keeps what is enough for the class, and takes nothing away.
     """
-    entry = OPTIMIZING.get(name) or next((row for row in OPTIMIZING.values() if row.is_of(method)), None)
+    entry = _entry(name, method)
     if entry is not None and entry.kept_by(method):
         settings = ", ".join(f"{field}={getattr(method, field)}" for field in entry.keeping or {})
         got = f"{name}{'' if entry.keeps else f' with {settings}'}, which keeps what is enough for the class"
@@ -73,12 +74,17 @@ def files_of(explanation: Explanation) -> Files:
     return {
         "counterfactual.png": partial(draw, result.change()),
         "counterfactual-image.png": partial(save_image, result.run.samples[0].image),
-        "hole.png": partial(save_image, result.run.samples[0].hole),
+        "counterfactual-hole.png": partial(save_image, result.run.samples[0].hole),
         "counterfactual.json": partial(save_json, result.report()),
     }
 
 
-def _completed(request: ExplainRequest) -> ExplainRequest:
+def _entry(name: str, method: object) -> Entry | None:
+    """Return the row of a method's name, or else of its class."""
+    return OPTIMIZING.get(name) or next((row for row in OPTIMIZING.values() if row.is_of(method)), None)
+
+
+def _completed(request: ExplainRequest, own: Own) -> ExplainRequest:
     """Return the request with the method, the filler and the final one that are not asked for."""
     request = replace(request, methods=request.methods or (PAPERS if request.paper else METHOD,))
     if request.paper:
@@ -86,7 +92,10 @@ def _completed(request: ExplainRequest) -> ExplainRequest:
         published = as_published(request)
         return replace(published, fillers=published.fillers[-1:])
     fillers = tuple(request.fillers) or (FILLER,)
-    by_itself = request.images and fillers == (FILLER,) and request.final is None
+    # Where another class is enough, what another filler leaves of the class says nothing.
+    entries = [_entry(name, own.methods.get(name)) for name in request.methods]
+    changing = any(entry is not None and entry.changes for entry in entries)
+    by_itself = request.images and fillers == (FILLER,) and request.final is None and not changing
     return replace(request, fillers=fillers, final=FINAL if by_itself else request.final)
 
 
@@ -168,7 +177,7 @@ class Counterfactual:
         other = self.explanation.against
         label = f"{self.explanation.label(first)} {float(self.search.probabilities[first]):.2f}"
         if first == self.explanation.target:
-            return f"still: {label}"
+            return f"still: {label}" if self.search.failure else f"now: {label}, which counts as gone"
         if other is None or first == other:
             return f"now: {label}"
         found = f"{self.explanation.label(other)} {float(self.search.probabilities[other]):.2f}"

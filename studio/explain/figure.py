@@ -186,7 +186,7 @@ def _cell(sheet: Sheet, page: Page, cell: Cell, corner: tuple[float, float], hea
 
 def _hatch(axes: Axes, where: Bool[ndarray, "h w"]) -> None:
     """Hatch some pixels, if there are any."""
-    if where.any() and not where.all():
+    if where.any():
         areas = axes.contourf(where.astype(float), levels=[0.5, 1.5], colors="none", hatches=["/////"])
         areas.set(edgecolor=(0.2, 0.2, 0.2, 0.55), linewidth=0)
 

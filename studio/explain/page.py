@@ -54,7 +54,7 @@ def page(explanation: Explanation) -> Page:
                 run.samples,
                 _course(run),
                 is_signed(name, explanation.methods[name]),
-                _told(explanation, run),
+                _told(explanation, run, size),
                 1.0 if run.attribution is None else TOLD_APART,
             )
             for (filler, name), run in explanation.results.items()
@@ -94,8 +94,8 @@ def _top(explanation: Explanation) -> list[int]:
     best = explanation.best(explanation.probabilities)
     if explanation.against is None:
         return best
-    pair = [index for index in (explanation.target, explanation.against) if index not in best]
-    chosen = [*best[: len(best) - len(pair)], *pair]
+    pair = [explanation.target, explanation.against]
+    chosen = [*pair, *(index for index in best if index not in pair)][: max(len(best), len(pair))]
     return sorted(chosen, key=lambda index: float(explanation.probabilities[index]), reverse=True)
 
 
@@ -111,12 +111,11 @@ def _legend(explanation: Explanation) -> str:
     return f"{text} Of gradients, the largest {percent} have the strongest color." if inside else text
 
 
-def _told(explanation: Explanation, run: MethodResult) -> ndarray | None:
-    """Return which pixels of the image are told from no effect, if the method knows."""
+def _told(explanation: Explanation, run: MethodResult, size: tuple[int, int]) -> ndarray | None:
+    """Return which pixels of the image that is shown are told from no effect, if the method knows."""
     if run.estimate is None:
         return None
-    size = explanation.image.pixels.shape[1:]
-    told = explanation.classifier.to_input(run.estimate.told[0].float().cpu(), (size[0], size[1]))
+    told = explanation.classifier.to_input(run.estimate.told[0].float().cpu(), size)
     return (told >= 0.5).numpy()
 
 
@@ -137,11 +136,16 @@ def _column(explanation: Explanation, name: str, method: Explainer) -> str:
     """Return what stands below a method's name."""
     if isinstance(method, OptimizingExplainer):
         return f"{settings_line(method)} · up to {method.composites} composites"
-    composites = next(run.composites for (_, each), run in explanation.results.items() if each == name)
+    composites = _span([run.composites for (_, each), run in explanation.results.items() if each == name])
     if isinstance(method, AttributingExplainer):
         looks = f"the classifier looked at {composites}"
         return " · ".join(filter(None, [settings_line(method, METHODS[name].hidden), looks]))
     return f"{settings_line(method)} · {composites} composites"
+
+
+def _span(counts: list[int]) -> str:
+    least, most = min(counts), max(counts)
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _course(run: MethodResult) -> Course | None:
@@ -194,5 +198,5 @@ def _shown(image: Float[Tensor, "c h w"]) -> Float[Tensor, "c y x"]:
     scale = SHOWN_SIDE / max(image.shape[1:])
     if scale >= 1:
         return image
-    size = [max(1, round(side * scale)) for side in image.shape[1:]]
+    size = [max(2, round(side * scale)) for side in image.shape[1:]]
     return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy import ndarray
 from torch import Tensor
 
 from attribution import Outcome
@@ -82,29 +84,30 @@ def save_heatmaps(explanation: Explanation, path: Path) -> None:
     from samples; under ``method/filler/hole``, what an optimizing method removes: 1 there and 0 elsewhere;
     under ``method/filler/stage1``, what its first stage found, if it has several.
     """
-    with path.open("wb") as file:
-        np.savez_compressed(file, **heatmaps(explanation))
+    # As `numpy.savez_compressed` does, but one array after the other: those of a photograph are large.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in heatmaps(explanation):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
-def heatmaps(explanation: Explanation) -> dict[str, Any]:
-    """Return what ``heatmaps.npz`` holds."""
+def heatmaps(explanation: Explanation) -> Iterator[tuple[str, ndarray]]:
+    """Yield what ``heatmaps.npz`` holds, by name."""
     height, width = explanation.image.pixels.shape[1:]
 
     def mapped(view: Tensor) -> Tensor:
         return explanation.classifier.to_input(view.float().cpu(), (height, width))
 
-    maps: dict[str, Any] = {}
     for (filler, method), run in explanation.results.items():
         name = f"{method}/{filler}"
-        maps[name] = mapped(run.heatmap).numpy()
+        yield name, mapped(run.heatmap).numpy()
         if run.estimate:
-            maps[f"{name}/error"] = mapped(run.estimate.error[0]).numpy()
+            yield f"{name}/error", mapped(run.estimate.error[0]).numpy()
         if run.search:
             outcome = run.search.outcome
-            maps[f"{name}/hole"] = (mapped(outcome.hole[0, 0]) >= 0.5).numpy().astype(np.uint8)
+            yield f"{name}/hole", (mapped(outcome.hole[0, 0]) >= 0.5).numpy().astype(np.uint8)
             for i, stage in enumerate(outcome.earlier):
-                maps[f"{name}/stage{i + 1}"] = mapped(stage[0]).numpy()
-    return maps
+                yield f"{name}/stage{i + 1}", mapped(stage[0]).numpy()
 
 
 def described(thing: object) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from studio.runs.workers import doing, require_workers
 
 _BESIDE = {
     "explain.json": ("explain.png", "heatmaps.npz"),
-    "counterfactual.json": ("counterfactual.png", "counterfactual-image.png", "hole.png"),
+    "counterfactual.json": ("counterfactual.png", "counterfactual-image.png", "counterfactual-hole.png"),
 }
 """What is written together."""
 _ELSEWHERE = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ FRAMES = 60
 SECONDS, HOLD = 6.0, 2500
 """How long the steps take, at most 0.4 s each, and how long the result stays, in milliseconds."""
 MARGIN, CAPTION, LETTERS = 8, 22, 13
+READABLE = 200
+"""Pixels that the words above a picture need."""
 PAPER, INK = (255, 255, 255), (34, 34, 34)
 RED, OPACITY = torch.tensor([0.84, 0.10, 0.17]).view(3, 1, 1), 0.65
 
@@ -110,11 +113,13 @@ def save_trace(trace: Trace, outcome: Outcome, path: Path, quantity: Quantity = 
 def _frame(shot: Shot, caption: str) -> Image:
     from PIL import Image, ImageDraw, ImageFont
 
-    height, width = shot.composite.shape[:2]
+    times = math.ceil(READABLE / shot.composite.shape[1])  # of small views every pixel is shown larger
+    composite, hole = (each.repeat(times, 0).repeat(times, 1) for each in (shot.composite, shot.hole))
+    height, width = composite.shape[:2]
     frame = Image.new("RGB", (2 * width + 3 * MARGIN, height + CAPTION + 2 * MARGIN), PAPER)
     pen, font = ImageDraw.Draw(frame), ImageFont.load_default(LETTERS)
     aside = f"red: removed, {percent(shot.area)}"
-    for i, (pixels, text) in enumerate([(shot.composite, caption), (shot.hole, aside)]):
+    for i, (pixels, text) in enumerate([(composite, caption), (hole, aside)]):
         x = MARGIN + i * (width + MARGIN)
         pen.text((x, MARGIN), text, INK, font)
         frame.paste(Image.fromarray(pixels), (x, MARGIN + CAPTION))

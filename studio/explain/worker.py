@@ -85,11 +85,11 @@ class Worker:
         try:
             image = self.images.read(index)
             result = replace(self.session.explain(image, len(self.images)), identity=identity)
+            with TemporaryDirectory() as scratch:
+                files = {}
+                for name, write in self.job.files(result).items():
+                    write(Path(scratch) / name)
+                    files[name] = (Path(scratch) / name).read_bytes()
         except ValueError as error:
             return Answer(error=str(error))
-        with TemporaryDirectory() as scratch:
-            files = {}
-            for name, write in self.job.files(result).items():
-                write(Path(scratch) / name)
-                files[name] = (Path(scratch) / name).read_bytes()
         return Answer(self.job.line(result), files, result.departures)

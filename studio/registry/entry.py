@@ -32,6 +32,7 @@ class Entry:
         gradients: Whether it needs the classifier's gradients (all optimizing methods do).
         fills: Whether a filler matters to a method; if not, it runs once, with `tables.NO_FILLER`.
         compares: Whether a method needs a class that the target is compared with.
+        changes: Whether a search is through once another class is seen, however likely its own still is.
         keeping: The settings with which a search keeps what is enough for the class, and never asks what is
             left without that; empty: with whatever settings. ``None``: it always asks.
     """
@@ -50,6 +51,7 @@ class Entry:
     gradients: bool = False
     fills: bool = True
     compares: bool = False
+    changes: bool = False
     keeping: Mapping[str, Any] | None = None
 
     @property

@@ -218,6 +218,7 @@ OPTIMIZING: Mapping[str, Entry] = {
         "find the least change towards the fill after which another class is seen",
         "Dhurandhar et al. 2018",
         quick=_QUICK_CEM,
+        changes=True,
     ),
 }
 """Methods that look for their hole step by step."""

@@ -13,7 +13,7 @@ from infill.realism.resampling import DRAWS, LEAST, bootstrap, group_places, mea
 from studio.columns import aligned
 from studio.report.figures import figures
 from studio.report.results import Results, Row
-from studio.report.tables import named
+from studio.report.tables import named, piped
 
 FIGURES = ("pointing", "pointing, 15 px")
 _SAME = ("data", "fingerprint", "target", "against", "targets", "samples", "seed", "precision", "revision")
@@ -116,7 +116,7 @@ def text(found: Attacked) -> str:
 def markdown(found: Attacked) -> str:
     """Return the table for Markdown."""
     table = (HEADS, ["---"] * len(HEADS), *lines(found))
-    rows = "\n".join("| " + " | ".join(line) + " |" for line in table)
+    rows = "\n".join("| " + " | ".join(map(piped, line)) + " |" for line in table)
     return f"## {said(found)}\n\n{rows}\n"
 
 

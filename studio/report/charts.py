@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 COLORS = ("#2166ac", "#b2182b", "#1b7837", "#b8860b", "#762a83", "#01665e", "#8c510a", "#4d4d4d", "#c51b7d")
+_DASHES: Sequence[Any] = ("-", (0, (1, 1.2)), (0, (5, 1, 1, 1)), (0, (6, 2)))
+"""Of methods; each serves as many rows as there are colors."""
+_HEIGHT = 2.9
 _CURVED = ("localization", "localization-mean", "saliency")
 """Metrics with a value at each threshold."""
 
@@ -64,13 +67,15 @@ def _mean_curve(found: Mapping[int, Mapping[str, np.ndarray]], name: str) -> lis
 
 
 def _line_chart(lines: Mapping[Row, Sequence[tuple[float, float]]], across: str, up: str) -> str:
-    drawing, axes = _axes(across, up)
+    drawing, axes = _axes(across, up, max(_HEIGHT, 0.15 * len(lines) + 0.4))
     for i, (row, points) in enumerate(lines.items()):
-        dashes = "-" if row[1] else (0, (4, 2))
+        dashes = _DASHES[i // len(COLORS) % len(_DASHES)] if row[1] else (0, (4, 2))
         x, y = zip(*points, strict=True)
         color = COLORS[i % len(COLORS)]
         axes.plot(x, y, color=color, linestyle=dashes, linewidth=1.4, label=named(row))
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    legend = axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    for each in legend.get_texts():
+        each.set_parse_math(False)
     return _svg(drawing)
 
 
@@ -85,7 +90,14 @@ def _bars(table: Table) -> Iterator[tuple[str, str]]:
             axes.bar(i, cell.value, color=COLORS[0] if row[1] in ("gray", "blur") else COLORS[1], width=0.7)
             if cell.low is not None and cell.high is not None:
                 axes.plot([i, i], [cell.low, cell.high], color=INK, linewidth=1)
-        axes.set_xticks(range(len(cells)), [named(row) for row in cells], rotation=30, ha="right", fontsize=7)
+        axes.set_xticks(
+            range(len(cells)),
+            [named(row) for row in cells],
+            rotation=30,
+            ha="right",
+            fontsize=7,
+            parse_math=False,
+        )
         yield f"{figure.title}: higher is steadier", _svg(drawing)
 
 
@@ -110,10 +122,10 @@ def _labels(results: Results, table: Table) -> Iterator[tuple[str, str]]:
             )
 
 
-def _axes(across: str, up: str) -> tuple[Drawing, Any]:
+def _axes(across: str, up: str, height: float = _HEIGHT) -> tuple[Drawing, Any]:
     from matplotlib.figure import Figure as Drawing
 
-    drawing = Drawing(figsize=(6.4, 2.9), layout="constrained")
+    drawing = Drawing(figsize=(6.4, height), layout="constrained")
     axes = drawing.add_subplot()
     axes.set_xlabel(across, fontsize=8, color=INK)
     axes.set_ylabel(up, fontsize=8, color=INK)

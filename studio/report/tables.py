@@ -17,6 +17,10 @@ from studio.report.results import Results, Row
 
 ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 LATEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$", "neither": ""}
+_LATEX = {
+    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "…": "--",
+    **{sign: f"\\{sign}" for sign in "&%_#${}"},
+}  # fmt: skip
 AT_ONCE = 6
 """Figures side by side on a terminal."""
 NO_FIGURE = "no figure yet: nothing has been found, or of too few images (a threshold is tuned on others)"
@@ -135,7 +139,7 @@ def markdown(table: Table) -> str:
     heads = [headed(figure) for figure in table.figures]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for row in table.rows:
-        lines.append(f"| {named(row)} | " + " | ".join(_cells(table, row)) + " |")
+        lines.append(f"| {piped(named(row))} | " + " | ".join(_cells(table, row)) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -165,9 +169,12 @@ def latex(table: Table) -> str:
 
 def escaped(text: str) -> str:
     """Return a text as LaTeX takes it."""
-    for sign in "&%_#":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("…", "--")
+    return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
+def piped(text: str) -> str:
+    """Return a text as a cell of a Markdown table takes it."""
+    return text.replace("|", "\\|")
 
 
 def beside_published(table: Table) -> list[tuple[str, str, str, str]]:

@@ -11,7 +11,7 @@ from models.classifiers import scenes as scene_classifier
 from models.classifiers.scenes import PREPROCESSING
 from models.inpainters import small
 from models.scenes import CLASSES, draw
-from models.weights.checkpoint import load_safetensors, read_metadata, save_safetensors
+from models.weights.checkpoint import read_checkpoint, save_safetensors
 
 FRESH = 3
 """A world that no network was trained in."""
@@ -60,7 +60,7 @@ def test_files_are_small_enough_to_ship():
     assert scene_classifier.FILE.stat().st_size < 4e6
     assert small.FILE.stat().st_size < 12e6
     for path in (scene_classifier.FILE, small.FILE, small.EVEN):
-        assert read_metadata(path)["arch"]
+        assert read_checkpoint(path).metadata["arch"]
         assert path.with_suffix(".md").is_file(), "a model card"
 
 
@@ -144,8 +144,8 @@ def test_weights_survive_a_round_trip_and_misfits_are_named(tmp_path):
     for one, other in zip(network.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(one, other)
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
-    with pytest.raises(ValueError, match="do not fit"):
-        load_safetensors(tmp_path / "weights.safetensors", scene_classifier.SceneClassifier())
+    with pytest.raises(ValueError, match="does not fit the classifier of scenes: it lacks"):
+        scene_classifier.load(tmp_path / "weights.safetensors")
     with pytest.raises(ValueError, match="no such file"):
         small.load(tmp_path / "missing.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")

@@ -9,6 +9,7 @@ from tiny_classifiers import average
 from torch import Tensor, nn
 
 from models.classifiers import ImageClassifier
+from models.classifiers.direct import Direct
 from models.preprocessing import Preprocessing
 
 SIZES = [(320, 427), (427, 320), (33, 47), (500, 500), (60, 61), (24, 24), (25, 24), (90, 31)]
@@ -176,3 +177,35 @@ def test_the_softmax_of_one_logit_is_refused() -> None:
         ImageClassifier(nn.Identity(), Preprocessing(crop=8)).probabilities(one)
     several = ImageClassifier(nn.Identity(), Preprocessing(crop=8), multi_label=True)
     assert torch.equal(several.probabilities(one), one.sigmoid())
+
+
+class Channels(nn.Module):
+    """Answers with the number of channels that it was shown."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.new_tensor([[images.shape[1], 0.0]]).expand(len(images), -1)
+
+
+def test_images_of_one_channel_are_shown_as_they_are() -> None:
+    shown = Direct(Channels())
+    assert [float(shown(torch.rand(1, count, 8, 8))[0, 0]) for count in (1, 2, 3)] == [1, 2, 3]
+    assert float(Direct(Channels(), mean=(0.5, 0.5, 0.5))(torch.rand(1, 3, 8, 8))[0, 0]) == 3
+
+
+def test_a_network_of_one_channel_is_shown_the_gray_of_colors() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    classifier = ImageClassifier(network, Preprocessing(8, 8, (0.13,), (0.31,)))
+    colors = torch.rand(2, 3, 8, 8)
+    gray = (0.299 * colors[:, :1] + 0.587 * colors[:, 1:2] + 0.114 * colors[:, 2:]).detach()
+    torch.testing.assert_close(classifier(colors), classifier(gray))
+    three = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    one_mean = ImageClassifier(three, Preprocessing(8, 8, (0.5,), (0.25,)))
+    torch.testing.assert_close(one_mean(colors), three((colors - 0.5) / 0.25))
+
+
+def test_images_in_bfloat16_can_be_resized() -> None:
+    classifier = ImageClassifier(Channels(), Preprocessing(16, 20))
+    image = torch.rand(3, 40, 30)
+    view = classifier.view(image.bfloat16())
+    assert view.dtype == torch.bfloat16
+    torch.testing.assert_close(view.float(), classifier.view(image), rtol=0, atol=1e-2)

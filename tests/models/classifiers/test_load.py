@@ -1,10 +1,15 @@
 """Classifiers' names."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from tiny_classifiers import one_line
 
-from models.classifiers import load_classifier
+from models.classifiers import digits, load_classifier
+from models.classifiers import scenes as scene_classifier
+from models.weights.checkpoint import save_safetensors
 from studio.cli import names
 from studio.registry.build import build_classifier
 
@@ -41,3 +46,30 @@ def test_the_shipped_classifier_knows_scenes() -> None:
     logits = classifier(torch.stack([scene.image for scene in drawn]))
     assert classifier.labels == scenes.CLASSES
     assert [int(top) for top in logits.argmax(1)] == [scene.labels[0] for scene in drawn]
+
+
+def test_a_file_for_scenes_says_how_it_wants_its_images_and_what_its_classes_are(tmp_path: Path) -> None:
+    labels = [f"class {i} of mine" for i in range(12)]
+    stated = {
+        "arch": "scenes",
+        "crop": "64",
+        "mean": "0.5,0.5,0.5",
+        "labels": json.dumps(labels),
+        "multi_label": "true",
+    }
+    save_safetensors(tmp_path / "mine.safetensors", scene_classifier.load(), stated)
+    found = load_classifier(None, tmp_path / "mine.safetensors")
+    assert (found.crop, found.labels, found.multi_label) == (64, tuple(labels), True)
+    assert found.mean.flatten().tolist() == [0.5, 0.5, 0.5]
+    stated["labels"] = json.dumps(["x"])
+    save_safetensors(tmp_path / "mine.safetensors", scene_classifier.load(), stated)
+    with pytest.raises(ValueError, match=r"mine\.safetensors has 12 classes, but names 1"):
+        load_classifier(None, tmp_path / "mine.safetensors")
+
+
+@pytest.mark.parametrize("labels", ['"5"', "a,b", "5"])
+def test_odd_labels_of_digits_name_their_file(tmp_path: Path, labels: str) -> None:
+    path = tmp_path / "odd.safetensors"
+    save_safetensors(path, digits.DigitClassifier(), {"arch": "digits", "labels": labels})
+    with pytest.raises(ValueError, match=r"odd\.safetensors: cannot understand labels"):
+        load_classifier(f"digits:{path}")

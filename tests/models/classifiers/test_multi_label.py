@@ -176,7 +176,7 @@ def test_the_counterfactual_takes_one_class_and_leaves_the_other(method: str, ru
     assert found["left"] <= 0.5, said.out
     (left,) = (each for each in found["after"]["top"] if each["name"] == "left")
     assert left["probability"] > 0.9
-    hole = np.asarray(Image.open("infill-out/hole.png").convert("L")) > 0
+    hole = np.asarray(Image.open("infill-out/counterfactual-hole.png").convert("L")) > 0
     assert hole[:, 88:].sum() > 3 * hole[:, :88].sum()
 
 

@@ -265,3 +265,20 @@ def test_every_network_is_known_and_has_a_preset(tmp_path: Path) -> None:
         assert catalog.known(name).purpose.startswith(("classifier: torchvision's", "backbone"))
     entry, _ = architectures.nearest_entry("inception_v3", checkpoint.path)
     assert architectures.preprocessing_of(entry).crop == 299
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_published_vision_transformers_have_older_names(tmp_path: Path) -> None:
+    from torchvision.models.vision_transformer import VisionTransformer
+
+    network = VisionTransformer(224, 112, 2, 2, 8, 16)
+    today = network.state_dict()
+    old = {
+        key.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2."): value
+        for key, value in today.items()
+    }
+    assert old.keys() != today.keys()
+    checkpoint = weights.renamed(weights.Checkpoint(tmp_path, old), architectures._old_names("vit_b_16"))
+    assert checkpoint.state.keys() == today.keys()
+    same = weights.renamed(weights.Checkpoint(tmp_path, today), architectures._old_names("vit_b_16"))
+    assert same.state.keys() == today.keys()

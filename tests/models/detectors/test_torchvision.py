@@ -1,6 +1,7 @@
 """Torchvision's detectors, and detectors that users bring along."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from models.detectors import load_detector
 from models.detectors import torchvision as architectures
 from models.detectors.function import FunctionDetector
-from models.weights.checkpoint import Checkpoint
+from models.detectors.torchvision import _OLD, _OLD_HEADS
+from models.weights.checkpoint import Checkpoint, renamed
 
 NAME = "ssdlite320_mobilenet_v3_large"
 LABELS = ["__background__", "cat", "dog"]
@@ -124,3 +126,32 @@ def test_other_answers_are_refused(answer: object, got: str) -> None:
 def test_a_function_without_labels_is_refused() -> None:
     with pytest.raises(ValueError, match="detector must return a callable with labels, got function"):
         FunctionDetector(lambda images: [GOOD])
+
+
+@pytest.mark.parametrize(
+    "name", ["fasterrcnn_mobilenet_v3_large_320_fpn", "maskrcnn_resnet50_fpn", "retinanet_resnet50_fpn"]
+)
+def test_published_detectors_have_older_names(name: str, tmp_path: Path) -> None:
+    """Torchvision itself reads them, by hooks that rename."""
+    import torchvision
+
+    rules = (
+        (r"((?:inner|layer)_blocks\.\d+)\.0\.", r"\1."),
+        (r"rpn\.head\.conv\.0\.0\.", "rpn.head.conv."),
+        (
+            r"(classification|regression)_head\.conv\.(\d)\.0\.",
+            lambda it: f"{it[1]}_head.conv.{2 * int(it[2])}.",
+        ),
+        (r"mask_head\.(\d)\.0\.", lambda it: f"mask_head.mask_fcn{int(it[1]) + 1}."),
+    )
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+    today, old = network.state_dict(), {}
+    for key, value in today.items():
+        for pattern, before in rules:
+            key = re.sub(pattern, before, key)
+        old[key] = value
+    assert len(old.keys() - today.keys()) >= 10
+    heads = _OLD_HEADS if name.startswith("retinanet") else {}
+    for state in (old, dict(today)):
+        assert renamed(Checkpoint(tmp_path, state), {**_OLD, **heads}).state.keys() == today.keys()

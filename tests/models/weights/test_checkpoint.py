@@ -44,3 +44,26 @@ def test_other_content_is_no_state_dict(tmp_path: Path) -> None:
     torch.save([torch.zeros(2)], tmp_path / "w.pth")
     with pytest.raises(ValueError, match="holds no state dict"):
         read_checkpoint(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("keep", [1, 40, 200, 0.3, 0.6, 0.9, 0.99])
+def test_a_cut_off_file_of_the_older_format_is_refused(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "old.pth"
+    torch.save({"a": torch.rand(40, 40), "b": torch.rand(3)}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
+    with pytest.raises(ValueError, match=r"weights: .*old\.pth "):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [{1: torch.zeros(2)}, {"a": torch.zeros(2), 3: torch.zeros(2)}])
+def test_names_that_are_no_texts_are_refused(tmp_path: Path, content: dict) -> None:
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match="holds no state dict"):
+        read_checkpoint(tmp_path / "odd.pth")
+
+
+def test_a_home_is_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save({"a": torch.zeros(2)}, tmp_path / "net.pth")
+    assert list(read_checkpoint(Path("~/net.pth")).state) == ["a"]

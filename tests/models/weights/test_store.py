@@ -585,3 +585,17 @@ def test_a_fetch_that_fails_leaves_nothing_behind(
     with pytest.raises(ValueError, match="INFILL_OFFLINE forbids to fetch it"):
         store.obtain(row)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_file_that_lies_where_weights_belong_is_not_used(row: CatalogEntry, home: Path) -> None:
+    """It may be a program."""
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / row.file
+    path.write_bytes(b"a program" * 100)
+    with pytest.raises(ValueError, match=r"it\.pt is damaged, or another file: it has 900 bytes instead of"):
+        store.path(row.name)
+    path.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(ValueError, match=r"it\.pt is damaged, or another file: its SHA-256 is"):
+        store.path(row.name)
+    path.write_bytes(CONTENT)
+    assert store.path(row.name) == path

@@ -10,10 +10,12 @@ import torch
 from command import Run, refused, runner, saved_photograph, undrawn
 from PIL import Image
 
+import infill
 from attribution import MP2
+from infill import Gray
 from models import scenes
 
-FILES = {"counterfactual.png", "counterfactual-image.png", "hole.png", "counterfactual.json"}
+FILES = {"counterfactual.png", "counterfactual-image.png", "counterfactual-hole.png", "counterfactual.json"}
 SCENES = ["--classifier", "scenes"]
 GRAY = ["--filler", "gray", "--set", "mp2-descent.cells=8"]
 
@@ -62,7 +64,7 @@ def test_a_scene_loses_its_class(run: Run) -> None:
 
 def assert_the_images_agree(view: torch.Tensor, area: float) -> None:
     """The hole is black and white, and outside of it nothing has changed."""
-    hole, after = pixels("hole.png"), pixels("counterfactual-image.png")
+    hole, after = pixels("counterfactual-hole.png"), pixels("counterfactual-image.png")
     before = (view.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     assert hole.shape == (224, 224)
     assert set(np.unique(hole)) == {0, 255}
@@ -138,7 +140,7 @@ def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path
     given = (*SCENES, *GRAY, "--out", "infill-out", "--set", "mp2-descent.prune=no")
     said = run(saved_photograph(tmp_path), *given)
     assert said.code == 0, said.err
-    assert pixels("hole.png").shape == (224, 224)
+    assert pixels("counterfactual-hole.png").shape == (224, 224)
     assert pixels("counterfactual-image.png").shape == (224, 224, 3)
     assert "% of the view removed" in said.out
     assert told()["image"]["width"] == 400
@@ -233,3 +235,32 @@ def test_another_final_filler_judges_what_was_found(run: Run) -> None:
 )
 def test_a_final_filler_that_cannot_be_is_refused(run: Run, final: str, message: str) -> None:
     refused(run("--scene", 3, *GRAY, "--final", final), message)
+
+
+def test_where_another_class_is_enough_no_other_filler_judges(run: Run, tmp_path: Path) -> None:
+    pixels = (scenes.draw(1).image.permute(1, 2, 0) * 255).round().byte().numpy()
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    said = run("photo.png", "--classifier", "scenes", "--method", "cem-negative", "--filler", "gray")
+    assert said.code == 0, said.err
+    found = told()
+    assert "final" not in found
+    assert found["changed"] is True
+    assert found["reached"] is True
+    assert "(now: " in said.out
+
+
+def test_a_success_is_not_told_as_the_class_that_is_still_there() -> None:
+    class Sigmoid(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            bright = images[:, :, 80:140, 80:140].mean((1, 2, 3))
+            return torch.stack([4 * bright - 1, bright * 0 - 3, bright * 0 - 3], 1)
+
+    rng = torch.Generator().manual_seed(0)
+    image = 0.1 * torch.rand(3, 224, 224, generator=rng)
+    image[:, 80:140, 80:140] += 0.8
+    found = infill.counterfactual(
+        image, Sigmoid(), filler=Gray((0.0, 0.0, 0.0)), multi_label=True, labels=["dog", "cat", "cow"]
+    )
+    assert found.gone
+    assert "still" not in str(found)
+    assert "dog" in str(found)

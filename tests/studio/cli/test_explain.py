@@ -25,6 +25,7 @@ from models import scenes
 from models.classifiers import load_classifier
 from models.classifiers import scenes as scene_classifier
 from studio.cli.main import infill
+from studio.explain.figure import Page
 from studio.registry.tables import FILLERS, METHODS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -160,6 +161,52 @@ def test_several_images_get_a_folder_each(run: Run, photograph: Path) -> None:
             "heatmaps.npz",
         ]
     assert said.err.count("100 %") == 1
+
+
+@pytest.mark.parametrize("size", [(900, 700), (8, 3600)])
+def test_a_photograph_that_is_larger_than_it_is_shown_and_a_map_with_errors(
+    drawn: Run, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    said = drawn("large.png", "--method", "lime", "--set", "lime.samples=24", "--filler", "gray", *SCENES)
+    assert said.code == 0, said.err
+    with np.load("infill-out/heatmaps.npz") as arrays:
+        assert {name: array.shape for name, array in arrays.items()} == dict.fromkeys(
+            ("lime/gray", "lime/gray/error"), size[::-1]
+        )
+    with Image.open("infill-out/explain.png") as sheet:
+        assert min(sheet.size) > 300
+
+
+def test_an_image_whose_files_cannot_be_drawn_does_not_stop_the_others(
+    run: Run, photograph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photograph.parent / "other.png").write_bytes(photograph.read_bytes())
+
+    def fails(page: Page, path: Path) -> None:
+        if "photo.png" in page.subtitle:
+            raise ValueError("cannot be drawn")
+        Image.new("RGB", (1, 1)).save(path)
+
+    monkeypatch.setattr("studio.explain.explain.draw", fails)
+    said = run(photograph, photograph.parent / "other.png", *SP, *SCENES)
+    assert said.code == 1
+    assert "photo.png: cannot be drawn" in said.out + said.err
+    assert Path("infill-out/other/explain.json").exists()
+    assert not Path("infill-out/photo").exists()
+
+
+def test_the_composites_of_all_fillers_are_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Page] = []
+    monkeypatch.setattr("studio.explain.explain.draw", lambda page, path: (shown.append(page), path.touch()))
+    said = run("--scene", 1, "--method", "rise", "--until", 0.7, "--filler", "gray", "--filler", "noise")
+    assert said.code == 0, said.err
+    counts = [int(count) for count in re.findall(r"(\d+) forwards", said.out)]
+    ((_, column),) = shown[0].methods
+    assert len(counts) == 2
+    assert min(counts) < max(counts)
+    assert column.endswith(f"{min(counts)} to {max(counts)} composites")
 
 
 def test_results_are_the_same_again_and_replaced(run: Run) -> None:

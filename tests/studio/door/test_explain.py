@@ -333,9 +333,9 @@ def test_a_result_does_not_take_the_place_of_its_image(run: Run, photograph: Pat
     for each in (found, quick([image], "scenes")):
         with pytest.raises(ValueError, match=r"has the image itself, which explain\.png would overwrite"):
             each.save(".")
-    hole = image.rename("hole.png")
+    hole = image.rename("counterfactual-hole.png")
     said = run(hole, "--classifier", "scenes", "--filler", "gray", "--out", ".", command="counterfactual")
-    assert "--out: . has the image itself, which hole.png would overwrite" in said.err
+    assert "--out: . has the image itself, which counterfactual-hole.png would overwrite" in said.err
     assert hole.read_bytes() == before
 
 

@@ -320,3 +320,19 @@ def test_a_long_legend_goes_on_in_a_second_line() -> None:
     first = next(i for i, line in enumerate(lines) if line.startswith("Red speaks"))
     assert " ".join(lines[first : first + 2]) == legend
     assert lines[first] != legend
+
+
+@pytest.mark.parametrize("told", [0.0, 0.5, 1.0])
+def test_what_may_be_chance_is_hatched_also_where_that_is_all(told: float) -> None:
+    one = page(fillers=1, methods=1, size=(60, 60))
+    ((key, cell),) = one.cells.items()
+    known = np.zeros((60, 60), bool)
+    known[:, : round(60 * told)] = True
+    sheet = figures.laid_out(replace(one, cells={key: replace(cell, told=known)}))
+    hatched = [
+        each for axes in sheet.figure.axes for each in axes.collections if any(getattr(each, "hatches", []))
+    ]
+    assert len(hatched) == (told < 1)
+    for each in hatched:
+        box = each.get_paths()[0].get_extents()  # type: ignore[attr-defined]
+        assert box.width == pytest.approx(59 - 60 * told, abs=1)

@@ -56,7 +56,10 @@ def test_the_gif_shows_every_step_and_holds_the_result(score: MaskedScore, tmp_p
     assert 2 <= steps <= 9
     with Image.open(path) as gif:
         assert gif.format == "GIF"
-        assert gif.size == (2 * 32 + 3 * MARGIN, 24 + CAPTION + 2 * MARGIN)
+        assert gif.size == (
+            2 * 7 * 32 + 3 * MARGIN,
+            7 * 24 + CAPTION + 2 * MARGIN,
+        )  # 32 px are too few to read
         assert gif.n_frames == steps + 1
         assert gif.info["loop"] == 0
         pauses = []
@@ -67,10 +70,11 @@ def test_the_gif_shows_every_step_and_holds_the_result(score: MaskedScore, tmp_p
     assert pauses[-1] == HOLD
     assert max(pauses[:-1]) <= 400
     top = MARGIN + CAPTION
-    shown = np.asarray(last)[top : top + 24, MARGIN : MARGIN + 32].astype(float)
+    read = np.asarray(last)[top : top + 7 * 24 : 7].astype(float)
+    shown = read[:, MARGIN : MARGIN + 7 * 32 : 7]
     expected = outcome.counterfactual[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(shown - expected).mean() < 12  # 256 colors
-    beside = np.asarray(last)[top : top + 24, 2 * MARGIN + 32 : 2 * MARGIN + 64].astype(float)
+    beside = read[:, 2 * MARGIN + 7 * 32 : 2 * MARGIN + 2 * 7 * 32 : 7]
     redness = torch.from_numpy(beside[..., 0] - beside[..., 2])
     hole = outcome.hole[0, 0] > 0
     assert float(redness[hole].min()) > 40

@@ -1,5 +1,6 @@
 """Thresholds that are tuned: never on the images they are used on."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,13 @@ import torch
 
 from infill.realism.resampling import bootstrap, mean
 from studio.report.attacked import _alike
-from studio.report.charts import charts
+from studio.report.charts import COLORS, _line_chart, charts
 from studio.report.compare import Value, values
 from studio.report.differences import differences
 from studio.report.figures import Figure, Kind, _halves, _tuned
 from studio.report.results import Results
 from studio.report.run import _read
-from studio.report.tables import latex, markdown, spreadsheet, tables, text
+from studio.report.tables import escaped, latex, markdown, piped, spreadsheet, tables, text
 from studio.runs.folder import EXAMPLE, RunFolder
 from studio.runs.part import Part
 
@@ -215,3 +216,22 @@ def test_nothing_found_is_said() -> None:
     assert markdown(table).startswith("no figure yet")
     assert latex(table).startswith("% no figure yet")
     assert tables(results({SP: {0: {}}, LIME: {}}))[0].images == 1
+
+
+def test_names_of_ones_own_break_no_table() -> None:
+    assert escaped(r"my{x}^2~$a$\b 5 %") == (
+        r"my\{x\}\textasciicircum{}2\textasciitilde{}\$a\$\textbackslash{}b 5 \%"
+    )
+    assert piped("blur|5") == r"blur\|5"
+
+
+@pytest.mark.parametrize("rows", [3, 24])
+def test_as_many_rows_as_there_are_can_be_told_apart_in_a_chart(rows: int) -> None:
+    lines = {(f"method {i}", "$gray$"): [(0.0, 0.1), (1.0, i / rows)] for i in range(rows)}
+    svg = _line_chart(lines, "share", "score")
+    assert svg.count("method ") >= rows
+    assert "$gray$" in svg
+    height = float(re.search(r'height="([\d.]+)pt"', svg)[1])  # type: ignore[index]
+    assert height >= 11 * rows
+    styles = re.findall(r'style="fill: none;( stroke-dasharray: [^;]*;)?[^"]*stroke: (#[0-9a-f]{6})', svg)
+    assert len({style for style in styles if style[1] in COLORS}) >= rows

@@ -86,7 +86,9 @@ def test_the_smallest_removal_is_the_command_s(desk: Desk) -> None:
     assert [float(p) for p in verdict.groups()] == pytest.approx([0.69, 0.044, 0.92], abs=0.02)
     ((_, _, line),) = desk.results.values()
     assert line == "infill counterfactual --scene 4"
-    assert "counterfactual.png, counterfactual-image.png, hole.png, counterfactual.json" in rest
+    assert (
+        "counterfactual.png, counterfactual-image.png, counterfactual-hole.png, counterfactual.json" in rest
+    )
     assert "crate comes first" in rest
 
 
