@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -21,6 +22,8 @@ GROUPS = 10
 QUANTILE = 2.262
 """Of Student's t with `GROUPS` - 1 degrees of freedom, for intervals of 95 %."""
 _SIDES = 0.975
+FEW = 5
+"""So many values a map must have at least for the rank correlation of two to say anything."""
 ROUND = 100
 """After so many samples it is asked again whether they are enough."""
 
@@ -77,12 +80,13 @@ def reliability(first: Float[Tensor, "h w"], second: Float[Tensor, "h w"]) -> fl
     """Return how well a map would agree with another one like it, from two that have half its samples each.
 
     Spearman's rank correlation r of the halves, stepped up to the whole by Spearman and Brown (1910):
-    ``2 r / (1 + r)``; 0 where halves disagree or say nothing.
+    ``2 r / (1 + r)``; 0 where halves disagree or say nothing, or have so few values (`FEW`) that their order
+    is the same by chance time and again.
     """
     from scipy.stats import spearmanr
 
     a, b = (each.detach().cpu().double().flatten().numpy() for each in (first, second))
-    if a.min() == a.max() or b.min() == b.max():
+    if min(len(np.unique(a)), len(np.unique(b))) < FEW:
         return 0.0
     halves = max(float(spearmanr(a, b).statistic), 0.0)
     return 2 * halves / (1 + halves)

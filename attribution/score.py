@@ -163,12 +163,12 @@ class MaskedScore:
         *,
         fill: Float[Tensor, "m c h w"] | None = None,
     ) -> tuple[Scores, Scores]:
-        """Return mean and standard error of each hole's score over its fills; the error of one fill is 0.
+        """Return each hole's score with the standard error of its fills' mean, which is 0 of one fill.
 
         Arguments and errors as for a call.
         """
         scores = self._scores_of_fills(hole, index, generator, fill)
-        mean = scores.mean(dim=1)
+        mean = self.sampling.pool(scores)
         if scores.shape[1] == 1:
             return mean, torch.zeros_like(mean)
         return mean, scores.std(dim=1) / scores.shape[1] ** 0.5

@@ -125,8 +125,11 @@ class FeatureInversion:
 
         Raises:
             ValueError: If the classifier does not show its layers, a layer is not there or puts out no map,
-                its maps are the same everywhere, or as for `attribution.optimize.loop.optimize`.
+                its maps are the same everywhere, the score has a margin, or as for
+                `attribution.optimize.loop.optimize`.
         """
+        rule = "of images as the classifier sees them (margin 0)"
+        require(score.margin == 0, "score", rule, score.margin)
         calls = 1 if self.stages == "inversion" else 2
         return optimize(score, self._problem, calls, self.refresh, watch)
 

@@ -230,6 +230,7 @@ def ridge(
     They minimize ``sum_i weights_i * (outputs_i - intercept - inputs_i . c)^2 + alpha * |c|^2``.
     """
     inputs = inputs - weights @ inputs / weights.sum()  # the intercept drops out
+    outputs = outputs - outputs[0]  # of scores that are all the same nothing is left, not even rounding
     weighted = inputs.mT * weights
     penalty = alpha * torch.eye(inputs.shape[1], dtype=inputs.dtype)
     solution: Tensor = torch.linalg.solve(weighted @ inputs + penalty, weighted @ outputs)

@@ -85,7 +85,8 @@ class MP2:
         Raises:
             ValueError: If there are more cells than pixels, or as for `attribution.optimize.optimize`.
         """
-        return optimize(score, self._problem, self._composites_per_step, self.refresh, watch)
+        calls = self._composites_per_step
+        return optimize(score, self._problem, calls, self.refresh, watch, self.chance)
 
     @property
     def composites(self) -> int:

@@ -109,7 +109,7 @@ class Rise:
     def estimated(self, sums: MaskSums) -> Estimate:
         """Return the heatmap with its error from the sums over masks of one image."""
         whole = sums.moments()
-        left_out = sums.left_out() if sums.dealt > 1 else [whole]
+        left_out = sums.left_out() if sums.dealt > 2 else [whole]  # a single mask has no slope
         uncertain = error = jackknife(torch.stack([each.slope() for each in left_out]))
         if not self.signed:
             error = jackknife(torch.stack([self.map(each) for each in left_out]))

@@ -105,7 +105,7 @@ class MarginBumps:
         offset = torch.arange(2 * self._radius + 1)[:, None] - self._padding
         distances = []
         for side in self.size:
-            pixel = torch.arange(self.step * (self._cells(side) - 1) + 1)
+            pixel = torch.arange(self.step * (self._cells(side) - 1) + 1, dtype=torch.float32)
             cell = pixel.div(self.step, rounding_mode="floor") + offset
             distances.append(pixel - self.sigma - self.step * cell)
         down, across = distances

@@ -68,16 +68,19 @@ def optimize(
     composites: int = 1,
     refresh: int = 1,
     watch: Watch | None = None,
+    goal: float | None = None,
 ) -> Outcome:
     """Solve the problem of every image of the score.
 
     As many images run in lockstep as have room in a batch with so many ``composites`` each.
 
+    ``goal`` is the number at which a search of its own ends; without one that is chance.
+
     Raises:
-        ValueError: If ``refresh`` is below 1, a target is already at chance, or as for the score.
+        ValueError: If ``refresh`` is below 1, a target is at chance (or the goal) already, or as for scores.
     """
     require(refresh >= 1, "refresh", "at least 1", refresh)
-    require_above_chance(score)
+    require_above_chance(score, goal)
     size = max(1, score.execution.batch_size // (composites * score.fills_per_hole))
     outcomes = []
     with _differentiable():
@@ -93,13 +96,15 @@ def optimize(
     return joined(outcomes)
 
 
-def require_above_chance(score: MaskedScore) -> None:
+def require_above_chance(score: MaskedScore, goal: float | None = None) -> None:
     """Check that there is something to take away from every image.
 
     Raises:
-        ValueError: If the score of an image is not above chance.
+        ValueError: If the score of an image is not above chance, or above the ``goal`` if there is one.
     """
-    low = (score.clean <= score.chance).nonzero()[:, 0].tolist()
+    low = (score.clean <= (score.chance if goal is None else goal)).nonzero()[:, 0].tolist()
+    if low and goal is not None:
+        raise ValueError(f"target must be scored above {goal:g}, got {float(score.clean[low[0]]):.3g}")
     if low:
         scores = ", ".join(f"{float(score.clean[i]):.3g} of image {i}" for i in low[:3])
         raise ValueError(f"target must be {_rule(score.link, float(score.chance[low[0]]))}, got {scores}")

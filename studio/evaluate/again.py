@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from attribution import PredictionDifference
 from attribution.evaluation.agreement import AGREEMENTS, agreement, agreement_across, pixel_deviation
 from attribution.evaluation.sanity import layers, randomized, shifted
 from studio.evaluate.explained import Explained
@@ -51,12 +52,18 @@ def sensitivity(explained: Explained, _: str) -> Values:
 
 def _variants(method: Any, fields: set[str]) -> Sequence[Explainer]:
     if "patch" in fields:
-        return [replace(method, patch=patch) for patch in PATCHES]
+        return [replace(method, patch=patch, **_overlapping(method, patch)) for patch in PATCHES]
     if "seed" in fields:
         return [replace(method, seed=method.seed + number) for number in range(SEEDS)]
     if "cells" in fields:
         return [replace(method, cells=cells) for cells in CELLS]
     raise ValueError("sensitivity: the method has no patch, grid or seed to be changed")
+
+
+def _overlapping(method: Any, patch: int) -> dict[str, int]:
+    """Return the stride that a smaller patch needs of a method whose patches must cover the image."""
+    covering = isinstance(method, PredictionDifference) or getattr(method, "average", False)
+    return {"stride": min(method.stride, patch)} if covering else {}
 
 
 def _of_superpixels(explained: Explained, method: Any) -> Values:

@@ -75,22 +75,32 @@ def load_judges(
             raise
         unjudged = ImageClassifier(nn.Identity()).to(device)
         return Judges(unjudged, missing=f"needs a classifier of photographs: {error}")
-    if not classifier.crop:
-        raise ValueError("classifier: expected one that says its crop, got one of whole images")
+    _require_crop(classifier, "classifier")
     image = classifier.view(example.image.to(device))[None]
     explained = prepare(classifier, request.precision, image)
     classifier.labels = classifier.labels or class_names(None, explained(image).shape[1], "classifier")
     judging_classifier, prepared = classifier, explained
     if request.judge is not None or request.judge_weights is not None:
-        judging_classifier = _judging_classifier(request, classifier).to(device)
-        prepared = prepare(judging_classifier, request.precision, judging_classifier.view(image[0])[None])
+        judging_classifier = build_classifier(request.judge, request.judge_weights, request.multi_label).to(
+            device
+        )
+        _require_crop(judging_classifier, "--judge")
+        shown = judging_classifier.view(image[0])[None]
+        prepared = prepare(judging_classifier, request.precision, shown)
+        count = prepared(shown).shape[1]
+        judging_classifier.labels = judging_classifier.labels or class_names(None, count, "--judge")
+        _check_classes(judging_classifier, classifier)
     made, featureless = _judge(prepared, judging_classifier.view(image[0])[None])
     return Judges(classifier, name, explained, made, judging_classifier, featureless=featureless)
 
 
-def _judging_classifier(request: RealismRequest, classifier: ImageClassifier) -> ImageClassifier:
-    """Return the judge's classifier, which must know as many classes as the explained one."""
-    judge_classifier = build_classifier(request.judge, request.judge_weights, request.multi_label)
+def _require_crop(classifier: ImageClassifier, name: str) -> None:
+    if not classifier.crop:
+        raise ValueError(f"{name}: expected one that says its crop, got one of whole images")
+
+
+def _check_classes(judge_classifier: ImageClassifier, classifier: ImageClassifier) -> None:
+    """Check that the judge's classifier knows the explained one's classes, in their order."""
     count, expected = len(judge_classifier.labels), len(classifier.labels)
     if count != expected:
         raise ValueError(f"--judge: expected the classifier's {expected} classes, got {count}")
@@ -99,7 +109,6 @@ def _judging_classifier(request: RealismRequest, classifier: ImageClassifier) ->
         first = next(place for place in range(count) if ours[place] != theirs[place])
         one, other = (each.labels[first] for each in (classifier, judge_classifier))
         raise ValueError(f"--judge: expected the classifier's order, class {first} as {one!r}, got {other!r}")
-    return judge_classifier
 
 
 def _judge(prepared: PreparedClassifier, image: Tensor) -> tuple[Judge, str]:

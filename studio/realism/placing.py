@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 SCALES = (1.0, 0.84, 0.71, 0.59, 0.5, 0.42, 0.35, 0.25)
-"""How much smaller a shape's sides may become if it fits nowhere; each step halves its area, or nearly."""
+"""How much smaller a shape's sides may become if it fits nowhere; two steps halve its area, or nearly."""
 
 
 def placed(
@@ -68,10 +69,14 @@ def _scaled(
     if scale == 1:
         return cut
     size = [max(1, round(side * scale)) for side in cut.shape]
+    due = max(1, round(float(cut.sum()) * scale**2))
+    if (
+        percent is not None and size[0] * size[1] < due
+    ):  # a full rectangle, whose sides were both rounded down
+        size = [math.ceil(side * scale) for side in cut.shape]
     resized = F.interpolate(cut[None, None], size=size, mode="bilinear", antialias=True)[0, 0]
     # Whatever is left of thin parts: exactly as many pixels as are due, those that are covered most.
-    due = max(1, min(resized.numel(), round(float(cut.sum()) * scale**2)))
-    most = resized.flatten().argsort(descending=True, stable=True)[:due]
+    most = resized.flatten().argsort(descending=True, stable=True)[: min(due, resized.numel())]
     return torch.zeros_like(resized).flatten().scatter(0, most, 1).view_as(resized)
 
 

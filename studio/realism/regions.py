@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from models.classifiers import ImageClassifier
     from models.segmenters import AnySegmenter
+    from studio.data.annotation import Label
     from studio.data.dataset import Dataset, Example
 
 LENDERS, MORE_LENDERS = 4, 12
@@ -119,21 +120,19 @@ class Regions:
 
         Where an area is asked for, it has that, or there is none.
         """
-        taken = grown(self._object(example, image, classifier), self.grow + 1)
         mates, others = self._numbers(example.name)
-        boxes = dict(example.others or {})
+        shapes = [(example.label, self._object(example, image, classifier))]
         for number in mates:
             with suppress(ValueError):  # nothing of it is in the view
                 mate = self._read(number)
-                taken = taken.maximum(grown(self._object_in_view(mate, classifier), self.grow + 1))
-                boxes = {label: some for label, some in boxes.items() if label != mate.label}
-        for some in boxes.values():
-            taken = taken.maximum(grown(in_view(inside(some, example), classifier), self.grow + 1))
+                shapes.append((mate.label, self._object_in_view(mate, classifier)))
+        shapes += [(None, box) for box in _boxes_without(shapes, example, classifier)]
+        taken = torch.stack([grown(shape, self.grow + 1) for _, shape in shapes]).amax(0)
         order = torch.randperm(len(others), generator=rng).tolist()
-        shapes = self._shapes([others[place] for place in order], classifier)
+        lent = self._shapes([others[place] for place in order], classifier)
         if self.hole_area is None:
-            return placed(list(islice(shapes, LENDERS)), taken, rng)
-        return placed(list(islice(shapes, MORE_LENDERS)), taken, rng, self.hole_area, (1.0,))
+            return placed(list(islice(lent, LENDERS)), taken, rng)
+        return placed(list(islice(lent, MORE_LENDERS)), taken, rng, self.hole_area, (1.0,))
 
     def _numbers(self, name: str) -> tuple[list[int], list[int]]:
         """Return the numbers of the other examples of the same photograph, and those of other photographs."""
@@ -199,3 +198,17 @@ class Regions:
         if not len(boxes):
             raise ValueError(NOTHING)
         return boxes
+
+
+def _boxes_without(
+    shapes: Sequence[tuple[Label | None, Tensor]], example: Example, classifier: ImageClassifier
+) -> Iterator[Tensor]:
+    """Yield the annotated boxes of a photograph, in the view, in which no shape of their class is known."""
+    boxes = dict(example.others or {})
+    if example.boxes is not None and example.label is not None:
+        boxes[example.label] = example.boxes
+    for label, several in boxes.items():
+        for number in range(len(several)):
+            box = in_view(inside(several[number : number + 1], example), classifier)
+            if not any(each == label and bool((shape * box).any()) for each, shape in shapes):
+                yield box

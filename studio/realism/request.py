@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from infill.validate import Length, Range, Reach
+from infill.validate import Count, Length, Range, Reach
 from studio.data.request import DataRequest
 from studio.registry.request import BatchSize, JobRequest
 from studio.runs.request import WorkersRequest
 
+Backbone: TypeAlias = Literal["squeeze", "alex", "vgg"]
+"""Of LPIPS (`infill.realism.similarity.Backbone`)."""
 LabelSource: TypeAlias = Literal["data", "top1"]
 """Whose word counts for what an image shows: the data's, or the classifier's first choice."""
 
@@ -63,5 +65,5 @@ class RealismRequest(JobRequest, DataRequest, WorkersRequest):
     segmenter_weights: Path | None = None
     segmenter_class: str | None = None
     segmenter_point: str | None = None
-    lpips: Any = "squeeze"
-    strips: Reach = 6
+    lpips: Backbone = "squeeze"
+    strips: Count = 6

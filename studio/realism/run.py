@@ -124,7 +124,8 @@ class RealismRun:
         shown = f"{min(self.request.strips, total)} of {total} images shown; the yellow line bounds the hole"
         if self.setup.metrics.judge is None:
             return [shown]
-        judge = settings["judge"] or settings["classifier"] or Path(settings["weights"]).stem
+        named = [settings["judge"], settings["judge_weights"], settings["classifier"], settings["weights"]]
+        judge = next(name if name in named[::2] else Path(name).stem for name in named if name)
         return [
             f"judged by {judge}; {shown}",
             "p: the probability of the class that is to go; below, the judge's first label, red if another",

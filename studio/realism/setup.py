@@ -81,6 +81,8 @@ def set_up(request: RealismRequest, own: Own = NO_OWN) -> Setup:
     # Classes can be asked for by name only once the classifier has said what it calls them.
     data = data if request.classes else select(data, chosen)
     reference = None if request.reference is None else open_dataset(request.reference)
+    if reference is not None and len(reference) < 2:
+        raise ValueError(f"--reference: expected 2 or more images, got {len(reference)} in {reference.title}")
     fillers = request.fillers or default_fillers(data.kind == "scenes")
     selection = parse_selection(fillers, request.settings, rows=ROWS, own=own)
     regions = build_regions(request, data, device)
@@ -158,8 +160,9 @@ def _label_source(
         return "data", ()
     if wanted == "data":
         raise ValueError(f"--labels data: {error}") from error
-    note = "the classes are the classifier's own top-1 of the untouched images, of which it is always right"
-    return "top1", [f"{note} ({error})"]
+    note = "the classes are the classifier's own top-1 of the untouched images"
+    right = judges.judging_classifier is judges.classifier and not judges.multi_label
+    return "top1", [f"{note}{', of which it is always right' if right else ''} ({error})"]
 
 
 def _perceptual(net: Any, side: int, device: torch.device) -> tuple[Perceptual | None, str]:
@@ -201,6 +204,7 @@ def _settings(
         "view": {"crop": judges.classifier.crop, "resize": judges.classifier.resize},
         "labels": None if judges.judge is None else labels,
         "correct_only": request.correct_only,
+        "reference": request.reference,
         "lpips": request.lpips,
         "seed": request.seed,
         "device": str(judges.classifier.mean.device),

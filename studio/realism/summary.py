@@ -64,7 +64,7 @@ def summarize(results: Results, setup: Setup, seed: int) -> dict[str, Any]:
         "notes": [
             *setup.notes,
             *_caution(better, figures),
-            *_compared_with(setup, others),
+            *_compared_with(setup, results),
             *_once(photographs, figures),
         ],
         "labels": {row: _histogram(values, setup.labels) for row, values in results.values.items()},
@@ -192,12 +192,13 @@ def _caution(better: Mapping[str, str | None], figures: Mapping[str, Any]) -> li
     ]
 
 
-def _compared_with(setup: Setup, others: bool) -> list[str]:
-    if not others or setup.reference is None:
+def _compared_with(setup: Setup, results: Results) -> list[str]:
+    if not results.others or setup.reference is None:
         return []
-    return [
-        f"Frechet and kernel distance are those to the images of {setup.reference.title}, not to the same"
-    ]
+    count, read = len(setup.reference), len(results.features_of_others())
+    left = f" ({count - read} could not be read)" if read < count else ""
+    images = f"the {read} images of {setup.reference.title}{left}"
+    return [f"Frechet and kernel distance are those to {images}, not to the same"]
 
 
 def _once(photographs: Sequence[str], figures: Mapping[str, Any]) -> list[str]:

@@ -67,8 +67,13 @@ def _parted(origin: str) -> tuple[str, str]:
 
 
 def code_of(name: str | None) -> Path | None:
-    """Return the file of the module in ``python:MODULE:FUNCTION``."""
+    """Return the file of the module in ``python:MODULE:FUNCTION``, or of the program in ``file:PATH``.
+
+    What such a file computes need not be in the network's tensors.
+    """
     kind, _, rest = (name or "").partition(":")
+    if kind == "file":
+        return Path(rest).expanduser()
     try:
         spec = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
     except (ImportError, ValueError):  # whoever loads it says so

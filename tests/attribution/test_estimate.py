@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from attribution import Lime, Rise, SlidingPatch
-from attribution.estimate import EstimatingExplainer, jackknife, reliability, rounds
+from attribution.estimate import FEW, EstimatingExplainer, jackknife, reliability, rounds
 
 
 def chance(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -81,3 +81,12 @@ def test_methods_that_estimate_are_told_from_those_that_do_not():
     assert isinstance(Rise(), EstimatingExplainer)
     assert isinstance(Lime(), EstimatingExplainer)
     assert not isinstance(SlidingPatch(), EstimatingExplainer)
+
+
+@pytest.mark.parametrize("values", [1, 2, 3, 4, 5, 9])
+def test_the_order_of_a_few_values_says_nothing(values: int) -> None:
+    """Of two values every second pair of maps has the same order by chance."""
+    parts = torch.arange(64).view(8, 8) * values // 64
+    one = parts.float()
+    assert reliability(one, 2 * one + 1) == pytest.approx(1.0 if values >= FEW else 0.0)
+    assert reliability(one, -one) == 0.0

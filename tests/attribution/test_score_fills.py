@@ -7,7 +7,8 @@ import torch
 from planted import Network, Recorder
 from torch import Tensor
 
-from attribution import Execution, MaskedScore, Sampling
+from attribution import Execution, MaskedScore, Sampling, log_odds
+from attribution.engine.sampling import pooled_odds
 from infill import Blur, Gray, Mean, Noise, composite
 
 
@@ -340,3 +341,12 @@ def test_fills_beyond_the_range_are_refused_where_they_are_seen(image):
         score(hole)
     beside = MaskedScore(image, 1, Network(), Bytes(inside=False))
     torch.testing.assert_close(beside(hole), MaskedScore(image, 1, Network(), Gray((0.5, 0.5, 0.5)))(hole))
+
+
+def test_the_score_of_several_fills_is_the_same_with_its_error(image):
+    score = MaskedScore(image, 1, Network(), Noise(), log_odds, sampling=Sampling(8, pool=pooled_odds))
+    hole = torch.zeros(1, 1, *image.shape[2:])
+    hole[..., :6, :6] = 1
+    pooled, error = score.spread(hole)
+    torch.testing.assert_close(pooled, score(hole))
+    assert float(error) > 0

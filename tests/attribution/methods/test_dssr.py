@@ -8,7 +8,7 @@ from planted import BrightSquare, Linear, flat, square_image
 from torch import Tensor
 
 import attribution.optimize.objectives
-from attribution import DSSR, SDR, SSR, DSSRPlus, MaskedScore
+from attribution import DSSR, SDR, SSR, Against, DSSRPlus, MaskedScore, log_odds
 from infill import Gray, Noise, Telea
 
 SQUARE = torch.zeros(40, 48, dtype=torch.bool)
@@ -206,3 +206,10 @@ def test_bad_windows_are_named(image, name):
         DSSRPlus(**{name: 0})
     with pytest.raises(ValueError, match=f"{name} must be at most the image's 24 px, got 25"):
         DSSRPlus(**{name: 25})(MaskedScore(image, 2, Linear()))
+
+
+@pytest.mark.parametrize("method", [SSR(steps=40), SDR(steps=40)])
+def test_log_odds_are_bounded_as_the_comparison_with_the_only_other_class_is(method):
+    score = MaskedScore(square_image(), 1, BrightSquare(), Gray((0.0, 0.0, 0.0)))
+    one, other = (method(score.relinked(link, score.sampling.pool)) for link in (log_odds, Against(0)))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-3)

@@ -403,3 +403,11 @@ def test_many_images_have_the_maps_of_each(images, monkeypatch):
     expected = torch.cat([layer_maps(one, "features.5") for one in score])
     monkeypatch.setattr("infill.network.PIXELS_AT_ONCE", 24 * 32 + 1)
     torch.testing.assert_close(layer_maps(scored(images), "features.5"), expected)
+
+
+def test_margins_are_refused(images):
+    score = MaskedScore(images[:1], 1, Network().eval(), Gray())
+    with pytest.raises(
+        ValueError, match=r"score must be of images as the classifier sees them \(margin 0\), got 4"
+    ):
+        FeatureInversion()(score.enlarged(4))

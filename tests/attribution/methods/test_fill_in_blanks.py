@@ -155,3 +155,10 @@ def test_the_callers_inference_mode_does_not_matter(image, update):
     with torch.inference_mode():
         found = method(scored(image, network))
     torch.testing.assert_close(found, expected)
+
+
+def test_one_logit_without_the_sigmoid_is_refused(image):
+    score = MaskedScore(image, 0, Network(classes=1).eval(), BLACK)
+    for call in (FEW, ProgressiveBlanks().fill_in):
+        with pytest.raises(ValueError, match="link must be sigmoid for one logit, whose softmax is always 1"):
+            call(score)

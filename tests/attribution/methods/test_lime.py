@@ -243,3 +243,11 @@ def test_two_samples_tell_nothing_of_their_error(image):
     found = Lime(segmentation=BLOCKS, samples=2).estimate(MaskedScore(image, 1, Network(), Gray()))
     assert bool(found.error.isinf().all())
     assert not bool(found.told.any())
+
+
+@pytest.mark.parametrize("segments", [2, 6, 16])
+def test_a_constant_score_leaves_no_rounding_and_is_not_reliable(image, segments):
+    constant = MaskedScore(image, 1, lambda some: some.new_tensor([[0.3, 0.1]]).expand(len(some), -1), Gray())
+    found = Lime(samples=40, segments=segments).estimate(constant)
+    assert not found.heatmap.any()
+    assert found.reliability.item() == 0

@@ -164,6 +164,17 @@ def test_chance_may_be_another_score():
     assert late.steps > early.steps
 
 
+def test_an_image_below_that_score_is_refused_and_one_below_chance_is_not():
+    score = MaskedScore(square_image(), 1, BrightSquare(), Gray((0.0, 0.0, 0.0)))
+    with pytest.raises(ValueError, match=r"target must be scored above 0\.9999, got"):
+        descent(20, 1, chance=0.9999).optimize(score)
+    low = MaskedScore(square_image(), 0, BrightSquare(), Gray((1.0, 1.0, 1.0)))
+    assert float(low.clean) < 0.5
+    with pytest.raises(ValueError, match="target must be a class above chance"):
+        descent(20, 1).optimize(low)
+    descent(20, 1, chance=float(low.clean) / 2).optimize(low)
+
+
 def test_a_probability_of_one_has_an_order_nevertheless(smooth_image):
     """Log-odds are never rounded to 1, where no derivative would be left."""
     image = smooth_image(24, 24)

@@ -217,3 +217,13 @@ def test_masks_end_at_the_border_as_asked(image, border):
 def test_impossible_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         Rise(**change)
+
+
+@pytest.mark.parametrize("estimator", ["paper", "covariance", "controlled"])
+@pytest.mark.parametrize("masks", [2, 3])
+def test_of_very_few_masks_nothing_much_is_told(small, estimator, masks):
+    told = [
+        Rise(masks, 4, 0.5, estimator, seed=seed).estimate(small).told.float().mean().item()
+        for seed in range(20)
+    ]
+    assert sum(told) / len(told) < 0.25

@@ -93,3 +93,9 @@ def test_continued_bumps_are_the_smooth_maximum():
     bumps = ContinuedBumps((24, 32), 4, 6.0)
     assert torch.equal(bumps(heights), smooth_maximum(heights, (24, 32), 1.5))
     assert bumps.inside(bumps(heights)).shape == (1, 1, 24, 32)
+
+
+def test_a_width_in_whole_pixels_is_a_width():
+    heights = torch.rand(1, 1, 8, 6, generator=torch.Generator().manual_seed(0))
+    found, expected = (MarginBumps((40, 30), 5, sigma)(heights) for sigma in (6, 6.0))
+    assert torch.equal(found, expected)

@@ -153,7 +153,7 @@ def test_composites_are_compared_with_other_images(fast: Run, tmp_path: Path) ->
         assert figure(others, name, "gray") != figure(same, name, "gray")
     assert figure(others, "frechet", "real") > 0
     assert others["metrics"]["two_sample"] == same["metrics"]["two_sample"]
-    assert "Frechet and kernel distance are those to the images of scenes:20" in said.out
+    assert "Frechet and kernel distance are those to the 20 images of scenes:20" in said.out
     assert fast(*asked, "--reference", "scenes:20", "--out", "others").code == 0
     assert told("others") == others
 

@@ -89,3 +89,11 @@ def test_where_there_is_no_room_and_no_shape_it_is_said() -> None:
         placed([full], full, rng())
     with pytest.raises(ValueError, match="no other image has an object"):
         placed([], 1 - full, rng())
+
+
+@pytest.mark.parametrize(("sides", "percent"), [((10, 10), 1.0), ((20, 13), 5.0), ((7, 31), 2.0)])
+def test_a_full_rectangle_has_the_area_that_is_due(sides: tuple[int, int], percent: float) -> None:
+    shape = torch.zeros(1, 224, 224)
+    shape[0, : sides[0], : sides[1]] = 1
+    hole = placed([shape], torch.zeros(1, 224, 224), rng(), percent)
+    assert int(hole.sum()) == round(percent / 100 * 224 * 224)

@@ -513,3 +513,36 @@ def test_data_with_the_annotation_is_taken() -> None:
     check_annotated(found_by(Finder(torch.ones(8, 8))), data())
     for kind in ("segments", "squares", "all"):
         check_annotated(Regions(kind), data())  # type: ignore[arg-type]
+
+
+class Photographs:
+    """One photograph of several things, and one of another thing that lends its shape."""
+
+    def __init__(self, *examples: Example) -> None:
+        self.examples = examples
+        self.names = [each.name for each in examples]
+        self.photographs = [each.name.partition(":")[0] for each in examples]
+
+    def read(self, number: int) -> Example:
+        return self.examples[number]
+
+
+@given(st.integers(0, 99))
+def test_holes_in_the_background_lie_on_no_annotated_object(seed: int) -> None:
+    """Neither on a box of the class itself in which no silhouette is, nor on one whose class another has."""
+    cat, dog = rectangle((40, 40), 2, 2, 14, 14), rectangle((40, 40), 22, 22, 38, 38)
+    boxes = {"cat": torch.tensor([[2, 2, 14, 14]]), "dog": torch.tensor([[22, 22, 38, 38]])}
+    image = torch.rand(3, 40, 40)
+
+    def known(name: str, label: str, silhouette: Tensor) -> Example:
+        others = {each: some for each, some in boxes.items() if each != label}
+        return Example(name, image, label=label, silhouette=silhouette, boxes=boxes[label], others=others)
+
+    lender = Example("other", image, label="cat", silhouette=rectangle((40, 40), 10, 10, 16, 16))
+    # The silhouette that is known is the cat's, whatever the class; and of one example it is of neither.
+    several = known("a:cat", "cat", cat), known("a:dog", "dog", cat)
+    alone = known("b", "dog", rectangle((40, 40), 2, 24, 8, 34))
+    for shown in (*several, alone):
+        regions = Regions("background", grow=0, others=Photographs(*several, alone, lender))  # type: ignore[arg-type]
+        found = hole(regions, shown, seed=seed)[0] > 0
+        assert not (found & (dog | cat)).any()
