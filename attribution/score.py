@@ -87,10 +87,14 @@ class MaskedScore:
             target = checked_target(self.target, image)
             height, width = (side - self.margin for side in image.shape[2:])
             example = image[:1, :, :height, :width]
+            execution = self.execution
             classifier = prepare(
-                self.classifier, self.execution.precision, example, self.execution.deterministic
+                self.classifier,
+                execution.precision,
+                example,
+                execution.deterministic,
+                beside=execution.batch_size > 1,
             )
-        execution = self.execution
         clean = CleanImages(
             image, classifier, self.margin, execution.batch_size, incremental=execution.incremental
         )

@@ -1,7 +1,7 @@
 """What classifiers answer, read as logits; and whether they answer the same twice."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,8 @@ from torch import Tensor
 
 _SAME = 1e-3
 """By which share of the largest logit two answers may differ by rounding alone."""
+_BESIDE = 1e-2
+"""The same where batches are of different size: half precision then rounds otherwise."""
 
 
 def logits_of(answer: object, images: int) -> Float[Tensor, "n k"]:
@@ -56,11 +58,35 @@ class UnsteadyClassifierWarning(UserWarning):
     """A classifier answers differently when it is asked again."""
 
 
-def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) -> None:
-    """Warn if a classifier gave different logits when it was asked twice about the same images."""
+def warn_unless_alone(
+    truth: Float[Tensor, "n k"], classifier: Callable[[Tensor], Tensor], images: Float[Tensor, "n c h w"]
+) -> None:
+    """Warn if a classifier's logits of images are others beside other images, as in training mode."""
+    try:
+        beside = classifier(torch.cat([images, 1 - images]))[: len(images)]
+    except RuntimeError:  # it takes so many at once and no more
+        return
+    gap, scale = _gap(truth, beside)
+    if gap > _BESIDE * scale:
+        warnings.warn(
+            "classifier answers differently about an image that is not alone in its batch: logits by up to "
+            f"{gap:.3g}, of at most {scale:.3g}; heatmaps will depend on the batch size. Call .eval() where "
+            "batch normalization is in training mode, or say Execution(deterministic=False)",
+            UnsteadyClassifierWarning,
+            stacklevel=2,
+        )
+
+
+def _gap(first: Tensor, second: Tensor) -> tuple[float, float]:
+    """Return by how much logits differ, and the largest of them."""
     finite = first.isfinite() & second.isfinite()
     gap = float((first - second).where(finite, 0).abs().max())
-    scale = float(first.where(finite, 0).abs().max())
+    return gap, float(first.where(finite, 0).abs().max())
+
+
+def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) -> bool:
+    """Warn if a classifier gave other logits when asked again about the same images; return if it did not."""
+    gap, scale = _gap(first, second)
     if gap > _SAME * scale:
         warnings.warn(
             "classifier answers differently when asked twice about the same image: logits by up to "
@@ -69,3 +95,4 @@ def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) 
             UnsteadyClassifierWarning,
             stacklevel=2,
         )
+    return gap <= _SAME * scale

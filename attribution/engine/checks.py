@@ -103,10 +103,12 @@ def checked_rows(index: Tensor | None, holes: int, images: Tensor) -> Int[Tensor
         require(number in (1, holes), "index", rule, f"None for {holes} holes")
         return None if number == 1 else torch.arange(number, device=images.device)
     require(isinstance(index, Tensor), "index", "a tensor (torch.tensor)", type(index).__name__)
+    whole = not (index.is_floating_point() or index.is_complex() or index.dtype is torch.bool)
+    require(whole, "index", "whole numbers", index.dtype)
     require(tuple(index.shape) == (holes,), "index", f"one image per hole ({holes})", tuple(index.shape))
     inside = holes == 0 or (int(index.min()) >= 0 and int(index.max()) < number)
     require(inside, "index", f"below the number of images {number}", index.tolist())
-    return None if number == 1 else index.to(images.device)
+    return None if number == 1 else index.long().to(images.device)
 
 
 def checked_hole(hole: Tensor, images: Tensor) -> Float[Tensor, "n 1 h w"]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -36,6 +36,7 @@ class CleanImages:
         batch_size: The most images that the classifier is given at once.
         computed: The logits, if they have been computed already.
         incremental: Whether composites may be classified by what differs from the images.
+        version: Of the images' memory: what was computed is not that of what is written there later.
     """
 
     image: Float[Tensor, "b c h w"]
@@ -44,6 +45,10 @@ class CleanImages:
     batch_size: int
     computed: Float[Tensor, "b k"] | None = None
     incremental: bool = False
+    version: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.version = version_of(self.image)
 
     @cached_property
     def canvas(self) -> Float[Tensor, "b c h w"]:
@@ -102,8 +107,14 @@ class CleanImages:
     def equals(self, other: "CleanImages") -> bool:
         """Whether the logits of the other images are the same, to the bit."""
         same = self.classifier is other.classifier and same_memory(self.image, other.image)
+        same = same and self.version == other.version
         own = (self.margin, self.batch_size, self.incremental)
         return same and own == (other.margin, other.batch_size, other.incremental)
+
+
+def version_of(tensor: Tensor) -> int:
+    """Return how often a tensor's memory has been written to, as far as torch counts that."""
+    return 0 if tensor.is_inference() else int(tensor._version)
 
 
 def same_memory(first: Tensor, second: Tensor) -> bool:

@@ -27,7 +27,7 @@ class Execution:
             not, a warning says so.
         incremental: Whether holes that lie in a small window make the classifier compute anew only what they
             change of its maps, where that can be followed (`attribution.engine.incremental`); scores are the
-            same within 1e-5 of the largest logit, in float32. Of several images each is followed by itself.
+            same within 1e-4 of the largest logit, in float32. Of several images each is followed by itself.
             Whole images are classified where a gradient is asked for, for mirrored and shifted views and
             staged fillers, and, with a warning, by networks that cannot be followed.
         progress: Called after every batch of a stream with how many of how many holes are done. While one

@@ -1,12 +1,12 @@
 """Fills as a filler proposes them, checked, and those that all holes of an image share."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution.engine.clean import constant, same_memory
+from attribution.engine.clean import constant, same_memory, version_of
 from infill.filler import Chance, Filler, Staged, check_range
 from infill.validate import require
 
@@ -19,11 +19,16 @@ class SharedFill:
         image: RGB in [0, 1], in float32.
         filler: What proposes the fills.
         computed: The fills, if they have been made already.
+        version: Of the images' memory, see `CleanImages`.
     """
 
     image: Float[Tensor, "b c h w"]
     filler: Filler
     computed: Float[Tensor, "b c h w"] | None = None
+    version: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.version = version_of(self.image)
 
     @cached_property
     def stages(self) -> Float[Tensor, "k b c h w"] | None:
@@ -53,7 +58,8 @@ class SharedFill:
 
     def equals(self, other: "SharedFill") -> bool:
         """Whether the other fills are the same, to the bit."""
-        return self.filler is other.filler and same_memory(self.image, other.image)
+        same = self.filler is other.filler and same_memory(self.image, other.image)
+        return same and self.version == other.version
 
 
 def proposed(filler: Filler, image: Tensor, hole: Tensor, generator: Chance) -> Tensor:

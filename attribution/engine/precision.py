@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from types import FunctionType
 from typing import Any, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attribution.engine.answers import logits_of, warn_unless_same
+from attribution.engine.answers import logits_of, warn_unless_alone, warn_unless_same
 from attribution.engine.folding import fold_batch_norm
 from infill.network import Precision, at_once, fast_dtype, last_layer
 
@@ -78,6 +79,7 @@ def prepare(
     precision: Precision,
     example: Float[Tensor, "1 c h w"],
     deterministic: bool = True,
+    beside: bool = True,
 ) -> PreparedClassifier:
     """Return the classifier ready to be run in the given precision.
 
@@ -92,8 +94,8 @@ def prepare(
     ``torch.autocast`` if the precision is bfloat16; as that would round its logits, ``auto`` means
     float32 for it. So is a module that cannot be copied, in evaluation mode for as long as it runs.
 
-    Warns where ``example`` has other logits when asked about twice, unless told that it is not
-    ``deterministic``.
+    Warns where ``example`` has other logits when asked about twice, or ``beside`` another image (which is not
+    tried unless several are ever given at once), unless told that it is not ``deterministic``.
 
     Raises:
         ValueError: If ``precision`` is unknown, the module lives on another device than the
@@ -110,7 +112,9 @@ def prepare(
         reference = PreparedClassifier(classifier, network, precision)
         truth = _asked(reference, example)
         if deterministic:
-            warn_unless_same(truth, reference(example))
+            steady = warn_unless_same(truth, reference(example))
+            if steady and beside:
+                warn_unless_alone(truth, reference, example)
         if not isinstance(network, nn.Module):
             return replace(reference, autocast=precision == "bfloat16")
         return _fastest(reference, network, example, truth)
@@ -169,20 +173,25 @@ def _native_bfloat16(device: torch.device) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Lent:
-    """A module that cannot be copied, in evaluation mode for as long as it runs."""
+    """A module that cannot be copied, in evaluation mode and without gradients of its own while it runs."""
 
     module: nn.Module
 
     def __call__(self, images: Tensor) -> Any:
-        """Run the module, and leave its parts in the modes in which they were."""
+        """Run the module, and leave its parts and its parameters as they were."""
         modes = [(part, part.training) for part in self.module.modules()]
+        wanted = [(parameter, parameter.requires_grad) for parameter in self.module.parameters()]
         try:
             for part, _ in modes:
                 part.training = False
+            for parameter, _ in wanted:
+                parameter.requires_grad_(False)
             return self.module(images)
         finally:
             for part, training in modes:
                 part.training = training
+            for parameter, wants in wanted:
+                parameter.requires_grad_(wants)
 
 
 def private(source: Classifier, device: torch.device) -> Classifier:
@@ -203,6 +212,9 @@ def private(source: Classifier, device: torch.device) -> Classifier:
         )
     # A compiled module would be compiled anew for each batch size; what it was made of gives the same logits.
     original: nn.Module = getattr(source, "_orig_mod", source)
+    # A function in place of a method is not copied: the copy would run the caller's own module.
+    if any(isinstance(vars(part).get("forward"), FunctionType) for part in original.modules()):
+        return Lent(original)
     try:
         network = copy.deepcopy(original)
         with suppress(NotImplementedError):  # exported programs keep the mode in which they were exported

@@ -90,12 +90,12 @@ def in_log_odds(score: MaskedScore, wanted: bool = True) -> tuple[MaskedScore, C
 def as_probability(score: MaskedScore) -> Scale | None:
     """Return how a score is followed whose penalty is weighed against a probability.
 
-    ``None`` if it is one, or a link that is not known here. Logits, log-odds and a comparison of two classes
+    ``None`` if it is one, a logit, or a link that is not known here. Log-odds and a comparison of two classes
     have no bounds: however much has been removed, removing more would pay; and other numbers have any unit.
     They are followed as a probability that is `UNTOUCHED` for the untouched image and as far from 1 at
     chance, and whose log-odds rise with the score.
     """
-    if not (isinstance(score.link, Against | Value) or score.link in (log_odds, logit)):
+    if not (isinstance(score.link, Against | Value) or score.link is log_odds):
         return None
     return partial(_as_probability, score.clean, score.chance)
 

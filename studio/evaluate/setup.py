@@ -125,7 +125,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     if not len(data):
         raise ValueError(f"DATA: {data.title} has no image that is asked for")
     example = first_readable(data)
-    run, runtime = running(classifier, request.runtime, methods, fixed)
+    run, runtime = running(classifier, request.runtime, methods, fixed, request.precision)
     computed: Precision = "float32" if runtime == "openvino" else request.precision
     view = classifier.view(example.image.to(device))[None]
     prepared = prepare(run, computed, view) if fixed else None

@@ -86,7 +86,8 @@ def opened(
         name: selection.fillers if compares(method) else (NO_FILLER,) for name, method in methods.items()
     }
     fillers = {**usual, **(fillers or {})}
-    run, runtime = running(asked.classifier, request.runtime, selection.methods, asked.of_image is None)
+    fixed = asked.of_image is None
+    run, runtime = running(asked.classifier, request.runtime, selection.methods, fixed, request.precision)
     cache = opened_cache(request.fill_cache, request.fill_cache_size)
     return Session(request, selection, asked, methods, progress, fillers, run, runtime, own, final, cache)
 

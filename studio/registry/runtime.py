@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from studio.registry.tables import METHODS, OPTIMIZING
 
 if TYPE_CHECKING:
+    from infill.network import Precision
     from models.classifiers import ImageClassifier
 
 Runtime: TypeAlias = Literal["eager", "incremental", "openvino", "auto"]
@@ -19,7 +20,11 @@ SAVING = 1.1
 
 
 def running(
-    classifier: ImageClassifier, runtime: Runtime, methods: Iterable[str], fixed: bool = True
+    classifier: ImageClassifier,
+    runtime: Runtime,
+    methods: Iterable[str],
+    fixed: bool = True,
+    precision: Precision = "float32",
 ) -> tuple[ImageClassifier, str]:
     """Return the classifier as it is run, and what runs it, in words.
 
@@ -29,6 +34,7 @@ def running(
             OpenVINO where that is possible; the words say why not.
         methods: Names of those that will ask it.
         fixed: Whether it is the same for all images.
+        precision: In which torch runs it.
 
     Raises:
         ValueError: If there is no such runtime, or OpenVINO is asked for and cannot run this.
@@ -39,7 +45,7 @@ def running(
     if runtime == "eager":
         return classifier, "eager"
     if runtime == "incremental" or (runtime == "auto" and set(asked) <= set(PATCHES)):
-        told = _followed(classifier, fixed)
+        told = _followed(classifier, fixed, precision)
         if runtime == "incremental" or told.startswith("incremental"):
             return classifier, told
     try:
@@ -61,7 +67,7 @@ def _by_openvino(classifier: ImageClassifier, methods: Sequence[str], fixed: boo
     return converted(classifier)
 
 
-def _followed(classifier: ImageClassifier, fixed: bool) -> str:
+def _followed(classifier: ImageClassifier, fixed: bool, precision: Precision) -> str:
     """Return in words whether what holes change can be computed alone, and what that saves."""
     from attribution.engine.incremental import saving
     from attribution.engine.precision import prepare
@@ -73,7 +79,7 @@ def _followed(classifier: ImageClassifier, fixed: bool) -> str:
         return "eager (incremental: it does not say of which size its images are; give its preprocessing)"
     example = classifier.mean.new_zeros(1, channels, side, side)
     try:
-        times = saving(prepare(classifier, "float32", example), example)
+        times = saving(prepare(classifier, precision, example), example)
     except ValueError as error:
         return f"eager (incremental: {error})"
     if times < SAVING:

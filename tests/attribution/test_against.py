@@ -204,8 +204,11 @@ def test_a_comparison_is_followed_between_its_ends(two):
     followed = scale(share * score.clean, rows)
     expected = [UNTOUCHED, 1 - UNTOUCHED, 0.5, 1 / (1 + math.exp(7 * math.log(9)))]
     torch.testing.assert_close(followed, torch.tensor(expected), rtol=0, atol=1e-6)
-    for link in (probability, sigmoid, logit, log_odds):
+    for link in (probability, sigmoid, logit):
         assert as_probability(replace(score, link=link)) is None
+    odds = replace(score, link=log_odds)
+    ends = as_probability(odds)(torch.cat([odds.clean, odds.chance]), torch.zeros(2).long())
+    torch.testing.assert_close(ends, torch.tensor([UNTOUCHED, 1 - UNTOUCHED]), rtol=0, atol=1e-6)
 
 
 def test_a_value_has_a_goal_of_its_own(two):

@@ -32,7 +32,7 @@ def test_a_single_image_may_come_without_batch_axis(image, holes):
     assert torch.equal(MaskedScore(image[0], 1, Network())(holes), MaskedScore(image, 1, Network())(holes))
 
 
-ASKED_FIRST = [1, 1]
+ASKED_FIRST = [1, 1, 2]  # twice about the image alone, and once beside another one
 """Any classifier is asked about the first image twice, when it is prepared."""
 
 

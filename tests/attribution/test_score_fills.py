@@ -111,7 +111,7 @@ def test_no_more_than_a_batch_of_samples_is_classified_at_once(image, holes):
         image, 0, classifier, filler, execution=Execution(batch_size=4), sampling=Sampling(samples=3)
     )
     score(holes)
-    assert sizes == [1, 1, 4, 4, 1], "the first two look at the image itself"
+    assert sizes == [1, 1, 2, 4, 4, 1], "the first three look at the image itself"
     assert filler.asked == [(1, 4), (1, 4), (1, 1)]
     list(score.stream([holes], 3))
     assert max(sizes) <= 4

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from planted import Linear, Recorder
+from planted import Linear, Network, Recorder
 from torch import Generator, Tensor, nn
 
 from attribution import Execution, Lime, MaskedScore, SlidingPatch, logit
 from attribution.integrations.captum import Attributor
 from attribution.integrations.quantus import quantus_explain
-from infill import Blur, Gray, Learned
+from infill import Blur, Gray, Learned, Mean
 
 NETWORK = Linear().eval().requires_grad_(False)
 SP = SlidingPatch(patch=8, stride=8, average=True)
@@ -172,3 +172,28 @@ def test_inputs_of_the_fronts_stay_as_they_are(images, denormalize):
     heatmap = quantus_explain(SP, **options)(InPlace(), array, np.array(targets))
     np.testing.assert_allclose(heatmap, expected.numpy(), rtol=1e-4, atol=1e-5)
     assert torch.equal(inputs, before)
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_an_image_that_has_been_written_over_is_another_one(incremental):
+    first, second = torch.rand(2, 1, 3, 24, 24, generator=torch.Generator().manual_seed(0)).unbind()
+    buffer, holes = first.clone(), torch.zeros(2, 1, 24, 24)
+    holes[0, :, 4:9, 4:9] = holes[1, :, 12:20, 2:9] = 1
+    execution = Execution(incremental=incremental)
+    score = MaskedScore(buffer, 1, Network().eval(), Mean(), link=logit, execution=execution)
+    score(holes)
+    buffer.copy_(second)
+    again, fresh = replace(score, image=buffer), MaskedScore(second, 1, Network().eval(), Mean(), link=logit)
+    torch.testing.assert_close(again.clean, fresh.clean)
+    torch.testing.assert_close(again(holes), fresh(holes))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_rows_are_numbers_of_any_width_and_no_masks(dtype):
+    images = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    score, holes = MaskedScore(images, 1, Network().eval(), Mean()), torch.zeros(2, 1, 24, 24)
+    expected = score(holes, torch.tensor([1, 1]))
+    assert torch.equal(score(holes, torch.tensor([1, 1], dtype=dtype)), expected)
+    for wrong in (torch.tensor([True, True]), torch.tensor([1.0, 1.0])):
+        with pytest.raises(ValueError, match="index must be whole numbers"):
+            score(holes, wrong)

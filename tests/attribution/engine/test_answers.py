@@ -13,7 +13,7 @@ from planted import Network
 from torch import Tensor, nn
 
 from attribution import Execution, Lime, MaskedScore, log_odds, probability, sigmoid
-from attribution.engine.answers import logits_of
+from attribution.engine.answers import UnsteadyClassifierWarning, logits_of
 from attribution.engine.precision import Lent, prepare
 from infill import Blur, Exemplar, Gray, Marginal, Mean, NavierStokes, Noise, Telea
 
@@ -259,3 +259,50 @@ def test_segments_may_be_arrays() -> None:
         Lime(segmentation=labels / 2)(score)
     with pytest.raises(ValueError, match="or a function that returns them, got 3"):
         Lime(segmentation=lambda image: 3)(score)
+
+
+def test_what_is_lent_keeps_its_gradients_to_itself() -> None:
+    network = unbending().train()
+    network.head.weight.requires_grad_(False)
+    score = MaskedScore(IMAGE[:1], 1, network)
+    hole = HOLES.clone().requires_grad_()
+    score(hole).sum().backward()
+    assert hole.grad is not None
+    assert all(parameter.grad is None for parameter in network.parameters())
+    frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
+    assert frozen == ["head.weight"]
+
+
+def test_a_forward_that_is_a_function_is_lent_and_nothing_of_the_callers_moves() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ).train()
+    own = network.forward
+    network.forward = lambda images: own(images * 2 - 1)  # type: ignore[method-assign]
+    before = network[1].running_mean.clone()
+    prepared = prepare(network, "float32", IMAGE[:1])
+    assert isinstance(prepared.network, Lent)
+    found = prepared(IMAGE)
+    assert torch.equal(network[1].running_mean, before)
+    assert network.training
+    torch.testing.assert_close(found, network.eval()(IMAGE), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_logits_that_depend_on_the_batch_are_told(steady: bool, recwarn: pytest.WarningsRecorder) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network.train(not steady)
+    prepare(lambda images: network(images), "float32", IMAGE[:1])
+    told = [str(each.message) for each in recwarn if isinstance(each.message, UnsteadyClassifierWarning)]
+    assert ["not alone in its batch" in each for each in told] == ([] if steady else [True])
+
+
+def test_one_image_at_a_time_is_enough() -> None:
+    def singly(images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 1:
+            raise RuntimeError("one at a time")
+        return Network().eval()(images)
+
+    score = MaskedScore(IMAGE[:1], 1, singly, execution=Execution(batch_size=1))
+    assert score(HOLES).shape == (5,)
+    prepare(singly, "float32", IMAGE[:1])  # of two at once it is told then, not now

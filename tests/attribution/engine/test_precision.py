@@ -272,7 +272,8 @@ def test_a_plain_callable_is_called_as_it_is():
         assert result.network is classifier
         torch.testing.assert_close(result(IMAGES), IMAGES.mean(dim=(2, 3)))
     plain, fast = (False, torch.float32, True), (True, torch.float32, True)
-    assert calls == [plain, plain, plain, plain, plain, fast], "and twice before, to see what it answers"
+    asked = [plain] * 3  # to see what it answers
+    assert calls == [*asked, plain, *asked, fast]
     assert prepare(classifier, "bfloat16", IMAGES[:1]).mode == "autocast, contiguous, as it is"
 
 
