@@ -196,7 +196,7 @@ def test_fills_that_do_not_depend_on_the_hole_are_classified_once(image):
         sizes.clear()
         score = MaskedScore(image, 0, classifier, filler, execution=Execution(batch_size=16))
         explainer(score)
-        assert windows * times <= sum(sizes) <= windows * times + 4  # the image itself, too
+        assert windows * times <= sum(sizes) <= windows * times + 6  # the image itself, too
         assert max(sizes) <= 16
 
 
