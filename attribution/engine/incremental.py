@@ -166,6 +166,7 @@ def saving(classifier: PreparedClassifier, image: Float[Tensor, "1 c h w"]) -> f
             asked.followed(images, windows)  # makes the untouched image's maps
         except Exception as error:  # as above
             raise ValueError(_reason(error)) from error
+        asked.checked = True  # which it does until logits have changed enough to tell, and is not counted
         for ask in (classifier, partial(asked.followed, windows=windows)):
             with FlopCounterMode(display=False) as counter:
                 ask(images)

@@ -240,6 +240,14 @@ def test_other_logits_are_noticed(networks, image):
 
 def test_less_is_computed(networks, image):
     assert saving(networks[1, 3], image) > 2
+    body = nn.Sequential(*(nn.Conv2d(each, 8, 3, padding=1) for each in (3, 8, 8)), nn.AdaptiveAvgPool2d(1))
+    head = nn.Linear(8, 4)
+    with torch.no_grad():
+        head.weight.mul_(1e-7)  # what it says hardly changes: it is checked again and again
+    told, hardly = (
+        prepared(nn.Sequential(body, nn.Flatten(), each), image) for each in (nn.Linear(8, 4), head)
+    )
+    assert saving(hardly, image) == saving(told, image) > 1.5
     assert saving(prepared(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 4)), image), image) == 1
 
 
