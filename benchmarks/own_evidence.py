@@ -82,7 +82,7 @@ def by_size(sizes: Mapping[int, Mapping[str, Found]]) -> str:
         means = [[float(values.mean()) for values in changes(before, after)] for after in fills]
         distances = [apart(after, before) for after in fills]
         figures = zip(*(over(values) for values in (*zip(*means, strict=True), distances)), strict=True)
-        moved = [float(values.mean()) for values, _ in (changes(before, after) for after in fills)]
+        moved = (p for p, _ in means)
         columns.append([f"{p:.3f}: {' / '.join(each)}" for p, each in zip(moved, figures, strict=True)])
     names = list(next(iter(sizes.values())))[1:]
     header = [f"{size} % ({len(found['untouched']['p'])})" for size, found in sizes.items()]

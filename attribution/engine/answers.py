@@ -58,6 +58,12 @@ class UnsteadyClassifierWarning(UserWarning):
     """A classifier answers differently when it is asked again."""
 
 
+def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) -> bool:
+    """Warn if a classifier gave other logits when asked again about the same images; return if it did not."""
+    asked = "when asked twice about the same image", "heatmaps will show it", "dropout is on"
+    return _steady(first, second, _SAME, *asked)
+
+
 def warn_unless_alone(
     truth: Float[Tensor, "n k"], classifier: Callable[[Tensor], Tensor], images: Float[Tensor, "n c h w"]
 ) -> None:
@@ -66,33 +72,21 @@ def warn_unless_alone(
         beside = classifier(torch.cat([images, 1 - images]))[: len(images)]
     except RuntimeError:  # it takes so many at once and no more
         return
-    gap, scale = _gap(truth, beside)
-    if gap > _BESIDE * scale:
-        warnings.warn(
-            "classifier answers differently about an image that is not alone in its batch: logits by up to "
-            f"{gap:.3g}, of at most {scale:.3g}; heatmaps will depend on the batch size. Call .eval() where "
-            "batch normalization is in training mode, or say Execution(deterministic=False)",
-            UnsteadyClassifierWarning,
-            stacklevel=2,
-        )
+    asked = "about an image that is not alone in its batch", "heatmaps will depend on the batch size"
+    _steady(truth, beside, _BESIDE, *asked, "batch normalization is in training mode")
 
 
-def _gap(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Return by how much logits differ, and the largest of them."""
+def _steady(first: Tensor, second: Tensor, share: float, asked: str, effect: str, cause: str) -> bool:
+    """Return whether logits differ by no more than a share of the largest; warn if they do."""
     finite = first.isfinite() & second.isfinite()
     gap = float((first - second).where(finite, 0).abs().max())
-    return gap, float(first.where(finite, 0).abs().max())
-
-
-def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) -> bool:
-    """Warn if a classifier gave other logits when asked again about the same images; return if it did not."""
-    gap, scale = _gap(first, second)
-    if gap > _SAME * scale:
-        warnings.warn(
-            "classifier answers differently when asked twice about the same image: logits by up to "
-            f"{gap:.3g}, of at most {scale:.3g}; heatmaps will show it. Call .eval() where dropout is on, "
-            "or say Execution(deterministic=False)",
-            UnsteadyClassifierWarning,
-            stacklevel=2,
-        )
-    return gap <= _SAME * scale
+    scale = float(first.where(finite, 0).abs().max())
+    if gap <= share * scale:
+        return True
+    warnings.warn(
+        f"classifier answers differently {asked}: logits by up to {gap:.3g}, of at most {scale:.3g}; {effect}"
+        f". Call .eval() where {cause}, or say Execution(deterministic=False)",
+        UnsteadyClassifierWarning,
+        stacklevel=3,
+    )
+    return False

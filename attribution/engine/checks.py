@@ -83,12 +83,16 @@ def checked_target(target: int | Sequence[int] | Tensor, images: Tensor) -> Int[
     require(not one_hot, "target", rule, f"shape {tuple(classes.shape)}")
     if tuple(classes.shape) == (number, 1):
         classes = classes[:, 0]
-    whole = not (classes.is_floating_point() or classes.is_complex() or classes.dtype is torch.bool)
-    require(whole, "target", "whole numbers", classes.dtype)
+    _require_whole("target", classes)
     fits = classes.ndim == 0 or tuple(classes.shape) in ((1,), (number,))
     require(fits, "target", f"one class, or one per image ({number})", f"shape {tuple(classes.shape)}")
     require(int(classes.min()) >= 0, "target", "at least 0", int(classes.min()))
     return classes.long().expand(number)
+
+
+def _require_whole(name: str, numbers: Tensor) -> None:
+    whole = not (numbers.is_floating_point() or numbers.is_complex() or numbers.dtype is torch.bool)
+    require(whole, name, "whole numbers", numbers.dtype)
 
 
 def checked_rows(index: Tensor | None, holes: int, images: Tensor) -> Int[Tensor, " n"] | None:
@@ -103,8 +107,7 @@ def checked_rows(index: Tensor | None, holes: int, images: Tensor) -> Int[Tensor
         require(number in (1, holes), "index", rule, f"None for {holes} holes")
         return None if number == 1 else torch.arange(number, device=images.device)
     require(isinstance(index, Tensor), "index", "a tensor (torch.tensor)", type(index).__name__)
-    whole = not (index.is_floating_point() or index.is_complex() or index.dtype is torch.bool)
-    require(whole, "index", "whole numbers", index.dtype)
+    _require_whole("index", index)
     require(tuple(index.shape) == (holes,), "index", f"one image per hole ({holes})", tuple(index.shape))
     inside = holes == 0 or (int(index.min()) >= 0 and int(index.max()) < number)
     require(inside, "index", f"below the number of images {number}", index.tolist())

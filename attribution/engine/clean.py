@@ -106,8 +106,7 @@ class CleanImages:
 
     def equals(self, other: "CleanImages") -> bool:
         """Whether the logits of the other images are the same, to the bit."""
-        same = self.classifier is other.classifier and same_memory(self.image, other.image)
-        same = same and self.version == other.version
+        same = self.classifier is other.classifier and unwritten(self.image, self.version, other.image)
         own = (self.margin, self.batch_size, self.incremental)
         return same and own == (other.margin, other.batch_size, other.incremental)
 
@@ -117,6 +116,6 @@ def version_of(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else int(tensor._version)
 
 
-def same_memory(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors are the same part of the same memory."""
-    return first.device == second.device and first.is_set_to(second)
+def unwritten(first: Tensor, version: int, second: Tensor) -> bool:
+    """Whether two tensors are the same part of the same memory, not written to since it was of a version."""
+    return first.device == second.device and first.is_set_to(second) and version_of(second) == version

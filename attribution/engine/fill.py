@@ -6,7 +6,7 @@ from functools import cached_property
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution.engine.clean import constant, same_memory, version_of
+from attribution.engine.clean import constant, unwritten, version_of
 from infill.filler import Chance, Filler, Staged, check_range
 from infill.validate import require
 
@@ -58,8 +58,7 @@ class SharedFill:
 
     def equals(self, other: "SharedFill") -> bool:
         """Whether the other fills are the same, to the bit."""
-        same = self.filler is other.filler and same_memory(self.image, other.image)
-        return same and self.version == other.version
+        return self.filler is other.filler and unwritten(self.image, self.version, other.image)
 
 
 def proposed(filler: Filler, image: Tensor, hole: Tensor, generator: Chance) -> Tensor:

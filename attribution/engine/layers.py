@@ -84,16 +84,13 @@ def listening(network: nn.Module, names: Sequence[str]) -> Iterator[Mapping[str,
         ValueError: While the network runs, if a layer puts out something else than a tensor.
     """
     heard: dict[str, Tensor] = {}
-    thread = get_ident()
 
     def note(path: str) -> Callable[[Any, Any, Any], None]:
         def hook(module: Any, given: Any, output: Any) -> None:
-            if get_ident() != thread:
-                return
             require(isinstance(output, Tensor), "layer", "one that puts out a tensor", path)
             heard[path] = output.clone()
 
-        return hook
+        return _in_this_thread(hook)
 
     hooks = [network.get_submodule(path).register_forward_hook(note(path)) for path in names]
     try:
@@ -101,6 +98,12 @@ def listening(network: nn.Module, names: Sequence[str]) -> Iterator[Mapping[str,
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _in_this_thread(hook: Callable[..., None]) -> Callable[..., None]:
+    """Return a hook that takes no note of what other threads do with the network meanwhile."""
+    thread = get_ident()
+    return lambda *given: hook(*given) if get_ident() == thread else None
 
 
 def map_layers(classifier: PreparedClassifier, example: Float[Tensor, "1 c h w"]) -> list[Layer]:
@@ -147,19 +150,17 @@ class _Trail:
         seen: Those before the last linear or convolutional layer so far.
         tokens: Whether anything since the last of them was a sequence.
         calls: How often each layer ran.
-        thread: Whose run it is; others may run the network meanwhile.
     """
 
     seen: list[_Group] = field(default_factory=list)
     tokens: bool = False
     calls: Counter[str] = field(default_factory=Counter)
-    thread: int = field(default_factory=get_ident)
     _groups: list[_Group] = field(default_factory=list)
     _sequences: bool = False
 
     def enters(self, module: nn.Module) -> None:
         """Note that a layer begins."""
-        if get_ident() == self.thread and isinstance(module, nn.Linear | nn.Conv2d):
+        if isinstance(module, nn.Linear | nn.Conv2d):
             self.seen, self.tokens = list(self._groups), self._sequences
 
     def ends(self) -> None:
@@ -168,8 +169,6 @@ class _Trail:
 
     def leaves(self, name: str, module: nn.Module, output: Any) -> None:
         """Note what a layer has put out."""
-        if get_ident() != self.thread:
-            return
         self.calls[name] += 1
         if not name or not isinstance(output, Tensor):
             return
@@ -191,12 +190,9 @@ class _Trail:
 def _hooked(network: nn.Module, trail: _Trail) -> Iterator[None]:
     hooks = []
     for path, module in network.named_modules():
-        hooks.append(module.register_forward_pre_hook(lambda module, _: trail.enters(module)))
-        hooks.append(
-            module.register_forward_hook(
-                lambda module, _, output, path=path: trail.leaves(path, module, output)
-            )
-        )
+        enters = _in_this_thread(lambda module, _: trail.enters(module))
+        leaves = _in_this_thread(lambda module, _, output, path=path: trail.leaves(path, module, output))
+        hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
     try:
         yield
     finally:

@@ -59,7 +59,7 @@ def shrunk(drawn: io.BytesIO, width: int = 10**5) -> bytes:
 def rows_of(result: Result, notes: Sequence[str]) -> list[tuple[str, str]]:
     """Return what a table says of one run."""
     (((filler, method), run),) = result.results.items()
-    heatmap = dict(heatmaps(result))[f"{method}/{filler}"]
+    heatmap = next(array for name, array in heatmaps(result) if name == f"{method}/{filler}")
     settings = settings_line(result.methods[method])
     rows = [
         ("image", result.image.title),

@@ -75,28 +75,30 @@ def load_judges(
             raise
         unjudged = ImageClassifier(nn.Identity()).to(device)
         return Judges(unjudged, missing=f"needs a classifier of photographs: {error}")
-    _require_crop(classifier, "classifier")
-    image = classifier.view(example.image.to(device))[None]
-    explained = prepare(classifier, request.precision, image)
-    classifier.labels = classifier.labels or class_names(None, explained(image).shape[1], "classifier")
-    judging_classifier, prepared = classifier, explained
+    explained, view = _ready(classifier, request, example.image.to(device), "classifier")
+    judging_classifier, prepared, shown = classifier, explained, view
     if request.judge is not None or request.judge_weights is not None:
-        judging_classifier = build_classifier(request.judge, request.judge_weights, request.multi_label).to(
-            device
-        )
-        _require_crop(judging_classifier, "--judge")
-        shown = judging_classifier.view(image[0])[None]
-        prepared = prepare(judging_classifier, request.precision, shown)
-        count = prepared(shown).shape[1]
-        judging_classifier.labels = judging_classifier.labels or class_names(None, count, "--judge")
+        judging_classifier = build_classifier(request.judge, request.judge_weights, request.multi_label)
+        prepared, shown = _ready(judging_classifier.to(device), request, view[0], "--judge")
         _check_classes(judging_classifier, classifier)
-    made, featureless = _judge(prepared, judging_classifier.view(image[0])[None])
+    made, featureless = _judge(prepared, shown)
     return Judges(classifier, name, explained, made, judging_classifier, featureless=featureless)
 
 
-def _require_crop(classifier: ImageClassifier, name: str) -> None:
+def _ready(
+    classifier: ImageClassifier, request: RealismRequest, image: Tensor, name: str
+) -> tuple[PreparedClassifier, Tensor]:
+    """Return a classifier as it is run, and its view of an image; its classes are numbered if need be.
+
+    Raises:
+        ValueError: If it does not say its crop; ``name`` is what it was given as.
+    """
     if not classifier.crop:
         raise ValueError(f"{name}: expected one that says its crop, got one of whole images")
+    view = classifier.view(image)[None]
+    prepared = prepare(classifier, request.precision, view)
+    classifier.labels = classifier.labels or class_names(None, prepared(view).shape[1], name)
+    return prepared, view
 
 
 def _check_classes(judge_classifier: ImageClassifier, classifier: ImageClassifier) -> None:

@@ -68,7 +68,8 @@ METRICS: Mapping[str, Metric] = {
 REVISION = 4
 """Of what is found for an image. It is raised when something else is, so that no run is half of each.
 2: features are of all images of a batch (was, on a processor: of the last few). 3: holes in the background
-touch no other object of the photograph either (was: none that is an example, too)."""
+touch no other object of the photograph either (was: none that is an example, too). 4: nor a box of its own in
+which no silhouette is."""
 OF_CLASSES = ("accuracy", "probability", "entropy", "calibration", "top3")
 OF_FEATURES = ("frechet", "kernel", "two_sample")
 

@@ -70,9 +70,7 @@ def _scaled(
         return cut
     size = [max(1, round(side * scale)) for side in cut.shape]
     due = max(1, round(float(cut.sum()) * scale**2))
-    if (
-        percent is not None and size[0] * size[1] < due
-    ):  # a full rectangle, whose sides were both rounded down
+    if percent is not None and size[0] * size[1] < due:  # both sides of a full rectangle were rounded down
         size = [math.ceil(side * scale) for side in cut.shape]
     resized = F.interpolate(cut[None, None], size=size, mode="bilinear", antialias=True)[0, 0]
     # Whatever is left of thin parts: exactly as many pixels as are due, those that are covered most.

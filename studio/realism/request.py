@@ -13,7 +13,7 @@ from studio.registry.request import BatchSize, JobRequest
 from studio.runs.request import WorkersRequest
 
 Backbone: TypeAlias = Literal["squeeze", "alex", "vgg"]
-"""Of LPIPS (`infill.realism.similarity.Backbone`)."""
+"""Of LPIPS: `infill.realism.similarity.Backbone`, which is not imported here, for it loads torch."""
 LabelSource: TypeAlias = Literal["data", "top1"]
 """Whose word counts for what an image shows: the data's, or the classifier's first choice."""
 

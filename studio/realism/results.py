@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ class Results:
     reference: str
     others: Sequence[int] = ()
 
+    @cached_property
     def features_of_others(self) -> Float[Tensor, "m d"]:
         """The judge's features of the other images that composites are compared with.
 

@@ -124,8 +124,8 @@ class RealismRun:
         shown = f"{min(self.request.strips, total)} of {total} images shown; the yellow line bounds the hole"
         if self.setup.metrics.judge is None:
             return [shown]
-        named = [settings["judge"], settings["judge_weights"], settings["classifier"], settings["weights"]]
-        judge = next(name if name in named[::2] else Path(name).stem for name in named if name)
+        files = {name: Path(settings[name] or "").stem for name in ("judge_weights", "weights")}
+        judge = settings["judge"] or files["judge_weights"] or settings["classifier"] or files["weights"]
         return [
             f"judged by {judge}; {shown}",
             "p: the probability of the class that is to go; below, the judge's first label, red if another",

@@ -136,7 +136,7 @@ def _of_features(
     with TemporaryDirectory() as scratch:
         load = partial(_features, results, firsts, Path(scratch))
         real = load(results.reference)
-        others = results.features_of_others() if results.others else None
+        others = results.features_of_others if results.others else None
         of_rows = {
             row: _distances(names, real if row == results.reference else load(row), real, others, seed)
             for row in results.values
@@ -195,7 +195,7 @@ def _caution(better: Mapping[str, str | None], figures: Mapping[str, Any]) -> li
 def _compared_with(setup: Setup, results: Results) -> list[str]:
     if not results.others or setup.reference is None:
         return []
-    count, read = len(setup.reference), len(results.features_of_others())
+    count, read = len(setup.reference), len(results.features_of_others)
     left = f" ({count - read} could not be read)" if read < count else ""
     images = f"the {read} images of {setup.reference.title}{left}"
     return [f"Frechet and kernel distance are those to {images}, not to the same"]

@@ -232,8 +232,11 @@ class Desk:
                 self.hole = unpacked(hole, self.network().crop)
             picture, drawn = self.chosen, self.hole
             choice = Choice(self.classifier, "sp", "gray", target)
-        if drawn is None or not drawn.any() or not ordered:
-            yield self._untouched(target, NO_FILLER if drawn is not None and drawn.any() else EMPTY)
+        if drawn is None or not drawn.any():
+            yield self._untouched(target, EMPTY)
+            return
+        if not ordered:
+            yield self._untouched(target, NO_FILLER)
             return
         for each in drawings(picture, drawn, ordered, choice, self.studio.networks):
             with self.lock:
