@@ -19,7 +19,7 @@ from studio.explain.several import identity
 from studio.explain.worker import Job
 from studio.progress import Progress
 from studio.registry.own import Own
-from studio.registry.parse import split_fillers
+from studio.registry.variants import kinds_of
 
 if TYPE_CHECKING:
     Target: TypeAlias = str | int | None
@@ -118,7 +118,7 @@ def called(make: Make, image: Any, classifiers: Classifiers, wanted: Wanted) -> 
         ValueError: If something asked for is unknown, impossible or cannot be read.
     """
     methods, fillers = wanted.methods, wanted.fillers
-    used = [*methods.named, *split_fillers(fillers.named)[0]]
+    used = [*methods.named, *kinds_of(fillers.named)]
     fields, settings = sorted_out(wanted.keywords or {}, FIELDS, used)
     target = target_text(wanted.target)
     request = ExplainRequest(

@@ -17,7 +17,7 @@ from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.run import evaluate as run
 from studio.progress import Progress
 from studio.registry.own import Own
-from studio.registry.parse import split_fillers
+from studio.registry.variants import kinds_of
 from studio.report.results import Results, read
 from studio.report.run import report, tell
 from studio.report.tables import Table, below, headed, named, number, tables
@@ -141,7 +141,7 @@ def evaluate(
         raise ValueError(f"classifier: expected one, got {type(classifier).__name__}")
     methods, fillers = _methods(method), NO_THINGS if _none(filler) else fillers_of(filler)
     names = [text.partition("/")[0] for text in methods.named]
-    fields, texts = sorted_out(settings, FIELDS, [*names, *split_fillers(fillers.named)[0]])
+    fields, texts = sorted_out(settings, FIELDS, [*names, *kinds_of(fillers.named)])
     metrics = () if _none(metric) else tuple(str(thing) for _, thing in listed(metric, "metric"))
     request = EvaluateRequest(
         str(data), methods=methods.texts, fillers=fillers.texts, metrics=metrics, settings=texts, **fields

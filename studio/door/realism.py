@@ -19,7 +19,7 @@ from studio.realism.request import RealismRequest
 from studio.realism.run import realism as run
 from studio.realism.table import rows_of, text_table
 from studio.registry.own import Own
-from studio.registry.parse import split_fillers
+from studio.registry.variants import kinds_of
 
 if TYPE_CHECKING:
     from studio.door.classifiers import AnyClassifier
@@ -108,7 +108,7 @@ def realism(
     if several(classifier):
         raise ValueError(f"classifier: expected one, got {type(classifier).__name__}")
     fillers = NO_THINGS if several(filler) and not filler else fillers_of(filler)
-    fields, texts = sorted_out(settings, FIELDS, split_fillers(fillers.named)[0])
+    fields, texts = sorted_out(settings, FIELDS, kinds_of(fillers.named))
     request = RealismRequest(str(data), fillers=fillers.texts, settings=texts, **fields)
     require_settings(request)
     (asked,) = classifiers_of(classifier, preprocessing, (), request)

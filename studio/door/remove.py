@@ -28,7 +28,7 @@ from studio.explain.request import ExplainRequest
 from studio.output import output_folder
 from studio.progress import Progress
 from studio.registry.own import Own
-from studio.registry.parse import split_fillers
+from studio.registry.variants import kinds_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -193,7 +193,7 @@ def remove(
             raise ValueError(f"{name}: expected one, got {type(one).__name__}")
     given = drawn(hole, _boxes(box), where)
     fillers = NO_THINGS if filler is None else fillers_of(filler)
-    fields, texts = sorted_out(settings, FIELDS, split_fillers(fillers.named)[0])
+    fields, texts = sorted_out(settings, FIELDS, kinds_of(fillers.named))
     request = ExplainRequest(
         methods=(), fillers=fillers.texts, target=target_text(target), settings=texts, **fields
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,8 +11,9 @@ from studio.evaluate.metrics import METRICS, known_by
 from studio.evaluate.request import EvaluateRequest
 from studio.registry.fields import known
 from studio.registry.own import NO_OWN, Own
-from studio.registry.parse import parse_selection, split_fillers
+from studio.registry.parse import parse_selection
 from studio.registry.tables import BASELINES, METHODS, NO_FILLER, NOTHING, SAMPLING, SettingTexts
+from studio.registry.variants import names_of
 
 _REMOVES_WITH = "gray"
 _BETWEEN = re.compile(r",(?!\w+=|[-+.\s\d])")
@@ -84,15 +85,17 @@ def parse(request: EvaluateRequest, offers: frozenset[str], own: Own = NO_OWN) -
         )
     filled = {name: getattr(own.methods.get(name) or METHODS[name], "fills", True) for name in methods}
     texts = _filler_texts(request, asked, wanted, any(filled[name] and not its for name, its in asked))
-    selection = parse_selection(texts, request.settings, methods, own=own)
+    selection, called = parse_selection(texts, request.settings, methods, own=own), names_of(texts)
     pairs = [
         (name, filler)
         for name, given in asked
-        for filler in _fillers(name, given, request.fillers, filled[name])
+        for filler in _fillers(name, given, request.fillers, filled[name], called)
     ]
-    metrics = [(name, split_fillers([text])[0][0] if text else "") for name, text in wanted]
+    # gray is asked for in silence, in the settings that it has here.
+    metrics = [(name, called.get(text, text)) for name, text in wanted]
     plan = Plan(pairs, list(dict.fromkeys(metrics)), selection.settings, selection.fillers)
-    return Plan([*pairs, *_beside(request, plan, offers)], plan.metrics, plan.settings, plan.fillers)
+    beside = _beside(request, plan, offers, called)
+    return Plan([*pairs, *beside], plan.metrics, plan.settings, plan.fillers)
 
 
 def _filler_texts(
@@ -106,16 +109,18 @@ def _filler_texts(
     removing = [(metric, text) for metric, (_, text) in zip(request.metrics, wanted, strict=True) if text]
     named = [text for metric, text in removing if ":" in metric]
     texts = [*(request.fillers if usual or not own else ()), *own, *named]
-    silent = len(named) < len(removing) and _REMOVES_WITH not in split_fillers(texts)[0]
+    silent = len(named) < len(removing) and _REMOVES_WITH not in names_of(texts).values()
     return [*texts, *([_REMOVES_WITH] if silent else [])]
 
 
-def _beside(request: EvaluateRequest, plan: Plan, offers: frozenset[str]) -> list[Pair]:
+def _beside(
+    request: EvaluateRequest, plan: Plan, offers: frozenset[str], called: Mapping[str, str]
+) -> list[Pair]:
     """Return what is judged beside the methods: fillers alone, and baselines."""
     found: list[Pair] = []
     if any(METRICS[name].of == "filler" for name, _ in plan.metrics):
         used = dict.fromkeys(filler for _, filler in plan.pairs if filler != NO_FILLER)
-        used = used or dict.fromkeys(split_fillers(request.fillers)[0])
+        used = used or dict.fromkeys(called[text] for text in request.fillers)
         found += [(NOTHING, filler) for filler in used]
     if request.baselines and any(METRICS[name].of == "heatmap" for name, _ in plan.metrics):
         truth = offers & {"boxes", "silhouettes"}
@@ -123,14 +128,18 @@ def _beside(request: EvaluateRequest, plan: Plan, offers: frozenset[str]) -> lis
     return found
 
 
-def _fillers(method: str, own: Sequence[str], usual: Sequence[str], filled: bool) -> tuple[str, ...]:
+def _fillers(
+    method: str, own: Sequence[str], usual: Sequence[str], filled: bool, called: Mapping[str, str]
+) -> tuple[str, ...]:
     """Return the names of the fillers that a method runs with, if it is ``filled`` at all.
 
     Raises:
-        ValueError: If none matters to it, and it is given some.
+        ValueError: If none matters to it, and it is given some; or the other way around.
     """
+    if filled and NO_FILLER in own:
+        raise ValueError(f"--method {method}/{','.join(own)}: {method} removes with a filler; name it")
     if filled:
-        return split_fillers(own or usual)[0]
+        return tuple(dict.fromkeys(called[text] for text in own or usual))
     if set(own) - {NO_FILLER}:
         raise ValueError(f"--method {method}/{','.join(own)}: no filler matters to {method}")
     return (NO_FILLER,)

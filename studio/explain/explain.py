@@ -72,8 +72,9 @@ def _line(result: Explanation) -> str:
 
 def _runs(result: Explanation) -> Iterator[str]:
     """Yield what each run took, and how far its map can be trusted."""
+    wide, wider = (max(12, *map(len, names)) for names in zip(*result.results, strict=True))
     for (filler, method), run in result.results.items():
-        text = f"{method:12} {filler:12} {run.forwards:6} forwards {run.seconds:8.1f} s"
+        text = f"{method:{wider}} {filler:{wide}} {run.forwards:6} forwards {run.seconds:8.1f} s"
         if run.estimate:
             found = float(run.estimate.reliability)
             text += f"   reliability {found:.3f}"

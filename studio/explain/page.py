@@ -23,6 +23,7 @@ from studio.explain.panel import Cell, Course
 from studio.explain.result import Explanation, MethodResult, SearchResult
 from studio.registry.build import is_signed
 from studio.registry.tables import ALL_FILLERS, METHODS, NO_FILLER
+from studio.registry.variants import kind_of
 
 SHOWN_SIDE = 640
 TOLD_APART = 0.99
@@ -122,7 +123,7 @@ def _told(explanation: Explanation, run: MethodResult, size: tuple[int, int]) ->
 def filler_brief(explanation: Explanation, name: str) -> str:
     """Return what stands beside a filler's name: its checkpoint and how it was loaded, its settings."""
     filler = explanation.fillers[name]
-    hidden = ALL_FILLERS[name].hidden if name in ALL_FILLERS else ()
+    hidden = ALL_FILLERS[kind_of(name)].hidden if kind_of(name) in ALL_FILLERS else ()
     texts = [settings_line(filler, hidden)]
     if isinstance(filler, Given) and filler.maker:
         texts = [settings_line(filler.maker, hidden), "where photograph"]

@@ -11,8 +11,8 @@ from models.weights import environment
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.registry.build import build_method
 from studio.registry.papers import INPAINTER, PUBLISHED, STAND_IN, Published
-from studio.registry.parse import parse_settings, split_fillers
 from studio.registry.tables import SettingTexts
+from studio.registry.variants import kind_of, names_of, split_fillers
 
 if TYPE_CHECKING:
     from attribution import Explainer
@@ -28,8 +28,6 @@ def as_published(request: ExplainRequest) -> ExplainRequest:
     """
     published = [PUBLISHED[name] for name in request.methods if name in PUBLISHED]
     texts = dict.fromkeys(text for each in published for text in _fillers(each))
-    if not request.fillers:
-        _check_together(request.methods)
     unnamed = request.classifier is None and request.weights is None
     classifiers = [name for each in published for name in each.classifiers]
     named = unnamed and request.images and classifiers
@@ -41,27 +39,13 @@ def as_published(request: ExplainRequest) -> ExplainRequest:
     )
 
 
-def _check_together(methods: Sequence[str]) -> None:
-    """Check that the methods' papers have a filler in the same settings: a run has it once."""
-    found: dict[str, tuple[str, str]] = {}
-    for method in (name for name in methods if name in PUBLISHED):
-        for text in _fillers(PUBLISHED[method]):
-            name = split_fillers([text])[0][0]
-            other, its = found.setdefault(name, (method, text))
-            if its != text:
-                raise ValueError(
-                    f"--paper: {other} has {its} in its paper, and {method} has {text}; "
-                    "run them one after the other, or name a --filler"
-                )
-
-
 def fillers_of(request: ExplainRequest) -> dict[str, tuple[str, ...]]:
     """Return by method the names of the fillers that its paper has, where the user names none."""
     if not request.paper or request.fillers:
         return {}
-    return {
-        name: split_fillers(_fillers(PUBLISHED[name]))[0] for name in request.methods if name in PUBLISHED
-    }
+    texts = {name: _fillers(PUBLISHED[name]) for name in request.methods if name in PUBLISHED}
+    called = names_of([text for its in texts.values() for text in its])
+    return {name: tuple(called[text] for text in its) for name, its in texts.items()}
 
 
 def squash(classifier: ImageClassifier, methods: Sequence[str]) -> None:
@@ -145,10 +129,10 @@ def _fillers(published: Published) -> list[str]:
 def _other_fillers(name: str, fillers: Sequence[str], settings: SettingTexts) -> list[str]:
     if name not in PUBLISHED:
         return []
-    names, texts = split_fillers(PUBLISHED[name].fillers)
-    theirs, folder = parse_settings(texts, names), environment.infill_folder()
-    found = []
-    for filler in fillers:
+    names, theirs = split_fillers(PUBLISHED[name].fillers)
+    folder, found = environment.infill_folder(), []
+    for called in fillers:
+        filler, given = kind_of(called), settings.get(called, {})
         if filler == STAND_IN and INPAINTER in names:
             found.append(
                 f"{filler} is the network that ships (paper: DeepFill v1, whose weights would be taken from "
@@ -156,7 +140,7 @@ def _other_fillers(name: str, fillers: Sequence[str], settings: SettingTexts) ->
             )
         elif filler not in names:
             found.append(f"filler {filler} (paper: {', '.join(names)})")
-        given, paper = settings.get(filler, {}), theirs.get(filler, {})
+        paper = theirs.get(filler, {})
         others = [key for key in given if key != "checkpoint" and given[key] != paper.get(key)]
         found += [f"{filler}.{key}={given[key]} is set" for key in others]
         found += [f"{filler}.{key} is not set (paper: {paper[key]})" for key in paper if key not in given]

@@ -44,6 +44,7 @@ from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
 from studio.registry.tables import NO_FILLER, PRETRAINED, UNTIL, Preset, SettingTexts
 from studio.registry.target import parse_target
+from studio.registry.variants import kind_of
 
 SHOWN = 4
 """How many composites of each run are kept to be shown."""
@@ -164,7 +165,9 @@ class Session:
             methods=self.methods,
             fillers=fillers,
             loaded={
-                name: loading_options(name, settings, precision) for name in fillers if name in PRETRAINED
+                name: loading_options(name, settings, precision)
+                for name in fillers
+                if kind_of(name) in PRETRAINED
             },
             results=results,
             final=(self.final[0], final) if self.final and final else None,

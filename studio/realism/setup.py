@@ -26,8 +26,9 @@ from studio.realism.regions import Regions
 from studio.realism.request import LabelSource, RealismRequest, default_fillers
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint, place_of
 from studio.registry.own import NO_OWN, Own
-from studio.registry.parse import parse_device, parse_selection, split_fillers
+from studio.registry.parse import parse_device, parse_selection
 from studio.registry.tables import SettingTexts
+from studio.registry.variants import kinds_of
 
 _SEVERAL = "accuracy: how often the class has a probability of 0.5 or more; entropy: summed over all classes"
 ROWS = ("real", "truth")
@@ -86,7 +87,7 @@ def set_up(request: RealismRequest, own: Own = NO_OWN) -> Setup:
     fillers = request.fillers or default_fillers(data.kind == "scenes")
     selection = parse_selection(fillers, request.settings, rows=ROWS, own=own)
     regions = build_regions(request, data, device)
-    if "truth" in split_fillers(fillers)[0] and not regions.uncovers(data):
+    if "truth" in kinds_of(fillers) and not regions.uncovers(data):
         raise ValueError(f"--filler truth: what is behind the {regions.kind} of {data.title} is not known")
     example = first_readable(data)
     judges = load_judges(request, data, example, device, own)

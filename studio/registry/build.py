@@ -12,6 +12,7 @@ from studio.registry.entry import Entry
 from studio.registry.fields import parse_fields
 from studio.registry.own import NO_OWN, Own
 from studio.registry.tables import ALL_FILLERS, METHODS, PRETRAINED, SHIPPED_WEIGHTS, Preset, SettingTexts
+from studio.registry.variants import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +72,8 @@ def build_filler(
     """Return the filler of this name for an image "c h w", or images "b c h w", in the classifier's view.
 
     Args:
-        name: One of `ALL_FILLERS`, see `studio.registry.parse`.
-        settings: Texts by filler and field.
+        name: Of one of `ALL_FILLERS`, as `studio.registry.variants.names_of` has it.
+        settings: Texts by filler's name and field.
         image: RGB in [0, 1].
         precision: For fillers that run a network, unless the settings give one.
         seen: Returns what the classifier sees of the photographs after a change, of the shape of ``image``;
@@ -84,16 +85,17 @@ def build_filler(
     """
     if name in own.fillers:
         return own.fillers[name]
-    entry = ALL_FILLERS[name]
+    kind = kind_of(name)
+    entry = ALL_FILLERS[kind]
     computed: dict[str, Any] = {}
-    if name in PRETRAINED:
+    if kind in PRETRAINED:
         computed, settings = pretrained.load_network(name, settings, image.device, precision)
-    if name == "mean-segment":
+    if kind == "mean-segment":
         computed["segments"] = _segments(image, settings)
-    if name in SHIPPED_WEIGHTS:
+    if kind in SHIPPED_WEIGHTS:
         from models.inpainters import small
 
-        network = small.load(small.FILE.with_name(SHIPPED_WEIGHTS[name])).to(image.device)
+        network = small.load(small.FILE.with_name(SHIPPED_WEIGHTS[kind])).to(image.device)
         computed.update(network=network, precision=precision, context=small.CONTEXT, feather=small.FEATHER)
     filler: Filler = _build(name, entry, computed, settings)
     if parse_fields(name, entry.fields(), settings.get(name, {})).get("where") == "photograph":
@@ -118,13 +120,14 @@ def _of_photographs(name: str, filler: Filler, seen: Seen | None) -> Filler:
 
 def weights_of(name: str, settings: SettingTexts) -> Path | None:
     """Return the file or folder of weights that a filler runs on; ``None`` if there is none here."""
-    if name in PRETRAINED:
+    kind = kind_of(name)
+    if kind in PRETRAINED:
         return pretrained.weights_of(name, settings)
-    if name not in SHIPPED_WEIGHTS:
+    if kind not in SHIPPED_WEIGHTS:
         return None
     from models.inpainters import small
 
-    return small.FILE.with_name(SHIPPED_WEIGHTS[name])
+    return small.FILE.with_name(SHIPPED_WEIGHTS[kind])
 
 
 def build_classifier(

@@ -15,6 +15,7 @@ from studio import version
 from studio.files import size_and_time
 from studio.registry.identity import filler_identity
 from studio.registry.tables import ALL_FILLERS, SettingTexts
+from studio.registry.variants import kind_of
 
 if TYPE_CHECKING:
     from infill import Filler
@@ -118,7 +119,7 @@ def _machine() -> tuple[Any, ...]:
 
 def _added(name: str) -> tuple[int, int] | None:
     """Return what changes when somebody works on a filler of their own, whose version stays."""
-    entry = ALL_FILLERS[name]
+    entry = ALL_FILLERS[kind_of(name)]
     spec = importlib.util.find_spec(entry.target.partition(":")[0]) if entry.origin else None
     return size_and_time(Path(spec.origin)) if spec and spec.origin else None
 

@@ -18,6 +18,7 @@ from studio.registry.added import classifiers
 from studio.registry.build import weights_of
 from studio.registry.own import NO_OWN, Own
 from studio.registry.tables import ALL_FILLERS, METHODS, SettingTexts
+from studio.registry.variants import kind_of
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
@@ -40,7 +41,7 @@ def filler_identity(name: str, settings: SettingTexts, own: Own = NO_OWN) -> Map
     """Return all that the fills of a filler depend on; of one that the caller brings along nobody knows."""
     if name in own.fillers:
         return {"own": uuid.uuid4().hex}
-    entry = ALL_FILLERS[name]
+    entry = ALL_FILLERS[kind_of(name)]
     weights = weights_of(name, settings)
     segments = settings.get("lime", {}) if entry.of_image else {}
     texts = {**segments, **settings.get(name, {})}
@@ -55,7 +56,8 @@ def added_by(names: Iterable[str], classifier: str | None, origins: Iterable[str
 
     ``origins`` are those of what else is used, as an `Entry` has it.
     """
-    rows = [table[name] for name in names for table in (METHODS, ALL_FILLERS) if name in table]
+    kinds = [kind_of(name) for name in names]
+    rows = [table[kind] for kind in kinds for table in (METHODS, ALL_FILLERS) if kind in table]
     source = classifiers().get((classifier or "").partition(":")[0])
     every = {*origins, *(row.origin for row in rows), source.origin if source else ""}
     return dict(_parted(origin) for origin in sorted(every) if origin)

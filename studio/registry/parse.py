@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,15 +11,17 @@ import torch
 from studio.registry.fields import known, parse_fields
 from studio.registry.own import NO_OWN, Own
 from studio.registry.tables import ALL_FILLERS, METHODS, SettingTexts
+from studio.registry.variants import kind_of, split_fillers
 
-_FILLER = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields>.+))?")
-_COMMA = re.compile(r",(?=\w+=)")
 _TOLD = 4
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The methods and fillers of a request, all of them known, and the settings that were given for them."""
+    """The methods and fillers of a request, all of them known, and the settings that were given for them.
+
+    Fillers are called as `studio.registry.variants.names_of` has it.
+    """
 
     methods: tuple[str, ...]
     fillers: tuple[str, ...]
@@ -46,14 +47,13 @@ def parse_selection(
     Raises:
         ValueError: If a name is unknown, or a setting is of another form, unknown, not used or out of range.
     """
-    names, own_settings = split_fillers(fillers)
+    names, beside = split_fillers(fillers)
     for name in methods:
         known(name, [*METHODS, *own.methods], "method")
     for name in names:
-        known(name, [*ALL_FILLERS, *own.fillers, *rows], "filler")
+        known(kind_of(name), [*ALL_FILLERS, *own.fillers, *rows], "filler")
     names = tuple(name for name in names if name not in rows)
-    _check_agreed(own_settings, settings)
-    return Selection(tuple(methods), names, parse_settings((*own_settings, *settings), [*methods, *names]))
+    return Selection(tuple(methods), names, parse_settings(settings, [*methods, *names], beside))
 
 
 def check_compared(methods: Iterable[str], compared: bool) -> None:
@@ -96,52 +96,45 @@ def parse_filler(text: str, option: str = "--filler") -> tuple[str, SettingTexts
     return selection.fillers[0], selection.settings
 
 
-def parse_settings(texts: Sequence[str], used: Sequence[str]) -> SettingTexts:
+def parse_settings(
+    texts: Sequence[str], used: Sequence[str], beside: SettingTexts | None = None
+) -> SettingTexts:
     """Sort texts like ``sp.patch=41`` by the methods and fillers that are ``used``, and check them all.
 
+    Args:
+        texts: Of a filler in several settings, ``blur.levels=2`` is for all of them.
+        used: Names.
+        beside: What was given together with the names.
+
     Raises:
-        ValueError: If a text has another form, or names what is unknown or not used.
+        ValueError: If a text has another form, names what is unknown or not used, or contradicts what was
+            given beside a name.
     """
-    entries = {**METHODS, **ALL_FILLERS}
-    settings: dict[str, dict[str, str]] = {}
+    entries, settings = {**METHODS, **ALL_FILLERS}, {name: dict(its) for name, its in (beside or {}).items()}
     for text in texts:
         target, equals, value = text.partition("=")
         name, dot, field = target.partition(".")
         if not (name and dot and field and equals):
             raise ValueError(f"--set: expected NAME.FIELD=VALUE, as in sp.patch=41, got {text!r}")
         known(name, entries, "method or filler in --set")
-        # LIME's superpixels serve mean-segment too.
-        if name not in used and not (name == "lime" and "mean-segment" in used):
+        meant = [each for each in used if kind_of(each) == name]
+        if not meant and name == "lime" and "mean-segment" in map(kind_of, used):
+            meant = [name]  # its superpixels serve mean-segment too
+        if not meant:
             raise ValueError(f"--set {text}: {name} is not used here; used: {', '.join(used)}")
-        settings.setdefault(name, {})[field] = value
+        for each in meant:
+            _check_agreed(text, field, value, (beside or {}).get(each, {}))
+            settings.setdefault(each, {})[field] = value
     for name, values in settings.items():
-        parse_fields(name, entries[name].fields(), values)
+        known(kind_of(name), entries, "method or filler in --set")
+        parse_fields(name, entries[kind_of(name)].fields(), values)
     return settings
 
 
-def _check_agreed(of_fillers: Sequence[str], settings: Sequence[str]) -> None:
-    """Check that no setting was given twice and otherwise, beside a filler's name and by ``--set``."""
-    given = dict(text.split("=", 1) for text in of_fillers)
-    for text in settings:
-        target, _, value = text.partition("=")
-        if given.get(target, value) != value:
-            raise ValueError(f"--set {text}: {target}={given[target]} was given with --filler")
-
-
-def split_fillers(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split ``NAME[:CHECKPOINT][@FIELD=VALUE,...]`` into names, and the rest in the words of ``--set``.
-
-    A value may have commas (``gray@color=0,0,0``), a checkpoint may have colons, but no ``@``.
-
-    Raises:
-        ValueError: If a text has another form, or a name comes with two different settings.
-    """
-    settings_of: dict[str, tuple[str, ...]] = {}
-    for text in texts:
-        name, settings = _split(text)
-        if settings_of.setdefault(name, settings) != settings:
-            raise ValueError(f"--filler: {name} can be had with one checkpoint and settings at a time")
-    return tuple(settings_of), tuple(text for settings in settings_of.values() for text in settings)
+def _check_agreed(text: str, field: str, value: str, beside: Mapping[str, str]) -> None:
+    """Check that a setting was not given otherwise beside a filler's name."""
+    if beside.get(field, value) != value:
+        raise ValueError(f"--set {text}: {text.partition('=')[0]}={beside[field]} was given with --filler")
 
 
 def parse_device(name: str) -> torch.device:
@@ -178,12 +171,3 @@ def quick_settings(methods: Iterable[str], settings: SettingTexts) -> str:
             differences[_TOLD - 1 :] = [f"and {more} more of {name} (explain.json has all)"]
         told += differences
     return ", ".join(told)
-
-
-def _split(text: str) -> tuple[str, tuple[str, ...]]:
-    form = _FILLER.fullmatch(text)
-    fields = _COMMA.split(form["fields"]) if form and form["fields"] else []
-    if not form or not all(re.fullmatch(r"(?s)\w+=.+", field) for field in fields):
-        raise ValueError(f"--filler: expected NAME[:CHECKPOINT][@FIELD=VALUE,...], got {text!r}")
-    checkpoint = [f"checkpoint={form['checkpoint']}"] if form["checkpoint"] else []
-    return form["name"], tuple(f"{form['name']}.{field}" for field in (*checkpoint, *fields))

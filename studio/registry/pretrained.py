@@ -13,6 +13,7 @@ from studio.files import stamps
 from studio.registry.entry import Pretrained, import_name
 from studio.registry.fields import parse_fields
 from studio.registry.tables import PRETRAINED, SettingTexts
+from studio.registry.variants import kind_of
 
 if TYPE_CHECKING:
     from torch import device
@@ -35,7 +36,7 @@ def load_network(
     Raises:
         ValueError: If the checkpoint is not here or cannot be loaded, or a setting is unknown.
     """
-    entry, texts = PRETRAINED[name], _texts(name, settings, precision)
+    entry, texts = PRETRAINED[kind_of(name)], _texts(name, settings, precision)
     checkpoint, own = _parse_loading(name, texts)
     options = tuple(sorted({**own, **entry.loading}.items()))
     rest = {key: text for key, text in texts.items() if key not in entry.parameters()}
@@ -57,9 +58,10 @@ def loading_options(name: str, settings: SettingTexts, precision: str) -> dict[s
         ValueError: As for `load_network`.
     """
     checkpoint, own = _parse_loading(name, _texts(name, settings, precision))
-    parameters = inspect.signature(import_name(PRETRAINED[name].loader)).parameters.values()
+    entry = PRETRAINED[kind_of(name)]
+    parameters = inspect.signature(import_name(entry.loader)).parameters.values()
     defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    return {"checkpoint": str(checkpoint), **defaults, **PRETRAINED[name].loading, **own}
+    return {"checkpoint": str(checkpoint), **defaults, **entry.loading, **own}
 
 
 def _texts(name: str, settings: SettingTexts, precision: str) -> Mapping[str, str]:
@@ -71,7 +73,7 @@ def _texts(name: str, settings: SettingTexts, precision: str) -> Mapping[str, st
 
 def _parse_loading(name: str, texts: Mapping[str, str]) -> tuple[Path | str, dict[str, Any]]:
     """Return the checkpoint, and the other arguments of the loader that the user gave."""
-    entry = PRETRAINED[name]
+    entry = PRETRAINED[kind_of(name)]
     parameters = entry.parameters()
     own = parse_fields(name, parameters, {key: text for key, text in texts.items() if key in parameters})
     checkpoint = own.pop("checkpoint", None)
@@ -82,7 +84,7 @@ def weights_of(name: str, settings: SettingTexts) -> Path | None:
     """Return the checkpoint that would be loaded; ``None`` if it is no file or folder here."""
     from models.weights import store
 
-    entry, checkpoint = PRETRAINED[name], settings.get(name, {}).get("checkpoint")
+    entry, checkpoint = PRETRAINED[kind_of(name)], settings.get(name, {}).get("checkpoint")
     if checkpoint is None and not entry.weights:
         return None
     if checkpoint is None:

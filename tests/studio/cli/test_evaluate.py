@@ -23,7 +23,7 @@ from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import PRESETS, completed, fitting
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import set_up
-from studio.registry.tables import BASELINES
+from studio.registry.tables import BASELINES, NOTHING
 from studio.runs.folder import EXAMPLE, RunFolder
 
 FEW = ("--set", "sp.stride=56", "--filler", "gray")
@@ -382,17 +382,13 @@ def test_other_folders_are_no_runs(run: Run, tmp_path: Path) -> None:
         assert "is of format 99, and this version of infill knows format 1" in said.err
 
 
-def test_fillers_have_the_settings_that_they_are_asked_for_with() -> None:
+def planned(*methods: str, metrics: tuple[str, ...] = ("pointing",), fillers: tuple[str, ...] = ()) -> Plan:
     offers = frozenset({"boxes"})
+    request = EvaluateRequest("scenes:1", methods=methods, metrics=metrics, fillers=fillers, baselines=False)
+    return parse(completed(request, offers), offers)
 
-    def planned(
-        *methods: str, metrics: tuple[str, ...] = ("pointing",), fillers: tuple[str, ...] = ()
-    ) -> Plan:
-        request = EvaluateRequest(
-            "scenes:1", methods=methods, metrics=metrics, fillers=fillers, baselines=False
-        )
-        return parse(completed(request, offers), offers)
 
+def test_fillers_have_the_settings_that_they_are_asked_for_with() -> None:
     plan = planned("sp/blur@sigma=11,where=photograph,gray@color=0,0,0,inpaint")
     assert plan.pairs == [("sp", "blur"), ("sp", "gray"), ("sp", "inpaint")]
     assert plan.settings == {"blur": {"sigma": "11", "where": "photograph"}, "gray": {"color": "0,0,0"}}
@@ -403,10 +399,32 @@ def test_fillers_have_the_settings_that_they_are_asked_for_with() -> None:
     assert plan.settings == {"gray": {"color": "0,0,0"}}
     assert planned("sp").fillers == ("gray", "inpaint")
     assert planned("mp/blur", metrics=("deletion",)).fillers == ("blur", "gray")
-    with pytest.raises(ValueError, match="gray can be had with one checkpoint and settings at a time"):
-        planned("sp/gray@color=0,0,0", metrics=("deletion:gray",))
-    with pytest.raises(ValueError, match="inpaint can be had with one checkpoint and settings at a time"):
-        planned("sp/inpaint@by=network", "lime")
+    with pytest.raises(ValueError, match=r"--method sp/none: sp removes with a filler; name it"):
+        planned("sp/none")
+
+
+def test_a_filler_runs_in_several_settings_each_under_its_own_name() -> None:
+    plan = planned("sp/gray@color=0,0,0", metrics=("deletion:gray", "insertion"))
+    assert plan.pairs == [("sp", "gray@color=0,0,0")]
+    assert plan.metrics == [("deletion", "gray"), ("insertion", "gray")]
+    assert plan.settings == {"gray@color=0,0,0": {"color": "0,0,0"}}
+    plan = planned("sp/gray@color=0,0,0,gray@color=1,1,1", metrics=("deletion",))
+    assert plan.metrics == [("deletion", "gray")]  # the paper's, not one of the two
+    assert list(plan.fillers) == ["gray@color=0,0,0", "gray@color=1,1,1", "gray"]
+    plan = planned("sp/inpaint@by=network", "lime")
+    assert plan.pairs == [("sp", "inpaint@by=network"), ("lime", "gray"), ("lime", "inpaint")]
+    plan = planned("gradient", fillers=("blur@sigma=1", "blur"), metrics=("filled",))
+    assert [filler for method, filler in plan.pairs if method == NOTHING] == ["blur@sigma=1", "blur"]
+
+
+def test_fillers_in_several_settings_are_judged_side_by_side(run: Run) -> None:
+    small = [each for each in SMALL if each not in ("--filler", "gray")]
+    assert run(*small, "--filler", "blur@sigma=1", "--filler", "blur@sigma=30", "--out", "both").code == 0
+    assert run(*small, "--filler", "blur@sigma=30", "--out", "alone").code == 0
+    both, alone = told("both"), told("alone")
+    title = "deletion, gray"
+    assert figure(both, title, "sp / blur@sigma=30") == figure(alone, title, "sp / blur")
+    assert figure(both, title, "sp / blur@sigma=1") != figure(alone, title, "sp / blur")
 
 
 def test_several_runs_stand_side_by_side(drawn: Run) -> None:

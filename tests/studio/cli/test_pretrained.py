@@ -19,8 +19,9 @@ from models.inpainters.lama import Lama
 from models.weights import store
 from studio.registry import pretrained
 from studio.registry.build import build_filler, weights_of
-from studio.registry.parse import parse_settings, split_fillers
+from studio.registry.parse import parse_settings
 from studio.registry.tables import PRETRAINED
+from studio.registry.variants import split_fillers
 
 QUICK = ("--scene", 1, "--method", "lime", "--set", "lime.segments=4", "--set", "lime.samples=3")
 
@@ -134,7 +135,7 @@ def test_a_network_is_loaded_once_for_all_images(tmp_path: Path, monkeypatch: py
     real = lama.load
     monkeypatch.setattr(lama, "load", lambda checkpoint: loaded.append(checkpoint) or real(checkpoint))
     name, said = split_fillers([_lama(tmp_path)])
-    settings = parse_settings([*said, "lama.dilation=2"], name)
+    settings = parse_settings(["lama.dilation=2"], name, said)
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
     fillers = [build_filler("lama", settings, image) for _ in range(3)]
     assert len(loaded) == 1
@@ -147,7 +148,7 @@ def test_weights_that_are_written_anew_are_read_anew(tmp_path: Path) -> None:
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 
     def network() -> torch.nn.Module:
-        return build_filler("lama", parse_settings(said, name), image)._ready  # type: ignore[attr-defined,no-any-return]
+        return build_filler("lama", parse_settings([], name, said), image)._ready  # type: ignore[attr-defined,no-any-return]
 
     before = network()
     state = {key: value + 1 for key, value in before.state_dict().items()}
@@ -163,7 +164,7 @@ def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 
     def network(*more: str) -> torch.nn.Module:
-        return build_filler("lama", parse_settings([*said, *more], name), image)._ready  # type: ignore[attr-defined,no-any-return]
+        return build_filler("lama", parse_settings(more, name, said), image)._ready  # type: ignore[attr-defined,no-any-return]
 
     exact = network()
     assert network() is exact
@@ -178,9 +179,7 @@ def test_the_network_is_kept_once_in_memory_for_each_precision(tmp_path: Path) -
 
 def test_what_is_not_said_of_loading_is_as_usual(tmp_path: Path) -> None:
     name, said = split_fillers([_sd(tmp_path)])
-    told = pretrained.loading_options(
-        "sd", parse_settings([*said, "sd.prompt=an empty street"], name), "auto"
-    )
+    told = pretrained.loading_options("sd", parse_settings(["sd.prompt=an empty street"], name, said), "auto")
     assert told == {
         "checkpoint": str(tmp_path / "sd"), "prompt": "an empty street", "negative_prompt": None, "steps": 2,
         "guidance": None, "strength": 1.0, "size": None, "precision": "float32", "variant": None,
@@ -202,7 +201,7 @@ def test_the_precision_of_all_networks_is_theirs_unless_they_have_their_own(
 ) -> None:
     pretrained._inpainter.cache_clear()
     name, said = split_fillers([FAMILIES[family](tmp_path)])
-    settings = parse_settings([*said, *([f"{family}.precision={own}"] if own else [])], name)
+    settings = parse_settings([f"{family}.precision={own}"] if own else [], name, said)
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
     filler = build_filler(family, settings, image, asked)
     network = filler._ready  # type: ignore[attr-defined]
@@ -213,6 +212,6 @@ def test_the_precision_of_all_networks_is_theirs_unless_they_have_their_own(
 def test_diffusion_takes_a_few_holes_at_once_unless_told(tmp_path: Path) -> None:
     name, said = split_fillers([_sd(tmp_path)])
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
-    assert build_filler("sd", parse_settings(said, name), image).batch_size == 4  # type: ignore[attr-defined]
-    more = parse_settings([*said, "sd.batch_size=9"], name)
+    assert build_filler("sd", parse_settings([], name, said), image).batch_size == 4  # type: ignore[attr-defined]
+    more = parse_settings(["sd.batch_size=9"], name, said)
     assert build_filler("sd", more, image).batch_size == 9  # type: ignore[attr-defined]

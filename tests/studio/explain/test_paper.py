@@ -15,8 +15,9 @@ from studio.explain.paper import as_published, departures, fillers_of, squash
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.registry.build import build_method
 from studio.registry.papers import PUBLISHED
-from studio.registry.parse import parse_selection, split_fillers
+from studio.registry.parse import parse_selection
 from studio.registry.tables import ALL_FILLERS, GRADIENT, METHODS
+from studio.registry.variants import split_fillers
 
 PHOTO = (Path("photo.jpg"),)
 
@@ -210,9 +211,14 @@ def test_a_photograph_without_a_margin_for_the_jitter_is_told() -> None:
     assert told(as_published(asked("sdr")), squashing("sdr"), room=0) == {"sdr": []}
 
 
-def test_papers_that_set_a_filler_otherwise_are_not_run_together() -> None:
-    wanted = r"--paper: mp has blur@where=photograph in its paper, and gfi has blur@sigma=11; run them one"
-    with pytest.raises(ValueError, match=wanted):
-        as_published(asked("mp", "gfi"))
+def test_papers_may_set_a_filler_otherwise() -> None:
+    request = as_published(asked("mp", "gfi"))
+    assert request.fillers == ("blur@where=photograph", "blur@sigma=11")
+    its = fillers_of(asked("mp", "gfi"))
+    assert its == {"mp": ("blur@where=photograph",), "gfi": ("blur@sigma=11",)}
+    settings = parse_selection(request.fillers, (), request.methods).settings
+    methods = {name: build_method(name, settings) for name in request.methods}
+    found = departures(request, methods, its, settings, squashing("mp"), "float32")
+    assert not [line for lines in found.values() for line in lines if "blur" in line]
     assert as_published(asked("mp", "gfi", fillers=("gray",))).fillers == ("gray",)
     assert as_published(asked("gfi", "gfi-inversion")).fillers == ("blur@sigma=11",)

@@ -3,50 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import refused, runner, undrawn
-from hypothesis import given
-from hypothesis import strategies as st
 
-from studio.registry.parse import parse_device, parse_selection, split_fillers
-
-FORMS = {
-    "gray": ("gray", ()),
-    "gray@color=0,0.5,1": ("gray", ("gray.color=0,0.5,1",)),
-    "lama:big-lama.pt": ("lama", ("lama.checkpoint=big-lama.pt",)),
-    "sd:C:\\models\\sd": ("sd", ("sd.checkpoint=C:\\models\\sd",)),
-    "sd:runway/inpainting@steps=20,guidance=7.5,prompt=an empty street, at night": (
-        "sd",
-        (
-            "sd.checkpoint=runway/inpainting",
-            "sd.steps=20",
-            "sd.guidance=7.5",
-            "sd.prompt=an empty street, at night",
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize("text", FORMS)
-def test_a_word_is_taken_apart(text):
-    name, settings = FORMS[text]
-    assert split_fillers([text]) == ((name,), settings)
-
-
-def test_several_keep_their_order_and_equal_ones_are_one():
-    assert split_fillers(["blur@sigma=5", "gray", "blur@sigma=5"]) == (("blur", "gray"), ("blur.sigma=5",))
-
-
-@pytest.mark.parametrize("text", ["", ":x", "@a=1", "gray@", "gray:", "gray@sigma", "gray@=3", "gray@sigma="])
-def test_other_forms_are_refused(text):
-    with pytest.raises(ValueError, match="--filler: expected NAME") as caught:
-        split_fillers([text])
-    assert repr(text) in str(caught.value)
-
-
-def test_one_name_has_one_checkpoint():
-    with pytest.raises(ValueError, match="lama can be had with one checkpoint"):
-        split_fillers(["lama:a.pt", "lama:b.pt"])
+from studio.registry.parse import parse_device, parse_selection
 
 
 def test_a_setting_of_a_fillers_name_is_not_given_otherwise_beside_it():
@@ -57,24 +18,22 @@ def test_a_setting_of_a_fillers_name_is_not_given_otherwise_beside_it():
         parse_selection(["blur@sigma=5"], ["blur.sigma=20"])
 
 
+def test_a_setting_holds_for_a_filler_in_all_of_its_settings():
+    found = parse_selection(["blur@sigma=5", "blur", "gray"], ["blur.levels=3"])
+    assert found.fillers == ("blur@sigma=5", "blur", "gray")
+    assert found.settings == {"blur@sigma=5": {"sigma": "5", "levels": "3"}, "blur": {"levels": "3"}}
+    with pytest.raises(ValueError, match=r"--set blur\.sigma=2: blur\.sigma=5 was given with --filler"):
+        parse_selection(["blur@sigma=5", "blur"], ["blur.sigma=2"])
+    with pytest.raises(ValueError, match=r"--set lime\.segments=4: lime is not used here"):
+        parse_selection(["blur@sigma=5", "blur"], ["lime.segments=4"])
+    with pytest.raises(ValueError, match="unknown filler 'blurr'"):
+        parse_selection(["blurr@sigma=5", "blurr"], [])
+
+
 @pytest.mark.parametrize("name", ["cuda:99", "hpu", "privateuseone", "meta", "gpu"])
 def test_a_device_that_is_not_here_is_refused(name):
     with pytest.raises(ValueError, match=f"--device: '{name}' cannot be used here; try cpu"):
         parse_device(name)
-
-
-_WORD = st.text("abcxyz_", min_size=1, max_size=6)
-_VALUE = st.text(st.characters(codec="ascii", exclude_characters="@=,"), min_size=1, max_size=8).filter(
-    str.strip
-)
-
-
-@given(_WORD, st.none() | _VALUE, st.dictionaries(_WORD, _VALUE, max_size=3))
-def test_what_is_put_together_is_taken_apart(name, checkpoint, fields):
-    text = name + (f":{checkpoint}" if checkpoint else "")
-    text += "@" * bool(fields) + ",".join(f"{key}={value}" for key, value in fields.items())
-    given = [("checkpoint", checkpoint)] * bool(checkpoint) + list(fields.items())
-    assert split_fillers([text]) == ((name,), tuple(f"{name}.{key}={value}" for key, value in given))
 
 
 def test_the_commands_understand_it(capsys, tmp_path, monkeypatch):
@@ -105,3 +64,20 @@ def test_what_cannot_be_understood_is_said_in_a_line(word, message, capsys, tmp_
     monkeypatch.chdir(tmp_path)
     for command, data in (("explain", ()), ("realism", ("scenes:1",)), ("counterfactual", ())):
         refused(runner(capsys, command)(*data, "--filler", word), message)
+
+
+def test_commands_run_a_filler_in_several_settings(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    undrawn(monkeypatch)
+    run, fillers = runner(capsys), ("--filler", "blur@sigma=1", "--filler", "blur@sigma=30")
+    assert run("--scene", 1, "--method", "sp", "--set", "sp.stride=112", *fillers).code == 0
+    told = json.loads(Path("infill-out/explain.json").read_text())
+    assert {name: each["sigma"] for name, each in told["fillers"].items()} == {
+        "blur@sigma=1": 1,
+        "blur@sigma=30": 30,
+    }
+    with np.load("infill-out/heatmaps.npz") as maps:
+        assert np.abs(maps["sp/blur@sigma=1"]).max() < np.abs(maps["sp/blur@sigma=30"]).max()
+    assert run("scenes:1", *fillers, "--out", "real", command="realism").code == 0
+    told = json.loads(Path("real/realism.json").read_text())
+    assert told["settings"]["fillers"]["blur@sigma=30"]["set"] == {"sigma": "30"}
