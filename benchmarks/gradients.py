@@ -250,7 +250,8 @@ def main() -> None:
             evaluate(request, lambda text: print(text, flush=True))
     if options.only is None:
         title = "Gradients, class activation maps and perturbation"
-        write("gradients", title, command("benchmarks.gradients", parser, options), body(options), PACKAGES)
+        made = command("benchmarks.gradients", parser, options, without=("as_it_is",))
+        write("gradients", title, made, body(options), PACKAGES)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """`uv run python -m benchmarks.pretrained`: what the inpainters of the literature cost, beside ResNet-50.
 
+``--only`` measures some of them and writes no page.
+
 Their weights are random, for the arithmetic is the same; each works at its native size, on one square hole in
 the middle. Every cell of the table is measured in a process of its own, whose largest memory is told. A batch
 is left out where, going by the batch before it, a run would take longer than a limit. Diffusion is too slow
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks import literature
-from benchmarks.report import table, write
+from benchmarks.report import command, table, write
 from infill import Learned
 from infill.network import Precision
 
@@ -139,11 +141,32 @@ def row(name: str, precision: str, device: str, limit: float, usual: dict[str, f
     return told
 
 
+def body(options: argparse.Namespace) -> str:
+    """Measure; what was measured, in words and as a table."""
+    usual: dict[str, float] = {}
+    rows = [
+        row(name, precision, options.device, options.limit, usual)
+        for name in options.only or (USUAL, *literature.NAMES)
+        for precision in PRECISIONS
+    ]
+    header = ["network", "side", "parameters", "precision"]
+    header += [f"batch {count}, images/s (memory)" for count in BATCHES] + [f"times {USUAL}'s cost"]
+    where = (
+        f"on {torch.cuda.get_device_name()}, of its memory"
+        if options.device != "cpu"
+        else "of the whole process"
+    )
+    return (
+        f"Random weights. Memory is the largest, {where}. The last column is at each network's best batch. "
+        f"{literature.COUNTED}\n\n{table(header, rows)}"
+    )
+
+
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", nargs=3, metavar=("NAME", "PRECISION", "COUNT"), help="One cell; prints it.")
-    parser.add_argument("--only", nargs="+", default=[USUAL, *literature.NAMES], help="Networks to measure.")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="Measure these, and write no table.")
     parser.add_argument("--device", default="cpu", help="cpu or cuda.")
     parser.add_argument("--limit", type=float, default=20, help="Seconds that a run may take.")
     options = parser.parse_args()
@@ -152,23 +175,13 @@ def main() -> None:
         cell = one(name, precision, int(count), options.device)
         print(cell.seconds, cell.longest, cell.memory, cell.parameters)
         return
-    usual: dict[str, float] = {}
-    rows = [
-        row(name, precision, options.device, options.limit, usual)
-        for name in options.only
-        for precision in PRECISIONS
-    ]
-    header = ["network", "side", "parameters", "precision"]
-    header += [f"batch {count}, images/s (memory)" for count in BATCHES] + [f"times {USUAL}'s cost"]
-    gpu = options.device != "cpu"
-    where = f"on {torch.cuda.get_device_name()}, of its memory" if gpu else "of the whole process"
-    body = (
-        f"Random weights. Memory is the largest, {where}. The last column is at each network's best batch. "
-        f"{literature.COUNTED}\n\n{table(header, rows)}"
-    )
-    write("pretrained-cuda" if gpu else "pretrained", "Inpainters of the literature: speed and memory",
-          f"python -m benchmarks.pretrained --device {options.device} --limit {options.limit:g}",
-          body, ("torch", "torchvision", "transformers", "diffusers"))  # fmt: skip
+    found = body(options)
+    if options.only:
+        print(found)
+        return
+    write("pretrained" if options.device == "cpu" else "pretrained-cuda",
+          "Inpainters of the literature: speed and memory", command("benchmarks.pretrained", parser, options),
+          found, ("torch", "torchvision", "transformers", "diffusers"))  # fmt: skip
 
 
 def _memory() -> float:

@@ -1,16 +1,21 @@
-"""What is found is kept as it comes; in the end it is a Markdown table with machine, versions and command."""
+"""What is found is kept as it comes; in the end it is a Markdown table with machine, versions and command.
+
+What stands below the heading "Notes" of a page is written by hand, and outlives the next run.
+"""
 
 import argparse
 import os
 import platform
+import shlex
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
+NOTES = "## Notes"
 Found = Mapping[str, np.ndarray]
 
 
@@ -34,15 +39,31 @@ def commit() -> str:
     return described.stdout.strip() or "unknown"
 
 
-def command(module: str, parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
-    """Return the command that was given, without what it need not say."""
+def command(
+    module: str,
+    parser: argparse.ArgumentParser,
+    options: argparse.Namespace,
+    without: Collection[str] = (),
+) -> str:
+    """Return the command that was given, for a shell, without what it need not say.
+
+    ``without`` names options that change nothing of what is measured.
+    """
     words = ["python -m", module]
-    for name, value in vars(options).items():
-        if value != parser.get_default(name):
-            option = "--" + name.replace("_", "-")
-            values = value if isinstance(value, list) else [value]
-            words += [option if each is True else f"{option} {each}" for each in values]
+    for action in parser._actions:
+        value = getattr(options, action.dest, action.default)
+        if value != action.default and action.dest not in without:
+            words += _option(action, value)
     return " ".join(words)
+
+
+def _option(action: argparse.Action, value: object) -> list[str]:
+    flag = action.option_strings[-1]
+    if action.nargs == 0:
+        return [flag]
+    values = [shlex.quote(str(each)) for each in (value if isinstance(value, list) else [value])]
+    one_by_one = isinstance(value, list) and action.nargs is None
+    return [f"{flag} {each}" for each in values] if one_by_one else [flag, *values]
 
 
 def kept(path: Path, job: Callable[[], Found]) -> Found:
@@ -70,13 +91,22 @@ def write(
     packages: Sequence[str] = ("torch", "torchvision"),
     shown: bool = True,
 ) -> None:
-    """Write `results/NAME.md` and print it, if it is to be shown."""
+    """Write `results/NAME.md` over what was there, but for its notes, and print it, if it is to be shown."""
     versions = [f"{package} {version(package)}" for package in packages]
     machine = f"{processor()}; {', '.join([f'Python {platform.python_version()}', *versions])}"
     head = f"# {title}\n\n`{command}` at {commit()}, on {machine}.\n\n"
     RESULTS.mkdir(exist_ok=True)
     unfinished = RESULTS / f"{name}.part"
-    unfinished.write_text(head + body.rstrip() + "\n")
+    by_hand = notes(name)
+    unfinished.write_text(head + body.rstrip() + "\n" + by_hand)
     unfinished.replace(RESULTS / f"{name}.md")
     if shown:
         print(head + body)
+        print(f"\nThe notes of {name}.md were kept: do they still hold?" if by_hand else "")
+
+
+def notes(name: str) -> str:
+    """Return what stands below "Notes" of the page that is there, with this heading; nothing without it."""
+    page = RESULTS / f"{name}.md"
+    _, heading, text = (page.read_text() if page.exists() else "").partition(f"\n{NOTES}\n")
+    return heading + text
