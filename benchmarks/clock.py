@@ -34,6 +34,10 @@ class Clock:
         if self._open:
             self._open[-1] = (self._open[-1][0], now)
 
+    def inside(self, name: str) -> bool:
+        """Whether something of this name has begun and not ended."""
+        return any(name == open_ for open_, _ in self._open)
+
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, timed."""
 
@@ -48,10 +52,14 @@ class Clock:
 
 
 @contextmanager
-def networks_timed(clock: Clock) -> Iterator[None]:
-    """Time every call of a torch module as ``networks``."""
+def networks_timed(clock: Clock, but: str | None = None) -> Iterator[None]:
+    """Time every call of a torch module as ``networks``; inside of what is timed as ``but``, as that."""
+
+    def begin(*_: object) -> None:
+        clock.enter(but if but and clock.inside(but) else "networks")
+
     hooks = [
-        torch_module.register_module_forward_pre_hook(lambda *_: clock.enter("networks")),
+        torch_module.register_module_forward_pre_hook(begin),
         torch_module.register_module_forward_hook(lambda *_: clock.leave(), always_call=True),
     ]
     try:

@@ -6,7 +6,7 @@ Ratios are of jobs that take turns. What stands on another page of ``results`` i
 import argparse
 import re
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -19,7 +19,8 @@ from benchmarks.holes import ASSETS
 from benchmarks.report import RESULTS, command
 from benchmarks.rows import Rows
 from benchmarks.runtimes import resnet50
-from benchmarks.speed import memory, seconds
+from benchmarks.speed import memory
+from benchmarks.turns import ratios, seconds, turns
 from infill import Filler, Gray
 from infill.network import Precision
 from models.classifiers import ImageClassifier, load_classifier
@@ -35,8 +36,10 @@ PAGES = (
     ("SP, patch 29, ResNet-50, eager float32 / captum", "runtimes", "SP, float32", 0, 2, 1.5, 1),
     ("SP, patch 29, ResNet-50, bfloat16 / captum", "runtimes", "SP, bfloat16", 0, 2, 4, 1),
     ("SP, patch 29, MobileNetV2, incremental / captum", "runtimes", "SP, incremental float32", 1, 2, 3, 1),
-    ("RISE, reliability .95, share of the paper's masks, at most", "sampling", "0.95", 0, 5, 1 / 3, -1),
-    ("RISE, the same, foretold from fewer masks", "sampling", "0.95, foretold", 0, 5, 1 / 3, -1),
+    ("RISE, covariance, for .95, share of the paper's masks, at most", "sampling", "0.95", 0, 4, 1 / 3, -1),
+    ("RISE, covariance, the same, foretold", "sampling", "0.95, foretold", 0, 4, 1 / 3, -1),
+    ("RISE, controlled, for .95, share of the paper's masks, at most", "sampling", "0.95", 0, 5, 1 / 3, -1),
+    ("RISE, controlled, the same, foretold", "sampling", "0.95, foretold", 0, 5, 1 / 3, -1),
     ("LIME, reliability .9, share of samples, in pairs", "paired", "paired", 0, 2, 1 / 3, -1),
 )
 """What another page has: its name, the row, which of those, the column, the goal, whether it is a floor."""
@@ -90,17 +93,6 @@ def shown(name: str, precision: Precision) -> tuple[PreparedClassifier, torch.Te
     return prepare(network, precision, view[None]), view
 
 
-def turns(jobs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Wall times of jobs that take turns, after a warm-up of each."""
-    for job in jobs.values():
-        job()
-    spent: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            spent[name].append(seconds(job)[0])
-    return spent
-
-
 def generative(name: str, stride: int, samples: int, rounds: int) -> Iterator[list[object]]:
     """Yield how many times as long SP and LIME take with inpainting, in the command's precision."""
     classifier, image = shown(name, "auto")
@@ -112,11 +104,10 @@ def generative(name: str, stride: int, samples: int, rounds: int) -> Iterator[li
     for (method, explainer), goal in zip(methods.items(), GENERATIVE[name], strict=True):
         jobs = {each: partial(run, explainer, image, classifier, filler) for each, filler in fillers.items()}
         spent = turns(jobs, rounds)
-        ratios = [ours / plain for plain, ours in zip(spent[""], spent["-G"], strict=True)]
-        middle = statistics.median(ratios)
+        middle, spread = ratios(spent["-G"], spent[""])
         yield [
             f"{method}-G / {method}, {name}",
-            f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{middle:.2f} ({spread})",
             goal,
             verdict(middle, goal, -1),
             f"{classifier.mode}; {statistics.median(spent['']):.2f} s with gray",
@@ -179,7 +170,8 @@ def main() -> None:
         command("benchmarks.goals", parser, options),
         ("work", "figure", "goal", "", "from"),
         f"SP: patch 29, stride {options.stride}; LIME: {options.samples} samples; batches of 32; -G: with "
-        "the inpainter that ships instead of gray.\nThe machine is shared: ratios are of jobs that take "
+        "the inpainter that ships instead of gray.\nRISE's covariance is the quick settings' estimator; "
+        "controlled: `rise.estimator=controlled`.\nThe machine is shared: ratios are of jobs that take "
         "turns. Pages that others are read off name their own conditions.",
         ("torch", "torchvision", "captum", "openvino"),
     )

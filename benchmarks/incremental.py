@@ -18,7 +18,7 @@ from attribution.engine.incremental import saving
 from attribution.engine.precision import PreparedClassifier, prepare
 from attribution.holes import PatchHoles
 from benchmarks.report import command, table, write
-from benchmarks.speed import seconds
+from benchmarks.turns import seconds
 from infill import Gray
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing

@@ -1,6 +1,7 @@
 """What lockstep and old fills save the optimising methods: ratios from one run."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +12,8 @@ from attribution import MP2, Execution, MaskedScore, MeaningfulPerturbation
 from attribution.optimize.loop import OptimizingExplainer
 from benchmarks.holes import WORLD
 from benchmarks.report import table
-from benchmarks.throughput import ratio, rounds
+from benchmarks.throughput import ratio
+from benchmarks.turns import turns
 from infill import Filler, Gray
 from models.classifiers import load_classifier
 from models.scenes import Scene, draw
@@ -60,7 +62,11 @@ def lockstep(count: int) -> list[list[object]]:
     rows: list[list[object]] = []
     for name, (method, filler) in jobs.items():
         score = scored(filler, IMAGES)
-        alone, together = rounds([partial(one_by_one, method, score), partial(method.optimize, score)], count)
+        ways: dict[str, Callable[[], object]] = {
+            "alone": partial(one_by_one, method, score),
+            "together": partial(method.optimize, score),
+        }
+        alone, together = turns(ways, count).values()
         times = [f"{statistics.median(times):.2f} s" for times in (alone, together)]
         rows.append([name, *times, ratio(alone, together), "at least 1.5"])
     return rows

@@ -33,13 +33,12 @@ from benchmarks.rivals import (
     torchray,
 )
 from benchmarks.rows import Rows, peak_of
-from benchmarks.speed import seconds
+from benchmarks.turns import fastest, seconds
 
 
 def best(it: Subject, job: Callable[..., np.ndarray], *fixed: int) -> int:
     """Return the batch with which a peer is fastest."""
-    spent = {batch: seconds(partial(job, it, *fixed, batch))[0] for batch in (1, 16, 64)}
-    return min(spent, key=lambda batch: spent[batch])
+    return fastest({batch: partial(job, it, *fixed, batch) for batch in (1, 16, 64)})
 
 
 def contests(it: Subject, samples: int, masks: int, steps: int) -> dict[str, Callable[[], Mapping[str, Job]]]:

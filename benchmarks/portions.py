@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.report import command, table, write
-from benchmarks.throughput import rounds
+from benchmarks.turns import turns
 from infill.network import fast_dtype
 from models.inpainters import small
 from models.scenes import draw
@@ -68,10 +68,10 @@ def main() -> None:
     for dtype in dict.fromkeys((torch.float32, fast_dtype(torch.device("cpu")))):
         for name, (make, side, holes) in networks().items():
             network = make().eval().to(dtype).to(memory_format=torch.channels_last)
-            jobs = [partial(run, network, inputs(side, holes, dtype), size) for size in SIZES]
-            taken = [statistics.median(times) for times in rounds(jobs, options.rounds)]
-            usual = taken[SIZES.index(IMAGES)]
-            ratios = [f"{usual / each:.2f}" for each in taken]
+            jobs = {size: partial(run, network, inputs(side, holes, dtype), size) for size in SIZES}
+            taken = {size: statistics.median(times) for size, times in turns(jobs, options.rounds).items()}
+            usual = taken[IMAGES]
+            ratios = [f"{usual / each:.2f}" for each in taken.values()]
             rows.append([name, str(dtype).removeprefix("torch."), f"{1e3 * usual / IMAGES:.1f}", *ratios])
             print(*rows[-1], flush=True)
     body = f"Threads: {options.threads}. How many times as fast as {IMAGES} at once, by how many at once.\n\n"

@@ -58,7 +58,7 @@ def profile(request: EvaluateRequest, count: int) -> dict[str, float]:
         worker((0, name))
     fillers = {type(filler) for filler in worker._fillers.values()}
     with ExitStack() as stack:
-        stack.enter_context(networks_timed(clock))
+        stack.enter_context(networks_timed(clock, but="fillers"))
         for kind in fillers:
             timed = clock.timed("fillers", kind.__call__)
             stack.enter_context(mock.patch.object(kind, "__call__", timed))
@@ -152,7 +152,8 @@ def main() -> None:
 ## Where the time goes
 
 The quick preset: `sp`, `lime` and `rise` with `gray` and `inpaint`, five metrics and the baselines.
-`networks` and `fillers` are classifier and filler, wherever they are called; the rest is ours.
+`networks` and `fillers` are classifier and filler, wherever they are called (a filler's network is the
+filler's); the rest is ours.
 
 {shares}
 

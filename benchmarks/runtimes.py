@@ -6,10 +6,10 @@
 import argparse
 import os
 import statistics
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from attribution import Execution, MaskedScore, SlidingPatch
 from attribution.engine.precision import PreparedClassifier, prepare
 from benchmarks.holes import ASSETS
 from benchmarks.report import command, table, write
-from benchmarks.speed import seconds
+from benchmarks.turns import fastest, ratios, turns
 from infill import Gray
 from models.classifiers import ImageClassifier, load_classifier
 from models.classifiers.runtime import converted
@@ -27,6 +27,7 @@ from models.preprocessing import Preprocessing
 from models.scenes import draw
 
 GRAY = Gray()
+Job: TypeAlias = Callable[[], Tensor]
 USUAL = "captum, float32"
 INCREMENTAL = "SP, incremental float32"
 INDUCTOR = "SP, torch.compile float32 (not offered)"
@@ -73,11 +74,8 @@ def compiled(ready: PreparedClassifier, image: Tensor) -> PreparedClassifier:
     return found
 
 
-def jobs(classifier: ImageClassifier, stride: int) -> dict[str, Callable[[], Tensor]]:
-    """What is run, by name; captum with the batch that suits it best."""
-    image = classifier.view(draw(0).image)[None]  # of another size it would be resized, each time anew
-    trials = {batch: seconds(partial(occlusion, classifier, image, 29, batch))[0] for batch in (1, 16)}
-    best = min(trials, key=lambda batch: trials[batch])
+def jobs(classifier: ImageClassifier, image: Tensor, stride: int, batch: int) -> dict[str, Job]:
+    """What is run, by name; captum with so many perturbations a call."""
     method = SlidingPatch(patch=29, stride=stride, average=True)
     ready = {
         "SP, float32": prepare(classifier, "float32", image),
@@ -92,38 +90,38 @@ def jobs(classifier: ImageClassifier, stride: int) -> dict[str, Callable[[], Ten
         return method(MaskedScore(image, 0, network, GRAY, execution=execution))
 
     return {
-        USUAL: partial(occlusion, classifier, image, stride, best),
+        USUAL: partial(occlusion, classifier, image, stride, batch),
         **{name: partial(slide, name, each) for name, each in ready.items()},
     }
 
 
 def measured(
     classifier: ImageClassifier, stride: int, rounds: int, goals: dict[str, float]
-) -> list[list[str]]:
-    """Rows of the table: seconds, the ratio to captum round by round, and how far maps are apart."""
-    planned, spent = jobs(classifier, stride), defaultdict(list)
+) -> tuple[int, list[list[str]]]:
+    """Captum's batch, and rows: seconds, the ratio to captum round by round, and how far maps are apart."""
+    image = classifier.view(draw(0).image)[None]  # of another size it would be resized, each time anew
+    batch = fastest({count: partial(occlusion, classifier, image, 29, count) for count in (1, 16)})
+    planned = jobs(classifier, image, stride, batch)
     maps: dict[str, np.ndarray] = {}
-    for _ in range(rounds):
-        for name, job in planned.items():
-            time, heatmap = seconds(job)
-            spent[name].append(time)
-            maps[name] = heatmap.float().numpy()
+
+    def run(name: str) -> None:
+        maps[name] = planned[name]().float().numpy()
+
+    spent = turns({name: partial(run, name) for name in planned}, rounds)
     rows = []
     for name, times in spent.items():
-        ratios = [usual / time for usual, time in zip(spent[USUAL], times, strict=True)]
+        ratio, spread = ratios(spent[USUAL], times)
         goal = f" ({goals[name]:g})" if name in goals else ""
         gap = np.abs(maps[name] - maps[USUAL]).max() / max(np.abs(maps[USUAL]).max(), 1e-12)
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        rows.append(
-            [
-                name,
-                f"{statistics.median(times):.1f}",
-                f"{statistics.median(ratios):.2f}{goal}",
-                spread,
-                f"{gap:.1e}",
-            ]
-        )
-    return rows
+        rows.append([name, f"{statistics.median(times):.1f}", f"{ratio:.2f}{goal}", spread, f"{gap:.1e}"])
+    return batch, rows
+
+
+def section(name: str, classifier: ImageClassifier, options: argparse.Namespace) -> str:
+    """A network's table."""
+    batch, rows = measured(classifier, options.stride, options.rounds, GOALS[name])
+    head = ["", "seconds", "times captum (goal)", "all rounds", "largest difference, of the largest value"]
+    return f"## {name}\n\nCaptum with {batch} a call.\n\n{table(head, rows)}"
 
 
 def main() -> None:
@@ -134,15 +132,12 @@ def main() -> None:
     options = parser.parse_args()
     mobilenet = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
     networks = {"ResNet-50": resnet50(), "MobileNetV2": load_classifier("mobilenet_v2", mobilenet)}
-    head = ["", "seconds", "times captum (goal)", "all rounds", "largest difference, of the largest value"]
-    parts = [
-        f"## {name}\n\n{table(head, measured(each, options.stride, options.rounds, GOALS[name]))}"
-        for name, each in networks.items()
-    ]
+    parts = [section(name, each, options) for name, each in networks.items()]
     text = (
         f"Patch 29, stride {options.stride}, gray, 224 x 224, {torch.get_num_threads()} threads, median "
-        f"of {options.rounds} rounds. bfloat16 is `--precision auto`,\n"
-        f"float32 where the processor has no bfloat16. Compiling is not counted."
+        f"of {options.rounds} rounds in turn,\nafter one that does not count. Captum gets the batch of 1 and "
+        "16 with which it is faster.\nbfloat16 is `--precision auto`, float32 where the processor has no "
+        "bfloat16. Compiling is not counted."
     )
     text += f" Load of the machine at the end: {os.getloadavg()[0]:.1f}."
     said = command("benchmarks.runtimes", parser, options)

@@ -1,9 +1,9 @@
 """`uv run python -m benchmarks.speed`: methods beside captum and lime, engine overhead, memory, start-up.
 
-Every comparison is run side by side in one process, so that a ratio holds when the machine's speed drifts.
-The comparison with captum takes every composite of stride 3 once; `--stride` thins the grid for a quick
-look. What cannot be measured (a library that is missing, photographs that are not here) is a row that says
-so, and every row is written when it is there.
+What is compared takes turns in one process, after a warm-up of each, so that a ratio holds when the
+machine's speed drifts. The comparison with captum takes every composite of stride 3, four times over;
+`--stride` thins the grid. What cannot be measured (a library that is missing, photographs that are not here)
+is a row that says so, and every row is written when it is there.
 """
 
 import argparse
@@ -11,11 +11,9 @@ import re
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +23,9 @@ from torch import Tensor, nn
 from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
 from benchmarks.report import command
 from benchmarks.rows import Rows
+from benchmarks.turns import fastest, ratios, seconds, turns
 from infill import Gray
+from infill.network import Precision
 from models.classifiers.scenes import load
 from models.scenes import draw
 
@@ -43,17 +43,7 @@ def resnet50() -> nn.Module:
     return nn.Sequential(Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), network).eval()
 
 
-_Result = TypeVar("_Result")
-
-
-def seconds(job: Callable[[], _Result]) -> tuple[float, _Result]:
-    """Wall time of one call, and its result."""
-    started = time.perf_counter()
-    result = job()
-    return time.perf_counter() - started, result
-
-
-def against_captum(stride: int, batches: tuple[int, ...]) -> list[list[object]]:
+def against_captum(stride: int, batches: tuple[int, ...], rounds: int) -> list[list[object]]:
     """SP with patch 29 against captum's Occlusion at its best batch size."""
     from captum.attr import Occlusion
 
@@ -69,42 +59,40 @@ def against_captum(stride: int, batches: tuple[int, ...]) -> list[list[object]]:
                 image, (3, 29, 29), (3, step, step), baseline, target=target, perturbations_per_eval=batch
             )
 
-    trials = {batch: seconds(partial(captum, 28, batch))[0] for batch in batches}
-    best = min(trials, key=lambda batch: trials[batch])
+    best = fastest({batch: partial(captum, 28, batch) for batch in batches})
     method = SlidingPatch(patch=29, stride=stride, average=True)
-    spent: dict[str, float] = {}
-    maps: dict[str, np.ndarray] = {}
     jobs: dict[str, Callable[[], Tensor]] = {
         "captum float32": lambda: captum(stride, best).mean(1),
-        "float32": lambda: method(MaskedScore(image, target, network, GRAY)),
-        "bfloat16": lambda: method(
+        "SP float32": lambda: method(MaskedScore(image, target, network, GRAY)),
+        "SP bfloat16": lambda: method(
             MaskedScore(image, target, network, GRAY, execution=Execution(precision="bfloat16"))
         ),
     }
-    for name, job in jobs.items():
-        spent[name], heatmap = seconds(job)
-        maps[name] = heatmap.float().numpy()
-    gap = np.abs(maps["float32"] - maps["captum float32"]).max()
-    rank = spearmanr(maps["bfloat16"].ravel(), maps["float32"].ravel()).statistic
-    base = spent["captum float32"]
+    maps: dict[str, np.ndarray] = {}
+
+    def run(name: str) -> None:
+        maps[name] = jobs[name]().float().numpy()
+
+    spent = turns({name: partial(run, name) for name in jobs}, rounds)
+    gap = np.abs(maps["SP float32"] - maps["captum float32"]).max()
+    rank = spearmanr(maps["SP bfloat16"].ravel(), maps["SP float32"].ravel()).statistic
+    usual = spent["captum float32"]
     return [
-        ["captum Occlusion, float32", f"{base:.1f} s at {best} a call", "1", ""],
-        [
-            "SP float32",
-            f"{spent['float32']:.1f} s",
-            f"{base / spent['float32']:.2f} (1.5)",
-            f"largest difference {gap:.1e} (1e-4)",
-        ],
-        [
-            "SP bfloat16",
-            f"{spent['bfloat16']:.1f} s",
-            f"{base / spent['bfloat16']:.2f} (4)",
-            f"Spearman to float32 {rank:.4f} (0.99)",
-        ],
+        ["captum Occlusion, float32", f"{statistics.median(usual):.1f} s at {best} a call", "1", ""],
+        beside("SP float32", spent, usual, " (1.5)", f"; largest difference {gap:.1e} (1e-4)"),
+        beside("SP bfloat16", spent, usual, " (4)", f"; Spearman to float32 {rank:.4f} (0.99)"),
     ]
 
 
-def against_lime(samples: int, batch: int) -> list[list[object]]:
+def beside(
+    name: str, spent: Mapping[str, list[float]], usual: list[float], goal: str = "", note: str = ""
+) -> list[object]:
+    """A job's row: its median time, and how many times as fast it is as the usual one, round by round."""
+    ratio, spread = ratios(usual, spent[name])
+    return [name, f"{statistics.median(spent[name]):.1f} s", f"{ratio:.2f}{goal}", f"{spread}{note}"]
+
+
+def against_lime(samples: int, batch: int, rounds: int) -> list[list[object]]:
     """LIME against the lime package, both with the same segments, batch size and float32 network."""
     from lime.lime_image import LimeImageExplainer
 
@@ -123,24 +111,26 @@ def against_lime(samples: int, batch: int) -> list[list[object]]:
             segmentation_fn=lambda _: segments.numpy(),
         )  # fmt: skip
 
-    base, _ = seconds(lime)
-    rows: list[list[object]] = [
-        ["lime package, float32", f"{base:.1f} s", "1", f"{samples} samples, batch {batch}"]
+    def ours(precision: Precision) -> object:
+        execution = Execution(batch_size=batch, precision=precision)
+        score = MaskedScore(image, 0, network, GRAY, execution=execution)
+        return Lime(samples=samples, segmentation=segments)(score)
+
+    spent = turns(
+        {
+            "lime": lime,
+            "LIME float32": partial(ours, "float32"),
+            "LIME bfloat16": partial(ours, "bfloat16"),
+        },
+        rounds,
+    )
+    usual = spent["lime"]
+    told = f"{samples} samples, batch {batch}"
+    return [
+        ["lime package, float32", f"{statistics.median(usual):.1f} s", "1", told],
+        beside("LIME float32", spent, usual),
+        beside("LIME bfloat16", spent, usual, " (3)"),
     ]
-    for precision in ("float32", "bfloat16"):
-        score = MaskedScore(
-            image, 0, network, GRAY, execution=Execution(batch_size=batch, precision=precision)
-        )
-        spent, _ = seconds(partial(Lime(samples=samples, segmentation=segments), score))
-        rows.append(
-            [
-                f"LIME {precision}",
-                f"{spent:.1f} s",
-                f"{base / spent:.2f}" + (" (3)" if precision == "bfloat16" else ""),
-                "",
-            ]
-        )
-    return rows
 
 
 def fidelity(photographs: int = 3) -> list[list[object]]:
@@ -249,7 +239,8 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=3)
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 16, 32, 64])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=3, help="Of ours and captum's, of ours and lime's.")
+    parser.add_argument("--rounds", type=int, default=7, help="Of the engine and bare forward passes.")
     parser.add_argument("--peak", choices=JOBS)
     options = parser.parse_args()
     if options.peak:
@@ -260,13 +251,14 @@ def main() -> None:
         command("benchmarks.speed", parser, options),
         ("what", "measured", "ratio (goal)", "note"),
         "SP: patch 29, gray, ResNet-50 with random weights, 224 x 224, against captum at the fastest of "
-        f"{options.batches} perturbations a call;\nstride {options.stride}. Memory and start-up are of whole "
+        f"{options.batches} perturbations a call;\nstride {options.stride}; beside captum and lime medians "
+        f"of {options.turns} rounds in turn, with the range of the ratios. Memory and start-up are of whole "
         "processes; memory with the classifier of scenes.",
         ("torch", "torchvision", "captum", "lime"),
     )
     parts: dict[str, Callable[[], list[list[object]]]] = {
-        "beside captum": partial(against_captum, options.stride, tuple(options.batches)),
-        "beside the lime package": partial(against_lime, options.samples, 32),
+        "beside captum": partial(against_captum, options.stride, tuple(options.batches), options.turns),
+        "beside the lime package": partial(against_lime, options.samples, 32, options.turns),
         "bfloat16 with real weights": fidelity,
         "the engine": partial(overhead, options.rounds),
         "memory": memory,

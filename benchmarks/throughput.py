@@ -17,7 +17,8 @@ from attribution.engine.precision import prepare
 from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built
 from benchmarks.report import command, table, write
-from benchmarks.speed import resnet50, seconds
+from benchmarks.speed import resnet50
+from benchmarks.turns import ratios, turns
 from infill import Filler, Gray, Learned
 from models.scenes import draw
 from studio.registry.build import build_filler
@@ -26,21 +27,10 @@ BATCH = 32
 WINDOW = "inpaint, window round 29 px"
 
 
-def rounds(jobs: Sequence[Callable[[], object]], count: int) -> list[list[float]]:
-    """Wall times of the jobs, taken in turns so that a drift of the machine meets all of them."""
-    for job in jobs:
-        job()
-    times = [[] for _ in jobs]  # type: list[list[float]]
-    for _ in range(count):
-        for job, seen in zip(jobs, times, strict=True):
-            seen.append(seconds(job)[0])
-    return times
-
-
 def ratio(over: Sequence[float], under: Sequence[float]) -> str:
-    """Median of the pairwise ratios, and their range."""
-    pairs = [a / b for a, b in zip(over, under, strict=True)]
-    return f"{statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})"
+    """Median of the ratios round by round, and their range."""
+    middle, spread = ratios(over, under)
+    return f"{middle:.2f} ({spread})"
 
 
 def each(fillers: Mapping[str, Filler], count: int) -> str:
@@ -50,8 +40,8 @@ def each(fillers: Mapping[str, Filler], count: int) -> str:
     rows: dict[str, list[object]] = {name: [name] for name in fillers}
     for cases in (holes.squares(images, 29), holes.superpixels(images)):
         hole = torch.stack([case.hole for case in cases])
-        jobs = [partial(filler, image, hole, rng) for filler in fillers.values()]
-        for name, times in zip(fillers, rounds(jobs, count), strict=True):
+        jobs = {name: partial(filler, image, hole, rng) for name, filler in fillers.items()}
+        for name, times in turns(jobs, count).items():
             rows[name].append(f"{1000 * statistics.median(times) / len(hole):.1f} ms")
     header = ["filler, an image", "square of 29 px", "half of 50 superpixels"]
     return table(header, list(rows.values()))
@@ -74,13 +64,12 @@ def measure(
         with torch.inference_mode():
             fast(images)
 
-    times = dict(
-        zip(
-            ("ResNet-50", "inpaint", WINDOW),
-            rounds([classify, lambda: whole(image[None], wide), lambda: filler(image[None], small)], count),
-            strict=True,
-        )
-    )
+    batches: dict[str, Callable[[], object]] = {
+        "ResNet-50": classify,
+        "inpaint": lambda: whole(image[None], wide),
+        WINDOW: lambda: filler(image[None], small),
+    }
+    times = turns(batches, count)
     methods: dict[str, Explainer] = {
         "SP": SlidingPatch(patch=29, stride=stride),
         "LIME": Lime(samples=samples),
@@ -90,8 +79,8 @@ def measure(
             MaskedScore(image, 0, fast, fill, execution=Execution(batch_size=BATCH, precision="bfloat16"))
             for fill in (Gray(), filler)
         )
-        jobs = [partial(method, plain), partial(method, ours)]
-        times[name], times[f"{name}-G"] = rounds(jobs, max(1, count // 2))
+        jobs = {name: partial(method, plain), f"{name}-G": partial(method, ours)}
+        times |= turns(jobs, max(1, count // 2))
     base = times["ResNet-50"]
     rows = [[name, f"{statistics.median(seen):.2f} s"] for name, seen in times.items()]
     body = (
