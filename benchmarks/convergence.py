@@ -3,7 +3,8 @@
 Drawn scenes with the papers' settings and the shipped classifier, and ECSSD photographs with the quick
 settings and MobileNetV2's first label; both filled as each method's paper has it (the first of its fillers).
 Each image is explained twice, with all steps and with `patience`. Figures are kept in `runs/convergence`,
-image by image, so that the command can be broken off and goes on where it was.
+image by image, so that the command can be broken off and goes on where it was; those of other settings or
+other code are not used again.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from attribution import MaskedScore
 from attribution.optimize.result import Outcome
 from benchmarks import holes
-from benchmarks.fillers import of_first_label
+from benchmarks.fillers import folder, of_first_label
 from benchmarks.holes import ASSETS
 from benchmarks.inpainting import interval
 from benchmarks.presets import filler_of
@@ -31,12 +32,15 @@ from studio.registry.build import build_filler, build_method
 from studio.registry.tables import OPTIMIZING, Preset
 
 RUNS = Path("runs/convergence")
+WARM = 2
+"""Steps before the time is taken: whatever runs first is slower."""
 METHODS = ("mp", "fido", "extremal", "ssr", "sdr", "dssr", "dssr-plus")
 
 
 def compared(name: str, preset: Preset, patience: int, score: MaskedScore) -> Found:
     """Steps, seconds and what is left of both runs, and how well their heatmaps agree."""
     method = build_method(name, {}, preset=preset)
+    replace(method, steps=WARM).optimize(score)  # type: ignore[type-var, attr-defined]
     found: dict[str, float] = {}
     outcomes: dict[str, Outcome] = {}
     for run, steps in {"all": 0, "rested": patience}.items():
@@ -74,9 +78,10 @@ def rows(
     """Yield a line for each method."""
     for name in METHODS:
         found = []
+        method = build_method(name, {}, preset=preset)
+        place = folder(RUNS / f"{title}-{preset}-{patience}" / name, filler_of(name), [method])
         for number, score in enumerate(tqdm(scores(name), desc=f"{title} {name}")):
-            path = RUNS / f"{title}-{preset}-{patience}" / name / f"{number}.npz"
-            found.append(kept(path, partial(compared, name, preset, patience, score)))
+            found.append(kept(place / f"{number}.npz", partial(compared, name, preset, patience, score)))
         figures = {key: np.array([float(each[key]) for each in found]) for key in found[0]}
         saved = [1 - figures[f"rested {key}"] / figures[f"all {key}"] for key in ("steps", "seconds")]
         both = [
@@ -84,7 +89,7 @@ def rows(
             for key in ("left", "kept")
         ]
         quick = OPTIMIZING[name].quick if preset == "quick" else {}
-        steps = build_method(name, {f"{name}": {}}, preset=preset).steps  # type: ignore[attr-defined]
+        steps = method.steps  # type: ignore[attr-defined]
         yield [
             name, filler_of(name), steps if not quick else f"{steps} (quick)",
             *(f"{100 * np.median(each):.0f} %" for each in saved), interval(figures["spearman"], 2),

@@ -1,22 +1,24 @@
 """The fillers that benchmarks compare: their names, what they are, and where what was found is kept."""
 
 import argparse
-import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from attribution import MaskedScore
+from attribution import Lime, MaskedScore
 from attribution.engine.precision import prepare
+from benchmarks.origin import modules_of, origin
 from infill import Filler
 from models.classifiers import ImageClassifier
 from models.inpainters import small
-from studio.registry.build import build_filler, weights_of
+from studio.registry.build import build_filler
+from studio.registry.entry import Pretrained
+from studio.registry.identity import content, filler_identity
 from studio.registry.parse import parse_filler
-from studio.registry.tables import FILLERS
+from studio.registry.tables import ALL_FILLERS, SHIPPED_WEIGHTS
 
 HERE = ("gray", "mean", "noise", "blur", "telea", "ns", "biharmonic", "inpaint", "inpaint-even",
         "inpaint@by=auto", "patchmatch", "exemplar")  # fmt: skip
@@ -55,8 +57,47 @@ def of_first_label(image: Tensor, classifier: ImageClassifier, text: str) -> Mas
     return MaskedScore(image, target, fast, built([text], image)[text])
 
 
-def folder(root: Path, text: str, weights: Path = small.FILE) -> Path:
-    """Return where figures of a filler are kept: those of the shipped network by its weights."""
-    filler, name = parse_filler(text)[0], re.sub(r"[^\w.=-]+", "-", text)
-    shipped = weights if filler == "inpaint" else weights_of(filler, {}) if filler in FILLERS else None
-    return root / (f"{name}-{hashlib.sha256(shipped.read_bytes()).hexdigest()[:12]}" if shipped else name)
+def folder(
+    root: Path,
+    text: str,
+    methods: Sequence[object] = (),
+    uses: Iterable[str] = (),
+    weights: Path | None = None,
+) -> Path:
+    """Return where figures of a filler are kept: by all that they come from, so that no other's are read.
+
+    Args:
+        root: Where figures of all fillers are.
+        text: The filler's name, with its settings.
+        methods: What explains with it.
+        uses: Modules of what else is measured with.
+        weights: In place of those of the shipped network.
+    """
+    name = re.sub(r"[^\w.=-]+", "-", text)
+    return root / f"{name}-{origin_of([text], methods, uses, weights)}"
+
+
+def origin_of(
+    texts: Iterable[str],
+    methods: Sequence[object] = (),
+    uses: Iterable[str] = (),
+    weights: Path | None = None,
+) -> str:
+    """Return the `origin` of what is found with several fillers; the arguments are those of `folder`."""
+    fillers = [parse_filler(text) for text in texts]
+    modules = {module for name, _ in fillers for module in _modules(name)} | modules_of(methods)
+    made_by = [(ALL_FILLERS[name].given, filler_identity(name, settings)) for name, settings in fillers]
+    own = content(weights) if weights and any(name == "inpaint" for name, _ in fillers) else None
+    return origin({*modules, *uses}, made_by, own, methods)
+
+
+def _modules(name: str) -> Iterator[str]:
+    """Yield the modules of a filler and of its network."""
+    entry = ALL_FILLERS[name]
+    yield entry.load().__module__
+    if isinstance(entry, Pretrained):
+        yield entry.loader.partition(":")[0]
+    if name in SHIPPED_WEIGHTS:
+        yield small.__name__
+    if entry.of_image:
+        yield Lime.__module__

@@ -2,7 +2,8 @@
 
 ECSSD photographs, explained for the first label of MobileNetV2. Where no object is, nothing is taken away by
 removing: what a heatmap varies there is the filler's. Figures are kept in `runs/heatmap_shares`, so that
-the command can be broken off and goes on where it was; delete a filler's files there when it has changed.
+the command can be broken off and goes on where it was; those of other settings or other code are not used
+again.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from attribution import MaskedScore
+from attribution import Explainer, MaskedScore
 from attribution.engine.precision import prepare
 from attribution.evaluation.own_evidence import own_evidence
 from benchmarks import holes
@@ -33,9 +34,14 @@ FILLERS = ("gray", "blur", "telea", "inpaint")
 EXPLAINERS = {
     "sp": {"patch": "53", "stride": "19"},
     "lime": {"samples": "200"},
-    "rise": {"masks": "300"},
+    "rise": {"masks": "300", "estimator": "paper"},
 }
-"""What explains, with settings that take seconds a photograph."""
+"""What explains, with settings that take seconds a photograph; the rest is as the papers have it."""
+
+
+def built_method(name: str) -> Explainer:
+    """Return what explains."""
+    return build_method(name, {name: EXPLAINERS[name]}, preset="paper")
 
 
 def shares(name: str, filler: Filler, cases: Sequence[Case], classifier: ImageClassifier) -> Found:
@@ -47,7 +53,7 @@ def shares(name: str, filler: Filler, cases: Sequence[Case], classifier: ImageCl
             target = int(fast(case.image[None]).argmax())
         score = MaskedScore(case.image, target, fast, filler)
         for method, found in rows.items():
-            heatmap = build_method(method, {method: EXPLAINERS[method]})(score)
+            heatmap = built_method(method)(score)
             found.append(own_evidence(heatmap, case.hole > 0, METHODS[method].signed).item())
     return {method: np.array(found) for method, found in rows.items()}
 
@@ -66,8 +72,12 @@ def main() -> None:
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
     cases = list(holes.silhouettes(options.count))
     fillers = built([*FILLERS, *options.filler], cases[0].image)
+    explainers, uses = [built_method(name) for name in EXPLAINERS], [own_evidence.__module__]
     found = {
-        name: kept(folder(RUNS, name) / f"{len(cases)}.npz", partial(shares, name, filler, cases, classifier))
+        name: kept(
+            folder(RUNS, name, explainers, uses) / f"{len(cases)}.npz",
+            partial(shares, name, filler, cases, classifier),
+        )
         for name, filler in fillers.items()
     }
     rows = [[name, *paired(each, found["gray"])] for name, each in found.items()]

@@ -3,7 +3,8 @@
 On photographs what was there is the reference; on scenes it is the true background behind the object. Where
 an object is removed from a photograph nobody knows the truth: there a classifier is asked whether the object
 is gone, and whether the composites look like photographs to it. Sheets to look at go to `runs/inpainting`;
-figures are kept there too, so that the command can be broken off and goes on where it was.
+figures are kept there too, so that the command can be broken off and goes on where it was; those of other
+code or weights are not used again.
 """
 
 import argparse
@@ -33,6 +34,8 @@ from models.inpainters import small
 SHEETS = Path("runs/inpainting")
 FILLERS = [name for name in HERE if name != "patchmatch"]
 """That one takes hours; ``--filler patchmatch`` adds it."""
+USED = ("infill.realism.artifacts", "infill.realism.similarity", "models.scenes")
+"""What measures, and what draws, beside this file."""
 CLASSICAL = ("telea", "ns", "biharmonic")
 LPIPS_GOALS = {"Squares of 29 px": 0.65, "Squares of 53 px": 0.72, "Half of 50 superpixels": 0.75}
 
@@ -230,7 +233,7 @@ def main() -> None:
         if isinstance(filler, Adaptive) and name.split("@")[0] == "inpaint":
             fillers[name] = replace(filler, network=small.load(weights))
     root = SHEETS / f"{options.count or 'all'}-{options.scenes}"
-    folders = {name: folder(root, name, weights) for name in fillers}
+    folders = {name: folder(root, name, uses=USED, weights=weights) for name in fillers}
     parts, goals = quality(fillers, kinds, folders)
     objects = list(holes.silhouettes(options.count))
     parts.append(judged(fillers, objects, photographs, folders))

@@ -23,6 +23,7 @@ from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPa
 from attribution.engine.precision import prepare
 from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error
 from attribution.evaluation.pointing import pointing_hit
+from benchmarks.fillers import folder
 from benchmarks.holes import ASSETS
 from benchmarks.report import Found, command, kept, table, write
 from infill import Filler, Learned
@@ -53,10 +54,9 @@ def methods(options: argparse.Namespace) -> dict[str, Explainer]:
     }
 
 
-def folder_of(options: argparse.Namespace) -> Path:
-    """Where the heatmaps of these settings are kept: every setting that changes them is in the name."""
-    size = options.size or "full"
-    return RUNS / f"p{options.patch}-s{options.stride}-l{options.samples}-r{options.masks}-i{size}"
+def folder_of(options: argparse.Namespace, filler: str) -> Path:
+    """Where the heatmaps of these settings are kept: all that changes them is in the name."""
+    return folder(RUNS / f"{options.size or 'full'}", filler, list(methods(options).values()))
 
 
 def filler_of(name: str, view: Tensor, size: int | None) -> Filler:
@@ -68,7 +68,6 @@ def filler_of(name: str, view: Tensor, size: int | None) -> Filler:
 def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]]) -> list[str]:
     """Compute the heatmaps that are missing, and return the correctly classified photographs."""
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
-    folder = folder_of(options)
     views, right = {}, []
     fast = None
     for name, (label, _) in images.items():
@@ -91,8 +90,9 @@ def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]
         }
 
     for filler_name in options.filler:
+        place = folder_of(options, filler_name)
         for name in tqdm(right, desc=filler_name, mininterval=10):
-            kept(folder / f"{Path(name).stem}-{filler_name}.npz", partial(job, name, filler_name))
+            kept(place / f"{Path(name).stem}.npz", partial(job, name, filler_name))
     return right
 
 
@@ -173,13 +173,13 @@ def main() -> None:
     options = parser.parse_args()
     images = dict(list(truths().items())[: options.limit])
     right = explain(options, images)
-    folder = folder_of(options)
+    places = {filler: folder_of(options, filler) for filler in options.filler}
     maps: dict[str, list[Tensor]] = defaultdict(list)
     boxes, away = [], []
     size = (0, 0)
     for i, name in enumerate(right):
         for filler in options.filler:
-            with np.load(folder / f"{Path(name).stem}-{filler}.npz") as found:
+            with np.load(places[filler] / f"{Path(name).stem}.npz") as found:
                 for method in found:
                     maps[f"{method} / {filler}"].append(torch.from_numpy(found[method]))
                     size = (found[method].shape[0], found[method].shape[1])

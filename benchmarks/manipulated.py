@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from attribution import MaskedScore
+from attribution import Explainer, MaskedScore
 from attribution.evaluation.agreement import agreement
+from benchmarks.fillers import origin_of
 from benchmarks.inpainting import interval
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import load_classifier
@@ -38,6 +39,7 @@ SETTINGS = {
     "sp": {"stride": "16"},
     "rise": {"masks": "300"},
 }
+USED = (agreement.__module__, "models.scenes")
 BETA, RATE = 20.0, 2e-3
 """Of softplus, and of Adam."""
 OUTPUT = 10.0
@@ -87,13 +89,17 @@ def manipulated(network: nn.Module, image: Tensor, target: int, other: Tensor, o
     return changed.detach()
 
 
+def explainer(name: str) -> Explainer:
+    """A method, with quick settings."""
+    return build_method(name, {name: SETTINGS.get(name, {})}, preset="quick")
+
+
 def heatmaps(classifier: Any, image: Tensor, target: int) -> dict[str, Tensor]:
     """The heatmap of each method."""
     found = {}
     for name, filler in METHODS:
         score = MaskedScore(image[0], target, classifier, build_filler(filler, {}, image[0]))
-        method = build_method(name, {name: SETTINGS.get(name, {})}, preset="quick")
-        found[f"{name} / {filler}"] = method(score)[0].float().cpu()
+        found[f"{name} / {filler}"] = explainer(name)(score)[0].float().cpu()
     return found
 
 
@@ -169,9 +175,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--epsilon", type=float, default=8 / 255, help="The most that a value changes.")
     options = parser.parse_args()
+    made_by = origin_of([filler for _, filler in METHODS], [explainer(name) for name, _ in METHODS], USED)
     found = []
     for number in range(options.scenes):
-        path = RUNS / f"{options.steps}-{options.epsilon:.5f}-{number}.npz"
+        path = RUNS / f"{options.steps}-{options.epsilon:.5f}-{made_by}" / f"{number}.npz"
         found.append(kept(path, partial(measured, number, options)))
         print(number, flush=True)
     title = "Explanations that are manipulated"

@@ -8,9 +8,8 @@ is the hole the object's silhouette? On photographs heatmaps are compared with b
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from attribution import MP2, DSSRPlus, Execution, Fido, MaskedScore, MeaningfulPerturbation
 from attribution.engine.precision import prepare
 from attribution.optimize.loop import OptimizingExplainer
+from benchmarks.fillers import folder
 from benchmarks.holes import ASSETS, WORLD
 from benchmarks.localization import errors, hits, interval, truths
 from benchmarks.lockstep import measure
@@ -77,16 +77,20 @@ def found(score: MaskedScore, method: OptimizingExplainer) -> Found:
     }
 
 
+def place_of(kind: str, name: str, method: OptimizingExplainer, filler: str) -> Path:
+    """Where a row's figures are kept."""
+    return folder(RUNS / kind / name.replace(" / ", "-").replace(" ", "_"), filler, [method])
+
+
 def explained(
-    folder: Path, name: str, method: OptimizingExplainer, filler: Filler, score: MaskedScore
+    place: Path, name: str, method: OptimizingExplainer, filler: Filler, score: MaskedScore
 ) -> Found:
     """The same for any number of images, lot by lot, each kept once it is there."""
-    settings = f"{type(method).__name__}-{sha256(repr(asdict(method)).encode()).hexdigest()[:8]}"  # type: ignore[call-overload]
     parts = []
     lots = range(0, len(score), LOT)
     for first in tqdm(lots, desc=name, mininterval=10):
         part = replace(score.part(slice(first, first + LOT)), filler=filler)
-        path = folder / f"{name.replace(' / ', '-').replace(' ', '_')}-{settings}" / f"{first:04d}.npz"
+        path = place / f"{first:04d}.npz"
         parts.append(kept(path, partial(found, part, method)))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
@@ -129,9 +133,8 @@ def on_scenes(options: argparse.Namespace, tried: Rows) -> str:
     silhouettes = torch.cat([scene.silhouettes for scene in scenes])[above].numpy()
     rows: list[list[object]] = []
     for name, (method, filler) in tried.items():
-        one = explained(
-            RUNS / f"scenes-{len(score)}", name, method, build_filler(filler, {}, images[0], "auto"), score
-        )
+        place = place_of(f"scenes-{len(score)}", name, method, filler)
+        one = explained(place, name, method, build_filler(filler, {}, images[0], "auto"), score)
         flat = one["heatmap"].reshape(len(one["heatmap"]), -1).argmax(1)
         hit = np.take_along_axis(silhouettes.reshape(len(flat), -1), flat[:, None], 1)[:, 0].astype(float)
         shared = overlap(np.unpackbits(one["hole"], axis=-1).astype(bool), silhouettes)
@@ -163,7 +166,9 @@ def on_photographs(options: argparse.Namespace, tried: Rows) -> str:
     rows: list[list[object]] = []
     for name, (method, filler) in tried.items():
         built = build_filler(filler, {}, score.image[0], "auto")
-        one = explained(RUNS / f"photographs-{len(score)}", name, method, built, score)
+        one = explained(
+            place_of(f"photographs-{len(score)}", name, method, filler), name, method, built, score
+        )
         maps = [
             classifier.to_input(torch.from_numpy(heatmap).float(), size)
             for heatmap, (_, size, _, _) in zip(one["heatmap"], kept_ones, strict=True)

@@ -3,8 +3,8 @@
 ECSSD photographs, judged by MobileNetV2. First the hole of another photograph's object is put where no object
 is: whatever the classifier then says differently, it says because of the fill. Then the objects are removed:
 are they gone, does what is left look like photographs, and which traces are there? Figures are kept in
-`runs/own_evidence`, so that the command can be broken off and goes on where it was; delete a filler's files
-there when it has changed.
+`runs/own_evidence`, so that the command can be broken off and goes on where it was; those of other code or
+weights are not used again.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, Case
 from benchmarks.inpainting import composites, frechet, interval, seen, sheet, traces
+from benchmarks.origin import origin
 from benchmarks.report import Found, command, kept, table, write
 from infill import Filler
 from infill.realism.artifacts import SCREEN, TRACES
@@ -28,6 +29,8 @@ from models.classifiers import ImageClassifier, load_classifier
 
 RUNS = Path("runs/own_evidence")
 FILLERS = [name for name in HERE if name not in ("mean", "noise", "biharmonic")]
+USED = ("infill.realism.artifacts",)
+"""What measures, beside this file."""
 SIZES = (2, 5, 10, 20)
 """Of holes in the background, in percent."""
 
@@ -121,7 +124,8 @@ def main() -> None:
     names = [*FILLERS, *options.filler]
     fillers = built(names, objects[0].image)
     root = RUNS / f"{options.count or 'all'}"
-    folders = {"untouched": root / "untouched", **{name: folder(root, name) for name in names}}
+    folders = {"untouched": root / f"untouched-{origin(USED)}"}
+    folders |= {name: folder(root, name, uses=USED) for name in names}
 
     def found(kind: str, cases: Sequence[Case]) -> dict[str, Found]:
         return {

@@ -19,6 +19,7 @@ from attribution import Execution, Lime, MaskedScore, Rise
 from attribution.estimate import MaskSums
 from attribution.holes import SegmentHoles
 from attribution.methods.lime import Samples, cosine_distance, ridge
+from benchmarks.fillers import folder
 from benchmarks.holes import ASSETS
 from benchmarks.report import Found, command, kept, table, write
 from infill import Gray
@@ -153,14 +154,16 @@ def main() -> None:
     paths = paths[:: max(1, len(paths) // 5)][: options.photographs]  # more of them keep the first
     network = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
     parts, most = [], {"LIME": options.samples, "RISE": options.masks}
+    methods = {"LIME": Lime(), "RISE": Rise()}
     found: dict[str, list[Found]] = {"LIME": [], "RISE": []}
     for path in paths:
         view = network.view(read_picture(path).image)
         top = int(MaskedScore(view, 0, network, Gray()).clean_logits[0].argmax())
         score = MaskedScore(view, top, network, Gray(), execution=Execution(STEP))
         for name, job in (("LIME", lime), ("RISE", rise)):
+            place = folder(RUNS, "gray", [methods[name]])
             found[name].append(
-                kept(RUNS / f"{name}-{path.stem}-{most[name]}.npz", partial(job, score, most[name]))
+                kept(place / f"{name}-{path.stem}-{most[name]}.npz", partial(job, score, most[name]))
             )
             print(path.name, name, flush=True)
     for name, each in found.items():

@@ -2,7 +2,7 @@
 
 ECSSD photographs, explained for the first label of MobileNetV2 with the filler of each method's paper (of
 several, the first). Figures are kept in `runs/presets`, photograph by photograph, so that the command can be
-broken off and goes on where it was.
+broken off and goes on where it was; those of other settings or other code are not used again.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from attribution import MaskedScore
 from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from benchmarks import holes
-from benchmarks.fillers import of_first_label
+from benchmarks.fillers import folder, of_first_label
 from benchmarks.holes import ASSETS, Case
 from benchmarks.inpainting import interval
 from benchmarks.report import Found, command, kept, table, write
@@ -31,6 +31,7 @@ from studio.registry.tables import METHODS, Preset
 RUNS = Path("runs/presets")
 SKIPPED = ("pda",)
 """Its paper's settings take half a million composites a photograph."""
+PRESETS: tuple[Preset, ...] = ("quick", "paper")
 TOP = 0.1
 """The share of the pixels whose overlap is measured."""
 
@@ -40,8 +41,7 @@ def compared(name: str, case: Case, classifier: ImageClassifier) -> Found:
     score = of_first_label(case.image, classifier, filler_of(name))
     maps: dict[str, Tensor] = {}
     found: dict[str, float] = {}
-    presets: tuple[Preset, ...] = ("quick", "paper")
-    for preset in presets:
+    for preset in PRESETS:
         method = build_method(name, {}, preset=preset)
         if isinstance(method, OptimizingExplainer):
             outcome = method.optimize(score)
@@ -53,6 +53,12 @@ def compared(name: str, case: Case, classifier: ImageClassifier) -> Found:
     found["iou"] = overlap(maps["quick"], maps["paper"])
     found["clean"] = float(score.clean)
     return {key: np.array(value) for key, value in found.items()}
+
+
+def folder_of(name: str) -> Path:
+    """Return where a method's figures are kept."""
+    methods = [build_method(name, {}, preset=preset) for preset in PRESETS]
+    return folder(RUNS / name, filler_of(name), methods)
 
 
 def filler_of(name: str) -> str:
@@ -80,9 +86,9 @@ def row(name: str, found: list[Mapping[str, np.ndarray]], score: MaskedScore) ->
     """A method's line: means over photographs."""
     figures = {key: np.array([float(each[key]) for each in found]) for key in found[0]}
     searched = "quick" in figures
-    left = [f"{figures[key].mean():.3f}" if searched else "" for key in ("quick", "paper")]
+    left = [f"{figures[key].mean():.3f}" if searched else "" for key in PRESETS]
     rest = [f"{figures[key].mean():.3f}" if searched else "" for key in ("quick kept", "paper kept")]
-    counts = " / ".join(str(composites(name, preset, score)) for preset in ("quick", "paper"))
+    counts = " / ".join(str(composites(name, preset, score)) for preset in PRESETS)
     return [
         name, filler_of(name), interval(figures["spearman"], 2), interval(figures["iou"], 2),
         " / ".join(left) if searched else "", " / ".join(rest) if searched else "", counts,
@@ -99,9 +105,10 @@ def main() -> None:
         name for name in METHODS if name in PUBLISHED and PUBLISHED[name].classifiers and name not in SKIPPED
     ]
     found: dict[str, list[Found]] = {name: [] for name in names}
+    folders = {name: folder_of(name) for name in names}
     for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
         for name in names:
-            path = RUNS / name / f"{number}.npz"
+            path = folders[name] / f"{number}.npz"
             found[name].append(kept(path, partial(compared, name, case, classifier)))
     score = MaskedScore(next(holes.silhouettes(1)).image, 0, classifier)
     header = ["method", "filler", "Spearman", f"IoU of the top {TOP:.0%}", "p left: quick / paper",

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
 from attribution.evaluation.agreement import AGREEMENTS
 from attribution.evaluation.baselines import random_map
+from benchmarks.origin import modules_of, origin
 from benchmarks.report import Found, command, kept, table, write
 from infill import Blur, Filler, Gray
 from models.classifiers.scenes import PREPROCESSING, SceneClassifier, load
@@ -179,7 +180,7 @@ def main() -> None:
     network = trained(data[0], options.epochs, 1)
     whole = [accuracy(trained(data[0], options.epochs, 10 + seed), data[1]) for seed in range(options.seeds)]
     print("untouched", whole, flush=True)
-    size = f"{options.train}-{options.test}-{options.epochs}-{options.seeds}"
+    size = f"{options.train}-{options.test}-{options.epochs}-{options.seeds}-{made_by()}"
     rows = {}
     for row in ROWS:
         job: Callable[[], Found] = partial(retrained, row, network, data, options.epochs, options.seeds)
@@ -190,6 +191,12 @@ def main() -> None:
     body = f"{_retrained(rows, whole, options)}\n\n{_permuted(found, options)}"
     title = "Remove and retrain, and labels permuted"
     write("retraining", title, command("benchmarks.retraining", parser, options), body)
+
+
+def made_by() -> str:
+    """What the maps come from."""
+    things = [each for pair in METHODS.values() for each in pair]
+    return origin({*modules_of(things), "models.classifiers.scenes", "models.scenes"}, METHODS)
 
 
 def _retrained(rows: Mapping[str, np.ndarray], whole: list[float], options: argparse.Namespace) -> str:

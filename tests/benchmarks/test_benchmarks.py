@@ -11,7 +11,19 @@ import pytest
 import torch
 
 from attribution import MP2
-from benchmarks import holes, literature, lockstep, optimization, own_evidence, pretrained, report, sheet
+from benchmarks import (
+    heatmap_shares,
+    holes,
+    literature,
+    lockstep,
+    optimization,
+    own_evidence,
+    presets,
+    pretrained,
+    report,
+    sheet,
+)
+from benchmarks import origin as origins
 from benchmarks.fillers import built, folder
 from benchmarks.holes import Case
 from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
@@ -105,14 +117,65 @@ def test_goals_name_the_best_classical_filler():
 def test_figures_are_kept_by_filler_and_those_of_the_shipped_network_by_its_weights(tmp_path):
     weights = tmp_path / "weights"
     weights.write_bytes(b"one")
-    texts = ("gray", "inpaint", "inpaint@by=auto", "lama:some/where.pt@dilation=2")
-    places = {folder(tmp_path, text, weights) for text in texts}
-    assert len(places) == 4
+    texts = ("gray", "inpaint", "inpaint@by=auto", "lama:some/where.pt@dilation=2", "blur", "blur@sigma=5")
+    places = {folder(tmp_path, text, weights=weights) for text in texts}
+    assert len(places) == 6
     assert all(place.parent == tmp_path for place in places)
-    assert folder(tmp_path, "gray", weights) == tmp_path / "gray"
-    weights.write_bytes(b"other")
-    assert folder(tmp_path, "inpaint@by=auto", weights) not in places
-    assert folder(tmp_path, "gray", weights) in places
+    weights.write_bytes(b"other, longer")
+    assert folder(tmp_path, "inpaint@by=auto", weights=weights) not in places
+    assert folder(tmp_path, "gray", weights=weights) in places
+
+
+def test_figures_are_kept_by_the_methods_settings(tmp_path):
+    methods = [MP2(cells=4), MP2(cells=5)]
+    places = {folder(tmp_path, "gray", some) for some in ([], methods[:1], methods[1:], methods)}
+    assert len(places) == 4
+    assert folder(tmp_path, "gray", [MP2(cells=4)]) in places
+    assert presets.folder_of("mp").parent.name == "mp"
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """Two files of a repository, one of which uses the other."""
+    monkeypatch.setattr(origins, "ROOT", tmp_path)
+    (tmp_path / "rooms").mkdir()
+    (tmp_path / "rooms" / "__init__.py").write_text("")
+    used = tmp_path / "rooms" / "used.py"
+    used.write_text("VALUE = 1\n")
+    (tmp_path / "rooms" / "one.py").write_text("import torch\n\nfrom rooms.used import VALUE\n")
+
+    def write(text: str) -> str:
+        used.write_text(text)
+        for each in (origins._tree, origins._imports, origins._parsed):
+            each.cache_clear()
+        return origins.origin(["rooms.one"], {"steps": 2})
+
+    yield write
+    for each in (origins._tree, origins._imports, origins._parsed):
+        each.cache_clear()
+
+
+def test_figures_of_other_code_are_not_used_again(code):
+    assert origins.used(["rooms.one"]) == {"rooms.one", "rooms.used"}
+    first = code("VALUE = 1\n")
+    assert len(first) == 12
+    assert code('"""What it is."""\n\nVALUE = 1  # a number\n"""Of something."""\n') == first
+    assert code("VALUE = 2\n") != first
+    assert code("VALUE = 1\n") == first != origins.origin(["rooms.one"], {"steps": 3})
+
+
+def test_an_inpainters_texture_is_among_the_code_of_its_fills():
+    from benchmarks.fillers import _modules
+
+    assert "models.inpainters.texture" in origins.used(_modules("inpaint"))
+    assert "models.inpainters.texture" not in origins.used(_modules("telea"))
+    assert "infill.fillers.exemplar" in origins.used(_modules("inpaint"))
+
+
+def test_the_shares_of_heatmaps_are_those_of_the_settings_that_are_named():
+    sp, lime, rise = (heatmap_shares.built_method(name) for name in ("sp", "lime", "rise"))
+    assert (sp.patch, sp.stride, lime.samples) == (53, 19, 200)
+    assert (rise.masks, rise.estimator) == (300, "paper")
 
 
 def test_a_table_says_with_which_options_it_was_made():
@@ -284,6 +347,8 @@ def test_what_was_found_in_a_lot_is_not_looked_for_again(tmp_path, monkeypatch):
     monkeypatch.setattr(optimization, "found", lambda *_: pytest.fail("looked for again"))
     again = optimization.explained(tmp_path, "MP2 / gray", method, Gray(), score)
     assert all(np.array_equal(first[key], again[key]) for key in first)
+    places = {optimization.place_of("scenes-3", "MP2 / gray", MP2(cells=cells), "gray") for cells in (4, 5)}
+    assert len(places) == 2
 
 
 def test_lockstep_finds_what_one_after_another_does():
