@@ -5,7 +5,7 @@ not removed is that of putting something there: what the filler puts into a ches
 (`chessboard`), or what it happens to propose at an observed pixel (`none`). Both are held against the truth,
 which takes a composite for every cell: how far the log-odds fall when this cell alone is removed. Then MP2
 and FIDO search with either. Figures are kept in `runs/outlook`, photograph by photograph: broken off, the
-command goes on.
+command goes on; those of other settings or other code are not used again.
 """
 
 import argparse
@@ -26,13 +26,14 @@ from attribution.holes import upsampled
 from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.problem import in_log_odds
 from benchmarks import holes
-from benchmarks.fillers import of_first_label
+from benchmarks.fillers import folder, of_first_label
 from benchmarks.holes import ASSETS, Case
 from benchmarks.inpainting import interval
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import ImageClassifier, load_classifier
 
 RUNS = Path("runs/outlook")
+FLAT = "none: the slope is 0 everywhere"
 CELLS = 14
 """Cells along each side, whose slopes and effects are compared."""
 METHODS: dict[str, MP2 | Fido] = {
@@ -86,16 +87,23 @@ def slope(score: MaskedScore, outlook: Outlook) -> Tensor:
 
 
 def correlation(one: Tensor, other: Tensor) -> float:
-    """Spearman's; 0 where one of the two is the same everywhere, and says nothing."""
+    """Spearman's; nan where one of the two is the same everywhere, and has no ranks."""
     if one.std() == 0 or other.std() == 0:
-        return 0.0
+        return float("nan")
     return float(spearmanr(one.flatten().numpy(), other.flatten().numpy()).statistic)
+
+
+def told(values: np.ndarray) -> str:
+    """Correlations' mean and interval, over the photographs that have any."""
+    known = values[np.isfinite(values)]
+    some = f" ({len(known)} photographs)" if len(known) < len(values) else ""
+    return interval(known, 2) + some if len(known) else FLAT
 
 
 def slope_row(text: str, found: list[Mapping[str, np.ndarray]]) -> list[object]:
     """A filler's line in the first table."""
     keys = ("chessboard slope", "none slope", "slopes")
-    return [text, *(interval(np.array([float(each[key]) for each in found]), 2) for key in keys)]
+    return [text, *(told(np.array([float(each[key]) for each in found])) for key in keys)]
 
 
 def search_rows(text: str, found: list[Mapping[str, np.ndarray]]) -> list[list[object]]:
@@ -110,7 +118,7 @@ def search_rows(text: str, found: list[Mapping[str, np.ndarray]]) -> list[list[o
     return [
         [
             text, name, pair(name, "left", 3), pair(name, "kept", 3), pair(name, "area", 3),
-            interval(np.array([float(each[f"{name} heatmaps"]) for each in found]), 2),
+            told(np.array([float(each[f"{name} heatmaps"]) for each in found])),
         ]
         for name in METHODS
     ]  # fmt: skip
@@ -124,10 +132,11 @@ def main() -> None:
     options = parser.parse_args()
     classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
     found: dict[str, list[Found]] = {text: [] for text in options.fillers}
+    folders = {text: folder(RUNS, text, list(METHODS.values())) for text in options.fillers}
     for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
         for text in options.fillers:
             job = partial(compared, text, case, classifier)
-            found[text].append(kept(RUNS / text / f"{number}.npz", job))
+            found[text].append(kept(folders[text] / f"{number}.npz", job))
     slopes = ["filler", "chessboard to the effect", "none to the effect", "chessboard to none"]
     searches = ["filler", "method", "p left: chessboard / none", "p of what is kept", "area", "heatmaps"]
     body = (

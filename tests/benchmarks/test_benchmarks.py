@@ -17,10 +17,12 @@ from benchmarks import (
     literature,
     lockstep,
     optimization,
+    outlook,
     own_evidence,
     presets,
     pretrained,
     report,
+    sampling,
     sheet,
 )
 from benchmarks import origin as origins
@@ -170,6 +172,27 @@ def test_an_inpainters_texture_is_among_the_code_of_its_fills():
     assert "models.inpainters.texture" in origins.used(_modules("inpaint"))
     assert "models.inpainters.texture" not in origins.used(_modules("telea"))
     assert "infill.fillers.exemplar" in origins.used(_modules("inpaint"))
+
+
+def test_what_was_not_reached_is_more_than_was_taken():
+    taken = np.array([3000.0, 3000, 8000, 8000, 5000])
+    for counts, said in (
+        ([500, 700, 900, np.inf, 1200], "900"),  # wherever that one lies, it is above the median
+        ([np.inf, 2000, 3800, 1500, 4500], "3000 to 3800"),
+        ([np.inf, np.inf, np.inf, 1500, 4500], "not within the masks taken"),
+    ):
+        counts = np.array(counts)
+        assert sampling.median_of(counts, np.minimum(counts, taken)) == said
+
+
+def test_a_slope_that_is_0_everywhere_has_no_correlation():
+    values = torch.tensor([1.0, 3.0, 2.0])
+    assert outlook.correlation(values, 2 * values) == pytest.approx(1)
+    none = outlook.correlation(values, torch.zeros(3))
+    assert np.isnan(none)
+    assert outlook.told(np.array([none, none])) == "none: the slope is 0 everywhere"
+    assert outlook.told(np.array([none, 0.5])) == "0.50 [0.50, 0.50] (1 photographs)"
+    assert outlook.told(np.array([0.5, 0.5])) == "0.50 [0.50, 0.50]"
 
 
 def test_the_shares_of_heatmaps_are_those_of_the_settings_that_are_named():
