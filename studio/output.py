@@ -125,7 +125,10 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
+        if os.name == "nt":  # an open file cannot be removed there, nor one that the next job has opened
+            lock.release()
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

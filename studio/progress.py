@@ -28,7 +28,9 @@ class Progress:
     """
 
     def __init__(self, quiet: bool = False, passing: bool = False) -> None:
-        watched = sys.stderr.isatty() or (passing and _notebook())
+        told = sys.stderr is not None  # as in a service, which has none
+        watched = (told and sys.stderr.isatty()) or (passing and _notebook())
+        quiet = quiet or not told
         self.live, self._quiet, self._passing = watched and not quiet, quiet or passing, passing
         self._bar: Any = None
         self._total = self._done = self._before = 0

@@ -16,7 +16,7 @@ SHARED = tuple(
 )
 JOB = tuple(
     f"studio.{room}"
-    for room in ("registry", "data", "drawing", "runs", "output", "progress", "files", "columns", "version")
+    for room in ("registry", "data", "drawing", "runs", "output", "progress", "files", "memory", "columns", "version")
 )
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infill": ("infill",),
@@ -75,6 +75,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "studio.output",
         "studio.progress",
         "studio.files",
+        "studio.memory",
         "studio.version",
         "infill.extras",
     ),

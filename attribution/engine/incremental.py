@@ -36,6 +36,10 @@ IMAGES = 8
 """Of so many images the maps are kept at once: those that were asked about last."""
 
 
+class WholeImagesWarning(UserWarning):
+    """A network cannot be followed window by window: it classifies whole images."""
+
+
 @dataclass(eq=False)
 class Incremental:
     """A classifier that is asked about composites of one image.
@@ -69,7 +73,7 @@ class Incremental:
             return self.followed(images, windows)
         except Exception as error:  # foreign code may do anything with what looks like a tensor
             self.refused, self.trail = _reason(error), Trail(follow)
-            warnings.warn(f"whole images are classified: {self.refused}", stacklevel=2)
+            warnings.warn(f"whole images are classified: {self.refused}", WholeImagesWarning, stacklevel=2)
             return self.classifier(images)
 
     def followed(self, images: Float[Tensor, "n c h w"], windows: Windows) -> Float[Tensor, "n k"]:

@@ -15,6 +15,7 @@ from models.classifiers.image_processor import check, preprocessing_of
 from models.weights import hub as hub_cache
 from models.weights import transformers as hugging_face
 from models.weights.checkpoint import refuse_weights
+from models.weights.environment import expanded
 from models.weights.libraries import one_line, quiet
 
 CLIP = hugging_face.ModelFamily("AutoModel", "CLIP model", "classifier", "clip:")
@@ -104,7 +105,7 @@ def _parsed(text: str) -> tuple[str, tuple[str, ...], str]:
     template = fields.get("template", TEMPLATE)
     if "{}" not in template:
         raise ValueError(f"classifier: template: expected a text with {{}} for the label, got {template!r}")
-    path = Path(fields["labels"]).expanduser()
+    path = expanded(fields["labels"])
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -146,7 +147,7 @@ def _tokenizer_folder(place: str) -> Path:
     """Return the folder of the tokenizer's files, which for a model of the hub are fetched."""
     from huggingface_hub import snapshot_download
 
-    folder = Path(place).expanduser()
+    folder = expanded(place)
     if folder.is_dir():
         return folder
     return hub_cache.obtained(

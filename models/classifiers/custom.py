@@ -16,6 +16,7 @@ from models.classifiers import metadata
 from models.classifiers.image_classifier import ImageClassifier
 from models.preprocessing import Preprocessing
 from models.weights.checkpoint import refuse_weights
+from models.weights.environment import expanded
 from models.weights.libraries import one_line, quiet
 
 
@@ -73,7 +74,7 @@ def load_file(place: str, weights: Path | None = None) -> ImageClassifier:
     Raises:
         ValueError: If a file is missing or cannot be understood, or the network does not classify.
     """
-    path = Path(place).expanduser()
+    path = expanded(place)
     refuse_weights(weights, f"file:{place}")
     if not path.is_file():
         raise ValueError(f"classifier: no such file: {path}")

@@ -11,6 +11,7 @@ from models.classifiers import metadata
 from models.classifiers.image_classifier import ImageClassifier
 from models.preprocessing import Preprocessing
 from models.weights.checkpoint import load_state, read_checkpoint, refuse_weights
+from models.weights.environment import expanded
 
 SIDE = 28
 PREPROCESSING = Preprocessing(crop=SIDE, resize=SIDE, mean=(0.0,), std=(1.0,))
@@ -56,7 +57,7 @@ def load(place: str, weights: Path | None = None) -> ImageClassifier:
         ValueError: If there is no such file, or it holds another network.
     """
     refuse_weights(weights, f"digits:{place}")
-    path = Path(place).expanduser()
+    path = expanded(place)
     checkpoint = read_checkpoint(path)
     arch, labels = checkpoint.metadata.get("arch"), metadata.from_texts(checkpoint.metadata, path).labels
     if arch != ARCH or not labels:

@@ -18,6 +18,7 @@ from models.inpainters import deepfill_checkpoints
 from models.inpainters.contextual_attention import ContextualAttention, shrunk
 from models.inpainters.inpainter import Inpainter
 from models.weights.checkpoint import load_state
+from models.weights.environment import expanded
 
 Version = Literal["v1", "v2"]
 SIZE, MULTIPLE = 256, 8
@@ -187,7 +188,7 @@ def load(checkpoint: Path | str, version: Version = "v1") -> Inpainter:
     if version not in get_args(Version):
         raise ValueError(f"version: expected one of {', '.join(get_args(Version))}, got {version!r}")
     names = {part: [layer.name for layer in layers] for part, layers in LAYERS.items()}
-    saved, tensorflow = deepfill_checkpoints.read(Path(checkpoint).expanduser(), names)
+    saved, tensorflow = deepfill_checkpoints.read(expanded(checkpoint), names)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are the caller's
         network = DeepFill(version, tensorflow=tensorflow)
     load_state(network, saved, f"DeepFill {version}")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from models.inpainters.inpainter import Inpainter
 from models.weights.checkpoint import load_state, read_checkpoint
+from models.weights.environment import expanded
 from models.weights.libraries import one_line
 
 MULTIPLE = 8
@@ -222,7 +223,7 @@ def load(checkpoint: Path | str) -> Inpainter:
     Raises:
         ValueError: If the file is missing or damaged, or holds something else.
     """
-    path = Path(checkpoint).expanduser()
+    path = expanded(checkpoint)
     network = _program(path) if _is_torchscript(path) else _generator(path)
     return Inpainter(network.eval().requires_grad_(False), multiple=MULTIPLE)
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from models.weights.environment import expanded
 from models.weights.libraries import one_line
 
 SHIPPED: Path = Path(__file__).parents[1] / "checkpoints"
@@ -42,7 +43,7 @@ def read_checkpoint(path: Path, nests: Sequence[str] = _NESTS) -> Checkpoint:
     Raises:
         ValueError: If the file is missing, damaged, or no state dict.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise ValueError(f"weights: no such file: {path}")
     state, metadata = (

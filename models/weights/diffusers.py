@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.weights import hub as hub_cache
+from models.weights.environment import expanded
 from models.weights.libraries import import_library, one_line, quiet_loggers
 
 _INDEX, _GUARD = "model_index.json", "safety_checker"
@@ -52,7 +53,7 @@ def located(place: Path | str) -> Path:
     Raises:
         ValueError: If there is no such folder, and the hub does not give the model.
     """
-    folder = Path(place).expanduser()
+    folder = expanded(place)
     if folder.is_dir():
         return folder
     if not re.fullmatch(_ID, str(place)):
@@ -86,7 +87,7 @@ def settings(file: Path) -> dict[str, Any]:
         ValueError: If the file is missing or damaged, or holds something else.
     """
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"inpainter: cannot read {file} ({one_line(error)})") from error
     if not isinstance(content, dict):

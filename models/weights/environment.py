@@ -5,6 +5,21 @@ import sys
 from pathlib import Path
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path with somebody's home in place of ``~``.
+
+    Raises:
+        ValueError: If that is not known, as in a container whose user has no name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path}: the home directory is not known; write the whole path, or set HOME (for weights "
+            "INFILL_HOME, TORCH_HOME and HF_HOME)"
+        ) from error
+
+
 def offline() -> bool:
     """Return whether the user forbids the network (``INFILL_OFFLINE=1``)."""
     return os.environ.get("INFILL_OFFLINE", "0") not in ("", "0")
@@ -13,22 +28,22 @@ def offline() -> bool:
 def infill_folder() -> Path:
     """Return infill's own folder of weights: ``INFILL_HOME``, or where this platform keeps caches."""
     if named := os.environ.get("INFILL_HOME"):
-        return Path(named).expanduser()
+        return expanded(named)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "infill"
+        return expanded(os.environ.get("LOCALAPPDATA") or Path("~", "AppData", "Local")) / "infill"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "infill"
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "infill"
+        return expanded("~") / "Library" / "Caches" / "infill"
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "infill"
 
 
 def torch_folder() -> Path:
     """Return torch hub's folder of weights, by its own rules (``TORCH_HOME``) but without torch."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+    return expanded(os.environ.get("TORCH_HOME", f"{cache}/torch")) / "hub" / "checkpoints"
 
 
 def hub_folder() -> Path:
     """Return the cache of ``huggingface_hub``, by its own rules (``HF_HUB_CACHE``, ``HF_HOME``)."""
     home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    return Path(os.path.expandvars(named or f"{home}/hub")).expanduser()
+    return expanded(os.path.expandvars(named or f"{home}/hub"))

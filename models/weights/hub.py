@@ -39,7 +39,7 @@ def snapshot(model: str, parts: Sequence[str]) -> Path | None:
     reference = location(model) / "refs" / "main"
     if not reference.is_file():
         return None
-    folder = location(model) / "snapshots" / reference.read_text().strip()
+    folder = location(model) / "snapshots" / reference.read_text("utf-8").strip()
     return None if _missing(folder, parts) else folder
 
 
@@ -137,7 +137,7 @@ def _components(folder: Path, parts: Sequence[str]) -> list[str]:
     if "." in parts:
         return []
     try:
-        index = json.loads((folder / _INDEX).read_text())
+        index = json.loads((folder / _INDEX).read_text("utf-8"))
     except (OSError, ValueError):
         return [_INDEX]
     named = (name for name, entry in index.items() if isinstance(entry, list) and None not in entry)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.preprocessing import Preprocessing
 from models.weights import hub as hub_cache
+from models.weights.environment import expanded
 from models.weights.libraries import import_library, one_line, quiet_loggers
 
 _ID = r"[\w.-]+(/[\w.-]+)?"
@@ -154,7 +155,7 @@ def in_bytes(image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
 
 def _located(place: str, family: ModelFamily) -> Path:
     """Return the folder of a model, which is the place itself or the hub's copy."""
-    folder = Path(place).expanduser()
+    folder = expanded(place)
     return folder if folder.is_dir() else _fetched(place, family)
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from infill.extras import optional
 from models.classifiers.digits import SIDE
-from models.weights.environment import offline
+from models.weights.environment import expanded, offline
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -97,7 +97,7 @@ def _torchvision(kind: str) -> Callable[[str, int | None, int, bool], Labelled]:
         fetches = download and not offline()
         try:
             parts = [
-                getattr(torchvision.datasets, kind)(root.expanduser(), train=train, download=fetches)
+                getattr(torchvision.datasets, kind)(expanded(root), train=train, download=fetches)
                 for train in (True, False)
             ]
         except RuntimeError as error:

@@ -25,6 +25,7 @@ from studio.cli.report import report
 from studio.cli.studio import studio
 from studio.cli.train import train
 from studio.cli.weights import weights
+from studio.memory import LackingMemoryError, lacks_memory
 from studio.output import IncompleteError
 
 
@@ -82,9 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         _end(str(error), 2, error)
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        if not lacks_memory(error):
             raise
-        _end("out of memory; try a smaller --batch-size", 2, error)
+        told = isinstance(error, LackingMemoryError)
+        _end(str(error) if told else "out of memory; try a smaller --batch-size", 2, error)
 
 
 def _show_ours(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

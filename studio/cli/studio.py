@@ -62,7 +62,7 @@ def _password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        text = path.read_text("utf-8").strip()
+        text = path.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"--password-file: {path} cannot be read ({error})") from error
     if not text:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from studio.cli.options import stoppable
+
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -41,7 +43,8 @@ def classifier(shared: dict[str, object], /, **options: object) -> None:
     """Train the classifier of scenes."""
     from studio.training.classifier import train_classifier
 
-    train_classifier(**options, **shared)  # type: ignore[arg-type]
+    with stoppable():
+        train_classifier(**options, **shared)  # type: ignore[arg-type]
 
 
 @train.command()
@@ -86,7 +89,8 @@ def inpainter(
         perceptual=perceptual, adversarial=adversarial, seed=seed,  # type: ignore[arg-type]
     )  # fmt: skip
     workers = _or(workers, 8 if full else 1)
-    train_inpainter(recipe=recipe, workers=workers, **options, **shared)  # type: ignore[arg-type]
+    with stoppable():
+        train_inpainter(recipe=recipe, workers=workers, **options, **shared)  # type: ignore[arg-type]
 
 
 def _or(given: int | None, usual: int) -> int:

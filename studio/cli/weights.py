@@ -121,7 +121,7 @@ def _bar(title: str) -> Iterator[DownloadProgress | None]:
         bars[0].update(done - bars[0].n)
 
     try:
-        yield progress if sys.stderr.isatty() else None
+        yield progress if sys.stderr is not None and sys.stderr.isatty() else None
     finally:
         for bar in bars:
             bar.close()

@@ -38,6 +38,8 @@ def weights() -> Iterator[Line]:
             yield Line(
                 f"weights {name}", _unreadable(error), "make it readable, or set INFILL_HOME elsewhere"
             )
+        except ValueError as error:
+            yield Line(f"weights {name}", str(error))
 
 
 def _weights(name: str, entry: CatalogEntry) -> Line:
@@ -58,9 +60,11 @@ def network() -> Line:
 def caches() -> Iterator[Line]:
     """Yield a line for each folder of weights: where, how full, whether it can be written."""
     for place in STORAGES.values():
-        folder, remedy = place.folder(), place.about.rpartition("; ")[2]
+        remedy = place.about.rpartition("; ")[2]
         try:
-            yield _cache(folder, place.about, remedy)
+            yield _cache(place.folder(), place.about, remedy)
+        except ValueError as error:
+            yield Line("cache", str(error), remedy)
         except OSError as error:
             yield Line("cache", _unreadable(error), f"make it readable; {remedy}")
 

@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from typing import get_args
 
@@ -25,6 +26,7 @@ _IMPORTED_AS = {
 }
 """Where a library is not imported by the name of its package."""
 _REQUIREMENT = re.compile(r"([\w.-]+)\s*([^;]*?)\s*(?:;(.*))?")
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _PATIENCE = 120
 """Seconds for importing the core: on a cold disk torch takes many."""
 
@@ -62,11 +64,12 @@ def extras() -> Iterator[Line]:
     """Yield a line for each extra: its libraries, with versions, or those that are missing."""
     packages = {module: name for name, module in _IMPORTED_AS.items()}
     for extra, libraries in EXTRAS.items():
-        absent = missing(extra)
-        if absent:
-            yield Line(f"extra {extra}", f"lacks {', '.join(absent)}", command(extra))
+        absent, names = missing(extra), [packages.get(library, library) for library in libraries]
+        old = [] if absent else _unfit(_wanted(extra))
+        if absent or old:
+            lacks = [f"lacks {', '.join(absent)}"] if absent else old
+            yield Line(f"extra {extra}", ", ".join(lacks), command(extra))
         else:
-            names = (packages.get(library, library) for library in libraries)
             yield Line(f"extra {extra}", ", ".join(f"{name} {_version(name)}" for name in names))
 
 
@@ -99,14 +102,24 @@ def _left_out(metrics: Collection[str]) -> list[str]:
     return [str(each.message) for each in told if issubclass(each.category, PluginWarning)]
 
 
-def _wanted() -> dict[str, str]:
-    """Return the libraries that infill cannot do without, each with the versions that will do."""
+def _wanted(extra: str = "") -> dict[str, str]:
+    """Return the libraries of an extra, or those of the core, each with the versions that will do."""
     try:
         found = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         return {}
     parts = [match.groups() for each in found if (match := _REQUIREMENT.fullmatch(each))]
-    return {name: bound for name, bound, marker in parts if "extra" not in (marker or "")}
+    return {name: bound for name, bound, marker in parts if "".join(_EXTRA.findall(marker or "")) == extra}
+
+
+def _unfit(wanted: Mapping[str, str]) -> list[str]:
+    """Return which libraries are of other versions than those that will do."""
+    unfit = []
+    for name, bound in wanted.items():
+        with suppress(PackageNotFoundError):  # installed under another name
+            has = version(name)
+            unfit += [] if _fits(has, bound) else [f"{name} {has} is not {bound}"]
+    return unfit
 
 
 def _module(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from studio.data.image import read_picture
+from studio.explain.inputs import printable
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -66,7 +67,7 @@ def drawn(hole: Any = None, boxes: Sequence[Box] = (), where: str | None = None)
         return Drawn(None, tuple(boxes), of, {"boxes": [list(box) for box in boxes]})
     if isinstance(hole, str | Path):
         path = Path(hole)
-        return Drawn(_of_file(path), (), of, {"file": str(path)})
+        return Drawn(_of_file(path), (), of, {"file": printable(str(path))})
     pixels, kind = _of_memory(hole)
     digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
     return Drawn(pixels, (), of, {"memory": kind, "sha256": digest})

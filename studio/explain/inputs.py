@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +109,10 @@ def _file(path: Path, folder: str) -> InputImage:
     return InputImage(folder, title, picture.image, origin, picture.notes)
 
 
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+"""What names a device on Windows, whatever stands behind a dot."""
+
+
 def printable(name: str) -> str:
     """Return a file's name as text: one that is no UTF-8, as archives from elsewhere have it, is none."""
     return os.fsencode(name).decode("utf-8", "replace")
@@ -136,14 +142,28 @@ def scene_image(index: int) -> InputImage:
 
 
 def folders(stems: Sequence[str]) -> list[str]:
-    """Return the stems, numbered where one comes again (in any case: some file systems have none)."""
+    """Return the stems as names of folders, numbered where one comes again.
+
+    What some file systems do not tell apart is the same: upper and lower case, the ways to write an accent.
+    What means another folder, or is no name there, is changed.
+    """
     taken: set[str] = set()
     names = []
-    for stem in stems:
+    for stem in map(_fit, stems):
         name, number = stem, 1
-        while name.casefold() in taken:
+        while _alike(name) in taken:
             number += 1
             name = f"{stem}-{number}"
-        taken.add(name.casefold())
+        taken.add(_alike(name))
         names.append(name)
     return names
+
+
+def _fit(stem: str) -> str:
+    """Return a stem that is a folder's name everywhere: Windows drops dots and blanks at the end."""
+    name = stem.rstrip(". ") or "image"
+    return f"{name}_" if _DEVICE.fullmatch(name) else name
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

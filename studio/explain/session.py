@@ -26,7 +26,7 @@ from infill.network import Precision
 from models.classifiers import ImageClassifier
 from models.classifiers.metadata import class_names
 from studio.drawing.pixels import channels_last
-from studio.explain.inputs import InputImage, read_pixels
+from studio.explain.inputs import InputImage, printable, read_pixels
 from studio.explain.panel import Composite
 from studio.explain.paper import departures, squash
 from studio.explain.quantity import quantity_of
@@ -375,7 +375,7 @@ class Session:
             **({} if request.until is None else {"until": request.until}),
             "room": score.room,
             "paper": request.paper,
-            "weights": str(request.weights) if request.weights else None,
+            "weights": printable(str(request.weights)) if request.weights else None,
         }
 
 

@@ -10,6 +10,7 @@ import torch
 
 from attribution import Against, Value, probability, sigmoid
 from attribution.targets import LastFeatures, Likeness
+from models.weights.environment import expanded
 from studio.registry.asked import Asked
 from studio.registry.build import build_classifier
 from studio.registry.parse import parse_device
@@ -92,7 +93,7 @@ def _text(text: TargetText, request: JobRequest) -> Asked:
 def _like(text: TargetText, classifier: ImageClassifier, read: Read) -> Asked:
     from models.classifiers.clip import Embedded, ZeroShot
 
-    path = Path(text.place).expanduser()
+    path = expanded(text.place)
     try:
         pixels = read(path)
     except ValueError as error:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from infill import Filler
 
 
+class FillCacheWarning(UserWarning):
+    """A folder of fills cannot be used; the work goes on without it."""
+
+
 def opened_cache(folder: Path | None, gigabytes: float) -> FillCache | None:
     """Open a folder of fills, which several processes may share; ``None`` without one.
 
@@ -100,7 +104,8 @@ class FillCache:
             yield
         except (OSError, sqlite3.Error, diskcache.Timeout, TypeError, ValueError) as error:
             if not self._failed:
-                warnings.warn(f"--fill-cache: {self.folder} cannot be used ({error})", stacklevel=2)
+                text = f"--fill-cache: {self.folder} cannot be used ({error})"
+                warnings.warn(text, FillCacheWarning, stacklevel=2)
             self._failed = True
 
 

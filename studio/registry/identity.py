@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from models.weights.environment import expanded
 from studio.files import digests
 from studio.registry.added import classifiers
 from studio.registry.build import weights_of
@@ -22,6 +23,10 @@ from studio.registry.variants import kind_of
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
+
+
+_OF_WORDS = ("text", "against", "box", "region")
+"""The kinds of targets that say in words or numbers what is explained."""
 
 
 def fingerprint(classifier: ImageClassifier) -> str:
@@ -75,7 +80,7 @@ def code_of(name: str | None) -> Path | None:
     """
     kind, _, rest = (name or "").partition(":")
     if kind == "file":
-        return Path(rest).expanduser()
+        return _file(rest)
     try:
         spec = importlib.util.find_spec(rest.partition(":")[0]) if kind == "python" else None
     except (ImportError, ValueError):  # whoever loads it says so
@@ -93,16 +98,27 @@ def files_named(name: str | None) -> list[Path]:
 
     if name in (None, "scenes"):
         return [FILE]
-    code, place = code_of(name), str(name).partition(":")[2]
+    kind, _, place = str(name).partition(":")
+    if kind in _OF_WORDS:
+        return []
     texts = [place, *re.split(r"[@,]", place)]
-    files = [Path(text.strip().rpartition("=")[2].strip("\"'")).expanduser() for text in texts]
-    return [file for file in (code, *files) if file and file.name and file.exists()]
+    files = [_file(text.strip().rpartition("=")[2].strip("\"'")) for text in texts]
+    return [file for file in (code_of(name), *files) if file and file.name]
+
+
+def _file(text: str) -> Path | None:
+    """Return the path that a text may be, if there is something."""
+    try:
+        path = expanded(text)
+        return path if path.exists() else None
+    except (OSError, ValueError):  # too long for a name, or of nobody's home
+        return None
 
 
 def place_of(name: str | None) -> Path | None:
     """Return the file or folder in a name such as ``hf:FOLDER``."""
     place = (name or "").partition(":")[2].partition("@")[0]
-    return Path(place).expanduser() if place else None
+    return _file(place) if place else None
 
 
 def content(path: Path | None) -> Mapping[str, str] | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.weights.environment import expanded
 from studio.files import stamps
 from studio.registry.entry import Pretrained, import_name
 from studio.registry.fields import parse_fields
@@ -42,7 +43,7 @@ def load_network(
     rest = {key: text for key, text in texts.items() if key not in entry.parameters()}
     try:
         # A filler casts the network that it is given: one for each precision.
-        stamp = tuple(stamps(Path(checkpoint).expanduser()))  # another training may write there
+        stamp = tuple(stamps(expanded(checkpoint)))  # another training may write there
         inpainter = _inpainter(entry.loader, str(checkpoint), options, rest.get("precision"), stamp)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
@@ -89,7 +90,7 @@ def weights_of(name: str, settings: SettingTexts) -> Path | None:
         return None
     if checkpoint is None:
         return store.location(entry.weights) if store.here(entry.weights) else None
-    path = Path(checkpoint).expanduser()
+    path = expanded(checkpoint)
     return path if path.exists() else None
 
 

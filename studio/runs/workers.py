@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from infill.extras import optional
+from studio.memory import LackingMemoryError
 from studio.runs.request import WorkersRequest
 
 Item = TypeVar("Item")
@@ -169,13 +170,13 @@ def _found(ray: Any, first: Any, item: Any) -> Any:
     """Return what came of an item.
 
     Raises:
-        MemoryError: If its process died of want of memory again and again.
+        LackingMemoryError: If its process died of want of memory again and again.
         OSError: If it died of something else.
     """
     try:
         return ray.get(first)
     except ray.exceptions.OutOfMemoryError as error:
-        raise MemoryError(
+        raise LackingMemoryError(
             "a worker ran out of memory; try a smaller --batch-size, or fewer --workers"
         ) from error
     except ray.exceptions.RayActorError as error:

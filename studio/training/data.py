@@ -1,12 +1,15 @@
 """Training data: scenes drawn once into memory-mapped arrays, and a folder of photographs."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 from numpy.lib.format import open_memmap
@@ -28,6 +31,19 @@ class SceneArrays:
     backgrounds: UInt8[ndarray, "n h w 3"]
     silhouettes: UInt8[ndarray, "n h w"]
     labels: Int[ndarray, "n 2"]
+    path: Path
+
+    @classmethod
+    def read(cls, path: Path) -> SceneArrays:
+        """Open what `scene_arrays` has written; nothing is read before it is used."""
+        everything = np.load(path, mmap_mode="r")
+        pixels = everything[:, :SIDE]
+        labels = everything[:, SIDE, :2, 0].astype(np.int64) - 1
+        return cls(pixels[..., :3], pixels[..., 3:6], pixels[..., 6], labels, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let other processes open the file: by content the arrays would be gigabytes."""
+        return SceneArrays.read, (self.path,)
 
 
 def scene_arrays(folder: Path, count: int, seed: int = TRAINING_SEED, workers: int = 2) -> SceneArrays:
@@ -38,22 +54,24 @@ def scene_arrays(folder: Path, count: int, seed: int = TRAINING_SEED, workers: i
     folder.mkdir(parents=True, exist_ok=True)
     drawn = sha256(draw(0, seed).image.numpy().tobytes()).hexdigest()[:8]
     path = folder / f"scenes-{seed}-{count}-{drawn}.npy"
-    if not path.exists():
-        # its own name: two trainings may draw at once, and the last one's file, which is the same, stays
-        unfinished = path.with_suffix(f".{uuid4().hex}.part.npy")
-        open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(count, SIDE + 1, SIDE, 7))
-        jobs = [(unfinished, seed, start, min(start + 64, count)) for start in range(0, count, 64)]
-        try:
-            with get_context("spawn").Pool(workers) as pool:
-                for _ in pool.imap_unordered(_fill, jobs):
-                    pass
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    everything = np.load(path, mmap_mode="r")
-    pixels = everything[:, :SIDE]
-    labels = everything[:, SIDE, :2, 0].astype(np.int64) - 1
-    return SceneArrays(pixels[..., :3], pixels[..., 3:6], pixels[..., 6], labels)
+    with FileLock(path.with_suffix(".lock")):  # another training may be drawing them
+        if not path.exists():
+            _draw_all(path, count, seed, workers)
+    return SceneArrays.read(path)
+
+
+def _draw_all(path: Path, count: int, seed: int, workers: int) -> None:
+    """Draw scenes into a file that gets its name when it is whole; nobody else draws them meanwhile."""
+    unfinished = path.with_suffix(".part.npy")  # one that a killed training has left is written anew
+    open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(count, SIDE + 1, SIDE, 7))
+    jobs = [(unfinished, seed, start, min(start + 64, count)) for start in range(0, count, 64)]
+    try:
+        with get_context("spawn").Pool(workers) as pool:
+            for _ in pool.imap_unordered(_fill, jobs):
+                pass
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _fill(job: tuple[Path, int, int, int]) -> None:

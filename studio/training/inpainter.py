@@ -254,7 +254,7 @@ def _cut(path: Path, step: int) -> None:
     """Leave out of the log what came after the state that is gone on from: it comes again."""
     if not path.exists():
         return
-    head, *rows = path.read_text().splitlines(keepends=True)
+    head, *rows = path.read_text("utf-8").splitlines(keepends=True)
     kept = [row for row in rows if int(row.partition(",")[0]) <= step]
     unfinished = path.with_suffix(".part")
     unfinished.write_text("".join([head, *kept]))

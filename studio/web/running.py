@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.memory import lacks_memory
 from studio.web import result_views, views
 from studio.web.choice import Choice, aimed, choice
 from studio.web.desk import STOPPED, Desk, Studio
@@ -132,7 +133,7 @@ def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
         return ["", *show(work.result)]
     if isinstance(work.error, ValueError):
         return [views.notice(str(work.error)), "", ""]
-    if isinstance(work.error, MemoryError) or "memory" in str(work.error):
+    if lacks_memory(work.error):
         return [views.notice("out of memory; try a smaller picture or fewer samples"), "", ""]
     traceback.print_exception(work.error)  # in the terminal, for whoever is to mend it
     return [views.notice(f"{BROKEN} ({type(work.error).__name__}: {work.error})"), "", ""]

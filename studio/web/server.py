@@ -178,7 +178,9 @@ def _sockets(request: StudioRequest) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in request.host else socket.AF_INET
     for port in ports:
         listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # On Windows SO_REUSEADDR takes ports away from whoever listens there.
+        alone = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listening.setsockopt(socket.SOL_SOCKET, alone, 1)
         try:
             listening.bind((request.host, port))
             listening.listen(128)  # from now on it is taken

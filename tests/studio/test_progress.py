@@ -53,3 +53,12 @@ def test_a_job_that_ends_early_ends_the_line(
     with pytest.raises(KeyboardInterrupt):
         job()
     assert capsys.readouterr().err.endswith("\n")
+
+
+def test_where_nobody_can_be_told_nothing_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    job()
+    monkeypatch.undo()
+    assert capsys.readouterr() == ("", "")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from models.weights import environment
 from studio.doctor import kept
 
 
@@ -61,3 +62,16 @@ def test_what_cannot_be_read_is_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert line.state == f"{tmp_path} cannot be read (Permission denied)"
         assert line.remedy.startswith("make it readable")
     assert "INFILL_HOME" in caches[0].remedy
+
+
+def test_a_home_that_nobody_knows_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("INFILL_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", unknown)
+    said = "\n".join(map(str, (*kept.weights(), *kept.caches())))
+    assert "the home directory is not known; write the whole path, or set HOME" in said
+    with pytest.raises(ValueError, match=r"~/\.cache: the home directory is not known"):
+        environment.infill_folder()

@@ -1,5 +1,6 @@
 """Libraries that are missing, too old or broken are told apart, each with its remedy."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_one_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_missing_old_and_broken_ones_have_their_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {"no-such-package": ">=2", "numpy": ">=999", "scipy": ">=1", "click": ">=8"}
     faults = {"no_such_package": "ModuleNotFoundError: no", "scipy": "ImportError: luck"}
-    monkeypatch.setattr(packages, "_wanted", lambda: wanted)
+    monkeypatch.setattr(packages, "_wanted", lambda extra="": wanted)
     monkeypatch.setattr(packages, "_faults", lambda modules: {**dict.fromkeys(modules, ""), **faults})
     lines = packages.core()
     assert all(line.broken for line in lines)
@@ -56,6 +57,15 @@ def test_an_extra_that_lacks_a_library_names_its_command(monkeypatch: pytest.Mon
     assert told["extra realism"].remedy == "pip install 'infill-attribution[realism]'"
     assert not told["extra hub"].remedy
     assert "unknown version" not in "".join(line.state for line in told.values())
+
+
+def test_an_extra_of_a_version_that_will_not_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"gradio": ">=999", "jinja2": ">=3", "no-such-package": ">=1"}
+    monkeypatch.setattr(packages, "_wanted", lambda extra="": wanted if extra == "web" else {})
+    told = {line.thing: line for line in packages.extras()}
+    assert re.fullmatch(r"gradio [\d.]+ is not >=999", told["extra web"].state)
+    assert told["extra web"].remedy == "pip install 'infill-attribution[web]'"
+    assert not told["extra evaluate"].remedy
 
 
 def test_plugins_are_told_and_what_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from models import scenes
-from studio.explain.inputs import InputImages
+from studio.explain.inputs import InputImages, folders
 
 
 def test_without_files_the_scene_is_drawn() -> None:
@@ -36,3 +36,10 @@ def test_the_last_files_fault_is_found_at_once(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"no such file: .*b\.png"):
         InputImages([tmp_path / "a.png", tmp_path / "b.png"], 0, strict=True)
+
+
+def test_a_folders_name_leads_nowhere_else_and_is_one_everywhere() -> None:
+    assert folders(["..", ".", "a ", "a", "nul", "Con.x", "constant"]) == [
+        "image", "image-2", "a", "a-2", "nul_", "Con.x_", "constant",
+    ]  # fmt: skip
+    assert folders(["caf\u00e9", "cafe\u0301"]) == ["caf\u00e9", "cafe\u0301-2"]  # one name to some systems

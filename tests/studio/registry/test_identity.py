@@ -37,3 +37,14 @@ def test_a_folder_is_its_files_by_their_names_in_it(tmp_path: Path) -> None:
     assert one == two
     assert set(one or ()) == {"b.bin", str(Path("deep", "a.bin"))}
     assert identity.content(tmp_path / "none") is identity.content(None) is None
+
+
+def test_only_what_may_be_a_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dog").mkdir()
+    for target in ("text:" + "a dog " * 60, "text:~50 dogs", "text:dog", "against:dog,cat", "box:dog", "dog"):
+        assert identity.files_named(target) == []
+    for name in ("file:" + "x" * 300, "file:~nobody-of-this-name/x.pt2"):
+        assert identity.files_named(name) == []
+        assert identity.place_of(name) is None
+    assert set(identity.files_named("hf:dog")) == {Path("dog")}

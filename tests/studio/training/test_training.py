@@ -1,7 +1,10 @@
 """The training command: a minute configuration runs to its end, learns, and leaves weights that load."""
 
+import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -341,13 +344,15 @@ def test_photographs_that_are_smaller_than_a_crop_are_told(data, photos, tmp_pat
     )
 
 
-def test_scenes_drawn_by_two_trainings_at_once_are_whole(tmp_path, monkeypatch):
-    """The second one begins while the first one draws."""
+def test_scenes_are_drawn_once_by_two_trainings_at_once(tmp_path, monkeypatch):
+    """The second one begins while the first one draws; a third that was killed has left its draft."""
     from studio.training import data as drawing
+
+    others, pools = [], []
 
     class Inline:
         def __init__(self, workers):
-            self.first = not list(tmp_path.glob("*.part.npy"))[1:]
+            pools.append(workers)
 
         def __enter__(self):
             return self
@@ -356,15 +361,26 @@ def test_scenes_drawn_by_two_trainings_at_once_are_whole(tmp_path, monkeypatch):
             pass
 
         def imap_unordered(self, fill, jobs):
-            for number, job in enumerate(jobs):
+            for job in jobs:
                 fill(job)
-                if number == 0 and self.first:
-                    scene_arrays(tmp_path, 70)
+                if not others:
+                    others.append(pool.submit(scene_arrays, tmp_path, 70))
                 yield
 
     monkeypatch.setattr(drawing, "get_context", lambda _: type("Context", (), {"Pool": Inline}))
-    arrays = scene_arrays(tmp_path, 70)
+    name = sha256(draw(0, 1).image.numpy().tobytes()).hexdigest()[:8]
+    (tmp_path / f"scenes-1-70-{name}.part.npy").write_bytes(b"left")
+    with ThreadPoolExecutor(1) as pool:
+        arrays = scene_arrays(tmp_path, 70)
+        assert np.array_equal(others[0].result(60).images, arrays.images)
     assert arrays.images.reshape(70, -1).any(1).all()
-    (path,) = tmp_path.iterdir()
-    assert path.name.startswith("scenes-1-70-")
-    assert "part" not in path.name
+    assert len(pools) == 1
+    left = {f"scenes-1-70-{name}.npy", f"scenes-1-70-{name}.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
+def test_other_processes_open_the_scenes_themselves(data):
+    arrays = scene_arrays(data, 12)
+    sent = pickle.dumps(arrays)
+    assert len(sent) < 1000
+    assert np.array_equal(pickle.loads(sent).backgrounds, arrays.backgrounds)
