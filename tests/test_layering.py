@@ -16,7 +16,18 @@ SHARED = tuple(
 )
 JOB = tuple(
     f"studio.{room}"
-    for room in ("registry", "data", "drawing", "runs", "output", "progress", "files", "memory", "columns", "version")
+    for room in (
+        "registry",
+        "data",
+        "drawing",
+        "runs",
+        "output",
+        "progress",
+        "files",
+        "memory",
+        "columns",
+        "version",
+    )
 )
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infill": ("infill",),

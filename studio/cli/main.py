@@ -67,9 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     With ``INFILL_TRACEBACK`` set, errors come with a traceback instead.
     """
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what matters is raised
-    if isinstance(sys.stdout, io.TextIOWrapper):  # which may know no arrow
-        sys.stdout.reconfigure(errors="replace")
+    _prepare()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_ours
@@ -87,6 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         told = isinstance(error, LackingMemoryError)
         _end(str(error) if told else "out of memory; try a smaller --batch-size", 2, error)
+
+
+def _prepare() -> None:
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what matters is raised
+    if "" not in sys.path:
+        sys.path.append("")  # for python:MODULE:FUNCTION; last, so that nothing there hides a library
+    if isinstance(sys.stdout, io.TextIOWrapper):  # which may know no arrow
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _show_ours(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -37,7 +37,7 @@ def lines(every: bool, long: bool = False) -> Iterator[str]:
     yield "fillers"
     yield from _entries(FILLERS, long)
     yield ""
-    yield "fillers whose weights are fetched (NAME, or NAME:CHECKPOINT with a file, a folder or a hub id)"
+    yield "fillers whose weights are fetched, or given (NAME:CHECKPOINT with a file, a folder or a hub id)"
     yield from _entries(PRETRAINED, long)
     yield ""
     yield from _networks_and_segmenters(every)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -231,6 +232,9 @@ SET: Option = click.option(
 )
 
 
+_SCENE = re.compile(r"scene:(\d+)")
+
+
 def with_options(*options: Option) -> Option:
     """Give a command these options, in this order."""
 
@@ -248,13 +252,18 @@ def chosen(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_one_source(images: Sequence[Path], scene: int | None) -> None:
-    """Refuse images beside the number of a scene.
+    """Refuse images beside the number of a scene, and images of which none is there.
 
     Raises:
         click.UsageError: If there are both.
+        ValueError: If there is no image, before anything else is said of them.
     """
     if images and scene is not None:
         raise click.UsageError("give images or --scene, not both")
+    if images and not any(path.exists() for path in images):
+        called = _SCENE.fullmatch(str(images[0]))  # as from Python
+        hint = f"; a scene is asked for with --scene {called[1]}" if called else ""
+        raise ValueError(f"image: no such file: {images[0]}{hint}")
 
 
 class Terminated(click.Abort):

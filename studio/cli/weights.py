@@ -47,7 +47,7 @@ def fetch(names: tuple[str, ...]) -> None:
     from models.weights import store
     from models.weights.catalog import known
 
-    entries = [known(name) for name in names]
+    entries = [known(_weights_name(name)) for name in names]
     with stoppable():
         for entry in entries:
             if store.here(entry.name):
@@ -67,7 +67,7 @@ def verify(names: tuple[str, ...]) -> None:
     from models.weights import store
     from models.weights.catalog import CATALOG, known
 
-    entries = [known(name) for name in names] or [
+    entries = [known(_weights_name(name)) for name in names] or [
         entry for entry in CATALOG.values() if store.here(entry.name)
     ]
     if not entries:
@@ -94,8 +94,23 @@ def where(name: str | None) -> None:
         for place in STORAGES.values():
             click.echo(f"{place.folder()} ({place.about})")
         return
+    name = _weights_name(name)
     keeper = store.storage(name).keeper
     click.echo(f"{store.location(name)} ({'here' if store.here(name) else 'missing'}{keeper})")
+
+
+def _weights_name(name: str) -> str:
+    """Return what the weights of a filler are called; other names are weights' own.
+
+    Raises:
+        ValueError: If nobody offers weights for this filler.
+    """
+    from studio.registry.tables import PRETRAINED
+
+    entry = PRETRAINED.get(name)
+    if entry is not None and not entry.weights:
+        raise ValueError(f"weights: {name} has none to fetch: {entry.sought}")
+    return name if entry is None else entry.weights
 
 
 def _fetched(entry: CatalogEntry, progress: DownloadProgress | None) -> Path:
@@ -105,7 +120,7 @@ def _fetched(entry: CatalogEntry, progress: DownloadProgress | None) -> Path:
         return store.fetch(entry.name, progress)
     except ValueError as error:
         ways = store.storage(entry.name).elsewhere(entry)
-        raise ValueError(f"{error}; or get it elsewhere {ways}") from error
+        raise ValueError(f"{error}; get it elsewhere {ways}") from error
 
 
 @contextmanager

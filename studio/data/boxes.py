@@ -108,7 +108,9 @@ def _is_named(header: Sequence[str]) -> bool:
 
 def _row(row: Sequence[str]) -> tuple[str, int, Box]:
     if len(row) != len(_BY_INDEX) or not row[0] or not all(map(_whole, row[1:])):
-        raise ValueError(f"expected a file and five whole numbers, got {','.join(row)}")
+        named = len(row) == len(_BY_INDEX) and not _whole(row[1]) and all(map(_whole, row[2:]))
+        hint = f"; names of classes stand under the heading {','.join(_BY_NAME)}" * named
+        raise ValueError(f"expected a file and five whole numbers, got {','.join(row)}{hint}")
     label, left, top, right, bottom = map(int, row[1:])
     if label < 0:
         raise ValueError(f"expected a class index of 0 or more, got {label}")

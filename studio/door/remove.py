@@ -191,9 +191,11 @@ def remove(
     for name, one in (("image", image), ("classifier", classifier)):
         if several(one):
             raise ValueError(f"{name}: expected one, got {type(one).__name__}")
-    given = drawn(hole, _boxes(box), where)
     fillers = NO_THINGS if filler is None else fillers_of(filler)
     fields, texts = sorted_out(settings, FIELDS, kinds_of(fillers.named))
+    if isinstance(hole, tuple | list) and len(hole) == 4 and all(isinstance(side, Integral) for side in hole):
+        raise ValueError(f"hole: expected a drawing, got four numbers; a box is box={tuple(hole)}")
+    given = drawn(hole, _boxes(box), where)
     request = ExplainRequest(
         methods=(), fillers=fillers.texts, target=target_text(target), settings=texts, **fields
     )

@@ -41,7 +41,7 @@ def removing(request: ExplainRequest, echo: Callable[[str], object], own: Own = 
     Raises:
         ValueError: If something asked for is unknown or impossible.
     """
-    request = with_classifier(_completed(request, own), echo)
+    request = with_classifier(_completed(request, own), echo, "counterfactual")
     selection = parse_selection(request.fillers, request.settings, request.methods, own=own)
     preset: Preset = "paper" if request.paper else "smallest"
     for name in selection.methods:

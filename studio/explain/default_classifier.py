@@ -12,8 +12,15 @@ _PREFERRED = ("resnet50", "resnet50@v1", "mobilenet_v2")
 """Classifiers of photographs that are taken if their weights are here, the best first."""
 
 
-def with_classifier(request: ExplainRequest, echo: Callable[[str], object]) -> ExplainRequest:
+def with_classifier(
+    request: ExplainRequest, echo: Callable[[str], object], command: str = "explain"
+) -> ExplainRequest:
     """Return the request with a classifier: the scenes' for a scene, for photographs one that is here.
+
+    Args:
+        request: What is asked for.
+        echo: Gets what is chosen.
+        command: Who asks.
 
     Raises:
         ValueError: If it names none, and there is none for photographs.
@@ -28,8 +35,7 @@ def with_classifier(request: ExplainRequest, echo: Callable[[str], object]) -> E
         if store.here(name):
             echo(f"classifier: {name}, whose weights are here (--classifier names another)")
             return replace(request, classifier=name)
-    photograph = request.images[0].name
     raise ValueError(
-        f"--classifier: a photograph needs one, as in: infill explain {photograph} --classifier mobilenet_v2 "
-        "(fetches 14 MB from torchvision; --weights FILE takes your own)"
+        f"--classifier: a photograph needs one, as in: infill {command} {request.images[0].name} "
+        "--classifier mobilenet_v2 (fetches 14 MB from torchvision; --weights FILE takes your own)"
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from attribution import Explainer
 from attribution.optimize.loop import OptimizingExplainer
 from studio.explain.default_classifier import with_classifier
 from studio.explain.figure import draw
@@ -66,7 +67,8 @@ def _until(request: ExplainRequest, until: float) -> ExplainRequest:
 
 def _line(result: Explanation) -> str:
     score = result.quantity.written(result.clean, " = ")
-    head = f"{result.image.title}: {result.about}, {score} ({result.seconds:.1f} s)"
+    precision = str(result.settings["computed_in"]).partition(",")[0]
+    head = f"{result.image.title}: {result.about}, {score} ({result.seconds:.1f} s, {precision})"
     return "\n".join([head, *(f"  {text}" for text in _runs(result))])
 
 
@@ -81,11 +83,20 @@ def _runs(result: Explanation) -> Iterator[str]:
             until = getattr(result.methods[method], "until", result.settings.get("until"))
             if until is not None and found < until:
                 text += f", {until:g} not reached: {_more(result, method, run)} takes more"
+        text += _unseen(result.methods[method])
         compared = run.attribution
         if compared and compared.change is not None:
             share = 100 * float(compared.heatmap.sum() / compared.change)
             text += f"   adds up to {share:.1f} % of the change from the baseline"
         yield text
+
+
+def _unseen(method: Explainer) -> str:
+    """Return what must be said where patches leave gaps: nothing is known of what is never hidden."""
+    patch, stride = getattr(method, "patch", None), getattr(method, "stride", None)
+    if not isinstance(patch, int) or not isinstance(stride, int) or stride <= patch:
+        return ""
+    return f"   about {100 * (1 - (patch / stride) ** 2):.0f} % never hidden (stride above patch)"
 
 
 def _more(result: Explanation, method: str, run: MethodResult) -> str:

@@ -107,7 +107,7 @@ def removing(
         ValueError: If something asked for is unknown or impossible.
     """
     request = with_classifier(
-        replace(request, methods=(), fillers=tuple(request.fillers) or COMPLETING), echo
+        replace(request, methods=(), fillers=tuple(request.fillers) or COMPLETING), echo, "remove"
     )
     return Removing(request, parse_selection(request.fillers, request.settings, own=own), given, own)
 

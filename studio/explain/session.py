@@ -144,8 +144,11 @@ class Session:
         precision, view = self.request.precision, score.image[0]
         fillers = {name: self.filler(name, image, view) for name in names}
         final = build_filler(*self.final, view, precision, partial(self._seen, image)) if self.final else None
+        drawing = {name for name, filler in fillers.items() if filler.stochastic}
         if self.request.until is not None:
-            self._check_draws({name for name, filler in fillers.items() if filler.stochastic})
+            self._check_draws(drawing)
+        elif self.request.samples > 1 and not drawing:
+            self._refuse_samples()
         results: dict[tuple[str, str], MethodResult] = {}
         score = score.with_sampling(samples=self.request.samples)
         for filler in (*fillers, NO_FILLER):
@@ -200,6 +203,21 @@ class Session:
         raise ValueError(
             f"--until: expected one of {', '.join(UNTIL)} among the methods, or sp with a filler that draws "
             f"(noise), got {methods} with {fillers}"
+        )
+
+    def _refuse_samples(self) -> None:
+        """Refuse to average over fills where all are the same.
+
+        Raises:
+            ValueError: Always; the message says what may have been meant.
+        """
+        fillers = ", ".join(self.selection.fillers) or "none"
+        own = [name for name, method in self.methods.items() if hasattr(method, "samples")]
+        meant = [f"{name} has a number of its own, {name}.samples={self.request.samples}" for name in own]
+        raise ValueError(
+            "; ".join(
+                [f"--samples: expected a filler that draws (noise, marginal, sd), got {fillers}", *meant]
+            )
         )
 
     def _filled(self, score: MaskedScore, name: str, filler: Filler) -> MaskedScore:

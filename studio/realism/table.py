@@ -43,7 +43,8 @@ def text_table(report: Mapping[str, Any], width: int = 15) -> str:
     for metric, cells in zip(report["metrics"].values(), figures, strict=True):
         arrow = _ARROWS[metric["better"]]
         lines.append(f"{metric['title']:27} {arrow} " + "".join(f"{value:>{width}}" for value, _ in cells))
-        lines.append(" " * 30 + "".join(f"{interval:>{width}}" for _, interval in cells))
+        if any(interval for _, interval in cells):
+            lines.append(" " * 30 + "".join(f"{interval:>{width}}" for _, interval in cells))
     return "\n".join([*lines, "", *remarks(report)])
 
 

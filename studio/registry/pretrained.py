@@ -104,7 +104,7 @@ def _default_checkpoint(name: str, entry: Pretrained) -> Path:
     except ValueError as error:
         place = store.storage(entry.weights).given_as
         raise ValueError(
-            f"{name}: {error}; or give another as --filler {name}:{place}; {_WITHOUT_DOWNLOAD}"
+            f"{error}; or give another as --filler {name}:{place}; {_WITHOUT_DOWNLOAD}"
         ) from error
 
 

@@ -120,8 +120,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         content = json.loads((path / SETTINGS).read_text("utf-8"))
         number, settings = content["format"], dict(content["settings"])
-    except FileNotFoundError:
-        raise ValueError(f"RUN: {path} is no run of `infill evaluate`: it has no {SETTINGS}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"RUN: {_no_run(path)}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"RUN: {path / SETTINGS} cannot be read ({error}); give another --out") from error
     if number != FORMAT:
@@ -130,6 +130,14 @@ def read_settings(path: Path) -> dict[str, Any]:
             "give another --out, or the version that made it"
         )
     return settings
+
+
+def _no_run(path: Path) -> str:
+    if not path.is_dir():
+        return f"{path} is no folder"
+    if (path / "realism.json").exists():
+        return f"{path} is a run of `infill realism`, whose table is its realism.csv"
+    return f"{path} is no run of `infill evaluate`: it has no {SETTINGS}"
 
 
 def opened(path: Path) -> RunFolder:
@@ -180,12 +188,20 @@ def _knows_times(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> Iterator[str]:
-    for name in sorted({*before, *now}):
+    """Yield what differs, one after the other; ``pairs`` follow from methods and fillers."""
+    for name in sorted({*before, *now} - {"pairs"}):
         old, new, place = before.get(name), now.get(name), f"{within}{name}"
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _differences(old, new, f"{place}.")
         elif old != new:
-            yield f"{place}: {_short(old)} there, {_short(new)} now"
+            yield f"{place}: {_said(old, new)} there, {_said(new, old)} now"
+
+
+def _said(value: Any, other: Any) -> str:
+    """Return one side of a difference; of what is on one side alone, that it is there is enough."""
+    if value is None:
+        return "none"
+    return "given" if other is None and isinstance(value, dict) else _short(value)
 
 
 def _short(value: Any) -> str:

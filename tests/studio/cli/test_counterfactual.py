@@ -182,12 +182,21 @@ def test_a_photograph_is_seen_as_the_classifier_sees_it(run: Run, tmp_path: Path
         ),
         (["photo.png", "--scene", "3"], "give images or --scene, not both"),
         (["nothing.png", "--classifier", "scenes"], "image: no such file: nothing.png"),
-        (["nothing.png"], "--classifier: a photograph needs one, as in: infill explain nothing.png --class"),
+        (["nothing.png"], "image: no such file: nothing.png"),
+        (["scene:3"], "image: no such file: scene:3; a scene is asked for with --scene 3"),
     ],
 )
 def test_bad_input_ends_in_one_line(arguments: list[str], message: str, run: Run) -> None:
     refused(run(*arguments), message)
     assert list(Path().iterdir()) == []
+
+
+def test_a_photograph_needs_a_classifier(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = saved_photograph(tmp_path).name
+    refused(
+        run(name), f"a photograph needs one, as in: infill counterfactual {name} --classifier mobilenet_v2"
+    )
 
 
 def test_interruption_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -627,3 +627,31 @@ def test_a_method_that_follows_gradients_is_refused_or_run_by_torch(run: Run) ->
     assert said.code == 0, said.err
     told = json.loads(Path("infill-out/explain.json").read_text())["settings"]["runtime"]
     assert told == "eager (OpenVINO gives no gradients, which mp2 needs)"
+
+
+def test_fills_that_are_all_the_same_are_not_averaged(run: Run) -> None:
+    refused(
+        run("--scene", 1, "--method", "lime", "--filler", "gray", "--samples", 20),
+        "expected a filler that draws (noise, marginal, sd), got gray; lime has a number of its own, lime.sa",
+    )
+    drawing = ("--filler", "noise", "--samples", 2)
+    assert run("--scene", 1, *SP, *drawing).code == 0
+
+
+def test_patches_that_leave_gaps_are_told(run: Run) -> None:
+    said = run(
+        "--scene", 1, "--method", "sp", "--filler", "gray", "--set", "sp.patch=56", "--set", "sp.stride=112"
+    )
+    assert "about 75 % never hidden (stride above patch)" in said.out
+    assert "never hidden" not in run("--scene", 1, *SP, "--set", "sp.patch=64").out
+
+
+def test_a_module_of_the_working_folder_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    Path("networks_of_mine.py").write_text(
+        "import torch\n"
+        "def load():\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 224 * 224, 3))\n"
+    )
+    said = run("--scene", 1, *SP, "--classifier", "python:networks_of_mine:load")
+    assert said.code == 0, said.err

@@ -104,9 +104,10 @@ def test_nothing_here_is_said(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("fetch", "three"), "or get it elsewhere and put it to "),
+        (("fetch", "three"), "; get it elsewhere and put it to "),
         (("fetch", "one", "tow"), "unknown name 'tow'; did you mean 'two'?"),
         (("verify", "one"), "one.pt is not here; get it from file://"),
+        (("where", "deepfill-v1"), "weights: deepfill-v1 has none to fetch: the authors'"),
         (("where", "nothing"), "unknown name 'nothing'; known: one, two, three, four, and torchvision's"),
         (("fetch",), "Missing argument 'NAME...'"),
         (("fetsh",), "No such command 'fetsh'"),

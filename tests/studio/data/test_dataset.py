@@ -313,6 +313,7 @@ def test_photographs_with_every_box_of_five_classes(assets: Path) -> None:
         ("file,xmin,ymin,xmax,ymax\na.png,0,0,5,5\n", "line 1: expected the header file,label"),
         (HEADER + "a.png,1,0,0,5,5\na.png,1,0,0,5\n", "line 3: expected a file and five whole numbers"),
         (HEADER + "a.png,1,0,0,5,5,9\n", "line 2: expected a file and five whole numbers"),
+        (HEADER + "a.png,dog,0,0,5,5\n", "under the heading file,split,class,x0,y0,x1,y1"),
         (HEADER + "a.png,1,0,0,5,5.5\n", "line 2: expected a file and five whole numbers"),
         (HEADER + "a.png,tench,0,0,5,5\n", "line 2: expected a file and five whole numbers"),
         (HEADER + ",1,0,0,5,5\n", "line 2: expected a file and five whole numbers"),

@@ -65,8 +65,8 @@ def test_the_same_settings_go_on_and_others_are_refused(folder: RunFolder) -> No
         RunFolder(folder.path, other).begin()
     text = str(refused.value)
     assert 'methods: ["sp"] there, ["sp", "lime"] now' in text
-    assert 'classifier.weights: null there, "x" now' in text
-    assert "new: null there, 1 now" in text
+    assert 'classifier.weights: none there, "x" now' in text
+    assert "new: none there, 1 now" in text
     assert "name" not in text
 
 
@@ -170,3 +170,20 @@ def test_other_folders_are_refused(tmp_path: Path, content: str | None, message:
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=message):
         read_settings(tmp_path)
+
+
+def test_what_is_there_instead_of_a_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"RUN: .*nothing is no folder"):
+        read_settings(tmp_path / "nothing")
+    (tmp_path / "realism.json").write_text("{}")
+    with pytest.raises(ValueError, match="is a run of `infill realism`, whose table"):
+        read_settings(tmp_path)
+
+
+def test_a_difference_is_told_once_and_in_words(folder: RunFolder) -> None:
+    old = {"fillers": {"gray": {"set": {}}}, "pairs": [["sp", "gray"]]}
+    new = {"fillers": {"gray": {"set": {}}, "blur": {"set": {}}}, "pairs": [["sp", "gray"], ["sp", "blur"]]}
+    run = RunFolder(folder.path.parent / "other", old)
+    run.begin()
+    with pytest.raises(ValueError, match=r"give another folder\. fillers\.blur: none there, given now$"):
+        RunFolder(run.path, new).begin()
