@@ -1,4 +1,4 @@
-"""Training data: scenes drawn once into memory-mapped arrays, and a folder of photographs."""
+"""Scenes to train on, drawn once into memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from filelock import FileLock
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 from numpy.lib.format import open_memmap
-from PIL import Image
 
 from models.scenes import SIDE, draw
-from studio.data.folders import images_in
-from studio.data.image import read_picture
 
 TRAINING_SEED = 1
 """The world that the shipped networks are trained in; the default world, 0, is never trained on."""
@@ -86,32 +83,3 @@ def _fill(job: tuple[Path, int, int, int]) -> None:
             row[:SIDE][silhouette, 6] = i + 1
         row[SIDE, : len(scene.labels), 0] = np.array(scene.labels) + 1
         rows[index] = row
-
-
-def photographs(folder: Path, side: int = 288) -> tuple[list[UInt8[ndarray, "h w 3"]], list[str]]:
-    """Read every picture of a folder as all of infill does, its short side reduced to at most `side` pixels.
-
-    Returns:
-        The pictures, and what is wrong with those that cannot be read.
-
-    Raises:
-        ValueError: If the folder holds no picture, or none that can be read.
-    """
-    names = images_in(folder)
-    if not names:
-        raise ValueError(f"`photos` must be a folder with pictures, found none in {folder}")
-    pictures, wrong = [], []
-    for name in names:
-        try:
-            pixels = read_picture(folder / name).image.mul(255).round().byte().permute(1, 2, 0).numpy()
-        except ValueError as error:
-            wrong.append(str(error))
-            continue
-        scale = side / min(pixels.shape[:2])
-        if scale < 1:
-            size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
-            pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-        pictures.append(pixels)
-    if not pictures:
-        raise ValueError(f"`photos` must be a folder with pictures that can be read; {wrong[0]}")
-    return pictures, wrong

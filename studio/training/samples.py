@@ -10,8 +10,9 @@ from PIL import Image
 from torch.utils.data import IterableDataset, get_worker_info
 
 from infill.validate import require
-from studio.training.data import photographs, scene_arrays
+from studio.training.data import scene_arrays
 from studio.training.holes import grown, random_hole
+from studio.training.photographs import photographs
 
 PHOTOS = 0.7
 """Share of photographs among the samples, where there are any."""
@@ -38,13 +39,13 @@ class Samples(IterableDataset[Sample]):
     ) -> None:
         self.arrays = scene_arrays(data, scenes)
         # Some photographs are smaller than a crop: they are left out, for enlarging them would teach blur.
-        found, self.damaged = photographs(photos) if photos else ([], [])
-        self.photos = [photo for photo in found if min(photo.shape[:2]) >= side]
-        self.left_out = len(found) - len(self.photos)
-        if found and not self.photos:
-            largest = max(min(photo.shape[:2]) for photo in found)
+        self.photos = photographs(photos, data) if photos else ()
+        sizes = self.photos.sizes if self.photos else []
+        self.large = [number for number, size in enumerate(sizes) if min(size) >= side]
+        self.left_out, self.damaged = len(sizes) - len(self.large), self.photos.wrong if self.photos else []
+        if sizes and not self.large:
             rule = f"a folder with photographs whose short side has at least {side} px"
-            require(False, "photos", rule, f"at most {largest} px in {photos}")
+            require(False, "photos", rule, f"at most {max(map(min, sizes))} px in {photos}")
         self.side = side
         self.seed = [seed] if isinstance(seed, int) else seed
 
@@ -57,7 +58,7 @@ class Samples(IterableDataset[Sample]):
         """Draw samples without end; the same seed draws the same ones."""
         rng = np.random.default_rng(seed)
         while True:
-            photo = self.photos and rng.random() < PHOTOS
+            photo = self.large and rng.random() < PHOTOS
             picture, truth, hole = self._photo(rng) if photo else self._scene(rng)
             if rng.random() < 0.5:
                 picture, truth, hole = picture[:, ::-1], truth[:, ::-1], hole[:, ::-1]
@@ -67,7 +68,7 @@ class Samples(IterableDataset[Sample]):
         return np.asarray(self.arrays.silhouettes[rng.integers(len(self.arrays.labels))])
 
     def _photo(self, rng: np.random.Generator) -> Sample:
-        photo = self.photos[rng.integers(len(self.photos))]
+        photo = self.photos[self.large[rng.integers(len(self.large))]]
         # a photograph is shown at many sizes: the same holes are cut into near and far views of things
         largest = min(photo.shape[:2])
         region = int(min(self.side / rng.uniform(0.45, 1), largest))

@@ -17,9 +17,10 @@ from models.inpainters import small
 from models.scenes import draw
 from studio.training.adversary import critic_loss, fooling_loss
 from studio.training.classifier import train_classifier
-from studio.training.data import photographs, scene_arrays
+from studio.training.data import scene_arrays
 from studio.training.holes import random_hole
 from studio.training.inpainter import Recipe, Training, train_inpainter
+from studio.training.photographs import photographs
 from studio.training.samples import Samples
 
 
@@ -234,15 +235,53 @@ def test_holes_of_every_family_are_neither_empty_nor_everything():
 
 
 def test_photographs_are_reduced_and_missing_ones_named(photos, tmp_path):
-    found, wrong = photographs(photos)
+    found = photographs(photos, tmp_path / "kept")
     assert {min(photo.shape[:2]) for photo in found} == {288}
-    assert wrong == []
+    assert (len(found), found.wrong) == (3, [])
+    first = Image.open(photos / "0.png").resize((326, 288), Image.Resampling.LANCZOS)
+    assert np.array_equal(found[0], np.asarray(first))
+    assert np.array_equal(found[-1], found[0:3][2])
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="found none"):
-        photographs(tmp_path / "empty")
+        photographs(tmp_path / "empty", tmp_path / "kept")
     (tmp_path / "empty" / "a.jpg").write_text("no picture")
     with pytest.raises(ValueError, match=r"pictures that can be read; image: .*a\.jpg is not an image"):
-        photographs(tmp_path / "empty")
+        photographs(tmp_path / "empty", tmp_path / "kept")
+
+
+def test_photographs_are_read_once_and_again_when_one_changes(photos, tmp_path, monkeypatch):
+    from studio.training import photographs as module
+
+    kept, read = tmp_path / "kept", []
+    plain = module.read_picture
+    monkeypatch.setattr(module, "read_picture", lambda path: (read.append(path.name), plain(path))[1])
+    first = photographs(photos, kept)
+    assert np.array_equal(photographs(photos, kept)[1], first[1])
+    assert read == ["0.png", "1.png", "2.png"]
+    sent = pickle.dumps(first)
+    assert len(sent) < 1000
+    assert np.array_equal(pickle.loads(sent)[2], first[2])
+    Image.new("RGB", (300, 300), (1, 2, 3)).save(photos / "1.png")
+    assert photographs(photos, kept)[1][0, 0].tolist() == [1, 2, 3]
+    assert len(read) == 6
+
+
+def test_a_reading_that_was_broken_off_begins_anew(photos, tmp_path, monkeypatch):
+    from studio.training import photographs as module
+
+    plain = module.read_picture
+
+    def broken(path):
+        if path.name == "1.png":
+            raise KeyboardInterrupt
+        return plain(path)
+
+    monkeypatch.setattr(module, "read_picture", broken)
+    with pytest.raises(KeyboardInterrupt):
+        photographs(photos, tmp_path / "kept")
+    monkeypatch.undo()
+    assert len(photographs(photos, tmp_path / "kept")) == 3
+    assert len(list((tmp_path / "kept").glob("*.bin"))) == 1
 
 
 def test_photographs_are_read_as_everywhere_and_bad_ones_are_told(data, photos, tmp_path):
@@ -254,7 +293,8 @@ def test_photographs_are_read_as_everywhere_and_bad_ones_are_told(data, photos, 
     (folder / "b.jpg").write_bytes((folder / "a.jpg").read_bytes()[:300])
     (folder / "._c.jpg").write_bytes(b"a Mac's")
     Image.fromarray(np.full((80, 90), 30000, np.uint16)).save(folder / "d.png")
-    found, wrong = photographs(folder)
+    found = photographs(folder, tmp_path / "kept")
+    wrong = found.wrong
     assert [photo.shape for photo in found] == [(90, 80, 3), (80, 90, 3)]  # the first is turned upright
     assert int(found[1][0, 0, 0]) == round(255 * 30000 / 65535)
     assert len(wrong) == 1
@@ -334,7 +374,7 @@ def test_a_state_that_is_none_is_refused(data, photos, tmp_path, content):
 def test_photographs_that_are_smaller_than_a_crop_are_told(data, photos, tmp_path):
     Image.new("RGB", (300, 60)).save(photos / "flat.png")
     samples = Samples(data, 12, photos, side=64, seed=0)
-    assert (len(samples.photos), samples.left_out) == (3, 1)
+    assert (len(samples.large), samples.left_out) == (3, 1)
     (tmp_path / "flat").mkdir()
     Image.new("RGB", (300, 60)).save(tmp_path / "flat" / "flat.png")
     with pytest.raises(ValueError, match=r"short side has at least 64 px, got 'at most 60 px in .*flat'"):
