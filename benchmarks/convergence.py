@@ -3,8 +3,8 @@
 Drawn scenes with the papers' settings and the shipped classifier, and ECSSD photographs with the quick
 settings and MobileNetV2's first label; both filled as each method's paper has it (the first of its fillers).
 Each image is explained twice, with all steps and with `patience`. Figures are kept in `runs/convergence`,
-image by image, so that the command can be broken off and goes on where it was; those of other settings or
-other code are not used again.
+image by image, so that the command can be broken off and goes on where it was; those of other
+settings, fillers' weights or code of fillers and methods are not used again.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 ECSSD photographs, explained for the first label of MobileNetV2. Where no object is, nothing is taken away by
 removing: what a heatmap varies there is the filler's. Figures are kept in `runs/heatmap_shares`, so that
-the command can be broken off and goes on where it was; those of other settings or other code are not used
-again.
+the command can be broken off and goes on where it was; those of other settings, fillers' weights
+or code of fillers and methods are not used again.
 """
 
 import argparse

@@ -5,7 +5,8 @@ not removed is that of putting something there: what the filler puts into a ches
 (`chessboard`), or what it happens to propose at an observed pixel (`none`). Both are held against the truth,
 which takes a composite for every cell: how far the log-odds fall when this cell alone is removed. Then MP2
 and FIDO search with either. Figures are kept in `runs/outlook`, photograph by photograph: broken off, the
-command goes on; those of other settings or other code are not used again.
+command goes on; those of other settings, fillers' weights
+or code of fillers and methods are not used again.
 """
 
 import argparse

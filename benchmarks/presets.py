@@ -2,7 +2,8 @@
 
 ECSSD photographs, explained for the first label of MobileNetV2 with the filler of each method's paper (of
 several, the first). Figures are kept in `runs/presets`, photograph by photograph, so that the command can be
-broken off and goes on where it was; those of other settings or other code are not used again.
+broken off and goes on where it was; those of other settings, fillers' weights
+or code of fillers and methods are not used again.
 """
 
 import argparse

@@ -57,7 +57,9 @@ def require_extra(extra: str, user: str) -> None:
 
 def missing(extra: str) -> list[str]:
     """Return the libraries of an extra that are not installed."""
-    return [library for library in EXTRAS[extra] if find_spec(library) is None]
+    found = {library: find_spec(library) for library in EXTRAS[extra]}
+    # A folder that happens to be called so is found, too, but comes from no file.
+    return [library for library, spec in found.items() if spec is None or spec.origin is None]
 
 
 def extra_of(library: str) -> str:

@@ -1,6 +1,9 @@
 """Whether a failure is that there is too little memory, whoever says so."""
 
-_SAID = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+_SAID = (
+    "out of memory", "can't allocate memory", "Cannot allocate memory", "not enough memory",
+    "out of shared memory", "ALLOC_FAILED",
+)  # fmt: skip
 """By PyTorch on a CPU and on GPUs, and by their libraries."""
 
 

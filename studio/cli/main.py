@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     With ``INFILL_TRACEBACK`` set, errors come with a traceback instead.
     """
-    _prepare()
+    _prepare(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_ours
@@ -87,10 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _end(str(error) if told else "out of memory; try a smaller --batch-size", 2, error)
 
 
-def _prepare() -> None:
+def _prepare(arguments: Sequence[str]) -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what matters is raised
-    if "" not in sys.path:
-        sys.path.append("")  # for python:MODULE:FUNCTION; last, so that nothing there hides a library
+    if "" not in sys.path and any("python:" in each for each in arguments):
+        sys.path.append("")  # where the user's module is; last, so that nothing there hides a library
     if isinstance(sys.stdout, io.TextIOWrapper):  # which may know no arrow
         sys.stdout.reconfigure(errors="replace")
 

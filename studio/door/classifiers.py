@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from models.classifiers import ImageClassifier
 from models.classifiers.given import given
 from studio.door.things import listed
-from studio.explain.inputs import folders
+from studio.explain.inputs import numbered
 from studio.registry.build import build_classifier
 from studio.registry.parse import parse_device
 
@@ -111,7 +111,7 @@ def classifiers_of(
     # Names of infill's own come first: results are kept by name, and objects give way.
     texts = [str(_text(thing)) for _, thing in found if not callable(thing)]
     own = [key or _name(thing) for key, thing in found if callable(thing)]
-    names = iter(folders([*dict.fromkeys(texts), *own])[len(dict.fromkeys(texts)) :])
+    names = iter(numbered([*dict.fromkeys(texts), *own])[len(dict.fromkeys(texts)) :])
     return [
         Asked(
             next(names),

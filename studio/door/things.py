@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from studio.explain.inputs import folders
+from studio.explain.inputs import numbered
 from studio.registry.fields import known
 from studio.registry.tables import ALL_FILLERS, METHODS, NO_METHODS, RESERVED
 from studio.runs.folder import JOINT
@@ -98,8 +98,8 @@ def _things(found: Sequence[tuple[str, Any]], kind: str, taken: Sequence[str]) -
         if key and JOINT in key:
             raise ValueError(f"{kind}: expected a name without {JOINT!r}, got {key!r}")
     objects = [not isinstance(thing, str) for _, thing in found]
-    numbered = iter(folders([name for name, own in zip(names, objects, strict=True) if own]))
-    texts = [next(numbered) if own else name for name, own in zip(names, objects, strict=True)]
+    numbers = iter(numbered([name for name, own in zip(names, objects, strict=True) if own]))
+    texts = [next(numbers) if own else name for name, own in zip(names, objects, strict=True)]
     things = zip(texts, objects, found, strict=True)
     return Things(tuple(dict.fromkeys(texts)), {text: thing for text, own, (_, thing) in things if own})
 

@@ -28,7 +28,7 @@ from studio.evaluate.request import EvaluateRequest
 from studio.registry.ask import build_asked
 from studio.registry.asked import Asked
 from studio.registry.attack import identity, parse_attack
-from studio.registry.build import build_classifier, build_method, is_signed, usual_classifier
+from studio.registry.build import build_classifier, build_method, is_signed, may_draw, usual_classifier
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
 from studio.registry.own import NO_OWN, Own
@@ -103,6 +103,10 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     metrics = _of_scores(metrics, asked, *_scores(request))
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers, own)
+    if request.samples > 1 and not any(may_draw(name, own) for name in plan.fillers):
+        raise ValueError(
+            f"--samples: expected a filler that draws (noise, marginal, sd), got {', '.join(plan.fillers)}"
+        )
     compared = parse_target(request.target or TOP, request.against).compared
     check_compared([method for method, _ in plan.pairs], compared)
     preset = "paper" if request.paper else "quick"

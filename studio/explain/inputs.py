@@ -109,7 +109,7 @@ def _file(path: Path, folder: str) -> InputImage:
     return InputImage(folder, title, picture.image, origin, picture.notes)
 
 
-_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+_DEVICE = re.compile(r"(?i)con|prn|aux|nul|com\d|lpt\d")
 """What names a device on Windows, whatever stands behind a dot."""
 
 
@@ -144,12 +144,19 @@ def scene_image(index: int) -> InputImage:
 def folders(stems: Sequence[str]) -> list[str]:
     """Return the stems as names of folders, numbered where one comes again.
 
+    What means another folder, or is no name on some systems, is changed.
+    """
+    return numbered([_fit(stem) for stem in stems])
+
+
+def numbered(stems: Sequence[str]) -> list[str]:
+    """Return names, numbered where one comes again.
+
     What some file systems do not tell apart is the same: upper and lower case, the ways to write an accent.
-    What means another folder, or is no name there, is changed.
     """
     taken: set[str] = set()
     names = []
-    for stem in map(_fit, stems):
+    for stem in stems:
         name, number = stem, 1
         while _alike(name) in taken:
             number += 1
@@ -162,7 +169,8 @@ def folders(stems: Sequence[str]) -> list[str]:
 def _fit(stem: str) -> str:
     """Return a stem that is a folder's name everywhere: Windows drops dots and blanks at the end."""
     name = stem.rstrip(". ") or "image"
-    return f"{name}_" if _DEVICE.fullmatch(name) else name
+    first, dot, rest = name.partition(".")
+    return f"{first}_{dot}{rest}" if _DEVICE.fullmatch(first) else name
 
 
 def _alike(name: str) -> str:

@@ -177,9 +177,10 @@ def line(found: Removed) -> str:
     explanation = found.explanation
     head = f"{explanation.image.title}: {explanation.about}, {_number(found, explanation.clean)}; "
     lines = [f"{head}{percent(found.share)} of the view removed, as drawn in the {found.where}"]
+    wide = max(12, *(len(each.filler) for each in found.completions)) if found.completions else 12
     for each in found.completions:
         text = f"no fill: {each.error}" if each.image is None else _told(found, each)
-        lines.append(f"  {each.filler:12} {text}")
+        lines.append(f"  {each.filler:{wide}} {text}")
     return "\n".join([*lines, *found.notes])
 
 

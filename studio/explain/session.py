@@ -147,7 +147,7 @@ class Session:
         drawing = {name for name, filler in fillers.items() if filler.stochastic}
         if self.request.until is not None:
             self._check_draws(drawing)
-        elif self.request.samples > 1 and not drawing:
+        elif self.request.samples > 1 and not drawing and not (final and final.stochastic):
             self._refuse_samples()
         results: dict[tuple[str, str], MethodResult] = {}
         score = score.with_sampling(samples=self.request.samples)

@@ -56,6 +56,14 @@ def is_signed(name: str, method: Explainer) -> bool:
     return bool(getattr(method, "signed", entry is not None and entry.signed))
 
 
+def may_draw(name: str, own: Own = NO_OWN) -> bool:
+    """Whether the fills of the filler of this name may be drawn by chance, as far as is known unbuilt."""
+    if name in own.fillers:
+        return own.fillers[name].stochastic
+    kind = kind_of(name)
+    return kind in PRETRAINED or bool(getattr(ALL_FILLERS[kind].load(), "stochastic", False))
+
+
 def serves_all(filler: Filler | None) -> bool:
     """Whether a filler that has been built need not be built again for other images."""
     return filler is not None and not getattr(filler, "of_image", False)

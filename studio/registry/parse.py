@@ -53,7 +53,9 @@ def parse_selection(
     for name in names:
         known(kind_of(name), [*ALL_FILLERS, *own.fillers, *rows], "filler")
     names = tuple(name for name in names if name not in rows)
-    return Selection(tuple(methods), names, parse_settings(settings, [*methods, *names], beside))
+    found = parse_settings(settings, [*methods, *names], beside)
+    _check_different(names, found)
+    return Selection(tuple(methods), names, found)
 
 
 def check_compared(methods: Iterable[str], compared: bool) -> None:
@@ -129,6 +131,16 @@ def parse_settings(
         known(kind_of(name), entries, "method or filler in --set")
         parse_fields(name, entries[kind_of(name)].fields(), values)
     return settings
+
+
+def _check_different(fillers: Sequence[str], settings: SettingTexts) -> None:
+    """Check that a filler in several settings has others each time."""
+    first: dict[str, str] = {}
+    for name in (each for each in fillers if each in settings):
+        values = parse_fields(name, ALL_FILLERS[kind_of(name)].fields(), settings[name])
+        other = first.setdefault(f"{kind_of(name)} {sorted(values.items())}", name)
+        if other != name:
+            raise ValueError(f"--filler: {other} and {name} have the same settings; give one of them")
 
 
 def _check_agreed(text: str, field: str, value: str, beside: Mapping[str, str]) -> None:

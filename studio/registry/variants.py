@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
@@ -12,8 +14,8 @@ _FILLER = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields
 _COMMA = re.compile(r",(?=\w+=)")
 _UNFIT = re.compile(r"[^\w.,;+()-]|-(?=-)")
 """What is not for the name of a file; nor is what stands between a method and a filler (``--``)."""
-_LONGEST = 60
-"""So many characters of a value are in a name: it becomes a file's."""
+_LONGEST = 100
+"""So many bytes of a name are shown: it becomes a file's, with more before and behind it."""
 
 
 def split_fillers(texts: Sequence[str]) -> tuple[tuple[str, ...], SettingTexts]:
@@ -45,7 +47,8 @@ def names_of(texts: Sequence[str]) -> dict[str, str]:
     names = {text: _name(kind, its, _others(kind, parts.values())) for text, (kind, its) in parts.items()}
     first: dict[str, str] = {}
     for text, name in names.items():
-        other = first.setdefault(name, text)
+        # Some file systems tell neither cases apart nor the ways to write an accent.
+        other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), text)
         if parts[other] != parts[text]:
             raise ValueError(f"--filler: {other} and {text} would both be called {name}; run one at a time")
     return names
@@ -76,12 +79,16 @@ def _name(kind: str, settings: Mapping[str, str], every: Sequence[Mapping[str, s
         for field, text in sorted(settings.items())
         if any(other.get(field) != text for other in every)
     ]
-    return kind + "@" * bool(differing) + ",".join(differing)
+    name = kind + "@" * bool(differing) + ",".join(differing)
+    if len(name.encode()) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]
+    return f"{name.encode()[:_LONGEST].decode('utf-8', 'ignore')}-{digest}"
 
 
 def _fit(field: str, text: str) -> str:
     short = PurePath(text).name if field == "checkpoint" else text
-    return _UNFIT.sub("_", short)[:_LONGEST]
+    return _UNFIT.sub("_", short)
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:

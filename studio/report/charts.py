@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studio.drawing.sheet import FAINT, INK
+from studio.registry.variants import kind_of
 from studio.report.results import Results, Row
 from studio.report.tables import Table, named
 
@@ -87,7 +88,12 @@ def _bars(table: Table) -> Iterator[tuple[str, str]]:
         cells = table.cells[figure.key]
         drawing, axes = _axes("", figure.title)
         for i, (row, cell) in enumerate(cells.items()):
-            axes.bar(i, cell.value, color=COLORS[0] if row[1] in ("gray", "blur") else COLORS[1], width=0.7)
+            axes.bar(
+                i,
+                cell.value,
+                color=COLORS[0] if kind_of(row[1]) in ("gray", "blur") else COLORS[1],
+                width=0.7,
+            )
             if cell.low is not None and cell.high is not None:
                 axes.plot([i, i], [cell.low, cell.high], color=INK, linewidth=1)
         axes.set_xticks(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.columns import aligned
+from studio.registry.variants import kind_of
 from studio.report.compare import Value, values
 from studio.report.differences import Difference, differences
 from studio.report.figures import Figure, figures
@@ -181,8 +182,12 @@ def beside_published(table: Table) -> list[tuple[str, str, str, str]]:
     """Return for every figure that a paper has: title, row, ours, the paper's."""
     found = []
     for figure in table.figures:
-        for row, (theirs, paper) in PUBLISHED.get(figure.title, {}).items():
-            ours = table.cells[figure.key].get(row)
+        cells = table.cells[figure.key]
+        for published, (theirs, paper) in PUBLISHED.get(figure.title, {}).items():
+            # One filler in several settings has none of the names: which of them is the paper's, nobody says.
+            named_so = [row for row in cells if (row[0], kind_of(row[1])) == published]
+            row = named_so[0] if len(named_so) == 1 else published
+            ours = cells.get(row)
             if ours is not None:
                 mine = _with_interval(figure, ours, table.images)
                 found.append((figure.title, named(row), mine, f"{number(figure, theirs)} ({paper}; {NOTE})"))

@@ -168,8 +168,10 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -
             "infill, or give another folder (`infill report` reads this one)"
         )
     if differences:
+        # Mostly they follow from other methods and fillers, and then say the same again.
+        told = [each for each in differences if not each.startswith("pairs: ")] or differences
         raise ValueError(
-            f"--out: {path} holds a run with other settings; give another folder. " + "; ".join(differences)
+            f"--out: {path} holds a run with other settings; give another folder. " + "; ".join(told)
         )
 
 
@@ -188,8 +190,7 @@ def _knows_times(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> Iterator[str]:
-    """Yield what differs, one after the other; ``pairs`` follow from methods and fillers."""
-    for name in sorted({*before, *now} - {"pairs"}):
+    for name in sorted({*before, *now}):
         old, new, place = before.get(name), now.get(name), f"{within}{name}"
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _differences(old, new, f"{place}.")

@@ -51,9 +51,10 @@ def scene_arrays(folder: Path, count: int, seed: int = TRAINING_SEED, workers: i
     folder.mkdir(parents=True, exist_ok=True)
     drawn = sha256(draw(0, seed).image.numpy().tobytes()).hexdigest()[:8]
     path = folder / f"scenes-{seed}-{count}-{drawn}.npy"
-    with FileLock(path.with_suffix(".lock")):  # another training may be drawing them
-        if not path.exists():
-            _draw_all(path, count, seed, workers)
+    if not path.exists():
+        with FileLock(path.with_suffix(".lock")):  # another training may be drawing them
+            if not path.exists():
+                _draw_all(path, count, seed, workers)
     return SceneArrays.read(path)
 
 

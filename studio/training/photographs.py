@@ -77,12 +77,13 @@ def photographs(folder: Path, kept: Path) -> Photographs:
     states = [(name, size_and_time(folder / name)) for name in names]
     digest = hashlib.sha256(repr((str(folder.absolute()), SIDE, states)).encode()).hexdigest()[:16]
     path = kept / f"photographs-{digest}.bin"
-    kept.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # another training may be reading them
-        if not _index(path).exists():
-            for left in kept.glob(f"{path.name}.*"):  # by a training that was killed
-                left.unlink(missing_ok=True)
-            _keep(folder, names, path)
+    if not _index(path).exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # another training may be reading them
+            if not _index(path).exists():
+                for left in kept.glob(f"{path.name}.*"):  # by a training that was killed
+                    left.unlink(missing_ok=True)
+                _keep(folder, names, path)
     return Photographs(path)
 
 

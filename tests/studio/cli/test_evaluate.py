@@ -427,6 +427,14 @@ def test_fillers_in_several_settings_are_judged_side_by_side(run: Run) -> None:
     assert figure(both, title, "sp / blur@sigma=1") != figure(alone, title, "sp / blur")
 
 
+def test_fills_that_are_all_the_same_are_not_averaged(run: Run) -> None:
+    refused(
+        run(*SMALL, "--samples", 3), "--samples: expected a filler that draws (noise, marginal, sd), got gray"
+    )
+    drawing = [each.replace("gray", "noise") for each in SMALL]
+    assert run(*drawing, "--samples", 2).code == 0
+
+
 def test_several_runs_stand_side_by_side(drawn: Run) -> None:
     assert drawn(*SMALL, "--out", "gray").code == 0
     blur = tuple("blur" if each == "gray" else each for each in SMALL)

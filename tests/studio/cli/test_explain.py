@@ -634,6 +634,8 @@ def test_fills_that_are_all_the_same_are_not_averaged(run: Run) -> None:
         run("--scene", 1, "--method", "lime", "--filler", "gray", "--samples", 20),
         "expected a filler that draws (noise, marginal, sd), got gray; lime has a number of its own, lime.sa",
     )
+    final = ("--method", "mp2", "--set", "mp2.cells=4", "--filler", "gray", "--final", "noise")
+    assert run("--scene", 1, *final, "--samples", 2).code == 0
     drawing = ("--filler", "noise", "--samples", 2)
     assert run("--scene", 1, *SP, *drawing).code == 0
 
@@ -648,6 +650,8 @@ def test_patches_that_leave_gaps_are_told(run: Run) -> None:
 
 def test_a_module_of_the_working_folder_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    assert run("--scene", 1, *SP).code == 0
+    assert "" not in sys.path
     Path("networks_of_mine.py").write_text(
         "import torch\n"
         "def load():\n"

@@ -30,6 +30,17 @@ def test_a_setting_holds_for_a_filler_in_all_of_its_settings():
         parse_selection(["blurr@sigma=5", "blurr"], [])
 
 
+def test_a_filler_is_not_given_twice_in_other_words():
+    for fillers, more in (
+        (["blur@sigma=5", "blur@sigma=5.0"], []),
+        (["blur@sigma=5", "blur"], ["blur.sigma=5"]),
+    ):
+        with pytest.raises(
+            ValueError, match=r"--filler: blur@sigma=5 and blur.* have the same settings; give one"
+        ):
+            parse_selection(fillers, more)
+
+
 @pytest.mark.parametrize("name", ["cuda:99", "hpu", "privateuseone", "meta", "gpu"])
 def test_a_device_that_is_not_here_is_refused(name):
     with pytest.raises(ValueError, match=f"--device: '{name}' cannot be used here; try cpu"):

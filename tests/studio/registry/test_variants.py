@@ -100,7 +100,21 @@ def test_names_differ_where_settings_do(settings):
     st.text(min_size=1, max_size=200).filter(lambda text: "@" not in text and not re.search(r",\w+=", text))
 )
 def test_a_name_can_be_a_files(value):
-    name = names_of([f"sd@prompt={value}", "sd"])[f"sd@prompt={value}"]
-    assert len(name) <= 80
+    name = names_of([f"sd@prompt={value},negative_prompt=x{value}", "sd"])[
+        f"sd@prompt={value},negative_prompt=x{value}"
+    ]
+    assert len(name.encode()) <= 120
     assert not set(name) & set('/\\:*?"<>|\n\0')
     assert "--" not in name
+
+
+def test_long_names_that_begin_alike_differ():
+    texts = [f"sd@prompt={'a long street ' * 20}{end}" for end in ("at night", "at noon")]
+    names = list(names_of([*texts, "sd"]).values())
+    assert len(set(names)) == 3
+    assert names[0][:100] == names[1][:100]
+
+
+def test_names_that_some_systems_do_not_tell_apart_are_refused():
+    with pytest.raises(ValueError, match="would both be called"):
+        names_of(["sd@prompt=A cat", "sd@prompt=a cat", "sd"])

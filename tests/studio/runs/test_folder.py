@@ -187,3 +187,10 @@ def test_a_difference_is_told_once_and_in_words(folder: RunFolder) -> None:
     run.begin()
     with pytest.raises(ValueError, match=r"give another folder\. fillers\.blur: none there, given now$"):
         RunFolder(run.path, new).begin()
+
+
+def test_other_pairs_of_the_same_methods_and_fillers_are_refused(folder: RunFolder) -> None:
+    run = RunFolder(folder.path.parent / "other", {"pairs": [["sp", "gray"], ["lime", "blur"]]})
+    run.begin()
+    with pytest.raises(ValueError, match=r'pairs: .*"gray".* there, .*"blur"'):
+        RunFolder(run.path, {"pairs": [["sp", "blur"], ["lime", "gray"]]}).begin()
