@@ -217,13 +217,15 @@ def test_a_larger_image_is_shown_in_parts_of_the_former_size(images):
     assert views[-1].shape == (3, 3, 24, 32)
 
 
-def test_a_larger_image_is_cut_out_of_the_view_around(images, smooth_image):
-    around = torch.cat([smooth_image(33, 41), smooth_image(33, 41).flip(-1)])
+@pytest.mark.parametrize("room", [8, 9])
+def test_a_larger_image_is_cut_out_of_the_view_around(smooth_image, room):
+    size = (24 + room, 32 + room)
+    around = torch.cat([smooth_image(*size), smooth_image(*size).flip(-1)])
     image = around[..., 4:28, 4:36]
     score = MaskedScore(image, 0, Network(), Blur(3.0), around=around)
-    assert score.room == 9
+    assert score.room == room
     assert MaskedScore(image, 0, Network()).room == 0
-    for margin in (0, 3, 4, 9):
+    for margin in (0, 3, 4, room):
         larger = score.enlarged(margin)
         before = 4 - margin // 2
         expected = around[..., before : before + 24 + margin, before : before + 32 + margin]
@@ -236,15 +238,19 @@ def test_a_larger_image_is_cut_out_of_the_view_around(images, smooth_image):
     torch.testing.assert_close(score.enlarged(10).image, resized.clamp(0, 1))
 
 
-def test_what_knows_its_segments_goes_on_beyond_them(smooth_image):
-    around = smooth_image(28, 36)
+@pytest.mark.parametrize("margin", [3, 4])
+def test_what_knows_its_segments_goes_on_beyond_them(smooth_image, margin):
+    around, before = smooth_image(28, 36), margin // 2
     image, segments = around[..., 2:26, 2:34], (torch.arange(32) // 8).expand(24, 32)
     filler = Mean("segment", segments)
-    larger = MaskedScore(image, 0, Network(), filler, around=around).enlarged(4)
-    fill = larger.fills(torch.ones(1, 1, 28, 36))
-    torch.testing.assert_close(fill[..., 2:26, 2:34], filler(image, torch.ones(1, 1, 24, 32)))
-    torch.testing.assert_close(fill[..., :2, :], fill[..., 2:3, :].expand(-1, -1, 2, -1))
-    torch.testing.assert_close(fill[..., 34:], fill[..., 33:34].expand(-1, -1, -1, 2))
+    larger = MaskedScore(image, 0, Network(), filler, around=around).enlarged(margin)
+    fill = larger.fills(torch.ones(1, 1, 24 + margin, 32 + margin))
+    within = fill[..., before : before + 24, before : before + 32]
+    torch.testing.assert_close(within, filler(image, torch.ones(1, 1, 24, 32)))
+    above = fill[..., before : before + 1, :].expand(-1, -1, before, -1)
+    torch.testing.assert_close(fill[..., :before, :], above)
+    right = fill[..., before + 31 : before + 32].expand(-1, -1, -1, margin - before)
+    torch.testing.assert_close(fill[..., before + 32 :], right)
 
 
 @pytest.mark.parametrize(

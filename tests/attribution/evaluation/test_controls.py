@@ -81,6 +81,14 @@ def test_changes_beyond_the_object(batch_size):
     assert float(changes[away > 0].max()) < 0.01 < float(changes.max())
 
 
+def test_a_soft_hole_is_as_near_as_the_nearest_pixel_of_which_anything_is_removed():
+    holes = torch.zeros(3, 1, 40, 48)
+    holes[:2, 0, 24, 10] = 1  # 20 to the left of the square
+    holes[1, 0, 16, 27] = 0.1  # 4 up, 3 to the left
+    _, away = own_changes(square_score(), holes, SQUARE)
+    assert away.tolist() == [20, 5, float("inf")]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

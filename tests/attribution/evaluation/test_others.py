@@ -59,6 +59,12 @@ def test_the_other_goes_too_or_the_object_does_not():
     )
 
 
+def test_what_nobody_saw_may_go_with_the_object():
+    found = others_without(score((0.9, 0.8, 0.4)), columns(0, 2), [1, 2])
+    assert p(0.0) < p(0.4) / 2
+    assert (found.alone, found.removed.tolist()) == (True, pytest.approx([p(0.8)]))
+
+
 def test_a_target_that_is_not_seen_can_not_go():
     found = others_without(score((0.4, 0.8, 0.2)), columns(0), [1])
     assert (found.alone, found.before.tolist()) == (None, pytest.approx([p(0.8)]))

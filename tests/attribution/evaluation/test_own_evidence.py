@@ -48,6 +48,18 @@ def test_the_share_has_no_unit(scale: float, shift: float, signed: bool, seed: i
         assert torch.equal(own_evidence(-heatmap, square(6), signed), expected)
 
 
+@pytest.mark.parametrize("nothing", [0.0, 0.4, -2.0])
+def test_what_an_unsigned_map_has_where_most_of_the_rest_is_claims_nothing(nothing: float) -> None:
+    """One pixel in ten outside of the object is loud."""
+    silhouette = square(10)
+    heatmap = torch.where(silhouette, nothing + 1.5, nothing)
+    loud = (~silhouette[0]).flatten().nonzero()[::10, 0]
+    heatmap.view(-1)[loud] += 2.0
+    assert len(loud) == 30
+    expected = (30 * 2.0**2 / 300) / ((30 * 2.0**2 + 100 * 1.5**2) / 400)
+    assert own_evidence(heatmap, silhouette, signed=False).item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_images_are_on_their_own() -> None:
     heatmaps = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(1))
     silhouettes = torch.cat([square(side) for side in (3, 6, 9)])

@@ -79,3 +79,18 @@ def test_a_plateau_that_resizing_left_uneven_is_found_whole():
     uneven = 1e-6 * torch.rand(1, 20, 20, generator=torch.Generator().manual_seed(0))
     found = salient_object(silhouettes.float() + uneven, silhouettes)
     assert (float(found.precision), float(found.recall)) == (1, 1)
+
+
+def test_what_the_heatmap_does_not_speak_of_has_no_part_in_the_threshold():
+    """As of the part that is seen alone; what of the object lies elsewhere is missed."""
+    generator = torch.Generator().manual_seed(4)
+    heatmap = torch.rand(2, 10, 12, generator=generator)
+    silhouettes = torch.rand(2, 10, 12, generator=generator) < 0.4
+    seen = torch.zeros(2, 10, 12, dtype=torch.bool)
+    seen[..., 4:9] = True
+    found = salient_object(heatmap, silhouettes, seen)
+    alone = salient_object(heatmap[..., 4:9], silhouettes[..., 4:9])
+    torch.testing.assert_close(found.precision, alone.precision)
+    whole, part = (each.sum((1, 2)).float() for each in (silhouettes, silhouettes[..., 4:9]))
+    torch.testing.assert_close(found.recall * whole, alone.recall * part)
+    torch.testing.assert_close(found.mae * 120, alone.mae * 50 + whole - part)

@@ -93,6 +93,13 @@ def test_a_tinted_image_is_classified_as_it_was_before():
     torch.testing.assert_close(tinted.clean_logits, score.clean_logits, atol=1e-5, rtol=1e-5)
 
 
+def test_what_is_around_the_image_is_tinted_too():
+    around = torch.rand(1, 3, 52, 68, generator=chance(3))
+    score = MaskedScore(around[..., 2:50, 2:66], 1, Network().eval(), Gray(), around=around)
+    tinted = shifted(score, score.classifier, TINT, 0.3)
+    torch.testing.assert_close(tinted.enlarged(4).image, 0.7 * around + 0.3 * TINT[:, None, None])
+
+
 def test_a_fill_from_the_image_follows_the_tint_and_gray_does_not():
     method = SlidingPatch(patch=16, stride=8)
     alike = {}

@@ -51,9 +51,11 @@ def test_the_heatmap_is_the_formula_window_by_window(image, patch, stride):
 
 def test_labels_of_their_own_have_the_formula_too(image):
     network = Network().requires_grad_(False).eval().double()
-    expected = plainly(image, lambda some: network(some)[0, 2].sigmoid(), 8, 4, 1_281_167, 5)
+    # Each is there or not, which makes two classes of the five; of few images the correction is felt.
+    expected = plainly(image, lambda some: network(some)[0, 2].sigmoid(), 8, 4, 100, 2)
     score = MaskedScore(image, 2, Network(), Gray(COLOR), link=sigmoid)
-    torch.testing.assert_close(PredictionDifference(8, 4)(score)[0].double(), expected, rtol=0, atol=1e-4)
+    heatmap = PredictionDifference(8, 4, instances=100)(score)
+    torch.testing.assert_close(heatmap[0].double(), expected, rtol=0, atol=1e-5)
 
 
 def test_some_grid_must_stick_out_in_these_tests():

@@ -1,5 +1,7 @@
 """A method whose fills are drawn is run until its mean map is reliable."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
 import torch
@@ -17,22 +19,38 @@ def score(image: torch.Tensor, filler: object = None, seed: int = 0) -> MaskedSc
     return MaskedScore(image, 1, Network(), filler or Noise()).with_sampling(seed=seed)
 
 
+@dataclass(frozen=True)
+class Noted(SlidingPatch):
+    """Sliding patches that keep their maps."""
+
+    maps: list[torch.Tensor] = field(default_factory=list)
+
+    def __call__(self, score: MaskedScore) -> torch.Tensor:
+        self.maps.append(super().__call__(score))
+        return self.maps[-1]
+
+
 def test_the_map_is_the_mean_of_passes_that_differ_and_the_error_theirs(image: torch.Tensor) -> None:
-    maps: list[torch.Tensor] = []
-
-    class Noted(SlidingPatch):
-        def __call__(self, score: MaskedScore) -> torch.Tensor:
-            maps.append(super().__call__(score))
-            return maps[-1]
-
-    found = Repeated(Noted(patch=8, stride=8), passes=10).estimate(score(image))
-    ran = torch.cat(maps).numpy()
+    noted = Noted(patch=8, stride=8)
+    found = Repeated(noted, passes=10).estimate(score(image))
+    ran = torch.cat(noted.maps).numpy()
     assert len(np.unique(ran, axis=0)) == 10
     np.testing.assert_allclose(found.heatmap[0], ran.mean(0), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found.error[0], ran.std(0, ddof=1) / 10**0.5, rtol=1e-3, atol=1e-7)
     holes = len(PATCHES.holes(score(image)))
     assert found.samples.tolist() == (found.forwards or found.samples).tolist() == [10 * holes]
     assert not torch.equal(Repeated(PATCHES, 10)(score(image, seed=1)), found.heatmap)
+
+
+@pytest.mark.parametrize("passes", [14, 20])
+def test_more_passes_than_groups_are_left_out_group_by_group(image: torch.Tensor, passes: int) -> None:
+    noted = Noted(patch=8, stride=8)
+    found = Repeated(noted, passes=passes).estimate(score(image))
+    ran, number = torch.cat(noted.maps).double(), torch.arange(passes)
+    rest = torch.stack([ran[number % 10 != group].mean(0) for group in range(10)])
+    expected = (0.9 * (rest - rest.mean(0)).square().sum(0)).sqrt()
+    torch.testing.assert_close(found.heatmap[0].double(), ran.mean(0), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(found.error[0].double(), expected, rtol=1e-3, atol=1e-7)
 
 
 def test_passes_end_when_the_map_is_reliable_whatever_the_batch_size(images: torch.Tensor) -> None:

@@ -7,7 +7,7 @@ import torch
 from planted import Linear, Network
 
 from attribution import Execution, MaskedScore, Rise, logit
-from attribution.estimate import QUANTILE, ROUND
+from attribution.estimate import GROUPS, QUANTILE, ROUND, quantile
 from attribution.holes import RandomGridHoles
 from infill import Blur, Gray
 
@@ -164,6 +164,14 @@ def test_one_mask_tells_nothing_of_its_error(image):
     assert not bool(found.told.any())
     assert float(found.reliability) == 0
     assert int(found.samples) == 1
+
+
+def test_pixels_are_told_by_the_slope_whatever_is_shown(small):
+    """The mean score of a pixel that does not matter is not 0, its slope is."""
+    paper, slope = (Rise(400, 4, 0.5, each, seed=1).estimate(small) for each in ("paper", "covariance"))
+    assert torch.equal(paper.told, slope.told)
+    assert torch.equal(slope.told, slope.heatmap.abs() > quantile(GROUPS) * slope.error)
+    assert 0.1 < float(paper.told.float().mean()) < 0.9
 
 
 @pytest.mark.parametrize("until", [0.0, 1.0, float("nan"), -0.5])

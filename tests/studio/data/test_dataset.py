@@ -189,6 +189,17 @@ def test_silhouettes_come_in_any_format(file: str, mode: str, tmp_path: Path) ->
     assert torch.equal(silhouette, expected)
 
 
+def test_a_colored_silhouette_is_where_the_mean_of_its_colors_is_bright(tmp_path: Path) -> None:
+    paint(tmp_path / "images" / "a.png")
+    drawn = Image.new("RGB", (16, 12))
+    for left, color in ((0, "yellow"), (4, "cyan"), (8, "red"), (12, "blue")):
+        drawn.paste(color, (left, 0, left + 4, 12))
+    (tmp_path / "masks").mkdir()
+    drawn.save(tmp_path / "masks" / "a.png")
+    silhouette = open_dataset(str(tmp_path)).read(0).silhouette
+    assert silhouette.all(0).tolist() == silhouette.any(0).tolist() == [True] * 8 + [False] * 8
+
+
 def test_bad_silhouettes_are_named(tmp_path: Path) -> None:
     for stem in "abcde":
         paint(tmp_path / "images" / f"{stem}.jpg")
@@ -263,6 +274,8 @@ def test_two_names_of_one_class_are_one_class(tmp_path: Path) -> None:
     assert {each: len(boxes) for each, boxes in others_of(example, "boxes", ["cat", "dog"], 0).items()} == {
         1: 2
     }
+    dogs = select(dataset, Selection("every", classes=["dog"])).read(0)
+    assert others_of(dogs, "boxes", ["cat", "dog"], 1).keys() == {0}, "the other dog is no other class"
     assert shows_several(dataset, {"a.png"}, ["cat", "dog"])
     assert not shows_several(dataset, {"a.png"}, ["dog", "bird"]), "the classifier knows but one of them"
     assert not shows_several(dataset, {"b.png"}, ["cat", "dog"]), "it is not among those that are chosen"

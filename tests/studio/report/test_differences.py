@@ -154,6 +154,11 @@ def test_exchanging_signs_is_scipys_paired_permutation_test(shift: float) -> Non
     assert exchanged([np.ones(7), change, change[:9]], 0)[1] == found[0], "whatever it is compared beside"
 
 
+def test_what_no_drawn_signs_reach_has_the_least_chance_and_not_none() -> None:
+    """The signs as they are count as one draw (Phipson & Smyth 2010)."""
+    assert exchanged([np.arange(1.0, 61.0)], 0) == [pytest.approx(1 / 10_000)]
+
+
 def test_no_change_is_no_difference() -> None:
     assert exchanged([np.zeros(20)], 0) == [1]
 

@@ -11,7 +11,7 @@ import torch
 from infill.realism.resampling import bootstrap, mean
 from studio.report.attacked import _alike
 from studio.report.charts import COLORS, _line_chart, charts
-from studio.report.compare import Value, values
+from studio.report.compare import Value, _by_class, values
 from studio.report.differences import differences
 from studio.report.figures import Figure, Kind, _halves, _tuned
 from studio.report.results import Results
@@ -108,6 +108,29 @@ def test_shares_of_none_have_the_interval_of_as_many_photographs() -> None:
     assert low_high(40, 2) == low_high(20, 1) == low_high(20, 1, "by class")
     assert low_high(20, 1) == (0.0, pytest.approx(0.1611, abs=1e-4))  # Wilson's of 0 of 20
     assert low_high(18, 2) == (None, None)
+
+
+def test_classes_count_alike_and_one_that_is_not_drawn_does_not() -> None:
+    each, classes = torch.tensor([1.0, 0.0, 1.0, 0.25], dtype=torch.float64), [7, 7, 7, 3]
+    weights = torch.tensor([[1.0, 1, 1, 1], [2, 2, 0, 0], [0, 1, 2, 1]], dtype=torch.float64)
+    expected = [(2 / 3 + 1 / 4) / 2, 1 / 2, (2 / 3 + 1 / 4) / 2]
+    assert _by_class(each, classes)(weights).tolist() == pytest.approx(expected)
+
+
+def test_a_mean_over_classes_has_no_interval_of_the_share_of_images() -> None:
+    """All of the images of one class are hits, and none of the few of the other."""
+    numbers = [*range(0, 32, 2), 1, 3, 5, 7]  # targets are even and odd
+    hits = {number: float(number % 2 == 0) for number in numbers}
+    figure = Figure("pointing@0@by class", "", "higher", "by class", True, {SP: hits})
+    value = values(figure, results(empty(32)), 0)[SP]
+    assert value.value == 0.5
+    assert value.low is not None
+    assert value.high is not None
+    assert value.low <= 0.5 <= value.high
+    images = Figure("pointing@0@share", "", "higher", "share", True, {SP: hits})
+    share = values(images, results(empty(32)), 0)[SP]
+    assert share.low is not None
+    assert share.low > 0.5
 
 
 def test_only_shares_have_wilsons_interval() -> None:
