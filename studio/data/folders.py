@@ -60,6 +60,10 @@ class Silhouettes:
                 f"silhouette: {picture.path} has none; expected {path} (or another image suffix)"
             )
         drawn = read_picture(path)
+        if any("transparency" in note for note in drawn.notes):  # laid on white: everything but the object
+            raise ValueError(
+                f"silhouette: {path} is transparent in places; lay it on black, the object white"
+            )
         check_size(path, (drawn.image.shape[2], drawn.image.shape[1]), picture)
         silhouette = drawn.image.mean(0) > 0.5
         return {"silhouette": checked_silhouette(silhouette, path)}

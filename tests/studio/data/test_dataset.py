@@ -200,6 +200,16 @@ def test_a_colored_silhouette_is_where_the_mean_of_its_colors_is_bright(tmp_path
     assert silhouette.all(0).tolist() == silhouette.any(0).tolist() == [True] * 8 + [False] * 8
 
 
+def test_a_transparent_silhouette_is_refused(tmp_path: Path) -> None:
+    paint(tmp_path / "images" / "a.png")
+    drawn = Image.new("RGBA", (16, 12))
+    drawn.paste("black", (4, 4, 8, 8))
+    (tmp_path / "masks").mkdir()
+    drawn.save(tmp_path / "masks" / "a.png")
+    with pytest.raises(ValueError, match=r"silhouette: .*a\.png is transparent in places; lay it on black"):
+        open_dataset(str(tmp_path)).read(0)
+
+
 def test_bad_silhouettes_are_named(tmp_path: Path) -> None:
     for stem in "abcde":
         paint(tmp_path / "images" / f"{stem}.jpg")
