@@ -359,7 +359,10 @@ class Session:
         """Return a few composites by chance, the same holes for every filler; none without a hole."""
         generator = torch.Generator().manual_seed(self.request.seed)
         drawn = (holes[i : i + 1] for i in torch.randperm(len(holes), generator=generator).tolist())
-        chosen = torch.cat(list(islice((hole for hole in drawn if hole.any()), SHOWN)))
+        some = list(islice((hole for hole in drawn if hole.any()), SHOWN))
+        if not some:
+            return []
+        chosen = torch.cat(some)
         once = score.with_sampling(samples=1)
         logits = once.logits(chosen)
         scores, probabilities = score.evaluator.score(logits), self.probabilities(logits)

@@ -640,6 +640,11 @@ def test_fills_that_are_all_the_same_are_not_averaged(run: Run) -> None:
     assert run("--scene", 1, *SP, *drawing).code == 0
 
 
+def test_samples_that_remove_nothing_show_nothing(drawn: Run) -> None:
+    nothing = ("--set", "lime.samples=2", "--set", "lime.keep=0.9999999", "--set", "lime.segments=4")
+    assert drawn("--scene", 1, "--method", "lime", *nothing, "--filler", "gray").code == 0
+
+
 def test_patches_that_leave_gaps_are_told(run: Run) -> None:
     said = run(
         "--scene", 1, "--method", "sp", "--filler", "gray", "--set", "sp.patch=56", "--set", "sp.stride=112"
