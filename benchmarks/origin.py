@@ -14,7 +14,7 @@ def origin(modules: Iterable[str], *settings: object) -> str:
 
     Settings count as they are printed; comments and docstrings do not.
     """
-    code = [_parsed(name) for name in sorted(used(modules))]
+    code = [ast.dump(_tree(name)) for name in sorted(used(modules))]
     return hashlib.sha256("\0".join([*code, repr(settings)]).encode()).hexdigest()[:12]
 
 
@@ -42,8 +42,14 @@ def _file(module: str) -> Path | None:
 
 @cache
 def _tree(module: str) -> ast.Module:
+    """Return a module's code without texts that stand alone."""
     file = _file(module)
-    return ast.parse(file.read_text("utf-8") if file else "")
+    tree = ast.parse(file.read_text("utf-8") if file else "")
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
+    return tree
 
 
 @cache
@@ -56,17 +62,6 @@ def _imports(module: str) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
     return tuple(found)
-
-
-@cache
-def _parsed(module: str) -> str:
-    """Return a module's code without texts that stand alone."""
-    tree = _tree(module)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -30,7 +30,7 @@ from models.classifiers import ImageClassifier, load_classifier
 RUNS = Path("runs/own_evidence")
 FILLERS = [name for name in HERE if name not in ("mean", "noise", "biharmonic")]
 USED = ("infill.realism.artifacts",)
-"""What measures, beside this file."""
+"""What measures; after a change of this file itself, or of the classifier, delete what is kept."""
 SIZES = (2, 5, 10, 20)
 """Of holes in the background, in percent."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -11,6 +12,11 @@ from pathlib import Path
 BY_CONTENT = "content:"
 """How digests of folders of photographs begin; before, they were made of times, and began with nothing."""
 _READERS = 4
+
+
+def alike(name: str) -> str:
+    """Return the same for names that differ only in case or in how accents are made, as to some systems."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def size_and_time(path: Path) -> tuple[int, int] | None:

@@ -14,10 +14,9 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise ValueError(
-            f"{path}: the home directory is not known; write the whole path, or set HOME (for weights "
-            "INFILL_HOME, TORCH_HOME and HF_HOME)"
-        ) from error
+        own = Path(path).parts[:1] == ("~",)
+        remedy = ", or set HOME (for weights INFILL_HOME, TORCH_HOME and HF_HOME)" if own else ""
+        raise ValueError(f"{path}: the home directory is not known; write the whole path{remedy}") from error
 
 
 def offline() -> bool:

@@ -21,8 +21,8 @@ from studio.cli.options import (
     TARGET,
     WORKERS,
     batch_size,
+    check_sources,
     chosen,
-    require_one_source,
     stoppable,
     with_options,
 )
@@ -65,7 +65,7 @@ def counterfactual(images: tuple[Path, ...], method: str | None, filler: str | N
     In a photograph, what inpaint has found is filled and judged by exemplar at the end, unless --final says
     otherwise: a search needs hundreds of fills, for which exemplar is slow.
     """
-    require_one_source(images, options["scene"])
+    check_sources(images, options["scene"])
     with stoppable():
         from studio.explain.counterfactual import removing
         from studio.explain.several import explain_each

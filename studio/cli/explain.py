@@ -21,9 +21,9 @@ from studio.cli.options import (
     TARGET,
     WORKERS,
     batch_size,
+    check_sources,
     chosen,
     default,
-    require_one_source,
     stoppable,
     with_options,
 )
@@ -76,7 +76,7 @@ def explain(**options: Any) -> None:
     Writes explain.png, heatmaps.npz and explain.json; with several images, into a folder for each, when it is
     done. Can be broken off: the same command goes on where it was.
     """
-    require_one_source(options["images"], options["scene"])
+    check_sources(options["images"], options["scene"])
     with stoppable():
         from studio.explain.explain import explaining
         from studio.explain.several import explain_each

@@ -232,9 +232,6 @@ SET: Option = click.option(
 )
 
 
-_SCENE = re.compile(r"scene:(\d+)")
-
-
 def with_options(*options: Option) -> Option:
     """Give a command these options, in this order."""
 
@@ -251,18 +248,18 @@ def chosen(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value not in (None, ())}
 
 
-def require_one_source(images: Sequence[Path], scene: int | None) -> None:
-    """Refuse images beside the number of a scene, and images of which none is there.
+def check_sources(images: Sequence[Path], scene: int | None) -> None:
+    """Check that there are images, or the number of a scene, before anything else is said of them.
 
     Raises:
         click.UsageError: If there are both.
-        ValueError: If there is no image, before anything else is said of them.
+        ValueError: If there is none of the images.
     """
     if images and scene is not None:
         raise click.UsageError("give images or --scene, not both")
     if images and not any(path.exists() for path in images):
-        called = _SCENE.fullmatch(str(images[0]))  # as from Python
-        hint = f"; a scene is asked for with --scene {called[1]}" if called else ""
+        scene_text = re.fullmatch(r"scene:(\d+)", str(images[0]))  # as Python has it
+        hint = f"; a scene is asked for with --scene {scene_text[1]}" if scene_text else ""
         raise ValueError(f"image: no such file: {images[0]}{hint}")
 
 

@@ -15,8 +15,8 @@ from studio.cli.options import (
     SET,
     TARGET,
     batch_size,
+    check_sources,
     chosen,
-    require_one_source,
     stoppable,
     with_options,
 )
@@ -70,7 +70,7 @@ def remove(
     numbers.
     """
     images = () if image is None else (image,)
-    require_one_source(images, options["scene"])
+    check_sources(images, options["scene"])
     with stoppable():
         from studio.explain.drawn import drawn, parse_box
         from studio.explain.remove import remove as do

@@ -64,13 +64,11 @@ def extras() -> Iterator[Line]:
     """Yield a line for each extra: its libraries, with versions, or those that are missing."""
     packages = {module: name for name, module in _IMPORTED_AS.items()}
     for extra, libraries in EXTRAS.items():
-        absent, names = missing(extra), [packages.get(library, library) for library in libraries]
-        old = [] if absent else _unfit(_wanted(extra))
-        if absent or old:
-            lacks = [f"lacks {', '.join(absent)}"] if absent else old
-            yield Line(f"extra {extra}", ", ".join(lacks), command(extra))
-        else:
-            yield Line(f"extra {extra}", ", ".join(f"{name} {_version(name)}" for name in names))
+        absent = missing(extra)
+        faults = [f"lacks {', '.join(absent)}"] if absent else _unfit(_wanted(extra))
+        names = [packages.get(library, library) for library in libraries]
+        state = faults or [f"{name} {_version(name)}" for name in names]
+        yield Line(f"extra {extra}", ", ".join(state), command(extra) if faults else "")
 
 
 def plugins(metrics: Collection[str]) -> Iterator[Line]:

@@ -40,6 +40,12 @@ class Plan:
     settings: SettingTexts
     fillers: Sequence[str]
 
+    @property
+    def removing(self) -> list[str]:
+        """The fillers that remove something: a method or a metric runs with them."""
+        used = [*(filler for _, filler in self.pairs), *(filler for _, filler in self.metrics)]
+        return [filler for filler in dict.fromkeys(used) if filler not in ("", NO_FILLER)]
+
     def metrics_of(self, pair: Pair) -> list[tuple[str, str]]:
         """Return the metrics that a pair has."""
         return [each for each in self.metrics if _applies(each[0], pair[0])]
@@ -91,7 +97,7 @@ def parse(request: EvaluateRequest, offers: frozenset[str], own: Own = NO_OWN) -
         for name, given in asked
         for filler in _fillers(name, given, request.fillers, filled[name], called)
     ]
-    # gray is asked for in silence, in the settings that it has here.
+    # Gray is asked for in silence: in the one setting that others give it, or else as it is.
     metrics = [(name, called.get(text, text)) for name, text in wanted]
     plan = Plan(pairs, list(dict.fromkeys(metrics)), selection.settings, selection.fillers)
     beside = _beside(request, plan, offers, called)
@@ -103,7 +109,8 @@ def _filler_texts(
 ) -> list[str]:
     """Return what is asked for of fillers: of the ``usual`` ones nothing where all methods have their own.
 
-    A metric that is given no filler removes with `_REMOVES_WITH`, in the settings that others give it.
+    A metric that is given no filler removes with `_REMOVES_WITH`, in the one setting that others give it; as
+    it is where they give it none, or several.
     """
     own = [text for _, its in asked for text in its if text != NO_FILLER]
     removing = [(metric, text) for metric, (_, text) in zip(request.metrics, wanted, strict=True) if text]

@@ -32,7 +32,7 @@ from studio.registry.build import build_classifier, build_method, is_signed, may
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
 from studio.registry.own import NO_OWN, Own
-from studio.registry.parse import check_compared, check_exclusive, parse_device
+from studio.registry.parse import check_compared, check_exclusive, check_samples, parse_device
 from studio.registry.runtime import running
 from studio.registry.tables import METHODS
 from studio.registry.target import NEXT, TOP, check_target, parse_target
@@ -103,10 +103,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     metrics = _of_scores(metrics, asked, *_scores(request))
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers, own)
-    if request.samples > 1 and not any(may_draw(name, own) for name in plan.fillers):
-        raise ValueError(
-            f"--samples: expected a filler that draws (noise, marginal, sd), got {', '.join(plan.fillers)}"
-        )
+    check_samples(request.samples, any(may_draw(name, own) for name in plan.removing), plan.removing)
     compared = parse_target(request.target or TOP, request.against).compared
     check_compared([method for method, _ in plan.pairs], compared)
     preset = "paper" if request.paper else "quick"

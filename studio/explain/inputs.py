@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from studio.data.image import read_picture
 from studio.data.pixels import pixels_of
+from studio.files import alike
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
     from models.scenes import Scene
+
+
+_DEVICE = re.compile(r"(?i)con|prn|aux|nul|com\d|lpt\d")
+"""What names a device on Windows, whatever stands behind a dot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +113,6 @@ def _file(path: Path, folder: str) -> InputImage:
     return InputImage(folder, title, picture.image, origin, picture.notes)
 
 
-_DEVICE = re.compile(r"(?i)con|prn|aux|nul|com\d|lpt\d")
-"""What names a device on Windows, whatever stands behind a dot."""
-
-
 def printable(name: str) -> str:
     """Return a file's name as text: one that is no UTF-8, as archives from elsewhere have it, is none."""
     return os.fsencode(name).decode("utf-8", "replace")
@@ -150,18 +150,15 @@ def folders(stems: Sequence[str]) -> list[str]:
 
 
 def numbered(stems: Sequence[str]) -> list[str]:
-    """Return names, numbered where one comes again.
-
-    What some file systems do not tell apart is the same: upper and lower case, the ways to write an accent.
-    """
+    """Return names, numbered where one comes again, or one that is `alike`."""
     taken: set[str] = set()
     names = []
     for stem in stems:
         name, number = stem, 1
-        while _alike(name) in taken:
+        while alike(name) in taken:
             number += 1
             name = f"{stem}-{number}"
-        taken.add(_alike(name))
+        taken.add(alike(name))
         names.append(name)
     return names
 
@@ -171,7 +168,3 @@ def _fit(stem: str) -> str:
     name = stem.rstrip(". ") or "image"
     first, dot, rest = name.partition(".")
     return f"{first}_{dot}{rest}" if _DEVICE.fullmatch(first) else name
-
-
-def _alike(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

@@ -39,7 +39,7 @@ from studio.registry.asked import Asked, Scored
 from studio.registry.build import build_filler, build_method
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.own import NO_OWN, Own
-from studio.registry.parse import Selection, check_compared, check_exclusive, parse_filler
+from studio.registry.parse import Selection, check_compared, check_exclusive, check_samples, parse_filler
 from studio.registry.pretrained import loading_options
 from studio.registry.runtime import running
 from studio.registry.tables import NO_FILLER, PRETRAINED, UNTIL, Preset, SettingTexts
@@ -147,8 +147,10 @@ class Session:
         drawing = {name for name, filler in fillers.items() if filler.stochastic}
         if self.request.until is not None:
             self._check_draws(drawing)
-        elif self.request.samples > 1 and not drawing and not (final and final.stochastic):
-            self._refuse_samples()
+        else:
+            draws = bool(drawing) or (final is not None and final.stochastic)
+            numbers = [name for name, method in self.methods.items() if hasattr(method, "samples")]
+            check_samples(self.request.samples, draws, self.selection.fillers, numbers)
         results: dict[tuple[str, str], MethodResult] = {}
         score = score.with_sampling(samples=self.request.samples)
         for filler in (*fillers, NO_FILLER):
@@ -203,21 +205,6 @@ class Session:
         raise ValueError(
             f"--until: expected one of {', '.join(UNTIL)} among the methods, or sp with a filler that draws "
             f"(noise), got {methods} with {fillers}"
-        )
-
-    def _refuse_samples(self) -> None:
-        """Refuse to average over fills where all are the same.
-
-        Raises:
-            ValueError: Always; the message says what may have been meant.
-        """
-        fillers = ", ".join(self.selection.fillers) or "none"
-        own = [name for name, method in self.methods.items() if hasattr(method, "samples")]
-        meant = [f"{name} has a number of its own, {name}.samples={self.request.samples}" for name in own]
-        raise ValueError(
-            "; ".join(
-                [f"--samples: expected a filler that draws (noise, marginal, sd), got {fillers}", *meant]
-            )
         )
 
     def _filled(self, score: MaskedScore, name: str, filler: Filler) -> MaskedScore:

@@ -61,7 +61,10 @@ def may_draw(name: str, own: Own = NO_OWN) -> bool:
     if name in own.fillers:
         return own.fillers[name].stochastic
     kind = kind_of(name)
-    return kind in PRETRAINED or bool(getattr(ALL_FILLERS[kind].load(), "stochastic", False))
+    if kind in PRETRAINED:
+        return PRETRAINED[kind].draws
+    # Where that depends on its settings, the class has a property, which is no False.
+    return getattr(ALL_FILLERS[kind].load(), "stochastic", False) is not False
 
 
 def serves_all(filler: Filler | None) -> bool:

@@ -113,6 +113,7 @@ class Pretrained(Entry):
         weights: The checkpoint's name in the catalog of weights; without one, the user gives a checkpoint.
         sought: Where the user finds a checkpoint, in words, if the catalog has none.
         at_once: How many holes the network gets at once; ``None``: a whole batch.
+        draws: Whether its fills are drawn by chance.
     """
 
     loader: str = ""
@@ -120,6 +121,7 @@ class Pretrained(Entry):
     weights: str = ""
     sought: str = ""
     at_once: int | None = None
+    draws: bool = False
 
     @property
     def hidden(self) -> Collection[str]:

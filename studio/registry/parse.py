@@ -83,6 +83,25 @@ def check_exclusive(methods: Iterable[str], multi_label: bool) -> None:
             )
 
 
+def check_samples(samples: int, draws: bool, fillers: Iterable[str], numbers: Iterable[str] = ()) -> None:
+    """Check that something draws where fills are averaged.
+
+    Args:
+        samples: Fills of each hole.
+        draws: Whether one of the fillers does.
+        fillers: Their names.
+        numbers: Methods with a number of samples of their own, which may have been meant.
+
+    Raises:
+        ValueError: If all fills would be the same.
+    """
+    if samples > 1 and not draws:
+        got = ", ".join(fillers) or "none"
+        wanted = f"--samples: expected a filler that draws (noise, marginal, sd), got {got}"
+        meant = [f"{name} has a number of its own, {name}.samples={samples}" for name in numbers]
+        raise ValueError("; ".join([wanted, *meant]))
+
+
 def parse_filler(text: str, option: str = "--filler") -> tuple[str, SettingTexts]:
     """Return the name and the settings of one filler, written like ``lama:FILE@dilation=2``.
 
@@ -134,11 +153,16 @@ def parse_settings(
 
 
 def _check_different(fillers: Sequence[str], settings: SettingTexts) -> None:
-    """Check that a filler in several settings has others each time."""
-    first: dict[str, str] = {}
-    for name in (each for each in fillers if each in settings):
-        values = parse_fields(name, ALL_FILLERS[kind_of(name)].fields(), settings[name])
-        other = first.setdefault(f"{kind_of(name)} {sorted(values.items())}", name)
+    """Check that a filler in several settings has others each time; those that are not given count, too."""
+    kinds = [kind_of(name) for name in fillers]
+    first: dict[tuple[str, str], str] = {}
+    for name, kind in zip(fillers, kinds, strict=True):
+        if kinds.count(kind) == 1:
+            continue
+        entry = ALL_FILLERS[kind]
+        usual = {field: value for field, (value, _) in entry.settings().items()}
+        values = {**usual, **parse_fields(name, entry.fields(), settings.get(name, {}))}
+        other = first.setdefault((kind, repr(sorted(values.items()))), name)
         if other != name:
             raise ValueError(f"--filler: {other} and {name} have the same settings; give one of them")
 

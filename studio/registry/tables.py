@@ -420,6 +420,7 @@ PRETRAINED: Mapping[str, Pretrained] = {
         "models.inpainters.diffusion:load",
         weights="sd",
         at_once=_DIFFUSION_BATCH,
+        draws=True,
     ),
     "repaint": _learned(
         "an unconditional diffusion model",
@@ -428,6 +429,7 @@ PRETRAINED: Mapping[str, Pretrained] = {
         sought="an unconditional model of diffusers such as google/ddpm-celebahq-256, "
         "as --filler repaint:FOLDER or repaint:ID",
         at_once=_DIFFUSION_BATCH,
+        draws=True,
     ),
 }
 

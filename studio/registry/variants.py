@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
+from studio.files import alike
 from studio.registry.tables import SettingTexts
 
 _FILLER = re.compile(r"(?s)(?P<name>[^:@]+)(:(?P<checkpoint>[^@]+))?(@(?P<fields>.+))?")
@@ -47,8 +47,7 @@ def names_of(texts: Sequence[str]) -> dict[str, str]:
     names = {text: _name(kind, its, _others(kind, parts.values())) for text, (kind, its) in parts.items()}
     first: dict[str, str] = {}
     for text, name in names.items():
-        # Some file systems tell neither cases apart nor the ways to write an accent.
-        other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), text)
+        other = first.setdefault(alike(name), text)
         if parts[other] != parts[text]:
             raise ValueError(f"--filler: {other} and {text} would both be called {name}; run one at a time")
     return names
@@ -83,7 +82,7 @@ def _name(kind: str, settings: Mapping[str, str], every: Sequence[Mapping[str, s
     if len(name.encode()) <= _LONGEST:
         return name
     digest = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]
-    return f"{name.encode()[:_LONGEST].decode('utf-8', 'ignore')}-{digest}"
+    return f"{name.encode()[:_LONGEST].decode('utf-8', 'ignore').rstrip('-')}-{digest}"
 
 
 def _fit(field: str, text: str) -> str:

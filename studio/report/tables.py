@@ -184,11 +184,9 @@ def beside_published(table: Table) -> list[tuple[str, str, str, str]]:
     for figure in table.figures:
         cells = table.cells[figure.key]
         for published, (theirs, paper) in PUBLISHED.get(figure.title, {}).items():
-            # One filler in several settings has none of the names: which of them is the paper's, nobody says.
-            named_so = [row for row in cells if (row[0], kind_of(row[1])) == published]
-            row = named_so[0] if len(named_so) == 1 else published
-            ours = cells.get(row)
-            if ours is not None:
+            rows = [row for row in cells if (row[0], kind_of(row[1])) == published]
+            if len(rows) == 1:  # of one filler in several settings, which is the paper's, nobody says
+                row, ours = rows[0], cells[rows[0]]
                 mine = _with_interval(figure, ours, table.images)
                 found.append((figure.title, named(row), mine, f"{number(figure, theirs)} ({paper}; {NOTE})"))
     return found

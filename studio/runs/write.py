@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
+
 _UNFINISHED = ".unfinished"
 
 
@@ -24,6 +26,16 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def made_once(path: Path, make: Callable[[], object]) -> None:
+    """Have a file made unless it is there; of several processes one makes it, and the others wait."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            make()
 
 
 def remove_unfinished(folder: Path) -> None:

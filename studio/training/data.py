@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 from numpy.lib.format import open_memmap
 
 from models.scenes import SIDE, draw
+from studio.runs.write import made_once
 
 TRAINING_SEED = 1
 """The world that the shipped networks are trained in; the default world, 0, is never trained on."""
@@ -32,7 +33,7 @@ class SceneArrays:
 
     @classmethod
     def read(cls, path: Path) -> SceneArrays:
-        """Open what `scene_arrays` has written; nothing is read before it is used."""
+        """Open what `scene_arrays` has written; pixels are read when they are used."""
         everything = np.load(path, mmap_mode="r")
         pixels = everything[:, :SIDE]
         labels = everything[:, SIDE, :2, 0].astype(np.int64) - 1
@@ -51,10 +52,7 @@ def scene_arrays(folder: Path, count: int, seed: int = TRAINING_SEED, workers: i
     folder.mkdir(parents=True, exist_ok=True)
     drawn = sha256(draw(0, seed).image.numpy().tobytes()).hexdigest()[:8]
     path = folder / f"scenes-{seed}-{count}-{drawn}.npy"
-    if not path.exists():
-        with FileLock(path.with_suffix(".lock")):  # another training may be drawing them
-            if not path.exists():
-                _draw_all(path, count, seed, workers)
+    made_once(path, partial(_draw_all, path, count, seed, workers))
     return SceneArrays.read(path)
 
 

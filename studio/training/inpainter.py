@@ -257,7 +257,7 @@ def _cut(path: Path, step: int) -> None:
     head, *rows = path.read_text("utf-8").splitlines(keepends=True)
     kept = [row for row in rows if int(row.partition(",")[0]) <= step]
     unfinished = path.with_suffix(".part")
-    unfinished.write_text("".join([head, *kept]))
+    unfinished.write_text("".join([head, *kept]), "utf-8")
     unfinished.replace(path)
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock
+import PIL
 from PIL import Image
 
+from studio import version
 from studio.data.folders import images_in
 from studio.data.image import read_picture
 from studio.files import size_and_time
 from studio.progress import Progress
-from studio.runs.write import write_whole
+from studio.runs.write import made_once, write_whole
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -26,13 +28,13 @@ SIDE = 288
 """Short sides are reduced to at most so many pixels."""
 
 
-class Photographs(Sequence["UInt8[ndarray, 'h w 3']"]):
+class Photographs:
     """Pictures of many sizes, in a file that is mapped: memory does not grow with their number.
 
     Attributes:
         path: All pixels, one picture after another.
         sizes: Heights and widths.
-        wrong: What is wrong with the photographs that could not be read.
+        wrong: What is wrong with the photographs that could not be read, by their names.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,22 +43,17 @@ class Photographs(Sequence["UInt8[ndarray, 'h w 3']"]):
         self._starts = np.cumsum([0, *(3 * height * width for height, width in self.sizes)])
         self._pixels = np.memmap(path, np.uint8, "r")
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[Photographs], tuple[Path]]:
         """Let other processes map the file themselves."""
         return Photographs, (self.path,)
 
     def __len__(self) -> int:
         return len(self.sizes)
 
-    @overload
-    def __getitem__(self, index: int) -> UInt8[ndarray, "h w 3"]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[UInt8[ndarray, "h w 3"]]: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        """Return a picture, or some."""
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
+    def __getitem__(self, index: int) -> UInt8[ndarray, "h w 3"]:
+        """Return a picture."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         pixels = np.asarray(self._pixels[self._starts[index] : self._starts[index + 1]])
         return pixels.reshape(*self.sizes[index], 3)
 
@@ -75,15 +72,11 @@ def photographs(folder: Path, kept: Path) -> Photographs:
     if not names:
         raise ValueError(f"`photos` must be a folder with pictures, found none in {folder}")
     states = [(name, size_and_time(folder / name)) for name in names]
-    digest = hashlib.sha256(repr((str(folder.absolute()), SIDE, states)).encode()).hexdigest()[:16]
-    path = kept / f"photographs-{digest}.bin"
-    if not _index(path).exists():
-        kept.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # another training may be reading them
-            if not _index(path).exists():
-                for left in kept.glob(f"{path.name}.*"):  # by a training that was killed
-                    left.unlink(missing_ok=True)
-                _keep(folder, names, path)
+    read = (str(folder.absolute()), SIDE, states, version(), PIL.__version__)
+    path = kept / f"photographs-{hashlib.sha256(repr(read).encode()).hexdigest()[:16]}.bin"
+    if _index(path).exists() and any(_readable(folder / name) for name in Photographs(path).wrong):
+        _index(path).unlink()  # as after a disk was mounted
+    made_once(_index(path), partial(_keep, folder, names, path))
     return Photographs(path)
 
 
@@ -93,8 +86,10 @@ def _index(path: Path) -> Path:
 
 def _keep(folder: Path, names: Sequence[str], path: Path) -> None:
     """Write all pixels, then what tells them apart: where that is, they are whole."""
+    for left in path.parent.glob(f"{path.name}.*"):  # by a training that was killed
+        left.unlink(missing_ok=True)
     sizes: list[tuple[int, ...]] = []
-    wrong: list[str] = []
+    wrong: dict[str, str] = {}
 
     def write(draft: Path) -> None:
         with draft.open("wb") as file, Progress(passing=True) as progress:
@@ -104,17 +99,27 @@ def _keep(folder: Path, names: Sequence[str], path: Path) -> None:
                     try:
                         pixels = _reduced(folder / name)
                     except ValueError as error:
-                        wrong.append(str(error))
+                        wrong[name] = str(error)
                     else:
                         sizes.append(pixels.shape[:2])
                         file.write(pixels.tobytes())
                     progress(number, len(names))
         if not sizes:
-            raise ValueError(f"`photos` must be a folder with pictures that can be read; {wrong[0]}")
+            raise ValueError(
+                f"`photos` must be a folder with pictures that can be read; {next(iter(wrong.values()))}"
+            )
 
     write_whole(path, write)
     known = {"folder": str(folder), "sizes": sizes, "wrong": wrong}
     write_whole(_index(path), lambda draft: draft.write_text(json.dumps(known), "utf-8"))
+
+
+def _readable(path: Path) -> bool:
+    try:
+        read_picture(path)
+    except ValueError:
+        return False
+    return True
 
 
 def _reduced(path: Path) -> UInt8[ndarray, "h w 3"]:

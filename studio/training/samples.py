@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from infill.validate import require
 from studio.training.data import scene_arrays
 from studio.training.holes import grown, random_hole
-from studio.training.photographs import photographs
+from studio.training.photographs import Photographs, photographs
 
 PHOTOS = 0.7
 """Share of photographs among the samples, where there are any."""
@@ -27,6 +27,7 @@ class Samples(IterableDataset[Sample]):
     learns to remove objects; elsewhere, and on photographs, the truth is the picture itself.
 
     Attributes:
+        large: The numbers of the photographs that are large enough.
         left_out: How many photographs are smaller than a crop.
         damaged: What is wrong with the photographs that cannot be read.
 
@@ -39,10 +40,10 @@ class Samples(IterableDataset[Sample]):
     ) -> None:
         self.arrays = scene_arrays(data, scenes)
         # Some photographs are smaller than a crop: they are left out, for enlarging them would teach blur.
-        self.photos = photographs(photos, data) if photos else ()
-        sizes = self.photos.sizes if self.photos else []
+        self.photos = photographs(photos, data) if photos else None
+        sizes, wrong = (self.photos.sizes, self.photos.wrong) if self.photos else ([], {})
         self.large = [number for number, size in enumerate(sizes) if min(size) >= side]
-        self.left_out, self.damaged = len(sizes) - len(self.large), self.photos.wrong if self.photos else []
+        self.left_out, self.damaged = len(sizes) - len(self.large), list(wrong.values())
         if sizes and not self.large:
             rule = f"a folder with photographs whose short side has at least {side} px"
             require(False, "photos", rule, f"at most {max(map(min, sizes))} px in {photos}")
@@ -58,8 +59,8 @@ class Samples(IterableDataset[Sample]):
         """Draw samples without end; the same seed draws the same ones."""
         rng = np.random.default_rng(seed)
         while True:
-            photo = self.large and rng.random() < PHOTOS
-            picture, truth, hole = self._photo(rng) if photo else self._scene(rng)
+            shown = self.photos if self.large and rng.random() < PHOTOS else None
+            picture, truth, hole = self._scene(rng) if shown is None else self._photo(rng, shown)
             if rng.random() < 0.5:
                 picture, truth, hole = picture[:, ::-1], truth[:, ::-1], hole[:, ::-1]
             yield picture.copy(), truth.copy(), hole.copy()
@@ -67,8 +68,8 @@ class Samples(IterableDataset[Sample]):
     def _silhouettes(self, rng: np.random.Generator) -> UInt8[ndarray, "h w"]:
         return np.asarray(self.arrays.silhouettes[rng.integers(len(self.arrays.labels))])
 
-    def _photo(self, rng: np.random.Generator) -> Sample:
-        photo = self.photos[self.large[rng.integers(len(self.large))]]
+    def _photo(self, rng: np.random.Generator, photos: Photographs) -> Sample:
+        photo = photos[self.large[rng.integers(len(self.large))]]
         # a photograph is shown at many sizes: the same holes are cut into near and far views of things
         largest = min(photo.shape[:2])
         region = int(min(self.side / rng.uniform(0.45, 1), largest))

@@ -148,12 +148,12 @@ def code(tmp_path, monkeypatch):
 
     def write(text: str) -> str:
         used.write_text(text)
-        for each in (origins._tree, origins._imports, origins._parsed):
+        for each in (origins._tree, origins._imports):
             each.cache_clear()
         return origins.origin(["rooms.one"], {"steps": 2})
 
     yield write
-    for each in (origins._tree, origins._imports, origins._parsed):
+    for each in (origins._tree, origins._imports):
         each.cache_clear()
 
 

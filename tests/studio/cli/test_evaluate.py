@@ -411,8 +411,8 @@ def test_a_filler_runs_in_several_settings_each_under_its_own_name() -> None:
     plan = planned("sp/gray@color=0,0,0,gray@color=1,1,1", metrics=("deletion",))
     assert plan.metrics == [("deletion", "gray")]  # the paper's, not one of the two
     assert list(plan.fillers) == ["gray@color=0,0,0", "gray@color=1,1,1", "gray"]
-    plan = planned("sp/inpaint@by=network", "lime")
-    assert plan.pairs == [("sp", "inpaint@by=network"), ("lime", "gray"), ("lime", "inpaint")]
+    plan = planned("sp/inpaint@by=auto", "lime")
+    assert plan.pairs == [("sp", "inpaint@by=auto"), ("lime", "gray"), ("lime", "inpaint")]
     plan = planned("gradient", fillers=("blur@sigma=1", "blur"), metrics=("filled",))
     assert [filler for method, filler in plan.pairs if method == NOTHING] == ["blur@sigma=1", "blur"]
 
@@ -431,6 +431,8 @@ def test_fills_that_are_all_the_same_are_not_averaged(run: Run) -> None:
     refused(
         run(*SMALL, "--samples", 3), "--samples: expected a filler that draws (noise, marginal, sd), got gray"
     )
+    unused = ("--method", "gradient", "--metric", "pointing", "--filler", "noise", "--samples", 3)
+    refused(run("scenes:1", *unused), "expected a filler that draws (noise, marginal, sd), got none")
     drawing = [each.replace("gray", "noise") for each in SMALL]
     assert run(*drawing, "--samples", 2).code == 0
 

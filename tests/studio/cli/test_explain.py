@@ -424,7 +424,7 @@ def build():
     return Unsteady()
 """
     Path("unsteady.py").write_text(source)
-    monkeypatch.syspath_prepend(".")
+    monkeypatch.syspath_prepend(str(Path.cwd()))
     asked = ("--classifier", "python:unsteady:build", "--method", "rise", "--set", "rise.masks=8")
     with warnings.catch_warnings():
         warnings.simplefilter("default")

@@ -79,12 +79,12 @@ def test_what_a_name_points_to_may_change(run: Run, photographs: list[Path]) -> 
         "python:mine:net": Path("mine.py"), "file:a.png": Path("a.png"), "like:like.png": Path("like.png"),
         "clip:folder@labels=like.png,template=a {}": Path("like.png"), "hf:folder": folder,
     }  # fmt: skip
-    sys.path.insert(0, ".")
+    sys.path.insert(0, str(Path.cwd()))
     try:
         for name, file in names.items():
             assert file.resolve() in [each.resolve() for each in files_named(name)], name
     finally:
-        sys.path.remove(".")
+        sys.path.remove(str(Path.cwd()))
     assert files_named("scenes") == [scenes.FILE]
     assert files_named("resnet50") == files_named("python:not.there:f") == files_named("top1") == []
     job = explaining(ExplainRequest(images=(Path("a.png"),), classifier="hf:folder"), print)

@@ -28,11 +28,11 @@ from infill import (
     PatchMatch,
     Telea,
 )
-from studio.registry.build import build_classifier, build_filler, build_method
+from studio.registry.build import build_classifier, build_filler, build_method, may_draw
 from studio.registry.fields import parse_fields, settable
 from studio.registry.parse import parse_selection, parse_settings, quick_settings
 from studio.registry.runtime import running
-from studio.registry.tables import FILLERS, GRADIENT, METHODS, OPTIMIZING, SAMPLING, SettingTexts
+from studio.registry.tables import ALL_FILLERS, FILLERS, GRADIENT, METHODS, OPTIMIZING, SAMPLING, SettingTexts
 
 CLASSES = {
     "gray": Gray,
@@ -324,3 +324,10 @@ def test_a_method_that_needs_gradients_is_not_run_by_openvino() -> None:
         classifier,
         "eager (OpenVINO gives no gradients, which blanks needs)",
     )
+
+
+def test_what_may_draw_is_known_before_it_is_built() -> None:
+    drawing = {name for name in ALL_FILLERS if may_draw(name)}
+    assert {"noise", "noise-gaussian", "marginal", "sd", "repaint"} <= drawing
+    assert not {"gray", "blur", "telea", "inpaint", "lama", "mae", "deepfill-v2"} & drawing
+    assert may_draw("sd@steps=5")

@@ -108,6 +108,10 @@ def test_a_name_can_be_a_files(value):
     assert "--" not in name
 
 
+def test_a_shortened_name_ends_in_no_joint():
+    assert "--" not in "".join(names_of(["lama:" + "a" * 83 + "-bbbbbbbbbbbb.pt", "lama"]).values())
+
+
 def test_long_names_that_begin_alike_differ():
     texts = [f"sd@prompt={'a long street ' * 20}{end}" for end in ("at night", "at noon")]
     names = list(names_of([*texts, "sd"]).values())

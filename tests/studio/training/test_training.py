@@ -237,10 +237,11 @@ def test_holes_of_every_family_are_neither_empty_nor_everything():
 def test_photographs_are_reduced_and_missing_ones_named(photos, tmp_path):
     found = photographs(photos, tmp_path / "kept")
     assert {min(photo.shape[:2]) for photo in found} == {288}
-    assert (len(found), found.wrong) == (3, [])
+    assert (len(found), found.wrong) == (3, {})
     first = Image.open(photos / "0.png").resize((326, 288), Image.Resampling.LANCZOS)
     assert np.array_equal(found[0], np.asarray(first))
-    assert np.array_equal(found[-1], found[0:3][2])
+    with pytest.raises(IndexError):
+        found[3]
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="found none"):
         photographs(tmp_path / "empty", tmp_path / "kept")
@@ -264,6 +265,23 @@ def test_photographs_are_read_once_and_again_when_one_changes(photos, tmp_path, 
     Image.new("RGB", (300, 300), (1, 2, 3)).save(photos / "1.png")
     assert photographs(photos, kept)[1][0, 0].tolist() == [1, 2, 3]
     assert len(read) == 6
+
+
+def test_what_can_be_read_again_is_not_left_out_for_ever(photos, tmp_path, monkeypatch):
+    from studio.training import photographs as module
+
+    plain = module.read_picture
+
+    def unmounted(path):
+        if path.name == "1.png":
+            raise ValueError("image: 1.png cannot be read")
+        return plain(path)
+
+    monkeypatch.setattr(module, "read_picture", unmounted)
+    assert photographs(photos, tmp_path / "kept").wrong == {"1.png": "image: 1.png cannot be read"}
+    monkeypatch.undo()
+    found = photographs(photos, tmp_path / "kept")
+    assert (len(found), found.wrong) == (3, {})
 
 
 def test_a_reading_that_was_broken_off_begins_anew(photos, tmp_path, monkeypatch):
@@ -294,7 +312,7 @@ def test_photographs_are_read_as_everywhere_and_bad_ones_are_told(data, photos, 
     (folder / "._c.jpg").write_bytes(b"a Mac's")
     Image.fromarray(np.full((80, 90), 30000, np.uint16)).save(folder / "d.png")
     found = photographs(folder, tmp_path / "kept")
-    wrong = found.wrong
+    wrong = list(found.wrong.values())
     assert [photo.shape for photo in found] == [(90, 80, 3), (80, 90, 3)]  # the first is turned upright
     assert int(found[1][0, 0, 0]) == round(255 * 30000 / 65535)
     assert len(wrong) == 1
