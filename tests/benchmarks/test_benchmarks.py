@@ -1,9 +1,5 @@
 """What the benchmarks measure with: holes, distances, folds."""
 
-import argparse
-import shlex
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,18 +15,14 @@ from benchmarks import (
     optimization,
     outlook,
     own_evidence,
-    presets,
     pretrained,
-    report,
     sampling,
     sheet,
 )
-from benchmarks import origin as origins
-from benchmarks.fillers import built, folder
+from benchmarks.fillers import built
 from benchmarks.holes import Case
 from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
-from benchmarks.report import command, kept
 from infill import Gray
 from infill.realism.artifacts import TRACES
 from models.classifiers import load_classifier
@@ -116,64 +108,6 @@ def test_goals_name_the_best_classical_filler():
     assert [row[3] for row in rows] == ["at most 0.72", "at most 1"]
 
 
-def test_figures_are_kept_by_filler_and_those_of_the_shipped_network_by_its_weights(tmp_path):
-    weights = tmp_path / "weights"
-    weights.write_bytes(b"one")
-    texts = ("gray", "inpaint", "inpaint@by=auto", "lama:some/where.pt@dilation=2", "blur", "blur@sigma=5")
-    places = {folder(tmp_path, text, weights=weights) for text in texts}
-    assert len(places) == 6
-    assert all(place.parent == tmp_path for place in places)
-    weights.write_bytes(b"other, longer")
-    assert folder(tmp_path, "inpaint@by=auto", weights=weights) not in places
-    assert folder(tmp_path, "gray", weights=weights) in places
-
-
-def test_figures_are_kept_by_the_methods_settings(tmp_path):
-    methods = [MP2(cells=4), MP2(cells=5)]
-    places = {folder(tmp_path, "gray", some) for some in ([], methods[:1], methods[1:], methods)}
-    assert len(places) == 4
-    assert folder(tmp_path, "gray", [MP2(cells=4)]) in places
-    assert presets.folder_of("mp").parent.name == "mp"
-
-
-@pytest.fixture
-def code(tmp_path, monkeypatch):
-    """Two files of a repository, one of which uses the other."""
-    monkeypatch.setattr(origins, "ROOT", tmp_path)
-    (tmp_path / "rooms").mkdir()
-    (tmp_path / "rooms" / "__init__.py").write_text("")
-    used = tmp_path / "rooms" / "used.py"
-    used.write_text("VALUE = 1\n")
-    (tmp_path / "rooms" / "one.py").write_text("import torch\n\nfrom rooms.used import VALUE\n")
-
-    def write(text: str) -> str:
-        used.write_text(text)
-        for each in (origins._tree, origins._imports):
-            each.cache_clear()
-        return origins.origin(["rooms.one"], {"steps": 2})
-
-    yield write
-    for each in (origins._tree, origins._imports):
-        each.cache_clear()
-
-
-def test_figures_of_other_code_are_not_used_again(code):
-    assert origins.used(["rooms.one"]) == {"rooms.one", "rooms.used"}
-    first = code("VALUE = 1\n")
-    assert len(first) == 12
-    assert code('"""What it is."""\n\nVALUE = 1  # a number\n"""Of something."""\n') == first
-    assert code("VALUE = 2\n") != first
-    assert code("VALUE = 1\n") == first != origins.origin(["rooms.one"], {"steps": 3})
-
-
-def test_an_inpainters_texture_is_among_the_code_of_its_fills():
-    from benchmarks.fillers import _modules
-
-    assert "models.inpainters.texture" in origins.used(_modules("inpaint"))
-    assert "models.inpainters.texture" not in origins.used(_modules("telea"))
-    assert "infill.fillers.exemplar" in origins.used(_modules("inpaint"))
-
-
 def test_what_was_not_reached_is_more_than_was_taken():
     taken = np.array([3000.0, 3000, 8000, 8000, 5000])
     for counts, said in (
@@ -199,50 +133,6 @@ def test_the_shares_of_heatmaps_are_those_of_the_settings_that_are_named():
     sp, lime, rise = (heatmap_shares.built_method(name) for name in ("sp", "lime", "rise"))
     assert (sp.patch, sp.stride, lime.samples) == (53, 19, 200)
     assert (rise.masks, rise.estimator) == (300, "paper")
-
-
-def test_a_table_says_with_which_options_it_was_made():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int)
-    parser.add_argument("--dry", action="store_true")
-    parser.add_argument("--filler", action="append", default=[])
-    parser.add_argument("--as-it-is", action="store_true")
-    for words in ([], ["--count", "3", "--dry", "--filler", "lama", "--filler", "sd:X"]):
-        said = command("benchmarks.some", parser, parser.parse_args([*words, "--as-it-is"]), ("as_it_is",))
-        assert said == " ".join(["python -m benchmarks.some", *words])
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["--batches", "1", "16"], ["--filler", "sd@prompt=an empty street", "--filler", "it's"], ["--dry"],
-     ["--batches", "4", "--weights", "a folder/w.pt", "--limit", "0.5"]],
-)  # fmt: skip
-def test_the_command_that_a_table_says_gives_the_same_options_again(words):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--filler", action="append", default=[])
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--limit", type=float, default=2)
-    parser.add_argument("--dry", action="store_true")
-    options = parser.parse_args(words)
-    said = shlex.split(command("benchmarks.some", parser, options))
-    assert said[:3] == ["python", "-m", "benchmarks.some"]
-    assert parser.parse_args(said[3:]) == options
-
-
-def test_notes_outlive_the_next_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "RESULTS", tmp_path)
-    report.write("page", "Title", "command", "first\n\n## Part\n\ntext", ())
-    page = tmp_path / "page.md"
-    by_hand = "\n## Notes\n\nAt abc1234: *this*.\n\n### More\n\n- that\n"
-    page.write_text(page.read_text() + by_hand)
-    capsys.readouterr()
-    for body in ("second", "third"):
-        report.write("page", "Title", "command", body, ())
-        assert "The notes of page.md were kept" in capsys.readouterr().out
-    text = page.read_text()
-    assert "first" not in text
-    assert text.endswith(f"third\n{by_hand}")
 
 
 def test_the_sheet_has_24_holes_in_photographs_that_are_here():
@@ -286,24 +176,6 @@ def test_interval_holds_the_mean():
     assert low < mean < high
     assert mean == 49.5
     assert 43 <= low <= 45  # a standard error is 2.9
-
-
-def test_figures_are_computed_once_and_never_kept_by_half(tmp_path):
-    calls = []
-
-    def job(fails=False):
-        calls.append(fails)
-        if fails:
-            raise RuntimeError("broken off")
-        return {"lpips": np.array([0.25, 0.5])}
-
-    path = tmp_path / "folder" / "some.npz"
-    with pytest.raises(RuntimeError):
-        kept(path, lambda: job(fails=True))
-    assert not path.exists()
-    for _ in range(2):
-        assert kept(path, job)["lpips"].tolist() == [0.25, 0.5]
-    assert calls == [True, False]
 
 
 def test_objects_removed_are_judged_by_the_class_that_was_first():
@@ -396,20 +268,6 @@ def test_batches_that_would_take_too_long_are_left_out(monkeypatch):
     assert pretrained.row("lama", "float32", "cpu", 1.0, {"float32": 12.0})[2:] == [
         "2.5 M", "float32", "4 (100 MiB)", "over 1 s", "over 1 s", "3"
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("words", "written"), [(["--only", "lama"], False), (["--limit", "8"], True)])
-def test_a_part_of_a_table_is_not_written_over_the_whole(words, written, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "RESULTS", tmp_path)
-    monkeypatch.setattr(pretrained, "write", lambda *given: report.write(*given[:4], packages=()))
-    monkeypatch.setattr(pretrained, "measure_apart", lambda *_: pretrained.Measurement(1, 1, 100, 10**6))
-    monkeypatch.setattr(sys, "argv", ["benchmarks.pretrained", *words])
-    pretrained.main()
-    assert "| lama |" in capsys.readouterr().out
-    pages = [path.read_text() for path in tmp_path.iterdir()]
-    assert [f"`python -m benchmarks.pretrained {' '.join(words)}.0`" in page for page in pages] == (
-        [True] if written else []
-    )
 
 
 def test_all_steps_of_diffusion_are_counted(monkeypatch):
