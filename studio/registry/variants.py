@@ -45,9 +45,9 @@ def names_of(texts: Sequence[str]) -> dict[str, str]:
     """
     parts = {text: _split(text) for text in texts}
     names = {text: _name(kind, its, _others(kind, parts.values())) for text, (kind, its) in parts.items()}
-    first: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
     for text, name in names.items():
-        other = first.setdefault(alike(name), text)
+        other = first.setdefault((kind_of(name), alike(name)), text)
         if parts[other] != parts[text]:
             raise ValueError(f"--filler: {other} and {text} would both be called {name}; run one at a time")
     return names

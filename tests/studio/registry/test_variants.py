@@ -122,3 +122,4 @@ def test_long_names_that_begin_alike_differ():
 def test_names_that_some_systems_do_not_tell_apart_are_refused():
     with pytest.raises(ValueError, match="would both be called"):
         names_of(["sd@prompt=A cat", "sd@prompt=a cat", "sd"])
+    assert list(names_of(["gray", "Gray"]).values()) == ["gray", "Gray"]  # one's own filler may be called so
