@@ -60,7 +60,7 @@ class Silhouettes:
                 f"silhouette: {picture.path} has none; expected {path} (or another image suffix)"
             )
         drawn = read_picture(path)
-        if any("transparency" in note for note in drawn.notes):  # laid on white: everything but the object
+        if drawn.transparent:  # laid on white: everything but the object
             raise ValueError(
                 f"silhouette: {path} is transparent in places; lay it on black, the object white"
             )

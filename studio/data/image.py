@@ -28,7 +28,13 @@ class Picture:
     image: Float[Tensor, "3 h w"]
     notes: tuple[str, ...]
 
+    @property
+    def transparent(self) -> bool:
+        """Whether it was laid on white, as drawings of holes and objects must not be."""
+        return _LAID in self.notes
 
+
+_LAID = "transparency laid on white"
 _OTHER_KINDS = {
     **dict.fromkeys((".heic", ".heif"), "; save it as JPEG, as the phone or its album can export it"),
     **dict.fromkeys((".svg", ".svgz", ".eps", ".ai"), "; save the drawing as PNG"),
@@ -139,7 +145,7 @@ def _pixels(picture: Image, path: Path | str, notes: list[str]) -> Float[ndarray
     pixels = np.asarray(picture.convert("RGBA"), dtype=np.float32) / 255
     colors, alpha = pixels[..., :3], pixels[..., 3:]
     if alpha.min() < 1:
-        notes.append("transparency laid on white")
+        notes.append(_LAID)
     return colors * alpha + (1 - alpha)
 
 

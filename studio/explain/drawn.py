@@ -159,7 +159,7 @@ def _of_file(path: Path) -> Float[Tensor, "h w"]:
         picture = read_picture(path)
     except ValueError as error:
         raise ValueError(f"--hole: {str(error).removeprefix('image: ')}") from error
-    if any("transparency" in note for note in picture.notes):
+    if picture.transparent:
         raise ValueError(f"--hole: {path} is transparent in places; lay it on black, and paint holes white")
     return _black_and_white(picture.image.mean(dim=0), f"--hole: {path}")
 

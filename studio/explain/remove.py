@@ -28,9 +28,7 @@ from studio.output import IncompleteError, output_folder, require_apart, save_im
 from studio.progress import Progress
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import Selection, parse_selection
-from studio.registry.pretrained import loading_options
-from studio.registry.tables import PRETRAINED
-from studio.registry.variants import kind_of
+from studio.registry.pretrained import all_loading_options
 
 EVERYTHING = (
     "The hole covers everything, so there are no surroundings to go by: fillers that continue them can only "
@@ -149,11 +147,7 @@ def removed(job: Removing, session: Session, image: InputImage) -> Iterator[Remo
     for each in completions(session, image, hole):
         done = (*found.completions, each)
         fillers = {one.filler: one.by for one in done if one.by is not None}
-        loaded = {
-            name: loading_options(name, settings, precision)
-            for name in fillers
-            if kind_of(name) in PRETRAINED
-        }
+        loaded = all_loading_options(fillers, settings, precision)
         found = replace(
             found, explanation=replace(explanation, fillers=fillers, loaded=loaded), completions=done
         )

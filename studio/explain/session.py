@@ -40,11 +40,10 @@ from studio.registry.build import build_filler, build_method
 from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import Selection, check_compared, check_exclusive, check_samples, parse_filler
-from studio.registry.pretrained import loading_options
+from studio.registry.pretrained import all_loading_options
 from studio.registry.runtime import running
-from studio.registry.tables import NO_FILLER, PRETRAINED, UNTIL, Preset, SettingTexts
+from studio.registry.tables import NO_FILLER, UNTIL, Preset, SettingTexts
 from studio.registry.target import parse_target
-from studio.registry.variants import kind_of
 
 SHOWN = 4
 """How many composites of each run are kept to be shown."""
@@ -169,11 +168,7 @@ class Session:
             scored=cast(Scored, self.scored),
             methods=self.methods,
             fillers=fillers,
-            loaded={
-                name: loading_options(name, settings, precision)
-                for name in fillers
-                if kind_of(name) in PRETRAINED
-            },
+            loaded=all_loading_options(fillers, settings, precision),
             results=results,
             final=(self.final[0], final) if self.final and final else None,
             settings=self._settings(score),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,12 @@ def loading_options(name: str, settings: SettingTexts, precision: str) -> dict[s
     parameters = inspect.signature(import_name(entry.loader)).parameters.values()
     defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
     return {"checkpoint": str(checkpoint), **defaults, **entry.loading, **own}
+
+
+def all_loading_options(names: Iterable[str], settings: SettingTexts, precision: str) -> dict[str, Any]:
+    """Return the `loading_options` of those fillers whose networks are loaded."""
+    pretrained = [name for name in names if kind_of(name) in PRETRAINED]
+    return {name: loading_options(name, settings, precision) for name in pretrained}
 
 
 def _texts(name: str, settings: SettingTexts, precision: str) -> Mapping[str, str]:
