@@ -16,7 +16,7 @@ from studio.explain.paper import as_published, fillers_of
 from studio.explain.report import save_heatmaps, save_report
 from studio.explain.request import FILLERS, ExplainRequest
 from studio.explain.result import Explanation, MethodResult
-from studio.explain.session import most_passes
+from studio.explain.runner import most_passes
 from studio.explain.trace import save_trace
 from studio.explain.worker import Files, Job
 from studio.registry.own import NO_OWN, Own

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor
 
 from attribution import MaskedScore
-from infill import Filler
 from studio.drawing.captions import colors_mean
 from studio.explain.counterfactual import removing as searching_job
 from studio.explain.explain import explaining
@@ -134,22 +132,9 @@ def looked_at(chosen: Chosen, choice: Choice, networks: Networks) -> MaskedScore
     return score
 
 
-@dataclass(eq=False)
-class _WatchedSession(Session):
-    """A session that lets somebody watch its one run."""
-
-    begin: Callable[[MaskedScore], Growing] = field(default=lambda score: Growing(0.0), kw_only=True)
-    asked: MaskedScore | None = field(default=None, kw_only=True)
-
-    def run(self, name: str, filler: str, score: MaskedScore, final: Filler | None = None) -> MethodResult:
-        self.asked = score
-        return super().run(name, filler, watched(score, self.begin(score)), final)
-
-
-def _session(job: Job, choice: Choice, networks: Networks, progress: Progress) -> _WatchedSession:
+def _session(job: Job, choice: Choice, networks: Networks, progress: Progress) -> Session:
     own = Own(classifier=networks.classifier(choice.classifier))  # loaded once, for all
-    plain = opened(job.request, job.selection, job.preset, job.fillers, progress, own)
-    session = _WatchedSession(**{each.name: getattr(plain, each.name) for each in fields(Session)})
+    session = opened(job.request, job.selection, job.preset, job.fillers, progress, own)
     session.prepared = networks.prepared(choice.classifier)
     return session
 
@@ -158,21 +143,21 @@ def _done(
     chosen: Chosen, choice: Choice, job: Job, networks: Networks, work: Work, taking: bool = True
 ) -> Explained:
     session = _session(job, choice, networks, Telling(work))
-    growing: list[Growing] = []
+    runs: list[Live] = []  # one: a choice has one method and one filler
 
-    def begin(score: MaskedScore) -> Growing:
-        growing.append(Growing(float(score.clean)))
-        work.live = Live(score, growing[0], choice.method in OPTIMIZING)
-        return growing[0]
+    def begin(score: MaskedScore) -> MaskedScore:
+        runs.append(Live(score, Growing(float(score.clean)), choice.method in OPTIMIZING))
+        work.live = runs[0]
+        return watched(score, runs[0].growing)
 
-    session.begin = begin
+    session.watching = begin
     explanation = session.explain(chosen.image)
     networks.keep(choice.classifier, session.prepared)
-    score = cast(MaskedScore, session.asked)
+    score = runs[0].score
     if explanation.final:  # what was found was judged by another filler
         score = within(score, explanation.final[1])
     (run,) = explanation.results.values()
-    scores = () if run.search else growing[0].scores
+    scores = () if run.search else runs[0].growing.scores
     work.live = found = Explained(chosen, choice, job, explanation, score, scores)
     if not taking:
         return found
