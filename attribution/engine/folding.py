@@ -3,8 +3,9 @@
 import copy
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Iterator
+from threading import Lock, get_ident
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -38,6 +39,40 @@ def fold_batch_norm(network: nn.Module) -> int:
     return folded
 
 
+_ONE_AT_A_TIME = Lock()
+
+
+class _OfOneThread(torch.fx.Tracer):
+    """Traces what its own thread calls.
+
+    While a tracer traces, it stands in for the call of every module of the process, whoever calls it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Trace the call of a module, or just do it."""
+        if get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Trace the reading of an attribute, or just do it."""
+        if get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+def _traced(module: nn.Module) -> torch.fx.Graph:
+    # Two that overlap would each put back what the other had put in place.
+    with _ONE_AT_A_TIME:
+        return _OfOneThread().trace(module)
+
+
 def _traceable(module: nn.Module) -> Iterator[tuple[nn.Module, torch.fx.Graph]]:
     """Yield the largest parts of a module that can be traced, each with its graph, and only where that helps.
 
@@ -49,7 +84,7 @@ def _traceable(module: nn.Module) -> Iterator[tuple[nn.Module, torch.fx.Graph]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Tracing runs the module's own code, which may store what it sees: let it do so on a copy.
-            graph = torch.fx.Tracer().trace(copy.deepcopy(module))
+            graph = _traced(copy.deepcopy(module))
     except Exception:  # anything may go wrong in foreign code that is handed symbols
         for child in module.children():
             yield from _traceable(child)

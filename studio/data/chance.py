@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Generator
 
-Use: TypeAlias = Literal["hole", "fill", "baseline", "control", "network"]
+Use: TypeAlias = Literal["hole", "fill", "baseline", "control", "network", "order"]
 """What is drawn; one use's draws are independent of another's."""
 
 

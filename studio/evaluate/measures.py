@@ -21,11 +21,13 @@ from attribution.evaluation.localization import (
     mean,
     peak,
 )
+from attribution.evaluation.model_scope import SUPERPIXELS, mean_left, scope_curve
 from attribution.evaluation.others import others_without
 from attribution.evaluation.own_evidence import own_evidence
 from attribution.evaluation.pointing import pointing_hit
 from attribution.evaluation.salient_object import salient_object
 from attribution.explainer import AttributingExplainer, SamplingExplainer
+from attribution.methods.lime import Lime
 from studio.evaluate.again import randomization, sensitivity, shift
 from studio.evaluate.explained import Explained
 from studio.evaluate.metrics import ADDED
@@ -159,6 +161,16 @@ def filled(explained: Explained, _: str) -> Values:
     return {"filled": [(ALONE, float(explained.score(whole)))]}
 
 
+def scope(explained: Explained, _: str) -> Values:
+    """Return the score that is left as superpixels drawn by chance go: the mean, and step by step."""
+    subject = explained.subject
+    segments = Lime(segments=SUPERPIXELS).segment(subject.score.image[0])
+    (found,) = scope_curve(explained.score, segments[None], [subject.chance("order")])
+    steps = found[:, 1].tolist()
+    points = [(step / (len(steps) - 1), left) for step, left in enumerate(steps)]
+    return {"scope": [(ALONE, float(mean_left(found)))], "scope.curve": points}
+
+
 def with_and_without(explained: Explained, _: str) -> Values:
     """Return the score without the object, and with nothing but it."""
     region = explained.subject.region.to(explained.score.image)[None, None]
@@ -212,6 +224,7 @@ COMPUTE: Mapping[str, Metric] = {
     "outside": outside,
     "labels": labels,
     "filled": filled,
+    "scope": scope,
     "object": with_and_without,
     "others": others_stay,
     "sensitivity": sensitivity,

@@ -90,6 +90,10 @@ _OURS: Mapping[str, MetricEntry] = {
     "filled": MetricEntry(
         "the score with the whole image filled", "Agarwal & Nguyen 2020", of="filler"
     ),
+    "scope": MetricEntry(
+        "the score left as superpixels go in an order drawn by chance: how far the filler is trusted (R-OMS)",
+        "Bluecher et al. 2024", of="filler"
+    ),
     "object": MetricEntry(
         "the score without the object, and with nothing else",
         "Agarwal & Nguyen 2020", "region",

@@ -48,6 +48,9 @@ def _captions(name: str) -> tuple[str, str, str]:
         return f"{name} at every threshold", f"threshold: {by}", "mean over images"
     if name.startswith("outside"):
         return "change of the score by distance of the sample to the object", "pixels (0: touching)", "change"
+    if name.startswith("scope"):
+        title = "score that is left as superpixels drawn by chance go (R-OMS)"
+        return title, "share of superpixels", "score"
     if name.startswith("randomization"):
         return (
             f"agreement with the heatmap of a randomized network: {name.partition('.')[2]}",

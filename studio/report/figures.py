@@ -53,6 +53,7 @@ KINDS: Sequence[Kinds] = (
     Kinds("outside", "change outside", "lower"),
     Kinds("labels", "3 most frequent labels", "lower", "three most frequent", True),
     Kinds("filled", "score, all filled", "lower"),
+    Kinds("scope", "R-OMS", "higher"),
     Kinds(r"object\.removed", "score without object", "lower"),
     Kinds(r"object\.kept", "score of object alone", "higher"),
     Kinds(r"others\.before", "score of other classes", "neither"),

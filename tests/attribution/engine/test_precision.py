@@ -1,5 +1,6 @@
 """The private copy of a classifier: folded, cast, laid out, and never different from the original."""
 
+import copy
 import threading
 
 import pytest
@@ -358,3 +359,39 @@ def test_a_copy_that_says_something_else_is_not_used(monkeypatch):
     result, logits, expected = prepared(Network())
     assert result.mode == "float32, contiguous, 0 batch norms folded"
     torch.testing.assert_close(logits, expected)
+
+
+def test_other_threads_go_on_while_a_network_is_traced():
+    """A tracer stands in for the calls of all modules of the process."""
+    deep = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)) for _ in range(150)]).eval()
+    plain = Network().eval()
+    with torch.no_grad():
+        expected = plain(IMAGES)
+    wrong: list[BaseException] = []
+    done = threading.Event()
+
+    def looking() -> None:
+        try:
+            while not done.is_set():
+                with torch.no_grad():
+                    assert torch.equal(plain(IMAGES), expected)
+        except BaseException as error:
+            wrong.append(error)
+
+    def folding(counts: list[int]) -> None:
+        counts.append(fold_batch_norm(copy.deepcopy(deep)))
+
+    counts: list[int] = []
+    call = nn.Module.__call__
+    watcher = threading.Thread(target=looking)
+    folders = [threading.Thread(target=folding, args=(counts,)) for _ in range(3)]
+    watcher.start()
+    for each in folders:
+        each.start()
+    for each in folders:
+        each.join()
+    done.set()
+    watcher.join()
+    assert not wrong
+    assert counts == [150] * 3
+    assert nn.Module.__call__ is call

@@ -41,7 +41,8 @@ SMALL = (
 TITLES = (
     "localization", "alpha * mean", "pointing",
     "saliency", "deletion, gray", "insertion", "SRG", "fall at 5 %",
-    "beyond chance", "own", "outside", "labels", "all filled", "without object", "object alone", "precision",
+    "beyond chance", "own", "outside", "labels", "all filled", "R-OMS", "without object", "object alone",
+    "precision",
     "MAE", "agreement, HOG", "deviation", "randomized", "tinted",
 )  # fmt: skip
 TABLES = ("report.csv", "report-differences.csv", "report.md", "report.tex", "report.json", "report.html")
