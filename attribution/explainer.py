@@ -18,7 +18,9 @@ class Explainer(Protocol):
     """A method of attribution: hyper-parameters that turn a score into heatmaps.
 
     The same hyper-parameters (seed included) give the same heatmap, whatever the score's batch
-    size and whatever other images are explained beside this one.
+    size and whatever other images are explained beside this one: to rounding, as libraries sum in another
+    order for another number of images. Methods that follow gradients may turn rounding into more where
+    there are exact ties, as a constant fill makes in max pooling.
     """
 
     def __call__(self, score: MaskedScore) -> Heatmap:

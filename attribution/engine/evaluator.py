@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attribution.engine.batch import HoleBatch
 from attribution.engine.clean import CleanImages, constant
+from attribution.engine.derivatives import follows
 from attribution.engine.fill import SharedFill, proposed
 from attribution.engine.link import Link, Logits, Scores, log_odds, probability
 from infill.filler import Fill, composite, staged
@@ -115,10 +116,12 @@ class Evaluator:
                 finite = bool(fill.isfinite().all())
                 require(finite, "filler", "one whose fill is finite", self.shared.filler)
                 raise ValueError("classifier must return numbers, got NaN logits for perturbed images")
-        followed = not differentiable or logits.requires_grad
-        rule = "one with derivatives, which optimizing methods follow"
-        require(followed, "classifier", rule, "an answer without any")
-        return images, logits, self.score(logits, batch.rows)
+        scores = self.score(logits, batch.rows)
+        if differentiable and not follows(scores, images):
+            culprit = "link" if follows(logits, images) else "classifier"
+            rule = "one with derivatives, which optimizing methods follow"
+            raise ValueError(f"{culprit} must be {rule}, got an answer without any")
+        return images, logits, scores
 
     def score(self, logits: Logits, rows: Int[Tensor, " n"] | None = None) -> Scores:
         """Return what the link reads off the logits as the score of each one's target.

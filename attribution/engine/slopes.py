@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from attribution.engine.derivatives import follows
 from attribution.engine.link import Logits, Targets
 from attribution.engine.precision import PreparedClassifier
 from infill.validate import require
@@ -46,7 +47,7 @@ def _slopes(
         require(int(target.max()) < logits.shape[1], "target", rule, int(target.max()))
         losses = loss(logits, target)
         rule = "one that lets gradients through to its images"
-        require(losses.requires_grad, "classifier", rule, "logits without a gradient")
+        require(follows(losses, leaf), "classifier", rule, "logits without a gradient")
         (gradient,) = torch.autograd.grad(losses.sum(), leaf)
         finite = bool(gradient.isfinite().all())
         require(finite, "classifier", "one with finite derivatives", "NaN or infinite ones")

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attribution.engine.answers import logits_of
+from attribution.engine.derivatives import follows
 from attribution.engine.precision import Classifier, private
 from infill.extras import optional
 from infill.network import unrounded
@@ -60,7 +61,8 @@ class Attack(ABC):
                 found = logits_of(network(pixels.clone()), len(pixels))
             fits = int(target.min()) >= 0 and int(target.max()) < found.shape[1]
             require(fits, "target", f"a class from 0 to {found.shape[1] - 1}", target.tolist())
-            differentiable = found.requires_grad or not torch.is_grad_enabled()
+            asked = torch.is_grad_enabled() and pixels.requires_grad
+            differentiable = not asked or follows(found, pixels)
             require(differentiable, "classifier", "differentiable by torch", "logits without a gradient")
             return found
 

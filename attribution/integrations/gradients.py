@@ -105,7 +105,7 @@ class NoisyGradient(ByLibrary):
 
         # captum's tunnel draws from the global generator: noise is drawn here, and the tunnel's sums made.
         generator = torch.Generator().manual_seed(self.seed)
-        total, squares = torch.zeros_like(image[0]), torch.zeros_like(image[0])
+        total, squares, first = torch.zeros_like(image[0]), torch.zeros_like(image[0]), torch.zeros(0)
         for start in range(0, self.samples, batch_size):
             count = min(batch_size, self.samples - start)
             noise = torch.stack(
@@ -116,10 +116,12 @@ class NoisyGradient(ByLibrary):
             )
             noisy = image + self.std * noise.to(image)
             found = Saliency(network).attribute(leaf(noisy), abs=False)
+            first = found[0] if start == 0 else first
+            found = found - first  # so that gradients that are all alike vary by 0, not by rounding
             total, squares = total + found.sum(dim=0), squares + found.square().sum(dim=0)
-        mean = total / self.samples
-        spread = squares / self.samples - mean.square()
-        return _largest((mean if self.kind == "mean" else spread)[None])
+        off = total / self.samples
+        spread = (squares / self.samples - off.square()).clamp_min(0)
+        return _largest((first + off if self.kind == "mean" else spread)[None])
 
 
 @dataclass(frozen=True)

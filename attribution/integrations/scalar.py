@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from attribution.baseline import baselines
 from attribution.engine.answers import logits_of
+from attribution.engine.derivatives import follows
 from attribution.engine.link import Against, Value, log_odds, logit
 from attribution.engine.precision import PreparedClassifier, private
 from attribution.explainer import Attribution, Heatmap
@@ -87,7 +88,7 @@ class Scalar(nn.Module):
         """
         self.shown += len(images)
         logits = logits_of(self.network(images.clone()), len(images))
-        lost = torch.is_grad_enabled() and images.requires_grad and not logits.requires_grad
+        lost = torch.is_grad_enabled() and images.requires_grad and not follows(logits, images)
         require(not lost, "classifier", "differentiable by torch", "logits without a gradient")
         return self._link(logits, self.target.expand(len(logits)))
 

@@ -98,7 +98,7 @@ class _Pertinent(ABC):
         require_above_chance(score)
         _require_seen(margins, score)
         outcome = optimize(score, self._problem, 1, self.refresh, watch)
-        met = self._margin(margins, outcome.hole) >= self.confidence
+        met = self._meets(self._margin(margins, outcome.hole))
         looks = score.fills_per_hole
         counted = replace(
             outcome, looks=outcome.looks + looks, fills=outcome.fills + looks * score.filler.per_hole
@@ -151,6 +151,7 @@ class _Pertinent(ABC):
         """The smooth part of eqs. 1 and 3; `Fista` adds the L1 norm."""
         margin = self._margin(score, to_pixels(evidence))
         lack = (self.confidence - margin.detach()).clamp_min(0)
+        lack = torch.where(self._meets(margin), lack, lack.clamp_min(torch.finfo(lack.dtype).tiny))
         pushed = (self.confidence + self.reserve - margin).clamp_min(0)
         squares = evidence.square().sum(dim=(1, 2, 3))
         cost = (self.sparsity * area(evidence) + squares).detach()
@@ -171,10 +172,14 @@ class _Pertinent(ABC):
             score.expire(rows)
             score.begin(rows)
             claimed = (some > levels[rows].view(-1, 1, 1, 1)).to(some.dtype)
-            rows = rows[self._margin(score, claimed) < self.confidence]
+            rows = rows[~self._meets(self._margin(score, claimed))]
             if not len(rows):
                 break
         return chosen
+
+    def _meets(self, margin: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Whether the class, or another one, is seen surely enough; a tie shows neither."""
+        return (margin >= self.confidence) & (margin > 0)
 
     @abstractmethod
     def _margin(self, score: CachedScore | Margins, evidence: Tensor) -> Float[Tensor, " n"]:

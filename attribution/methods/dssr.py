@@ -3,7 +3,8 @@
 The paper fills with uniform noise. Its weights of ``||m||_1`` are written for 224 x 224 pixels (10 / 224^2);
 here penalties are weights of the mean, the same for every size. While evidence is tied, as in Adam's first
 steps, DSSR+ takes the maximum of its neighborhoods by rounding: until it has converged its map may differ by
-a hundredth with the number of images in a pass.
+some hundredths with the number of images in a pass. All of them may where a constant fill makes exact ties in
+a network's max pooling, whose gradient then goes where rounding says.
 """
 
 from abc import ABC, abstractmethod

@@ -210,9 +210,9 @@ class FeatureInversion:
     def _maps(self, score: MaskedScore, layer: str) -> Float[Tensor, "b k y x"]:
         maps = layer_maps(score, layer)
         maps = maps.relu() if self.rectified else maps
-        flat = (~(_spread(maps.sum(dim=1)) > 0)).nonzero()[:, 0].tolist()
+        flat = bool((~(_spread(maps.sum(dim=1)) > 0)).any())
         require(
-            not flat, "layer", f"one whose maps tell places apart (in image {flat[:1]} they do not)", layer
+            not flat, "layer", "one whose maps tell places apart (in one of the images they do not)", layer
         )
         return maps
 

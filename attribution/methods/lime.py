@@ -99,6 +99,7 @@ class Lime:
         for one in score:
             holes = self.holes(one)
             found.append(self._estimate(one, holes, self._scored(one, holes)))
+            one.execution.progress(len(holes), len(holes))  # also if fewer were enough
         return joined(found)
 
     def _estimate(self, score: MaskedScore, holes: SegmentHoles, samples: Samples) -> Estimate:
@@ -136,7 +137,9 @@ class Lime:
         if self.segmentation is None:
             labels = self._slic(image)
         else:
-            labels = _labels(self.segmentation(image) if callable(self.segmentation) else self.segmentation)
+            labels = _labels(
+                self.segmentation(image.clone()) if callable(self.segmentation) else self.segmentation
+            )
         size = tuple(image.shape[1:])
         require(
             tuple(labels.shape) == size, "segmentation", f"of shape {size} as the image", tuple(labels.shape)

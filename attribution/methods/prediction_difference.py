@@ -112,6 +112,7 @@ class PredictionDifference:
                     done = len(passes) * len(holes) + sum(map(len, found))
                     one.execution.progress(done // times, len(holes))
                 passes = torch.cat([passes, torch.cat(found)[None]])
+            one.execution.progress(len(holes), len(holes))  # also if fewer passes were enough
             yield one, holes, passes
 
     def _of_probability(self, score: MaskedScore) -> MaskedScore:

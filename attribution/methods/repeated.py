@@ -87,7 +87,9 @@ class Repeated:
             dealt[number % len(sums)] += 1
             if self.until is not None and number % 2 and _agreement(sums, dealt) >= self.until:
                 break
-        return _found(sums, dealt, len(self.holes(one)), one.filler.stochastic)
+        count = len(self.holes(one))
+        one.execution.progress(count, count)  # also if fewer passes were enough
+        return _found(sums, dealt, count, one.filler.stochastic)
 
 
 def repeatable(method: Explainer) -> bool:

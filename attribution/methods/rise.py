@@ -99,6 +99,7 @@ class Rise:
             enough = None if self.until is None else partial(self._enough, sums, self.until)
             for hole, scores in one.stream(rounds(holes, one.execution.batch_size, enough), len(holes)):
                 sums.add(1 - hole[:, 0], scores)
+            one.execution.progress(len(holes), len(holes))  # also if fewer were enough
             found.append(self.estimated(sums))
         return joined(found)
 

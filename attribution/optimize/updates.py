@@ -163,7 +163,7 @@ def _l_bfgs(loss: Asked, image: Tensor, steps: int) -> tuple[Tensor, float]:
 def _of_class(score: MaskedScore) -> tuple[Loss, Callable[[Tensor, Tensor], Tensor]]:
     """Return the cross-entropy of a target, and whether a classifier's decision is for it."""
     link = score.link
-    alone = link in (probability, log_odds) and score.clean_logits.shape[1] == 1
+    alone = link in (probability, log_odds, logit) and score.clean_logits.shape[1] == 1
     rule = "sigmoid for one logit, whose softmax is always 1 (--multi-label on the command line)"
     require(not alone, "link", rule, getattr(link, "__name__", link))
     if link in (probability, log_odds, logit):

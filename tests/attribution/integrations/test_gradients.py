@@ -66,6 +66,12 @@ def test_noise_goes_through_captums_tunnel(image, kind, theirs, batch_size, monk
     torch.testing.assert_close(found, largest(expected), rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_gradients_that_are_all_alike_vary_by_nothing(image, batch_size):
+    score = MaskedScore(image, 1, Linear(seed=3)).with_execution(batch_size=batch_size)
+    assert not NoisyGradient("variance", samples=5, std=0.2, explained="logit")(score).any()
+
+
 def test_guided_grad_cam_is_captums(images):
     network = Tiny().eval()
     with quiet():

@@ -98,6 +98,18 @@ def assert_the_hole_is_the_largest_evidence_that_is_enough(outcome: Outcome, gai
     assert 9 * 40 < int(outcome.looks) < 9 * 40 + 20
 
 
+def test_a_tie_is_not_seen_as_the_class():
+    """With everything black a network without biases finds all classes alike: that is no positive."""
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    network = Linear(height=16, width=16, classes=4, seed=2).requires_grad_(False)
+    network.bias.data = torch.zeros(4)
+    score = MaskedScore(image, network(image).argmax(1), network, Gray((0.0, 0.0, 0.0)))
+    outcome = PertinentPositive(cells=4, steps=1, searches=1, lr=1e-6).optimize(score)
+    assert not outcome.hole.any()
+    assert float(outcome.kept) == 0.25, "chance"
+    assert not outcome.enough.any()
+
+
 def test_gray_that_is_the_class_already_needs_no_evidence(linear):
     image, network, _ = linear
     network.bias.data = torch.tensor([-100.0, 0.0])

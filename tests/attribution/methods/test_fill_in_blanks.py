@@ -6,7 +6,7 @@ import pytest
 import torch
 from planted import BLACK, Linear, Network, likeliest
 
-from attribution import Execution, FillInBlanks, MaskedScore, ProgressiveBlanks
+from attribution import Execution, FillInBlanks, MaskedScore, ProgressiveBlanks, logit, probability
 from attribution.blanks import RandomBlanks, Threshold, TiledBlanks
 from infill import Noise
 
@@ -158,7 +158,10 @@ def test_the_callers_inference_mode_does_not_matter(image, update):
 
 
 def test_one_logit_without_the_sigmoid_is_refused(image):
-    score = MaskedScore(image, 0, Network(classes=1).eval(), BLACK)
-    for call in (FEW, ProgressiveBlanks().fill_in):
-        with pytest.raises(ValueError, match="link must be sigmoid for one logit, whose softmax is always 1"):
-            call(score)
+    for link in (probability, logit):
+        score = MaskedScore(image, 0, Network(classes=1).eval(), BLACK, link=link)
+        for call in (FEW, ProgressiveBlanks().fill_in):
+            with pytest.raises(
+                ValueError, match="link must be sigmoid for one logit, whose softmax is alway"
+            ):
+                call(score)

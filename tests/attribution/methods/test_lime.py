@@ -229,6 +229,9 @@ def test_until_ends_after_the_same_samples_whatever_the_batch_size(image):
     found = [explainer.estimate(score.with_execution(batch_size=size)) for size in (9, 500)]
     count, other = (int(each.samples) for each in found)
     assert count == other < 4000
+    told = []
+    explainer(score.with_execution(progress=lambda done, total: told.append((done, total))))
+    assert told[-1] == (4000, 4000), "fewer are enough, so all is done"
     assert count % ROUND == 0
     assert float(found[0].reliability) >= 0.95
     torch.testing.assert_close(found[0].heatmap, found[1].heatmap, rtol=1e-3, atol=1e-5)

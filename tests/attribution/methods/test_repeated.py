@@ -58,6 +58,9 @@ def test_passes_end_when_the_map_is_reliable_whatever_the_batch_size(images: tor
     found = ending.estimate(score(images))
     assert all(found.reliability >= 0.8)
     assert all(found.samples < 40 * len(PATCHES.holes(score(images[:1]))))
+    told: list[tuple[int, int]] = []
+    ending(score(images).with_execution(progress=lambda done, total: told.append((done, total))))
+    assert told[-1][0] == told[-1][1], "fewer are enough, so all is done"
     rounding = {"rtol": 0.0, "atol": 2e-7}  # some processors' last digits depend on the batch
     again = ending.estimate(score(images).with_execution(batch_size=5))
     assert again.samples.tolist() == found.samples.tolist()

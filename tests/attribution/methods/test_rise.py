@@ -135,6 +135,9 @@ def test_until_ends_after_the_same_masks_whatever_the_batch_size(image):
     assert len(counts) == 1
     (count,) = counts
     assert 0 < count < 5000
+    told = []
+    explainer(score.with_execution(progress=lambda done, total: told.append((done, total))))
+    assert told[-1] == (5000, 5000), "fewer are enough, so all is done"
     assert count % ROUND == 0
     assert float(found[0].reliability) >= 0.9
     stricter = Rise(5000, 3, 0.5, "covariance", until=0.98, seed=2).estimate(score)
