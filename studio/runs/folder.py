@@ -95,7 +95,7 @@ class RunFolder:
         return self.path / "heatmaps" / f"{key[0]:06d}" / f"{key[1]}.npz"
 
     def heatmap(self, key: Key) -> ndarray | None:
-        """Return a unit's heatmap, in half precision's digits, or its picture; ``None`` if it is unreadable."""
+        """Return a unit's heatmap, of half precision, or its picture; ``None`` if it cannot be read."""
         import numpy as np
 
         try:
