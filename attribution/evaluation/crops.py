@@ -32,7 +32,8 @@ def saliency_metric(
         level: `peak` or `mean`, see there.
 
     Raises:
-        ValueError: If heatmaps are not of the images' number and size, or a score is not positive.
+        ValueError: If heatmaps are not of the images' number and size, one is not a number somewhere, or a
+            score is not positive.
     """
     shape = (len(score), *score.size)
     require(tuple(heatmap.shape) == shape, "heatmap", f"of shape {shape} as the images", tuple(heatmap.shape))

@@ -37,7 +37,11 @@ def boxes_above(heatmap: Heatmap, alpha: float, level: Level = peak) -> Int[Tens
     """Return the tightest box around all pixels above ``alpha * level(heatmap)``.
 
     A heatmap with no pixel above it singles nothing out: its box is the whole image.
+
+    Raises:
+        ValueError: If a heatmap is not a number somewhere.
     """
+    require_numbers(heatmap)
     above = heatmap > (alpha * level(heatmap))[:, None, None]
     above |= ~above.any(dim=2).any(dim=1)[:, None, None]
     left, right = _extent(above.any(dim=1))
@@ -73,7 +77,7 @@ def localization_error(heatmap: Heatmap, boxes: Sequence[Boxes], alpha: float, l
         level: `peak` in Agarwal & Nguyen (2020), `mean` in Du et al. (2018).
 
     Raises:
-        ValueError: If there are not boxes for each heatmap.
+        ValueError: If there are not boxes for each heatmap, or one is not a number somewhere.
     """
     require_boxes(heatmap, boxes)
     localized = [
@@ -92,9 +96,21 @@ def tuned_alpha(
     """Return the alpha of lowest localization error on held-out images, the smallest one of equals.
 
     Raises:
-        ValueError: If there are not boxes for each heatmap.
+        ValueError: If there are not boxes for each heatmap, or one is not a number somewhere.
     """
     return min(sorted(alphas), key=lambda alpha: localization_error(heatmap, boxes, alpha, level))
+
+
+def require_numbers(heatmap: Heatmap) -> None:
+    """Check that heatmaps have no NaN, which no pixel is above or below.
+
+    Minus infinity is none: so is filled in what a classifier does not see of a photograph.
+
+    Raises:
+        ValueError: If one has.
+    """
+    missing = int(heatmap.isnan().sum())
+    require(missing == 0, "heatmap", "a number everywhere", f"{missing} NaN of {heatmap.numel()} values")
 
 
 def require_boxes(heatmap: Heatmap, boxes: Sequence[Boxes]) -> None:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attribution.evaluation.localization import Boxes, require_boxes
+from attribution.evaluation.localization import Boxes, require_boxes, require_numbers
 from attribution.explainer import Heatmap
 from infill.validate import require
 
@@ -28,9 +28,10 @@ def pointing_hit(heatmap: Heatmap, boxes: Sequence[Boxes], tolerance: float = 0.
             on PASCAL VOC and COCO).
 
     Raises:
-        ValueError: If there are not boxes for each heatmap.
+        ValueError: If there are not boxes for each heatmap, or one is not a number somewhere.
     """
     require_boxes(heatmap, boxes)
+    require_numbers(heatmap)
     return torch.stack([_pointed(one, true, tolerance) for one, true in zip(heatmap, boxes, strict=True)])
 
 

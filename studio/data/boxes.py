@@ -76,7 +76,7 @@ class BoxTable:
 def read_boxes(path: Path) -> BoxTable:
     """Read a table whose columns are file, label (an index), xmin, ... or file, split, class, x0, ...
 
-    Maxima are exclusive.
+    Maxima are exclusive. Classifiers know names in any case: a class is called what it is called first.
 
     Raises:
         ValueError: If it is malformed, or an image is of two splits.
@@ -84,6 +84,7 @@ def read_boxes(path: Path) -> BoxTable:
     reader = csv.reader(io.StringIO(text_of(path), newline=""))
     rows: dict[str, list[tuple[Label, Box]]] = {}
     splits: dict[str, str] = {}
+    spelled: dict[Label, Label] = {}
     named = False
     try:
         for row in reader:
@@ -91,12 +92,16 @@ def read_boxes(path: Path) -> BoxTable:
                 named = _is_named(row)
             elif row:
                 name, label, box = _row_by_name(row, splits) if named else _row(row)
-                rows.setdefault(name, []).append((label, box))
+                rows.setdefault(name, []).append((spelled.setdefault(_folded(label), label), box))
     except (ValueError, csv.Error) as error:
         raise ValueError(f"DATA: {path}, line {reader.line_num}: {error}") from error
     if not rows:
         raise ValueError(f"DATA: {path} has no boxes; expected rows of {','.join(_BY_INDEX)}")
     return BoxTable(path, rows, splits)
+
+
+def _folded(label: Label) -> Label:
+    return label.casefold() if isinstance(label, str) else label
 
 
 def _is_named(header: Sequence[str]) -> bool:

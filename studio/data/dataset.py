@@ -253,7 +253,36 @@ class ImageFolder:
         known: Annotation = {}
         for annotator in self.layout.annotators:
             known |= annotator(name, picture, label)
+        if self.kind == "silhouettes" and known.get("others"):
+            known["silhouette"] = self._own_silhouette(name, known)
         return Example(self.names[index], picture.image, **known)
+
+    @staticmethod
+    def _own_silhouette(name: str, known: Annotation) -> Bool[Tensor, "h w"]:
+        """Return of a silhouette of all objects what is in the boxes of the class that is meant.
+
+        Raises:
+            ValueError: If nothing is.
+        """
+        import torch
+
+        drawn, inside = known["silhouette"], torch.zeros_like(known["silhouette"])
+        for left, top, right, bottom in known["boxes"].tolist():
+            inside[top:bottom, left:right] = True
+        if not (drawn & inside).any():
+            raise ValueError(
+                f"silhouette: that of {name} has nothing in the boxes of class {known['label']!r}"
+            )
+        return drawn & inside
+
+    def _cut(self) -> bool:
+        """Whether any silhouette is cut to the boxes of one of several classes."""
+        if self.kind != "silhouettes":
+            return False
+        several = (
+            {each for one in self.layout.annotators for each in one.classes(name)} for name, _ in self.cases
+        )
+        return any(len(classes) > 1 for classes in several)
 
     def fingerprint(self) -> str:
         """Return a digest of all files' names and contents."""
@@ -264,7 +293,8 @@ class ImageFolder:
             files += [(case, path) for path in (self.layout.images / name, *about)]
         known = contents(path for _, path in files)
         offered = sorted(self.offers - {"others"})  # it goes with boxes, and came later than digests did
-        digest = hashlib.sha256(f"{self.kind} {offered}\n".encode())
+        cut = " cut" * self._cut()  # before, every class had the silhouette of all objects
+        digest = hashlib.sha256(f"{self.kind} {offered}{cut}\n".encode())
         for case, path in files:
             digest.update(f"{case}\0{path.name}\0{known[path]}\n".encode())
         return BY_CONTENT + digest.hexdigest()

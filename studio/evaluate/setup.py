@@ -33,7 +33,7 @@ from studio.registry.fill_cache import FillCache, opened_cache
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import check_compared, check_exclusive, check_samples, parse_device
-from studio.registry.runtime import running
+from studio.registry.runtime import precision_kept, running
 from studio.registry.tables import METHODS
 from studio.registry.target import NEXT, TOP, check_target, parse_target
 
@@ -130,8 +130,8 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     computed: Precision = "float32" if runtime == "openvino" else request.precision
     view = classifier.view(example.image.to(device))[None]
     prepared = prepare(run, computed, view) if fixed else None
-    if prepared is not None and not classifier.labels:  # they are numbered
-        classifier.labels = class_names(None, prepared(view).shape[1], "classifier")
+    if prepared is not None:  # without names they are numbered
+        classifier.labels = class_names(classifier.labels, prepared(view).shape[1], "classifier")
     labelled, notes = (False, ()) if model else _labelled(request, data, example, classifier)
     if asked:
         _check_asked(plan, every, data, labelled, classifier.labels)
@@ -147,6 +147,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         notes=[*data.notes, *notes, *([] if request.runtime == "eager" else [f"run by {runtime}"])],
         settings={
             **_settings(request, data, plan, classifier, name, methods, labelled),
+            "precision": precision_kept(request.precision, device, prepared),
             "fillers": {each: filler_identity(each, plan.settings, own) for each in plan.fillers},
             "runtime": runtime.partition(" ")[0],
             **({"attack": identity(attack)} if attack else {}),
@@ -289,7 +290,6 @@ def _settings(
             "multi_label": classifier.multi_label,
             "labels": list(classifier.labels),
         },
-        "precision": request.precision,
         "device": classifier.mean.device.type,
         "batch_size": request.batch_size,
         "versions": {

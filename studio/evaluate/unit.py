@@ -175,7 +175,13 @@ class Worker:
         if name == NOTHING:
             return Explained(subject, score, torch.zeros(score.size), name, None, filler)
         method: Explainer = self.setup.methods[name]
-        return Explained(subject, score, method(score)[0], name, method, filler)
+        heatmap = method(score)[0]
+        wrong = int((~heatmap.isfinite()).sum())
+        if wrong:  # no comparison is true of NaN: figures would be had, and mean nothing
+            raise ValueError(
+                f"{name}: expected a finite heatmap, got {wrong} of {heatmap.numel()} values not so"
+            )
+        return Explained(subject, score, heatmap, name, method, filler)
 
     def _values(self, explained: Explained) -> tuple[Values, list[str]]:
         """Return what the metrics find, and why some find nothing: others may still do."""

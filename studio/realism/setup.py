@@ -27,6 +27,7 @@ from studio.realism.request import LabelSource, RealismRequest, default_fillers
 from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint, place_of
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_device, parse_selection
+from studio.registry.runtime import precision_kept
 from studio.registry.tables import SettingTexts
 from studio.registry.variants import kinds_of
 
@@ -209,7 +210,7 @@ def _settings(
         "lpips": request.lpips,
         "seed": request.seed,
         "device": str(judges.classifier.mean.device),
-        "precision": request.precision,
+        "precision": precision_kept(request.precision, judges.classifier.mean.device, judges.explained),
         "batch_size": request.batch_size,
     }
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from studio.registry.tables import METHODS, OPTIMIZING
 
 if TYPE_CHECKING:
+    import torch
+
+    from attribution.engine.precision import PreparedClassifier
     from infill.network import Precision
     from models.classifiers import ImageClassifier
 
@@ -54,6 +57,25 @@ def running(
         if runtime == "openvino":
             raise ValueError(f"--runtime: {error}") from error
         return classifier, f"eager ({error})"
+
+
+def precision_kept(precision: Precision, device: torch.device, classifier: PreparedClassifier | None) -> str:
+    """Return in which precision a job computes: of ``auto`` what the processor makes of it.
+
+    Otherwise a job that goes on elsewhere could do so in another precision, unnoticed.
+
+    Args:
+        precision: That was asked for.
+        device: On which fillers run, and a classifier that is made for each image.
+        classifier: As it is run, if it is the same for all images; it may need float32 where fillers do not.
+    """
+    from infill.network import fast_dtype
+
+    if precision != "auto":
+        return precision
+    fast = str(fast_dtype(device)).removeprefix("torch.")
+    own = fast if classifier is None else "float32" if classifier.exact else "bfloat16"
+    return fast if own == fast else f"{fast}, the classifier {own}"
 
 
 def _by_openvino(classifier: ImageClassifier, methods: Sequence[str], fixed: bool) -> ImageClassifier:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 
+from studio.columns import comma_separated
 from studio.report.differences import FAMILIES, SURE, Difference
 from studio.report.tables import Table, escaped, named
 
@@ -69,16 +68,14 @@ def _latex(family: str, found: Sequence[Difference]) -> str:
 
 def spreadsheet(made: Sequence[tuple[str, Table]]) -> str:
     """Return a line for every difference of the tables of runs, which have titles."""
-    file = io.StringIO()
-    lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(_HEADS)
+    lines: list[Sequence[object]] = [_HEADS]
     for run, table in made:
         for family, found in comparisons(table).items():
             for each in found:
                 numbers = ["" if n is None else f"{n:.6g}" for n in (each.value, each.low, each.high, each.p)]
                 compared = (family, each.figure, *each.row, *each.other)
-                lines.writerow([run, table.title, *compared, *numbers, each.images, verdict(each)])
-    return file.getvalue()
+                lines.append([run, table.title, *compared, *numbers, each.images, verdict(each)])
+    return comma_separated(lines)
 
 
 def _number(each: Difference) -> str:

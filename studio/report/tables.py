@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studio.columns import aligned
+from studio.columns import aligned, comma_separated
 from studio.registry.variants import kind_of
 from studio.report.compare import Value, values
 from studio.report.differences import Difference, differences
@@ -34,11 +32,13 @@ class Table:
     Attributes:
         title: Which images.
         images: How many of them have been done, at least in part.
+        order: The run's rows, whether they have a figure or not.
         cells: By figure's key and row.
     """
 
     title: str
     images: int
+    order: Sequence[Row]
     figures: Sequence[Figure]
     cells: Mapping[str, Mapping[Row, Value]]
     differences: Sequence[Difference]
@@ -46,7 +46,8 @@ class Table:
     @property
     def rows(self) -> list[Row]:
         """All rows that have a figure, in the run's order."""
-        return list(dict.fromkeys(row for figure in self.figures for row in figure.rows))
+        known = {row for figure in self.figures for row in figure.rows}
+        return [row for row in self.order if row in known]
 
 
 SUBSETS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
@@ -70,7 +71,8 @@ def _tables(results: Results) -> Iterator[Table]:
         if title == "all images" or len(numbers) < len(done):
             found = figures(results, numbers.__contains__)
             cells = {figure.key: values(figure, results, seed) for figure in found}
-            yield Table(title, len(numbers), found, cells, differences(found, seed, results.photograph))
+            compared = differences(found, seed, results.photograph)
+            yield Table(title, len(numbers), list(results.rows), found, cells, compared)
 
 
 def named(row: Row) -> str:
@@ -196,14 +198,12 @@ def spreadsheet(runs: Sequence[tuple[Results, Sequence[Figure]]]) -> str:
     """Return a line for every run, image and row, with the values of all figures that are one an image."""
     single = [{figure.title: figure.values for figure in found if figure.values} for _, found in runs]
     titles = list(dict.fromkeys(title for each in single for title in each))
-    file = io.StringIO()
-    lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(["run", "image", "target", "method", "filler", *titles])
+    lines: list[Sequence[object]] = [["run", "image", "target", "method", "filler", *titles]]
     for (results, _), made in zip(runs, single, strict=True):
         for at, about in results.about.items():
             for row in results.rows:
                 cells = [made.get(title, {}).get(row, {}).get(at) for title in titles]
                 if any(cell is not None for cell in cells):
                     written = ["" if cell is None else f"{cell:.6g}" for cell in cells]
-                    lines.writerow([results.title, about["name"], results.target(at), *row, *written])
-    return file.getvalue()
+                    lines.append([results.title, about["name"], results.target(at), *row, *written])
+    return comma_separated(lines)

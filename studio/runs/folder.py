@@ -95,13 +95,14 @@ class RunFolder:
         return self.path / "heatmaps" / f"{key[0]:06d}" / f"{key[1]}.npz"
 
     def heatmap(self, key: Key) -> ndarray | None:
-        """Return a unit's heatmap, in half precision, or its picture; ``None`` if it cannot be read."""
+        """Return a unit's heatmap, of half precision, or its picture; ``None`` if it cannot be read."""
         import numpy as np
 
         try:
             with np.load(self.heatmap_file(key), allow_pickle=False) as arrays:
                 found: ndarray = arrays["heatmap"]
-                return found
+                # Pictures have no scale, nor have heatmaps of older runs.
+                return found.astype(np.float32) * arrays["scale"] if "scale" in arrays else found
         except Exception:  # whatever is wrong with a file, it is a picture less
             return None
 
@@ -214,5 +215,10 @@ def _save_heatmap(path: Path, heatmap: ndarray) -> None:
     import numpy as np
 
     with path.open("wb") as file:
-        half = heatmap if heatmap.dtype == np.uint8 else heatmap.astype(np.float16)
-        np.savez_compressed(file, heatmap=half)
+        if heatmap.dtype == np.uint8:
+            np.savez_compressed(file, heatmap=heatmap)
+        else:
+            # Half precision is infinite above 65504 and 0 below 6e-8; scores have any unit.
+            finite = np.abs(heatmap[np.isfinite(heatmap)], dtype=np.float32)
+            scale = np.float32(finite.max(initial=0) or 1)
+            np.savez_compressed(file, heatmap=(heatmap / scale).astype(np.float16), scale=scale)

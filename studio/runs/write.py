@@ -39,6 +39,10 @@ def made_once(path: Path, make: Callable[[], object]) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what jobs that were killed have left."""
-    for left in folder.rglob(f"*{_UNFINISHED}"):
-        left.unlink(missing_ok=True)
+    """Remove what jobs of this folder that were killed have left, where they write.
+
+    Other jobs may be at work in folders within it.
+    """
+    for place in ("", "parts/*/", "heatmaps/*/"):
+        for left in folder.glob(f"{place}*{_UNFINISHED}"):
+            left.unlink(missing_ok=True)

@@ -41,6 +41,8 @@ def test_what_cannot_be_is_named():
     score = MaskedScore(square_image(), 1, BrightSquare())
     with pytest.raises(ValueError, match=r"heatmap must be of shape \(1, 40, 48\) as the images"):
         saliency_metric(score, torch.ones(2, 40, 48), 0.5)
+    with pytest.raises(ValueError, match="heatmap must be a number everywhere"):
+        saliency_metric(score, torch.full((1, 40, 48), torch.nan), 0.5)
     negative = MaskedScore(square_image(), 1, lambda images: -1 - BrightSquare()(images).abs(), link=logit)
     with pytest.raises(ValueError, match="score must be positive, as a probability is"):
         saliency_metric(negative, torch.ones(1, 40, 48), 0.5)

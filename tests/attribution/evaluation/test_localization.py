@@ -92,3 +92,15 @@ def test_boxes_must_fit_the_heatmaps(metric):
         ValueError, match=r"boxes must be at least one per image, got 'none for images \[1\]'"
     ):
         metric(HEATMAP, [torch.tensor([[0, 0, 1, 1]]), torch.zeros(0, 4, dtype=torch.long)])
+
+
+@pytest.mark.parametrize(
+    "metric", [lambda h, b: localization_error(h, b, 0.5), pointing_hit, lambda h, _: boxes_above(h, 0.5)]
+)
+def test_what_is_not_a_number_is_neither_above_nor_below(metric):
+    heatmap, boxes = torch.zeros(1, 20, 30), [torch.tensor([[0, 0, 5, 5]])]
+    heatmap[0, 15, 15], heatmap[0, 0, 0] = 1, -torch.inf  # beyond what the classifier sees
+    metric(heatmap, boxes)
+    heatmap[0, 2, 2] = torch.nan
+    with pytest.raises(ValueError, match="heatmap must be a number everywhere, got '1 NaN of 600 values'"):
+        metric(heatmap, boxes)

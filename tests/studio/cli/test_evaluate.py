@@ -12,17 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command import Run, refused, runner
 from filelock import FileLock
 from PIL import Image
 
 from models import scenes
+from models.classifiers import ImageClassifier
 from studio.data.dataset import open_dataset
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import PRESETS, completed, fitting
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import set_up
+from studio.registry.own import Own
 from studio.registry.tables import BASELINES, NOTHING
 from studio.runs.folder import EXAMPLE, RunFolder
 
@@ -193,6 +196,32 @@ def test_a_comparison_is_one_however_it_is_written() -> None:
         EvaluateRequest("scenes:1", methods=("lime",), metrics=("labels",), target="against:gear,crate")
     )
     assert [name for name, _ in setup.plan.metrics] == ["labels"]
+
+
+@pytest.mark.parametrize("fast", ["float32", "bfloat16"])
+def test_the_precision_that_is_kept_is_that_of_the_processor(
+    fast: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on elsewhere is refused where it would go on in another precision."""
+    for place in ("infill.network", "attribution.engine.precision"):
+        monkeypatch.setattr(f"{place}.fast_dtype", lambda device: getattr(torch, fast))
+    auto = set_up(EvaluateRequest("scenes:1", methods=("sp",), fillers=("gray",)))
+    assert auto.request.precision == "auto"
+    assert auto.prepared is not None
+    assert auto.settings["precision"] == fast == ("float32" if auto.prepared.exact else "bfloat16")
+    asked = set_up(EvaluateRequest("scenes:1", methods=("sp",), fillers=("gray",), precision="float32"))
+    assert asked.settings["precision"] == "float32"
+
+
+@pytest.mark.parametrize("count", [4, 6])
+def test_as_many_classes_are_named_as_there_are(count: int) -> None:
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 5))
+    request = EvaluateRequest("scenes:1", methods=("sp",), fillers=("gray",))
+    for names in (scenes.CLASSES[:5], ()):
+        setup = set_up(request, Own(ImageClassifier(network, labels=names)))
+        assert len(setup.classifier.labels) == 5
+    with pytest.raises(ValueError, match=f"classifier has 5 classes, but names {count}"):
+        set_up(request, Own(ImageClassifier(network, labels=scenes.CLASSES[:count])))
 
 
 @pytest.mark.parametrize(

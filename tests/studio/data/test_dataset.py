@@ -249,6 +249,40 @@ def test_a_folder_may_have_silhouettes_and_boxes(tmp_path: Path) -> None:
     assert int(example.silhouette.sum()) == 12
 
 
+def test_of_the_silhouette_of_several_objects_each_class_has_its_own(tmp_path: Path) -> None:
+    boxed(tmp_path, "a.png,7,0,0,7,12\na.png,4,7,2,9,5\na.png,5,10,0,16,12\n")
+    before = open_dataset(str(tmp_path)).fingerprint()
+    paint_silhouette(tmp_path / "masks" / "a.png")
+    every = select(open_dataset(str(tmp_path)), Selection("every"))
+    cases = {name: number for number, name in enumerate(every.names)}
+    for name, left, right in (("a.png:7", 5, 7), ("a.png:4", 7, 9)):
+        silhouette = every.read(cases[name]).silhouette
+        expected = torch.zeros(12, 16, dtype=torch.bool)
+        expected[2:5, left:right] = True
+        assert silhouette.equal(expected)
+    with pytest.raises(ValueError, match=r"silhouette: that of a\.png has nothing in the boxes of class 5"):
+        every.read(cases["a.png:5"])
+    assert before != open_dataset(str(tmp_path)).fingerprint()
+
+
+def test_runs_with_the_silhouette_of_all_objects_do_not_go_on(tmp_path: Path) -> None:
+    """Nor are others hindered: where there is one class, nothing has changed."""
+
+    def digest(kind: str) -> str:
+        text = f"{kind}\n"
+        for case, name in (("", "boxes.csv"), *(("a.png", f"{each}/a.png") for each in ("images", "masks"))):
+            content = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+            text += f"{case}\0{Path(name).name}\0{content}\n"
+        return "content:" + hashlib.sha256(text.encode()).hexdigest()
+
+    paint_silhouette(tmp_path / "masks" / "a.png")
+    before = "silhouettes ['boxes', 'labels', 'silhouettes']"
+    one = boxed(tmp_path, "a.png,4,5,2,7,5\na.png,4,7,2,9,5\n")
+    assert open_dataset(str(one)).fingerprint() == digest(before)
+    several = boxed(tmp_path, "a.png,4,5,2,7,5\na.png,7,7,2,9,5\n")
+    assert open_dataset(str(several)).fingerprint() != digest(before)
+
+
 @pytest.mark.parametrize(
     "box", ["-1,0,5,5", "0,-1,5,5", "0,0,17,5", "0,0,5,13", "5,0,5,5", "0,6,5,5", "20,20,30,30"]
 )
@@ -281,6 +315,8 @@ def test_two_names_of_one_class_are_one_class(tmp_path: Path) -> None:
     rows = "a.png,test,cat,0,0,3,3\na.png,test,Dog,2,2,6,6\na.png,test,dog,7,7,9,9\n"
     dataset = open_dataset(str(boxed(tmp_path, rows, header=NAMED)))
     example = select(dataset, Selection("every", classes=["cat"])).read(0)
+    assert list(example.others) == ["Dog"], "as it is spelled first"
+    assert [name for name in select(dataset, Selection("every")).names] == ["a.png:Dog", "a.png:cat"]
     assert {each: len(boxes) for each, boxes in others_of(example, "boxes", ["cat", "dog"], 0).items()} == {
         1: 2
     }

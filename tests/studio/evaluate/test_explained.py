@@ -12,6 +12,10 @@ from models.preprocessing import Preprocessing
 from studio.data.dataset import Example
 from studio.evaluate.explained import Explained, Subject
 from studio.evaluate.measures import COMPUTE
+from studio.evaluate.request import EvaluateRequest
+from studio.evaluate.setup import set_up
+from studio.evaluate.unit import Worker
+from studio.registry.own import Own
 
 SIDE = 32
 AT = (8, 10, 18, 22)
@@ -98,3 +102,20 @@ def test_beside_the_object_are_the_classes_that_it_does_not_hide() -> None:
     }
     others = {each: torch.tensor(some) for each, some in boxes.items()}
     assert replace(subject, others=others).beside == [5, 6, 9]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_heatmap_that_is_not_finite_is_the_units_error_and_has_no_figure(value: float) -> None:
+    def broken(score: MaskedScore) -> Tensor:
+        heatmap = torch.zeros(len(score), *score.size)
+        heatmap[:, 2, 2:4] = value
+        return heatmap
+
+    request = EvaluateRequest(
+        "scenes:1", methods=("broken",), fillers=("gray",), metrics=("pointing",), baselines=False
+    )
+    worker = Worker(set_up(request, Own(methods={"broken": broken})))
+    part, heatmap = worker((0, "broken--gray"))
+    assert "expected a finite heatmap, got 2 of" in part.error
+    assert heatmap is None
+    assert not part.values

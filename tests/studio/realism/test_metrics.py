@@ -24,6 +24,7 @@ from studio.realism.batches import ExampleBatch
 from studio.realism.judges import Judges, load_judges
 from studio.realism.metrics import METRICS, OF_CLASSES, OF_FEATURES, ImageMetrics
 from studio.realism.request import RealismRequest
+from studio.realism.setup import set_up
 from studio.registry.build import build_classifier
 
 CPU = torch.device("cpu")
@@ -404,6 +405,16 @@ def test_scenes_are_judged_by_their_classifier(offline: None) -> None:
         head = classifier.network.head  # type: ignore[union-attr]
         torch.testing.assert_close(head(features), expected, rtol=0, atol=1e-3)  # type: ignore[operator]
     assert expected.argmax(1).tolist() == [scenes.draw(number, objects=1).labels[0] for number in range(2)]
+
+
+@pytest.mark.parametrize("fast", ["float32", "bfloat16"])
+def test_the_precision_that_is_kept_is_that_of_the_processor(
+    fast: str, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("infill.network", "attribution.engine.precision"):
+        monkeypatch.setattr(f"{place}.fast_dtype", lambda device: getattr(torch, fast))
+    made = set_up(RealismRequest("scenes:2", fillers=("gray",)))
+    assert made.settings["precision"] == made.identity["precision"] == fast
 
 
 def test_a_judge_of_its_own_looks_with_its_own_eye(five_classes: Path) -> None:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from attribution.engine.precision import prepare
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
-from studio.registry.runtime import running
+from studio.registry.runtime import precision_kept, running
 
 
 class Tokens(nn.Module):
@@ -54,3 +55,15 @@ def test_auto_takes_it_for_methods_that_remove_patches():
     assert running(classifier(convolutions()), "auto", ["sp", "pda"])[1].startswith("incremental (")
     assert not running(classifier(Instant()), "auto", ["sp"])[1].startswith("incremental (")
     assert not running(classifier(convolutions()), "auto", ["sp", "lime"])[1].startswith("incremental (")
+
+
+@pytest.mark.parametrize(("fast", "other"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_the_precision_of_the_processor_is_kept_in_place_of_auto(fast, other, monkeypatch):
+    for place in ("infill.network", "attribution.engine.precision"):
+        monkeypatch.setattr(f"{place}.fast_dtype", lambda device: getattr(torch, fast))
+    cpu, image = torch.device("cpu"), torch.rand(1, 3, 32, 32)
+    prepared = prepare(classifier(convolutions()), "auto", image)
+    assert precision_kept("auto", cpu, prepared) == precision_kept("auto", cpu, None) == fast
+    unlike = prepare(classifier(convolutions()), other, image)
+    assert precision_kept("auto", cpu, unlike) == f"{fast}, the classifier {other}"
+    assert [precision_kept(each, cpu, prepared) for each in (fast, other)] == [fast, other]

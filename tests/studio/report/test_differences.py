@@ -88,7 +88,9 @@ def test_a_constant_change_has_no_interval_to_speak_of() -> None:
 
 def made() -> Table:
     figure = drawn()
-    return Table("all images", 12, [figure], {figure.key: {}}, differences([figure], seed=3))
+    return Table(
+        "all images", 12, list(figure.values), [figure], {figure.key: {}}, differences([figure], seed=3)
+    )
 
 
 def test_every_format_has_every_difference() -> None:
@@ -113,7 +115,7 @@ def test_no_family_is_told_that_has_no_pair() -> None:
     figure = drawn()
     alone = Figure("a", "a", "lower", "mean", False, {GRAY: figure.values[GRAY]})
     assert differences([alone], seed=0) == []
-    assert compared.markdown(Table("all images", 12, [alone], {}, [])) == ""
+    assert compared.markdown(Table("all images", 12, list(alone.values), [alone], {}, [])) == ""
 
 
 def test_verdicts_need_a_sure_difference() -> None:
@@ -161,6 +163,13 @@ def test_what_no_drawn_signs_reach_has_the_least_chance_and_not_none() -> None:
 
 def test_no_change_is_no_difference() -> None:
     assert exchanged([np.zeros(20)], 0) == [1]
+    assert exchanged([np.array([0.1, 0.2, -0.3])], 0) == [1], "0 but for the last digit"
+
+
+@pytest.mark.parametrize("unit", [2.0**-60, 2.0**60])
+def test_the_unit_of_a_figure_makes_nothing_surer(unit: float) -> None:
+    change = np.random.default_rng(0).normal(0.4, 1, 40).round(1)
+    assert exchanged([unit * change, unit * np.ones(9)], 0) == exchanged([change, np.ones(9)], 0)
 
 
 def test_a_sure_difference_stays_sure_among_many() -> None:

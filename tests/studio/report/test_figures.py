@@ -14,8 +14,10 @@ from studio.report.charts import COLORS, _line_chart, charts
 from studio.report.compare import Value, _by_class, values
 from studio.report.differences import differences
 from studio.report.figures import Figure, Kind, _halves, _tuned
+from studio.report.page import page
 from studio.report.results import Results
 from studio.report.run import _read
+from studio.report.strips import Strip
 from studio.report.tables import escaped, latex, markdown, piped, spreadsheet, tables, text
 from studio.runs.folder import EXAMPLE, RunFolder
 from studio.runs.part import Part
@@ -239,6 +241,29 @@ def test_nothing_found_is_said() -> None:
     assert markdown(table).startswith("no figure yet")
     assert latex(table).startswith("% no figure yet")
     assert tables(results({SP: {0: {}}, LIME: {}}))[0].images == 1
+
+
+def test_rows_are_in_the_runs_order() -> None:
+    """Whichever of them has the first figure."""
+    deletion, pointing = {"deletion:gray": [(np.nan, 0.5)]}, {"pointing": [(0.0, 1.0)]}
+    found = {n: deletion for n in range(2)}
+    run = results({LIME: {n: pointing for n in range(2)}, SP: found, ("center", ""): {}})
+    (table,) = tables(run)
+    assert table.rows == [LIME, SP]
+    run = results({SP: found, LIME: {n: pointing for n in range(2)}})
+    assert tables(run)[0].rows == [SP, LIME]
+
+
+def test_a_class_is_found_on_the_page_whatever_blanks_its_name_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = results({SP: {n: {"deletion:gray": [(np.nan, 0.5)]} for n in range(2)}})
+    more = {"data": "scenes:2", "paper": False, "precision": "float32"}
+    run.folder.settings = {**run.settings, **more, "classifier": {"name": "scenes", "labels": []}}
+    shown = [Strip("a.png", '  a  "cat"', 0.5, [], 0.0)]
+    monkeypatch.setattr("studio.report.page.strips", lambda *_: shown)
+    monkeypatch.setattr("studio.report.page.charts", lambda *_: [])
+    found = page([(run, tables(run))], 1)
+    assert '<option value="  a  &#34;cat&#34;">' in found
+    assert 'data-class="  a  &#34;cat&#34;"' in found
 
 
 def test_names_of_ones_own_break_no_table() -> None:

@@ -46,6 +46,26 @@ def test_what_was_kept_comes_back(folder: RunFolder) -> None:
     assert folder.heatmap((4, "sp--gray")) is None
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e6, 1e30])
+def test_heatmaps_come_back_in_any_unit(folder: RunFolder, unit: float) -> None:
+    heatmap = (np.linspace(-1, 1, 12).reshape(3, 4) * unit).astype(np.float32)
+    folder.save((3, "sp--gray"), PART, heatmap)
+    assert folder.heatmap((3, "sp--gray")) == pytest.approx(heatmap, rel=1e-3, abs=1e-4 * unit)
+
+
+def test_maps_of_nothing_pictures_and_those_of_older_runs_come_back(folder: RunFolder) -> None:
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    for name, array in (("zero", np.zeros((3, 4), np.float32)), ("example", picture)):
+        folder.save((3, name), PART, array)
+        found = folder.heatmap((3, name))
+        assert found is not None
+        assert np.array_equal(found, array)
+        assert (found.dtype == np.uint8) == (name == "example")
+    old = np.linspace(-1, 1, 12).astype(np.float16)
+    np.savez_compressed(folder.heatmap_file((3, "zero")), heatmap=old)
+    assert np.array_equal(folder.heatmap((3, "zero")), old)  # type: ignore[arg-type]
+
+
 def test_errors_and_empty_parts_come_back(folder: RunFolder) -> None:
     for part in (Part("1 example", {"name": "ß"}, {}, "no box"), Part("2")):
         folder.save((0, part.unit[0]), part)
@@ -136,10 +156,20 @@ def test_a_parquet_file_from_elsewhere_is_damaged(folder: RunFolder) -> None:
 
 def test_leftovers_are_removed(folder: RunFolder) -> None:
     folder.save((1, "a"), PART)
-    left = folder.file((1, "a")).with_name("b.parquet.77.unfinished")
-    left.write_bytes(b"half")
+    folder.save((1, "b"), PART, np.ones((2, 2)))
+    inner = RunFolder(folder.path / "inner", SETTINGS)  # of another job, which may be at work
+    inner.save((1, "a"), PART)
+    places = [folder.path / "run.json", folder.file((1, "b")), folder.heatmap_file((1, "b"))]
+    left, others, written = [
+        [path.with_name(f"{path.name}.77.unfinished") for path in paths]
+        for paths in (places, [inner.path / "run.json", inner.file((1, "a"))], [folder.path / "a" / "x.csv"])
+    ]
+    for path in (*left, *others, *written):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
     RunFolder(folder.path, SETTINGS).begin()
-    assert not left.exists()
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in (*others, *written))
     assert folder.file((1, "a")).exists()
 
 
