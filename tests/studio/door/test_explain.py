@@ -215,6 +215,32 @@ def test_lists_give_a_grid(tmp_path: Path) -> None:
             grid.where(**wrong)
 
 
+def test_explanations_of_several_calls_stay_apart(tmp_path: Path) -> None:
+    calls = [
+        quick(small(), target=0),
+        quick(small(1), target=1),
+        quick(small(), method=[SlidingPatch(20, 20), Lime(samples=4)])[1],
+    ]
+    together = Explanations(calls)
+    assert {path.parent.name for path in together.save(tmp_path)} == {"picture", "picture-2", "picture-3"}
+    for place, each in zip(("picture", "picture-2", "picture-3"), calls, strict=True):
+        with np.load(tmp_path / place / "heatmaps.npz") as maps:
+            np.testing.assert_array_equal(maps[f"{each.method}/{each.filler}"], each.heatmap)
+            assert not {name for name in maps if not name.startswith(f"{each.method}/")}
+    assert together._repr_html_().count("<img") == 3
+    with pytest.raises(ValueError, match="figure: expected one image and classifier, explained by one call"):
+        together.figure()
+    assert {path.parent for path in together[:1].save(tmp_path / "one")} == {tmp_path / "one"}
+
+
+def test_a_part_of_a_result_has_the_runs_that_are_asked_for() -> None:
+    whole = quick(small(), filler=["gray", "blur"])[0].whole
+    assert whole.part(list(whole.results)) is whole
+    one, other = whole.results
+    assert list(whole.part([one]).part([one]).results) == [one]
+    assert not whole.part([one]).part([other]).results
+
+
 def test_a_classifier_of_ones_own_gives_way_to_a_name_of_infills(tmp_path: Path) -> None:
     def scenes(images: Tensor) -> Tensor:
         return tiny(images)
