@@ -60,9 +60,10 @@ class Counterfactual:
         view = result.classifier.view(result.image.pixels.to(result.classifier.mean.device))
         self.image, self.classifier = result.image.folder, result.name
         self.method, self.filler = change.method, change.filler
-        self.before: Float[ndarray, "h w 3"] = channels_last(view)
-        self.after: Float[ndarray, "h w 3"] = shown.image
-        self.hole: Float[ndarray, "h w"] = shown.hole
+        # Copies, so that whoever changes them does not change what is saved.
+        self.before: Float[ndarray, "h w 3"] = channels_last(view).copy()
+        self.after: Float[ndarray, "h w 3"] = shown.image.copy()
+        self.hole: Float[ndarray, "h w"] = shown.hole.copy()
         probable = result.asked.probable
         self.target = Target(result.target, result.asked.title or result.label(result.target))
         first = int(search.probabilities.argmax())

@@ -76,6 +76,24 @@ def test_several_counterfactuals_are_a_list() -> None:
         infill.counterfactual(images[0], greenish, method=SSR())
 
 
+def test_arrays_of_a_result_are_the_callers_to_change(tmp_path: Path) -> None:
+    image = np.full((32, 40, 3), 200, np.uint8)
+    explained = infill.explain(image, greenish, method=MP2(cells=4), filler="gray")
+    changed = infill.counterfactual(image, greenish, method=MP2(cells=4), filler="gray")
+    removed = infill.remove(image, greenish, box=(4, 4, 20, 20), filler="gray")
+
+    def saved() -> list[bytes]:
+        paths = [path for each in (explained, changed, removed) for path in each.save(tmp_path)]
+        return [path.read_bytes() for path in paths if path.suffix != ".json"]
+
+    before = saved()
+    composites = [array for each in explained.shown() for array in (each.image, each.hole)]
+    arrays = [explained.heatmap, explained.hole, changed.before, changed.after, changed.hole, removed.before]
+    for array in [*composites, *arrays, removed.hole, removed.completions["gray"].image]:
+        array[:] = 1 - array
+    assert saved() == before
+
+
 def test_realism_is_the_commands_and_takes_fillers_of_ones_own(run: Run) -> None:
     said = run("scenes:2", "--filler", "gray", "--strips", 1, "--out", "command", command="realism")
     assert said.code == 0, said.err
