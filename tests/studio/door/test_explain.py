@@ -436,6 +436,43 @@ def test_a_method_of_ones_own_needs_no_more_than_holes() -> None:
     assert found.figure()
 
 
+class Returning:
+    """A method that returns what it was made for, of a map "1 h w"."""
+
+    def __init__(self, make: Callable[[Tensor], Any]) -> None:
+        self.make = make
+
+    def holes(self, score: Any) -> Tensor:
+        return torch.ones(1, 1, *score.size)
+
+    def __call__(self, score: Any) -> Any:
+        return self.make(score.image.mean(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "got"),
+    [
+        (lambda found: found[:, ::2], "torch.float32 of shape (1, 20, 56)"),
+        (lambda found: found[0], "torch.float32 of shape (40, 56)"),
+        (lambda found: found.long(), "torch.int64 of shape (1, 40, 56)"),
+        (lambda found: found / 0, "NaN or infinity"),
+        (lambda found: found.numpy(), "ndarray"),
+        (lambda found: None, "NoneType"),
+    ],
+)
+def test_what_a_method_of_ones_own_returns_must_be_a_map(make: Callable[[Tensor], Any], got: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        quick(small(), method=Returning(make))
+    rule = "heatmap: expected a finite floating-point tensor of shape (1, 40, 56), got "
+    assert str(refused.value) == f"Returning: {rule}{got}"
+
+
+def test_a_map_with_a_gradient_is_a_map(tmp_path: Path) -> None:
+    found = quick(small(), method=Returning(lambda found: found.double().requires_grad_()))
+    np.testing.assert_allclose(found.heatmap, small().mean(2) / 255, atol=1e-6)
+    assert found.save(tmp_path)
+
+
 def test_progress_says_nothing_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
     quick(small())
     quick(small(), progress=False)
