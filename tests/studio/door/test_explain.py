@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -434,6 +435,43 @@ def test_a_method_of_ones_own_needs_no_more_than_holes() -> None:
     assert found.method == "Halves"
     assert len(np.unique(found.heatmap)) == 2
     assert found.figure()
+
+
+@dataclass
+class Kept:
+    """A filler whose settings are of all kinds."""
+
+    colors: ndarray = field(default_factory=lambda: np.full(3, 0.25, np.float32))
+    tensor: Tensor = field(default_factory=lambda: torch.zeros(2))
+    limit: float = float("inf")
+    count: Any = np.int64(3)  # noqa: RUF009
+    share: Any = np.float32(0.5)  # noqa: RUF009
+    sure: Any = np.True_
+    several: Any = (np.int64(1), float("nan"))
+
+    per_hole: ClassVar[bool] = False
+    sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Any = None) -> Tensor:
+        return torch.from_numpy(self.colors)[:, None, None].expand_as(image)
+
+
+def test_a_filler_may_have_settings_of_any_kind(tmp_path: Path) -> None:
+    found = quick(small(), filler=Kept(count=np.int64(4)))
+    assert "Kept (limit inf, count 4, share 0.5" in str(found)
+    assert found.figure()
+    found.save(tmp_path)
+    assert told(tmp_path)["fillers"]["Kept"] == {
+        "class": "Kept",
+        "colors": "array of shape (3,)",
+        "tensor": "tensor of shape (2,)",
+        "limit": "inf",
+        "count": 4,
+        "share": 0.5,
+        "sure": True,
+        "several": [1, "nan"],
+    }
 
 
 class Returning:
