@@ -263,6 +263,16 @@ def test_it_shows_itself() -> None:
     assert found.figure().get_size_inches()[0] > 5
 
 
+class Optimizes:
+    """A method that does not say how much it looks at."""
+
+    def __call__(self, score: Any) -> Tensor:
+        return self.optimize(score)
+
+    def optimize(self, score: Any, watch: Any = None) -> Any:
+        raise AssertionError
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -288,6 +298,10 @@ def test_it_shows_itself() -> None:
         ({"until": 0.9}, "--until: expected one of rise, lime"),
         ({"method": SlidingPatch}, "method: expected an object, got the class SlidingPatch"),
         ({"method": tiny}, "method: expected a name, or an object that is called with a score"),
+        (
+            {"method": Optimizes()},
+            "method: expected composites, how many its steps score at most, beside opt",
+        ),
         ({"filler": tiny}, "infill.Learned(f) makes a filler of a function"),
         ({"filler": {"gray": Blur()}}, "filler: 'gray' is the name of one of infill's own"),
         ({"filler": {"real": Blur()}}, "filler: 'real' is the name of one of infill's own"),
