@@ -160,7 +160,7 @@ def remove(
     target: AnyTarget = None,
     where: str | None = None,
     preprocessing: Any = None,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = (),
     progress: bool = True,
     **settings: Any,
 ) -> Removal:
