@@ -263,6 +263,14 @@ def test_it_shows_itself() -> None:
     assert found.figure().get_size_inches()[0] > 5
 
 
+def test_what_no_filler_matters_to_shows_itself() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    found = quick(small(), network, method="gradient", target=1)
+    assert (found.method, found.filler) == ("gradient", "none")
+    assert "filler      none\n" in str(found)
+    assert found._repr_html_().count("<img") == 2
+
+
 class Optimizes:
     """A method that does not say how much it looks at."""
 
