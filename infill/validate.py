@@ -88,7 +88,8 @@ def require_settings(owner: object) -> None:
             continue
         for number in value if isinstance(value, tuple) else (value,):
             wanted, named = (Integral, "a whole number") if kind is int else (Real, "a number")
-            require(isinstance(number, wanted), name, named, value)
+            fits = isinstance(number, wanted) and not isinstance(number, bool)
+            require(fits, name, named, value)
             require(number in allowed, name, allowed.rule(number), value)
 
 

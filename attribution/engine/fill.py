@@ -67,16 +67,22 @@ def proposed(filler: Filler, image: Tensor, hole: Tensor, generator: Chance) -> 
     It gets an image and a hole of its own, which it may change.
 
     Raises:
-        ValueError: If it fails, or returns fills of another shape or, inside of the holes, beyond [0, 1].
+        ValueError: If it fails, or returns no floating-point tensor, fills of another shape or, inside of the
+            holes, beyond [0, 1].
     """
     try:
         fill = filler(image.clone(), hole.clone(), generator)
     except ValueError as error:
         raise ValueError(f"filler {type(filler).__name__}: {error}") from error
+    named = f"fill of {type(filler).__name__}"
+    floating = isinstance(fill, Tensor) and fill.is_floating_point()
+    got = fill.dtype if isinstance(fill, Tensor) else type(fill).__name__
+    require(floating, named, "a floating-point tensor of numbers in [0, 1]", got)
+    fill = fill.to(image.dtype)  # of NumPy's numbers it is often made in float64
     shapes = [(n, *image.shape[1:]) for n in (1, len(hole))]
     rule = f"one whose fill is of shape {shapes[-1]}"
     require(tuple(fill.shape) in shapes, "filler", rule, tuple(fill.shape))
     if not bool(((fill >= 0) & (fill <= 1)).all()):  # where nothing is removed nobody sees it
         seen = fill.where(hole > 0, 0)
-        check_range(f"fill of {type(filler).__name__}", seen, "finite and in [0, 1] inside of holes")
+        check_range(named, seen, "finite and in [0, 1] inside of holes")
     return fill if filler.per_hole else fill.expand_as(image)

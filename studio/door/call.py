@@ -40,7 +40,7 @@ class Classifiers:
 
     given: Any
     preprocessing: Any = None
-    labels: Sequence[str] = ()
+    labels: Sequence[str] | None = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from models.classifiers import ImageClassifier
-from models.classifiers.given import given
+from models.classifiers.given import given, label_names
 from studio.door.things import listed
 from studio.explain.inputs import numbered
 from studio.registry.build import build_classifier
@@ -48,7 +48,7 @@ def load_classifier(
     weights: Path | str | None = None,
     *,
     preprocessing: Any = None,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = (),
     multi_label: bool = False,
 ) -> ImageClassifier:
     """Return a classifier that maps RGB images in [0, 1] of any size to logits.
@@ -59,7 +59,7 @@ def load_classifier(
         weights: The file of weights of a name; ``None`` as a name leaves that to the file.
         preprocessing: How a module wants its images: transforms of torchvision, or a
             `models.preprocessing.Preprocessing`. ``None``: as they are, in [0, 1].
-        labels: The names of the classes of a module or function.
+        labels: The names of the classes of a module or function: a list, tuple or array.
         multi_label: Whether its classes do not exclude each other.
 
     Raises:
@@ -70,7 +70,7 @@ def load_classifier(
         if weights is not None:
             raise ValueError("weights: expected none beside a classifier that is an object")
         return given(classifier, preprocessing, labels, multi_label)
-    if preprocessing is not None or len(labels):
+    if preprocessing is not None or label_names(labels):
         raise ValueError(f"preprocessing, labels: expected none, for {classifier or weights} has its own")
     return build_classifier(classifier, None if weights is None else Path(weights), multi_label)
 
@@ -92,7 +92,7 @@ class Running(Protocol):
 
 
 def classifiers_of(
-    classifier: Any, preprocessing: Any, labels: Sequence[str], request: Running
+    classifier: Any, preprocessing: Any, labels: Sequence[str] | None, request: Running
 ) -> list[Asked]:
     """Return the classifiers that are asked for; objects on the device asked for, copied only for that.
 
@@ -103,7 +103,8 @@ def classifiers_of(
     objects = [thing for _, thing in found if not isinstance(thing, str | None)]
     if objects and request.weights is not None:
         raise ValueError("weights: expected none beside a classifier that is an object")
-    if not objects and (preprocessing is not None or len(labels)):
+    names_given = label_names(labels)
+    if not objects and (preprocessing is not None or names_given):
         raise ValueError("preprocessing, labels: expected none beside a classifier that is a name")
     for key, thing in found:
         if key and not callable(thing):
@@ -117,7 +118,7 @@ def classifiers_of(
             next(names),
             _on(
                 request.device,
-                load_classifier(thing, **_more(thing, preprocessing, labels, request.multi_label)),
+                load_classifier(thing, **_more(thing, preprocessing, names_given, request.multi_label)),
             ),
             (AS_THEY_ARE,) if preprocessing is None and _bare(thing) else (),
         )

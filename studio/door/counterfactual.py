@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 class Counterfactual:
     """The smallest removal that was found to take a class away, and the image without it.
 
-    A notebook shows it, ``print`` tells it in a line. All arrays are in the classifier's view of the image.
+    A notebook shows it, ``print`` tells it in a line, and its notes. All arrays are in the classifier's view
+    of the image.
 
     Attributes:
         image: What the image is called.
@@ -52,17 +53,19 @@ class Counterfactual:
         left: The same in the image without it.
         area: Which share of the view is removed.
         gone: Whether the target is down to chance.
+        notes: What must be said of it, as that a module got the pixels as they are.
     """
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Result, notes: Sequence[str] = ()) -> None:
         self._change = change = Change(result)
         shown, search = change.run.samples[0], change.search
         view = result.classifier.view(result.image.pixels.to(result.classifier.mean.device))
         self.image, self.classifier = result.image.folder, result.name
         self.method, self.filler = change.method, change.filler
-        self.before: Float[ndarray, "h w 3"] = channels_last(view)
-        self.after: Float[ndarray, "h w 3"] = shown.image
-        self.hole: Float[ndarray, "h w"] = shown.hole
+        # Copies, so that whoever changes them does not change what is saved.
+        self.before: Float[ndarray, "h w 3"] = channels_last(view).copy()
+        self.after: Float[ndarray, "h w 3"] = shown.image.copy()
+        self.hole: Float[ndarray, "h w"] = shown.hole.copy()
         probable = result.asked.probable
         self.target = Target(result.target, result.asked.title or result.label(result.target))
         first = int(search.probabilities.argmax())
@@ -71,6 +74,7 @@ class Counterfactual:
         left = search.probabilities[result.target] if probable else search.outcome.left
         self.left = float(left)
         self.area, self.gone = search.area, not search.failure
+        self.notes = tuple(notes)
 
     def figure(self) -> Figure:
         """Return ``counterfactual.png`` as a figure of matplotlib."""
@@ -89,10 +93,14 @@ class Counterfactual:
             return output.publish(files_of(explanation), read=read)
 
     def __str__(self) -> str:
-        return f"{self.image}: {self._change.line()}"
+        return "\n".join([self._line, *self.notes])
 
     def __repr__(self) -> str:
-        return f"<Counterfactual of {self}>"
+        return f"<Counterfactual of {self._line}>"
+
+    @property
+    def _line(self) -> str:
+        return f"{self.image}: {self._change.line()}"
 
     def _repr_png_(self) -> bytes:
         drawn = io.BytesIO()
@@ -103,7 +111,8 @@ class Counterfactual:
     def _repr_html_(self) -> str:
         pictures = picture(self.before, "before") + picture(self.after, "after")
         style = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start"
-        return f'<div style="{style}">{pictures}<p>{html.escape(str(self))}</p></div>'
+        text = "<br>".join(html.escape(line) for line in str(self).splitlines())
+        return f'<div style="{style}">{pictures}<p>{text}</p></div>'
 
 
 @overload
@@ -125,7 +134,7 @@ def counterfactual(
     method: AnyMethod | None = None,
     filler: AnyFiller | None = None,
     preprocessing: Any = None,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = (),
     progress: bool = True,
     **settings: Any,
 ) -> Counterfactual | list[Counterfactual]:
@@ -152,5 +161,5 @@ def counterfactual(
     fillers = NO_THINGS if filler is None else fillers_of(filler)
     wanted = Wanted(target, methods, fillers, settings, progress)
     call = called(removing, image, Classifiers(classifier, preprocessing, labels), wanted)
-    found = [Counterfactual(result) for result, _ in call.results()]
+    found = [Counterfactual(result, notes) for result, notes in call.results()]
     return found if several(image) else found[0]

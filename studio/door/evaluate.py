@@ -33,6 +33,10 @@ FIELDS = (
     "target", "against", "attack", "fill_cache", "fill_cache_size",
 )  # fmt: skip
 STRIPS = 40
+FILES = (
+    "report.html", "report.md", "report.tex", "report.csv", "report-differences.csv", "report.json",
+)  # fmt: skip
+"""What a report consists of."""
 
 
 class Evaluation:
@@ -44,10 +48,11 @@ class Evaluation:
         results: What was found, image by image.
         tables: The table of all images, and those of subsets that the data knows.
         folder: Where the run is kept.
+        notes: What must be said of it, as that a module got the pixels as they are.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, notes: Sequence[str] = ()) -> None:
+        self.folder, self.notes = folder, tuple(notes)
         self.results: Results = read(folder)
         self.tables: Sequence[Table] = tables(self.results)
 
@@ -76,12 +81,12 @@ class Evaluation:
         """
         said: list[str] = []
         report([self.folder], Path(folder), strips, said.append)
-        return sorted(path for path in Path(folder).iterdir() if path.name.startswith("report."))
+        return [Path(folder) / name for name in FILES]
 
     def __str__(self) -> str:
         lines: list[str] = []
         tell(self.results, self.tables, lambda text: lines.append(str(text)))
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
     def __repr__(self) -> str:
         return f"<Evaluation of {len(self.tables[0].rows)} rows on {self.tables[0].images} images>"
@@ -99,7 +104,10 @@ class Evaluation:
                 )
                 cells += f"<td>{text}</td>"
             lines.append(f"<tr><th>{html.escape(named(row))}</th>{cells}</tr>")
-        return f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return (
+            f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>{notes}"
+        )
 
 
 @with_derivatives
@@ -111,7 +119,7 @@ def evaluate(
     filler: AnyFiller | Several = (),
     metric: str | Several = (),
     preprocessing: Any = None,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = (),
     out: Path | str | None = None,
     progress: bool = True,
     **settings: Any,
@@ -151,7 +159,7 @@ def evaluate(
     own = Own(asked.own, methods.own, fillers.own)
     with run_folder(request, asked, out) as ready:
         run(ready, lambda _: None, own, Progress(quiet=not progress, passing=True))
-        return Evaluation(ready.out)
+        return Evaluation(ready.out, asked.notes)
 
 
 def _none(given: Any) -> bool:

@@ -58,7 +58,7 @@ def explain(
     method: AnyMethod | Several = "sp",
     filler: AnyFiller | Several = "inpaint",
     preprocessing: Any = None,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = (),
     progress: bool = True,
     **settings: Any,
 ) -> Explanation | Explanations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,7 +129,7 @@ class Explanation:
         "h w" in the classifier's view, the target's ``score`` (its probability, unless it is compared with
         another class) and the ``label`` of the classifier's first choice.
         """
-        return self._run.samples
+        return [replace(each, image=each.image.copy(), hole=each.hole.copy()) for each in self._run.samples]
 
     def figure(self) -> Figure:
         """Return ``explain.png`` as a figure of matplotlib."""
@@ -147,7 +147,8 @@ class Explanation:
 
     @cached_property
     def _maps(self) -> dict[str, ndarray]:
-        return dict(heatmaps(self.result))
+        # Copies, for of a classifier that is shown whole images they are the result's own memory.
+        return {name: array.copy() for name, array in heatmaps(self.result)}
 
     def __str__(self) -> str:
         return table_of(self.result, self.notes)

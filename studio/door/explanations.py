@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from studio.columns import aligned
 from studio.door.show import figure_of, figure_png, grid_html, said_of
 from studio.explain.explain import TRACES, files_of
+from studio.explain.inputs import numbered
 from studio.output import output_folder
 
 if TYPE_CHECKING:
@@ -18,11 +20,32 @@ if TYPE_CHECKING:
     from studio.explain.result import Explanation as Result
 
 
+@dataclass(frozen=True)
+class Group:
+    """What one call explained of one image and classifier.
+
+    Attributes:
+        image: What the image is called, numbered where other calls have called theirs the same.
+    """
+
+    classifier: str
+    image: str
+    cells: Sequence[Explanation]
+
+    @property
+    def result(self) -> Result:
+        """The result that holds all of its explanations."""
+        return self.cells[0].whole.part({(each.filler, each.method) for each in self.cells})
+
+
 class Explanations(Sequence["Explanation"]):
     """A list of explanations, by classifier, image, filler and method, in the order they were asked for.
 
     ``grid.only(method="lime", filler="gray")`` is the one that is meant, ``grid.where(method="lime")`` the
     smaller grid. A notebook shows the heatmaps side by side, ``print`` a line for each.
+
+    Explanations of several calls may be put together: what each call explained stays apart, though images are
+    called the same.
     """
 
     def __init__(self, explanations: Sequence[Explanation]) -> None:
@@ -91,7 +114,7 @@ class Explanations(Sequence["Explanation"]):
         """Return all methods and fillers of the one image and classifier, as ``explain.png`` shows them.
 
         Raises:
-            ValueError: If there are several images or classifiers.
+            ValueError: If there are several images or classifiers, or several calls explained them.
         """
         return figure_of(self._result())
 
@@ -102,32 +125,34 @@ class Explanations(Sequence["Explanation"]):
             ValueError: If they cannot be written.
         """
         groups = self._groups()
+        several, apart = len(self.classifiers) > 1, len({group.image for group in groups}) > 1
         with output_folder(Path(folder)) as output:
             paths: list[Path] = []
-            for (classifier, image), cells in groups.items():
-                place = str(self._place(classifier, image))
-                read = {"image": [cells[0].result.image.origin.get("file")]}
-                paths += output.publish(files_of(_joined(cells)), place, TRACES, read)
+            for group in groups:
+                place = Path(*[group.classifier] * several, *[group.image] * apart)
+                read = {"image": [group.result.image.origin.get("file")]}
+                paths += output.publish(files_of(group.result), str(place), TRACES, read)
             return paths
 
-    def _place(self, classifier: str, image: str) -> Path:
-        """Return the folder of an image within that of all."""
-        names = [classifier] * (len(self.classifiers) > 1) + [image] * (len(self.images) > 1)
-        return Path(*names)
-
-    def _groups(self) -> dict[tuple[str, str], list[Explanation]]:
-        found: dict[tuple[str, str], list[Explanation]] = {}
+    def _groups(self) -> list[Group]:
+        """Return what belongs together: names alone do not tell, for every array is called the same."""
+        found: dict[tuple[str, int], list[Explanation]] = {}
         for each in self:
-            found.setdefault((each.classifier, each.image), []).append(each)
-        return found
+            found.setdefault((each.classifier, id(each.whole)), []).append(each)
+        images: dict[str, list[str]] = {}
+        for (classifier, _), cells in found.items():
+            images.setdefault(classifier, []).append(cells[0].image)
+        names = {classifier: iter(numbered(stems)) for classifier, stems in images.items()}
+        return [Group(classifier, next(names[classifier]), cells) for (classifier, _), cells in found.items()]
 
     def _result(self) -> Result:
         groups = self._groups()
         if len(groups) > 1:
             raise ValueError(
-                f"figure: expected one image and classifier, got {len(groups)}; where(image=...) has less"
+                "figure: expected one image and classifier, explained by one call, got "
+                f"{len(groups)}; where(image=...) has less"
             )
-        return _joined(next(iter(groups.values())))
+        return groups[0].result
 
     def __str__(self) -> str:
         rows = [
@@ -152,9 +177,9 @@ class Explanations(Sequence["Explanation"]):
         columns = list(dict.fromkeys((each.method, each.filler) for each in self))
         several = len(self.classifiers) > 1
         rows = []
-        for (classifier, image), cells in self._groups().items():
-            placed = {(each.method, each.filler): each.result for each in cells}
-            name = f"{image}, {classifier}" if several else image
+        for group in self._groups():
+            placed = {(each.method, each.filler): each.result for each in group.cells}
+            name = f"{group.image}, {group.classifier}" if several else group.image
             rows.append((name, [placed.get(column) for column in columns]))
         return grid_html(rows, [f"{method} / {filler}" for method, filler in columns])
 
@@ -164,8 +189,3 @@ class Explanations(Sequence["Explanation"]):
 
 def _names(explanations: Explanations, name: Callable[[Explanation], str]) -> list[str]:
     return list(dict.fromkeys(map(name, explanations)))
-
-
-def _joined(cells: Sequence[Explanation]) -> Result:
-    """Return the result that holds all explanations of one image and classifier."""
-    return cells[0].whole.part({(each.filler, each.method) for each in cells})

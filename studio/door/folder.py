@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,9 +27,14 @@ def run_folder(request: Request, asked: Asked, out: Path | str | None) -> Iterat
     """Yield the request with its folder and its classifier.
 
     A temporary folder is there until Python ends, or until the job fails.
+
+    Raises:
+        ValueError: If ``out`` is no path, or an empty one, which would be the working folder.
     """
+    if out is not None and (out == "" or not isinstance(out, str | PathLike)):
+        raise ValueError(f"out: expected a path, got {out!r:.80}")
     scratch = Path(tempfile.mkdtemp(prefix="infill-")) if out is None else None
-    folder = Path(out or "") if scratch is None else scratch / "run"
+    folder = scratch / "run" if scratch is not None else Path(out or "")
     where = request.device if asked.own is None else str(asked.own.mean.device)
     if scratch is not None:
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)

@@ -91,8 +91,9 @@ class Removal:
         self._found = found
         result = found.explanation
         self.image, self.classifier = result.image.folder, result.name
-        self.before: Float[ndarray, "h w 3"] = channels_last(found.view)
-        self.hole: Float[ndarray, "h w"] = found.hole.numpy()
+        # Copies, so that whoever changes them does not change what is saved.
+        self.before: Float[ndarray, "h w 3"] = channels_last(found.view).copy()
+        self.hole: Float[ndarray, "h w"] = found.hole.numpy().copy()
         self.area, self.where = found.share, found.where
         self.target = Target(result.target, result.asked.title or result.label(result.target))
         probable = result.asked.probable
@@ -159,7 +160,7 @@ def remove(
     target: AnyTarget = None,
     where: str | None = None,
     preprocessing: Any = None,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = (),
     progress: bool = True,
     **settings: Any,
 ) -> Removal:
@@ -228,6 +229,6 @@ def _filled(found: Removed, each: Completion) -> Filled:
         return Filled(each.filler, None, each.score, each.score, (), each.seconds, each.error)
     result = found.explanation
     probability = float(each.probabilities[result.target]) if result.asked.probable else each.score
-    image = channels_last(each.image)
+    image = channels_last(each.image).copy()
     top = bars(found, each.probabilities)
     return Filled(each.filler, image, probability, each.score, top, each.seconds, "")

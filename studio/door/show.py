@@ -61,12 +61,13 @@ def rows_of(result: Result, notes: Sequence[str]) -> list[tuple[str, str]]:
     (((filler, method), run),) = result.results.items()
     heatmap = next(array for name, array in heatmaps(result) if name == f"{method}/{filler}")
     settings = settings_line(result.methods[method])
+    brief = filler_brief(result, filler) if filler in result.fillers else ""  # none matters to some methods
     rows = [
         ("image", result.image.title),
         ("classifier", result.name),
         ("target", _told(result)),
         ("method", _with(method, settings)),
-        ("filler", _with(filler, filler_brief(result, filler))),
+        ("filler", _with(filler, brief)),
         ("heatmap", f"{heatmap.shape[0]} x {heatmap.shape[1]}, {heatmap.min():.3g} to {heatmap.max():.3g}"),
         ("took", f"{run.composites} composites, {run.seconds:.1f} s"),
     ]

@@ -109,11 +109,16 @@ def _require_method(thing: Any) -> Explainer:
         raise ValueError(
             f"method: expected an object, got the class {thing.__name__}; give {thing.__name__}()"
         )
-    asked = callable(thing) and (hasattr(thing, "holes") or hasattr(thing, "optimize"))
-    if not asked:
+    name = type(thing).__name__
+    if not callable(thing) or not (hasattr(thing, "holes") or hasattr(thing, "optimize")):
         raise ValueError(
             "method: expected a name, or an object that is called with a score and has holes(score) or "
-            f"optimize(score), got {type(thing).__name__}"
+            f"optimize(score), got {name}"
+        )
+    if not hasattr(thing, "holes") and not hasattr(thing, "composites"):
+        raise ValueError(
+            "method: expected composites, how many its steps score at most, beside optimize(score), got "
+            f"{name} without"
         )
     method: Explainer = thing
     return method

@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 
+import numpy as np
 from torch import Tensor, nn
+
+_LARGE = (Tensor, np.ndarray, nn.Module)
 
 
 def settings_line(thing: object, hidden: Collection[str] = (), count: int = 4) -> str:
-    """Return settings in a line: the first numbers, and what is not as usual; without the ``hidden`` ones."""
+    """Return settings in a line: the first numbers, and what is not as usual; without the ``hidden`` ones.
+
+    Arrays and networks are left out.
+    """
     shown = []
     for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
         value = getattr(thing, field.name)
-        if not field.init or field.name in {"seed", *hidden} or isinstance(value, Tensor | nn.Module):
+        if not field.init or field.name in {"seed", *hidden} or isinstance(value, _LARGE):
             continue
+        value = value.item() if isinstance(value, np.generic) else value
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number or value != field.default:
             shown.append(f"{field.name} {value:g}" if number else f"{field.name} {value}")

@@ -232,10 +232,14 @@ def _trusted(estimate: Estimate) -> dict[str, Any]:
 
 
 def _plain(value: object) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON knows neither infinity nor NaN
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, Tensor):
-        return f"tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Tensor | ndarray):
+        return f"{'tensor' if isinstance(value, Tensor) else 'array'} of shape {tuple(value.shape)}"
     return getattr(value, "__qualname__", type(value).__name__)

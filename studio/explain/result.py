@@ -150,7 +150,7 @@ class Explanation:
 
     def part(self, runs: Collection[tuple[str, str]]) -> Explanation:
         """Return the explanation by some of its runs, which are (filler, method), in its own order."""
-        if len(runs) == len(self.results):
+        if set(runs) == self.results.keys():
             return self
         results = {key: run for key, run in self.results.items() if key in runs}
         fillers, methods = {filler for filler, _ in results}, {method for _, method in results}

@@ -104,7 +104,7 @@ class Runner:
         composites = len(holes) if estimate is None else int(estimate.samples)
         known = None if estimate is None else estimate.forwards
         return MethodResult(
-            heatmap[0].float().cpu(),
+            _map(heatmap, score),
             self._some_composites(score, holes),
             composites,
             seconds,
@@ -129,7 +129,7 @@ class Runner:
         quantity = quantity_of(score.link)
         search = SearchResult(outcome, probabilities[0].cpu(), found, trace, quantity)
         looks = int(outcome.looks)
-        return MethodResult(outcome.heatmap[0].float().cpu(), [shown], looks, seconds, looks, search)
+        return MethodResult(_map(outcome.heatmap, score), [shown], looks, seconds, looks, search)
 
     def _attributed(self, method: AttributingExplainer, title: str, score: MaskedScore) -> MethodResult:
         begun = time.perf_counter()
@@ -139,7 +139,7 @@ class Runner:
             count(looks)
         seconds = time.perf_counter() - begun
         shown = [] if found.baseline is None else self._baselines(score, found.baseline[0, :SHOWN])
-        return MethodResult(found.heatmap[0].float().cpu(), shown, looks, seconds, looks, attribution=found)
+        return MethodResult(_map(found.heatmap, score), shown, looks, seconds, looks, attribution=found)
 
     def _baselines(self, score: MaskedScore, images: Tensor) -> list[Composite]:
         """Return what an image was compared with; no hole is drawn, for nothing is left."""
@@ -179,6 +179,24 @@ class Runner:
 def most_passes(samples: int) -> int:
     """Return how often a method is run at most until its map is reliable, of so many ``--samples``."""
     return samples if samples > 1 else PASSES
+
+
+def _map(heatmaps: object, score: MaskedScore) -> Tensor:
+    """Return the map "h w" of the one image, in float32, of what a method returned, which may be anything.
+
+    Raises:
+        ValueError: If that is no floating-point tensor "1 h w" of the view's size, or not finite.
+    """
+    shape = (1, *score.size)
+    rule = f"heatmap: expected a finite floating-point tensor of shape {shape}"
+    if not isinstance(heatmaps, Tensor):
+        raise ValueError(f"{rule}, got {type(heatmaps).__name__}")
+    if not heatmaps.is_floating_point() or heatmaps.shape != shape:
+        raise ValueError(f"{rule}, got {heatmaps.dtype} of shape {tuple(heatmaps.shape)}")
+    found = heatmaps.detach()[0].float().cpu()
+    if not found.isfinite().all():
+        raise ValueError(f"{rule}, got NaN or infinity")
+    return found
 
 
 @contextmanager

@@ -65,6 +65,40 @@ def test_a_fill_of_the_wrong_shape_is_refused(image, holes):
         MaskedScore(image, 0, Network(), WideFill())(holes)
 
 
+class Returns(Gray):
+    """Returns whatever it was made for."""
+
+    per_hole = True
+
+    def __init__(self, make):
+        super().__init__()
+        object.__setattr__(self, "make", make)
+
+    def __call__(self, image, hole, generator=None):
+        return self.make(image)
+
+
+@pytest.mark.parametrize(
+    ("make", "got"),
+    [
+        (lambda image: (image * 255).to(torch.uint8), "torch.uint8"),
+        (lambda image: image.numpy(), "'ndarray'"),
+        (lambda image: None, "'NoneType'"),
+    ],
+)
+def test_what_is_no_fill_is_refused(image, holes, make, got):
+    with pytest.raises(ValueError, match=f"fill of Returns must be a floating-point tensor.*, got {got}"):
+        MaskedScore(image, 0, Network(), Returns(make))(holes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_fills_of_other_precision_are_cast(image, holes, dtype):
+    half = Returns(lambda image: torch.full_like(image, 0.5, dtype=dtype))
+    found, expected = (MaskedScore(image, 0, Network(), each) for each in (half, Gray((0.5, 0.5, 0.5))))
+    assert torch.equal(found(holes), expected(holes))
+    assert torch.equal(found.perturbed(holes), expected.perturbed(holes))
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_the_score_is_the_mean_over_its_samples(image, holes, batch_size):
     network = Network().eval().requires_grad_(False)

@@ -44,6 +44,8 @@ def test_what_is_inside_is_taken(change):
         ({"steps": 10**6 + 1}, "steps must be at most 1e6, got 1000001"),
         ({"steps": 2.5}, "steps must be a whole number, got 2.5"),
         ({"steps": "3"}, "steps must be a whole number, got '3'"),
+        ({"steps": True}, "steps must be a whole number, got True"),
+        ({"lr": True}, "lr must be a number, got True"),
         ({"lr": 0.0}, "lr must be positive, got 0.0"),
         ({"lr": float("nan")}, "lr must be positive, got nan"),
         ({"lr": float("inf")}, "lr must be at most 1e6, got inf"),

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -215,6 +216,32 @@ def test_lists_give_a_grid(tmp_path: Path) -> None:
             grid.where(**wrong)
 
 
+def test_explanations_of_several_calls_stay_apart(tmp_path: Path) -> None:
+    calls = [
+        quick(small(), target=0),
+        quick(small(1), target=1),
+        quick(small(), method=[SlidingPatch(20, 20), Lime(samples=4)])[1],
+    ]
+    together = Explanations(calls)
+    assert {path.parent.name for path in together.save(tmp_path)} == {"picture", "picture-2", "picture-3"}
+    for place, each in zip(("picture", "picture-2", "picture-3"), calls, strict=True):
+        with np.load(tmp_path / place / "heatmaps.npz") as maps:
+            np.testing.assert_array_equal(maps[f"{each.method}/{each.filler}"], each.heatmap)
+            assert not {name for name in maps if not name.startswith(f"{each.method}/")}
+    assert together._repr_html_().count("<img") == 3
+    with pytest.raises(ValueError, match="figure: expected one image and classifier, explained by one call"):
+        together.figure()
+    assert {path.parent for path in together[:1].save(tmp_path / "one")} == {tmp_path / "one"}
+
+
+def test_a_part_of_a_result_has_the_runs_that_are_asked_for() -> None:
+    whole = quick(small(), filler=["gray", "blur"])[0].whole
+    assert whole.part(list(whole.results)) is whole
+    one, other = whole.results
+    assert list(whole.part([one]).part([one]).results) == [one]
+    assert not whole.part([one]).part([other]).results
+
+
 def test_a_classifier_of_ones_own_gives_way_to_a_name_of_infills(tmp_path: Path) -> None:
     def scenes(images: Tensor) -> Tensor:
         return tiny(images)
@@ -234,6 +261,24 @@ def test_it_shows_itself() -> None:
     assert found._repr_png_().startswith(b"\x89PNG")
     assert found._repr_html_().count("<img") == 2
     assert found.figure().get_size_inches()[0] > 5
+
+
+def test_what_no_filler_matters_to_shows_itself() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    found = quick(small(), network, method="gradient", target=1)
+    assert (found.method, found.filler) == ("gradient", "none")
+    assert "filler      none\n" in str(found)
+    assert found._repr_html_().count("<img") == 2
+
+
+class Optimizes:
+    """A method that does not say how much it looks at."""
+
+    def __call__(self, score: Any) -> Tensor:
+        return self.optimize(score)
+
+    def optimize(self, score: Any, watch: Any = None) -> Any:
+        raise AssertionError
 
 
 @pytest.mark.parametrize(
@@ -261,6 +306,10 @@ def test_it_shows_itself() -> None:
         ({"until": 0.9}, "--until: expected one of rise, lime"),
         ({"method": SlidingPatch}, "method: expected an object, got the class SlidingPatch"),
         ({"method": tiny}, "method: expected a name, or an object that is called with a score"),
+        (
+            {"method": Optimizes()},
+            "method: expected composites, how many its steps score at most, beside opt",
+        ),
         ({"filler": tiny}, "infill.Learned(f) makes a filler of a function"),
         ({"filler": {"gray": Blur()}}, "filler: 'gray' is the name of one of infill's own"),
         ({"filler": {"real": Blur()}}, "filler: 'real' is the name of one of infill's own"),
@@ -408,6 +457,80 @@ def test_a_method_of_ones_own_needs_no_more_than_holes() -> None:
     assert found.method == "Halves"
     assert len(np.unique(found.heatmap)) == 2
     assert found.figure()
+
+
+@dataclass
+class Kept:
+    """A filler whose settings are of all kinds."""
+
+    colors: ndarray = field(default_factory=lambda: np.full(3, 0.25, np.float32))
+    tensor: Tensor = field(default_factory=lambda: torch.zeros(2))
+    limit: float = float("inf")
+    count: Any = np.int64(3)  # noqa: RUF009
+    share: Any = np.float32(0.5)  # noqa: RUF009
+    sure: Any = np.True_
+    several: Any = (np.int64(1), float("nan"))
+
+    per_hole: ClassVar[bool] = False
+    sees_hidden: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def __call__(self, image: Tensor, hole: Tensor, generator: Any = None) -> Tensor:
+        return torch.from_numpy(self.colors)[:, None, None].expand_as(image)
+
+
+def test_a_filler_may_have_settings_of_any_kind(tmp_path: Path) -> None:
+    found = quick(small(), filler=Kept(count=np.int64(4)))
+    assert "Kept (limit inf, count 4, share 0.5" in str(found)
+    assert found.figure()
+    found.save(tmp_path)
+    assert told(tmp_path)["fillers"]["Kept"] == {
+        "class": "Kept",
+        "colors": "array of shape (3,)",
+        "tensor": "tensor of shape (2,)",
+        "limit": "inf",
+        "count": 4,
+        "share": 0.5,
+        "sure": True,
+        "several": [1, "nan"],
+    }
+
+
+class Returning:
+    """A method that returns what it was made for, of a map "1 h w"."""
+
+    def __init__(self, make: Callable[[Tensor], Any]) -> None:
+        self.make = make
+
+    def holes(self, score: Any) -> Tensor:
+        return torch.ones(1, 1, *score.size)
+
+    def __call__(self, score: Any) -> Any:
+        return self.make(score.image.mean(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "got"),
+    [
+        (lambda found: found[:, ::2], "torch.float32 of shape (1, 20, 56)"),
+        (lambda found: found[0], "torch.float32 of shape (40, 56)"),
+        (lambda found: found.long(), "torch.int64 of shape (1, 40, 56)"),
+        (lambda found: found / 0, "NaN or infinity"),
+        (lambda found: found.numpy(), "ndarray"),
+        (lambda found: None, "NoneType"),
+    ],
+)
+def test_what_a_method_of_ones_own_returns_must_be_a_map(make: Callable[[Tensor], Any], got: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        quick(small(), method=Returning(make))
+    rule = "heatmap: expected a finite floating-point tensor of shape (1, 40, 56), got "
+    assert str(refused.value) == f"Returning: {rule}{got}"
+
+
+def test_a_map_with_a_gradient_is_a_map(tmp_path: Path) -> None:
+    found = quick(small(), method=Returning(lambda found: found.double().requires_grad_()))
+    np.testing.assert_allclose(found.heatmap, small().mean(2) / 255, atol=1e-6)
+    assert found.save(tmp_path)
 
 
 def test_progress_says_nothing_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:

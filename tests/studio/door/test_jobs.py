@@ -76,6 +76,47 @@ def test_several_counterfactuals_are_a_list() -> None:
         infill.counterfactual(images[0], greenish, method=SSR())
 
 
+class Greenish(torch.nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return greenish(images)
+
+
+def test_it_is_said_that_a_module_got_the_pixels_as_they_are() -> None:
+    note = "neither resized nor normalized: no preprocessing was given"
+    image = np.full((32, 40, 3), 200, np.uint8)
+    common: dict[str, Any] = {"filler": "gray", "method": MP2(cells=4)}
+    found = infill.counterfactual(image, Greenish(), **common)
+    assert note in found.notes[0]
+    assert note in str(found).splitlines()[1]
+    assert note in found._repr_html_()
+    assert "\n" not in repr(found)
+    silent = infill.counterfactual(image, greenish, **common)
+    assert (silent.notes, len(str(silent).splitlines())) == ((), 1)
+    patches: dict[str, Any] = {"method": SlidingPatch(112, 112), "filler": "gray", "metric": "pointing"}
+    said = infill.evaluate("scenes:2", Greenish(), **patches)
+    assert note in said.notes[0]
+    assert note in str(said).splitlines()[-1]
+    assert note in said._repr_html_()
+
+
+def test_arrays_of_a_result_are_the_callers_to_change(tmp_path: Path) -> None:
+    image = np.full((32, 40, 3), 200, np.uint8)
+    explained = infill.explain(image, greenish, method=MP2(cells=4), filler="gray")
+    changed = infill.counterfactual(image, greenish, method=MP2(cells=4), filler="gray")
+    removed = infill.remove(image, greenish, box=(4, 4, 20, 20), filler="gray")
+
+    def saved() -> list[bytes]:
+        paths = [path for each in (explained, changed, removed) for path in each.save(tmp_path)]
+        return [path.read_bytes() for path in paths if path.suffix != ".json"]
+
+    before = saved()
+    composites = [array for each in explained.shown() for array in (each.image, each.hole)]
+    arrays = [explained.heatmap, explained.hole, changed.before, changed.after, changed.hole, removed.before]
+    for array in [*composites, *arrays, removed.hole, removed.completions["gray"].image]:
+        array[:] = 1 - array
+    assert saved() == before
+
+
 def test_realism_is_the_commands_and_takes_fillers_of_ones_own(run: Run) -> None:
     said = run("scenes:2", "--filler", "gray", "--strips", 1, "--out", "command", command="realism")
     assert said.code == 0, said.err
@@ -112,7 +153,13 @@ def test_an_evaluation_is_the_commands_and_takes_objects(run: Run) -> None:
     rows = {(row["method"], row["filler"]) for row in own.rows}
     assert {("mine", "Mirror"), ("mine", "gray"), ("center", "")} <= rows
     assert own._repr_html_().count("<tr>") == 1 + len(own.tables[0].rows)
-    assert {path.suffix for path in own.save("report")} == {".html", ".md", ".tex", ".csv", ".json"}
+    Path("report").mkdir()
+    Path("report/report.old").touch()
+    assert {path.name for path in own.save("report")} == {
+        *(f"report.{kind}" for kind in ("html", "md", "tex", "csv", "json")),
+        "report-differences.csv",
+    }
+    assert not own.notes
     assert own.results.settings["classifier"]["labels"] == ["class 0", "class 1"]
 
 
@@ -151,6 +198,20 @@ def test_an_evaluation_takes_derivatives_in_inference_mode() -> None:
         (lambda: infill.load_classifier("scenes", labels=["a"]), "expected none, for scenes has its own"),
         (lambda: infill.load_classifier(greenish, "file"), "expected none beside a classifier that is an"),
         (lambda: infill.load_classifier(greenish, labels="ab"), "labels: expected a list of names, got 'ab'"),
+        (lambda: infill.load_classifier(greenish, labels={"a", "b"}), "expected a list of names, got {"),
+        (lambda: infill.load_classifier(greenish, labels={0: "a"}), "expected a list of names, got {0"),
+        (lambda: infill.load_classifier(greenish, labels=map(str, "ab")), "a list of names, got <map"),
+        (lambda: infill.load_classifier(greenish, labels=5), "labels: expected a list of names, got 5"),
+        (lambda: infill.load_classifier(greenish, labels=[1, 2]), "expected a list of names, got [1, 2]"),
+        (lambda: infill.load_classifier("scenes", labels=5), "labels: expected a list of names, got 5"),
+        (lambda: infill.remove("scene:0", "scenes", box=(0, 0, 9, 9), labels=5), "labels: expected a list"),
+        (lambda: infill.load_classifier(Mirror), "expected an object, got the class Mirror; give Mirror()"),
+        (lambda: infill.evaluate("scenes:2", torch.nn.ReLU), "got the class ReLU; give ReLU()"),
+        (lambda: infill.evaluate("scenes:2", out=""), "out: expected a path, got ''"),
+        (lambda: infill.evaluate("scenes:2", out=3), "out: expected a path, got 3"),
+        (lambda: infill.realism("scenes:2", out=""), "out: expected a path, got ''"),
+        (lambda: infill.evaluate("scenes:2", seed=True), "seed must be a whole number, got True"),
+        (lambda: infill.realism("scenes:2", strips=True), "strips must be a whole number, got True"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told(
@@ -161,6 +222,16 @@ def test_what_is_wrong_is_told(
         call()
     assert message in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("labels", [("g", "n"), np.array(["g", "n"]), ["g", "n"], None])
+def test_labels_are_a_list_a_tuple_or_an_array(labels: Any) -> None:
+    mine = infill.load_classifier(greenish, labels=labels)
+    assert mine.labels == (() if labels is None else ("g", "n"))
+    assert all(type(label) is str for label in mine.labels)
+    named = infill.load_classifier(infill.load_classifier(greenish, labels=["a", "b"]), labels=labels)
+    assert named.labels == (mine.labels or ("a", "b"))
+    assert infill.load_classifier("scenes", labels=None).labels
 
 
 def test_a_classifier_brings_its_own_preprocessing() -> None:
