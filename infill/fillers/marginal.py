@@ -142,7 +142,8 @@ def _grain(values: Pixels, known: Hidden, block: int, count: int, chance: Genera
     steps = block_covariance(1, 3, block)[0]
     root = torch.linalg.cholesky(_colors(values, known, float(steps[0] - steps[2]))).to(values)
     noise = torch.randn(3, count, generator=chance, device="cpu", dtype=torch.float32).to(values)
-    return (1 - float(steps[0])) ** 0.5 * root @ noise
+    drawn: Tensor = (1 - float(steps[0])) ** 0.5 * root @ noise
+    return drawn
 
 
 def _colors(values: Pixels, known: Hidden, semivariance: float) -> Float[Tensor, "3 3"]:
