@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from infill.filler import Chance, Fill, Hole, Images
-from infill.fillers.crops import deep
+from infill.fillers.crops import deep, dilated
 from infill.fillers.exemplar import Exemplar
 from infill.fillers.learned import Learned
 from infill.validate import Length, require
@@ -29,7 +29,7 @@ class Adaptive(Learned):
     Args:
         by: Who fills: "network", "exemplar", or "auto", which asks the network for a hole only if each of
             its pixels is within ``thick`` pixels of an observed one, in rows and in columns.
-        thick: See above; the inscribed square of such a hole has at most ``2 * thick - 1`` pixels a side.
+        thick: See above; the inscribed square of such a hole has at most ``2 * thick`` pixels a side.
 
     Raises:
         ValueError: If a parameter is out of its range, see `Learned`, too.
@@ -62,9 +62,9 @@ class Adaptive(Learned):
         if not thick.any():
             return super().__call__(image, hole, generator)
         if thick.all():
-            return self._exemplar(image, hole)
+            return self._exemplar(image, self._widened(hole))
         fill = image.new_empty(len(hole), *image.shape[1:])
-        fill[thick] = self._exemplar(_of(image, thick), hole[thick])
+        fill[thick] = self._exemplar(_of(image, thick), self._widened(hole[thick]))
         fill[~thick] = super().__call__(_of(image, ~thick), hole[~thick])
         return fill
 
@@ -82,6 +82,12 @@ class Adaptive(Learned):
         if self.by != "auto":
             return torch.full((len(hole),), self.by == "exemplar", device=hole.device)
         return deep(hole.detach() >= self.threshold, self.thick)
+
+    def _widened(self, hole: Hole) -> Hole:
+        """The holes that patches are asked to fill: as wide as those that the network would be shown."""
+        if not self.dilation:
+            return hole
+        return dilated(hole.detach() >= self.threshold, self.dilation).to(hole.dtype)
 
 
 def _of(image: Images, chosen: Bool[Tensor, " n"]) -> Float[Tensor, "#m c h w"]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from infill.filler import Chance, Fill, Hole, Images, check_rgb, spawn
-from infill.fillers.kriging import UNKNOWNS, Conditional, conditional
+from infill.fillers.kriging import UNKNOWNS, Conditional, block_covariance, conditional
 from infill.network import unrounded
 from infill.validate import Length, require_settings
 
@@ -38,7 +38,9 @@ class Marginal:
 
     A hole of more than 900 pixels is drawn on a coarser grid, of the means of f x f pixels, and enlarged
     bilinearly: its fill is smoother than a photograph. A mean is of the observed pixels under it, and hidden
-    if these are less than half.
+    if these are less than half. Hidden pixels of other blocks take what the grid has there; where no hidden
+    block is beside theirs, as in thin or scattered holes, each is drawn around that by itself, with the
+    variance of pixels within a block.
 
     Args:
         context: How many pixels around a hidden pixel, straight or diagonal, it is drawn from; 1300 in all
@@ -83,12 +85,17 @@ class Marginal:
         values /= _block_means(observed[None].to(values.dtype), block).clamp_min(1e-6)
         hidden = _hidden_blocks(gone, block)
         shape = (hidden.shape[0], hidden.shape[1])
-        plan = conditional(shape, hidden.numpy().tobytes(), block, reach, pixels.device)
-        values.view(3, -1)[:, plan.hidden] = _draw(values, hidden.to(pixels.device), plan, chance)
+        grid, known = values, ~hidden.to(pixels.device)
+        if hidden.any():
+            plan = conditional(shape, hidden.numpy().tobytes(), block, reach, pixels.device)
+            values.view(3, -1)[:, plan.hidden] = _draw(values, ~known, plan, chance)
         if block > 1:
             values = F.interpolate(values[None], scale_factor=block, mode="bilinear")[0]
-        values = values[:, : gone.shape[0], : gone.shape[1]].clamp(0, 1)
-        pixels.copy_(torch.where(observed, pixels, values))
+        values = values[:, : gone.shape[0], : gone.shape[1]]
+        alone = gone & ~_beside(hidden, block)[: gone.shape[0], : gone.shape[1]]
+        if alone.any():
+            values[:, alone.to(pixels.device)] += _grain(grid, known, block, int(alone.sum()), chance)
+        pixels.copy_(torch.where(observed, pixels, values.clamp(0, 1)))
 
     def _frame(self, gone: Hidden) -> tuple[int, int, tuple[slice, slice]]:
         """Return the side of a block, how many blocks are looked at around a hidden one, and where."""
@@ -109,6 +116,12 @@ def _hidden_blocks(gone: Hidden, block: int) -> Bool[Tensor, "rows columns"]:
     return _block_means(gone[None].float(), block)[0] > 0.5
 
 
+def _beside(hidden: Hidden, block: int) -> Hidden:
+    """Which pixels lie in a hidden block, or in one of the eight around it."""
+    near = F.max_pool2d(hidden[None].float(), 3, stride=1, padding=1)[0] > 0
+    return near.repeat_interleave(block, 0).repeat_interleave(block, 1)
+
+
 def _block_means(planes: Float[Tensor, "c h w"], block: int) -> Float[Tensor, "c rows columns"]:
     """Average over blocks; at the far edges over that part of a block which lies inside."""
     return planes if block == 1 else F.avg_pool2d(planes, block, ceil_mode=True)
@@ -121,6 +134,15 @@ def _draw(values: Pixels, hidden: Hidden, plan: Conditional, chance: Generator) 
     noise = torch.randn(3, len(plan.hidden), generator=chance, device="cpu", dtype=torch.float32).to(values)
     root = torch.linalg.cholesky(_colors(values, ~hidden, plan.semivariance)).to(values)
     drawn: Tensor = mean + (observed - mean) @ plan.weights.mT + root @ noise @ plan.root.mT
+    return drawn
+
+
+def _grain(values: Pixels, known: Hidden, block: int, count: int, chance: Generator) -> Float[Tensor, "3 n"]:
+    """Draw how far pixels are from the means of their blocks."""
+    steps = block_covariance(1, 3, block)[0]
+    root = torch.linalg.cholesky(_colors(values, known, float(steps[0] - steps[2]))).to(values)
+    noise = torch.randn(3, count, generator=chance, device="cpu", dtype=torch.float32).to(values)
+    drawn: Tensor = (1 - float(steps[0])) ** 0.5 * root @ noise
     return drawn
 
 

@@ -71,7 +71,8 @@ def _filled(name: str, checkpoint: Checkpoint, options: dict[str, Any]) -> tuple
     """Return the network with the file's weights, and the number of the file's classes."""
     network = _built(name, options)
     head = [key for key, value in network.state_dict().items() if value.shape[:1] == (_CLASSES,)][-1]
-    classes = len(checkpoint.state[head]) if head in checkpoint.state else _CLASSES
+    # One number has no length, and is refused below as everything that does not fit.
+    classes = next(iter(checkpoint.state[head].shape), _CLASSES) if head in checkpoint.state else _CLASSES
     if classes != _CLASSES:
         network = _built(name, {**options, "num_classes": classes})
     load_state(network, checkpoint, name)

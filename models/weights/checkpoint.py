@@ -37,8 +37,8 @@ class Checkpoint:
 def read_checkpoint(path: Path, nests: Sequence[str] = _NESTS) -> Checkpoint:
     """Read a ``.safetensors`` file, or a state dict saved by ``torch.save``.
 
-    A state dict may sit under one of the names in ``nests``, and its names may start with ``module.`` or
-    ``_orig_mod.`` (data-parallel and compiled networks). Nothing but tensors is ever unpickled.
+    A state dict may sit under one of the names in ``nests``, and its names may start with ``module.`` and
+    ``_orig_mod.`` (data-parallel and compiled networks, in any order). Nothing but tensors is ever unpickled.
 
     Raises:
         ValueError: If the file is missing, damaged, or no state dict.
@@ -51,10 +51,7 @@ def read_checkpoint(path: Path, nests: Sequence[str] = _NESTS) -> Checkpoint:
     )
     if not state or not all(isinstance(k, str) and isinstance(value, Tensor) for k, value in state.items()):
         raise ValueError(f"weights: {path} holds no state dict (tensors by name)")
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return Checkpoint(path, state, metadata)
+    return Checkpoint(path, _bare(state), metadata)
 
 
 def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
@@ -63,7 +60,8 @@ def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
     Counters of batch normalization (``num_batches_tracked``) may be missing: evaluation does not read them.
 
     Raises:
-        ValueError: If a tensor is missing, unexpected or of another shape; the first of each are named.
+        ValueError: If a tensor is missing, unexpected, of another shape, sparse, complex or without content
+            (meta); the first of each are named.
     """
     expected, given = _without_counters(network.state_dict()), _without_counters(checkpoint.state)
     faults = [
@@ -77,6 +75,7 @@ def load_state(network: nn.Module, checkpoint: Checkpoint, name: str) -> None:
                 if key in given and given[key].shape != expected[key].shape
             ],
         ),
+        *_listed("has", [f"{kind} tensor {key}" for key in given if (kind := _unfit(given[key]))]),
     ]
     if faults:
         raise ValueError(f"weights: {checkpoint.path} does not fit {name}: it {'; it '.join(faults)}")
@@ -140,6 +139,23 @@ def _read_pickle(path: Path, nests: Sequence[str]) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def _bare(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Take away what every name begins with where a network was wrapped, once or several times."""
+    prefix = next((each for each in _PREFIXES if all(name.startswith(each) for name in state)), None)
+    if prefix is None:
+        return state
+    return _bare({name.removeprefix(prefix): value for name, value in state.items()})
+
+
+def _unfit(tensor: Tensor) -> str:
+    """Return what keeps a tensor from being a network's weight; nothing if it may be one."""
+    if tensor.is_meta:
+        return "the empty (meta)"
+    if tensor.layout != torch.strided:
+        return "the sparse"
+    return "the complex" if tensor.is_complex() else ""
+
+
 def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if not key.endswith(".num_batches_tracked")}
 
@@ -156,20 +172,27 @@ def _dimensions(tensor: Tensor) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of a file that is written later, and see that the file can be.
+    """Make the folder of a file that `save_safetensors` writes later, and see that the file can be.
 
     Raises:
+        ValueError: If its name is not one by which `read_checkpoint` knows such a file.
         OSError: If it cannot.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected the name of a file")
+    if path.suffix != ".safetensors":
+        raise ValueError(f"--out: expected a name that ends in .safetensors, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=path.parent):
         pass
 
 
 def save_safetensors(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
-    """Save the floating-point weights of `network` in half precision, under a temporary name first."""
+    """Save the floating-point weights of `network` in half precision, under a temporary name first.
+
+    Raises:
+        ValueError: If a weight is not finite, or not in half precision; what was there stays.
+    """
     weights = {
         name: tensor.detach()
         .cpu()
@@ -177,6 +200,10 @@ def save_safetensors(path: Path, network: nn.Module, metadata: dict[str, str]) -
         .contiguous()
         for name, tensor in network.state_dict().items()
     }
+    wrong = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if wrong:
+        shown = _listed("got NaN or infinity in", wrong)[0]
+        raise ValueError(f"weights: expected finite numbers in half precision for {path}, {shown}")
     unfinished = path.with_suffix(".part")
     save_file(weights, unfinished, metadata)
     unfinished.replace(path)

@@ -59,7 +59,7 @@ def _learned(data: Labelled, seed: int, device: torch.device) -> DigitClassifier
     images, targets = data.training
     chance = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():  # layers and dropout draw from the global generator
-        torch.default_generator.manual_seed(seed)
+        torch.manual_seed(seed)  # of every device: dropout draws where the network is
         network = DigitClassifier(len(data.classes)).to(device).train()
         optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.02)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)

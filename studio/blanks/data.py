@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from infill.extras import optional
 from models.classifiers.digits import SIDE
 from models.weights.environment import expanded, offline
+from models.weights.libraries import one_line
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -100,7 +101,13 @@ def _torchvision(kind: str) -> Callable[[str, int | None, int, bool], Labelled]:
                 getattr(torchvision.datasets, kind)(expanded(root), train=train, download=fetches)
                 for train in (True, False)
             ]
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, OSError, EOFError, AssertionError, LookupError) as error:
+            # Where torchvision finds files, it fetches none, and reading may fail in any of these ways.
+            if _all_there(kind, expanded(root)):
+                raise ValueError(
+                    f"DATA: {name} in {root / kind / 'raw'} is damaged ({one_line(error)}); delete that "
+                    "folder, and --download fetches it again"
+                ) from error
             if fetches:
                 raise ValueError(f"--download: {name} could not be fetched to {root}: {error}") from error
             remedy = "INFILL_OFFLINE forbids to fetch it" if download else "--download fetches it"
@@ -112,6 +119,13 @@ def _torchvision(kind: str) -> Callable[[str, int | None, int, bool], Labelled]:
         return _labelled(name, parts[0].classes, (images, targets), others, truths, limit)
 
     return load
+
+
+def _all_there(kind: str, root: Path) -> bool:
+    import torchvision
+
+    resources = getattr(torchvision.datasets, kind).resources
+    return all((root / kind / "raw" / Path(name).stem).is_file() for name, _ in resources)
 
 
 def _scenes(place: str, limit: int | None, seed: int, download: bool) -> Labelled:

@@ -121,6 +121,7 @@ class ImageMetrics:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
         return judge(images)
 
+    @torch.inference_mode()  # a plain function may ask for gradients, and arrays have none
     def judged(
         self, images: Float[Tensor, "n 3 h w"], targets: Tensor | None, before: Tensor | None = None
     ) -> dict[str, ndarray]:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Iterable, Mapping
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ def load_network(
     rest = {key: text for key, text in texts.items() if key not in entry.parameters()}
     try:
         # A filler casts the network that it is given: one for each precision.
-        stamp = tuple(stamps(expanded(checkpoint)))  # another training may write there
+        files = _files(expanded(checkpoint))
+        stamp = tuple(each for file in files for each in stamps(file))  # another training may write there
         inpainter = _inpainter(entry.loader, str(checkpoint), options, rest.get("precision"), stamp)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
@@ -88,7 +90,11 @@ def _parse_loading(name: str, texts: Mapping[str, str]) -> tuple[Path | str, dic
 
 
 def weights_of(name: str, settings: SettingTexts) -> Path | None:
-    """Return the checkpoint that would be loaded; ``None`` if it is no file or folder here."""
+    """Return the checkpoint that would be loaded; ``None`` if it is no file or folder here.
+
+    What is given by the common name of TensorFlow's files is its index, which holds a checksum of every
+    tensor in the other files, and is written with them.
+    """
     from models.weights import store
 
     entry, checkpoint = PRETRAINED[kind_of(name)], settings.get(name, {}).get("checkpoint")
@@ -96,8 +102,17 @@ def weights_of(name: str, settings: SettingTexts) -> Path | None:
         return None
     if checkpoint is None:
         return store.location(entry.weights) if store.here(entry.weights) else None
-    path = expanded(checkpoint)
+    path = _files(expanded(checkpoint))[0]
     return path if path.exists() else None
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the path, or the files whose common name it is, of which the first is TensorFlow's index."""
+    from models.weights.tensorflow import is_bundle
+
+    if path.exists() or not is_bundle(path):
+        return [path]
+    return [path.with_name(f"{path.name}.index"), *sorted(path.parent.glob(f"{escape(path.name)}.data-*"))]
 
 
 def _default_checkpoint(name: str, entry: Pretrained) -> Path:

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from infill.realism.similarity import Features, Perceptual
+from infill.realism.similarity import BACKBONES, Features, Perceptual
+from models.weights import store
 
 STAGES = (0, 1, 2, 4)
 """Which outputs of the backbone the critic sees: at a half, a quarter, an eighth, a sixteenth of the size.
@@ -28,7 +29,10 @@ def perceptual() -> Perceptual:
     Raises:
         ValueError: If the backbone's weights are neither under TORCH_HOME nor to be downloaded.
     """
+    backbone = BACKBONES["squeeze"].partition("-")[0]  # the file is named after the network and its hash
     try:
+        if not store.here(backbone):
+            store.fetch(backbone)  # which asks nobody where INFILL_OFFLINE forbids it
         return Perceptual("squeeze")
     except ValueError as error:
         raise ValueError(f"{error}; `--perceptual 0 --adversarial 0` trains without") from error

@@ -28,7 +28,8 @@ def train_classifier(
     scene is then at chance, which is what counterfactual removal is judged by.
 
     Raises:
-        ValueError: If a number is out of its range.
+        ValueError: If a number is out of its range, ``out`` is no name of a safetensors file, or the training
+            diverges.
         OSError: If ``out`` cannot be written.
     """
     for name, number, least in (("scenes", scenes, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
@@ -65,6 +66,8 @@ def _step(network: nn.Module, images: Tensor, targets: Tensor, optimizer: torch.
     with torch.autocast(images.device.type, torch.bfloat16):
         logits = network(images)
     loss = F.cross_entropy(logits.float(), targets, label_smoothing=0.02)
+    # Before the step, or the weights would not be finite either.
+    require(bool(loss.isfinite()), "loss", "finite; this training has diverged", loss.item())
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

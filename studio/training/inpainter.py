@@ -1,7 +1,7 @@
 """Trains the small inpainter; one of the two jobs of `infill train`."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ from models.scenes import SIDE
 from models.weights.checkpoint import check_writable, save_safetensors
 from models.weights.libraries import one_line
 from studio.training.adversary import Critic, critic_loss, fooling_loss, perceptual
+from studio.training.photographs import identity
 from studio.training.samples import Sample, Samples
 
 Log = Callable[[str], object]
@@ -61,10 +62,12 @@ class Recipe:
 
 
 class Training:
-    """The networks, their optimizers, and how far they have come."""
+    """The networks, their optimizers, and how far they have come; ``data`` is what they learn from."""
 
-    def __init__(self, recipe: Recipe, device: str, start: Path | None) -> None:
-        self.recipe = recipe
+    def __init__(
+        self, recipe: Recipe, device: str, start: Path | None, data: Mapping[str, object] | None = None
+    ) -> None:
+        self.recipe, self.data = recipe, dict(data or {})
         with torch.random.fork_rng():  # layers draw from the global generator, which is given back as it was
             torch.default_generator.manual_seed(recipe.seed)
             network = evened(load(start)) if start else SmallInpainter(even=True)
@@ -92,7 +95,8 @@ class Training:
         """Write everything that is needed to go on from here."""
         state: dict[str, object] = {name: part.state_dict() for name, part in self.parts().items()}
         unfinished = path.with_suffix(".part")
-        more = {"step": self.step, "seconds": self.seconds, "recipe": asdict(self.recipe)}
+        recipe = {**asdict(self.recipe), **self.data}
+        more = {"step": self.step, "seconds": self.seconds, "recipe": recipe}
         torch.save({**state, **more}, unfinished)
         unfinished.replace(path)
 
@@ -100,8 +104,9 @@ class Training:
         """Go on from what `keep` wrote.
 
         Raises:
-            ValueError: If there is nothing to go on from, it is damaged, or of a training by another recipe;
-                only ``minutes`` may be others.
+            ValueError: If there is nothing to go on from, it is damaged, or of a training by another recipe
+                or on other data; only ``minutes`` may be others. A state of before data were told says
+                nothing of them.
         """
         if not path.is_file():
             raise ValueError(f"nothing to resume: {path} is missing")
@@ -115,13 +120,13 @@ class Training:
             raise ValueError(
                 f"{path} is damaged, or no state of this training ({one_line(error)}); start without --resume"
             ) from error
-        recipe = asdict(self.recipe)
+        recipe = {**asdict(self.recipe), **self.data}
         others = [
             f"{name} {value} there, {recipe[name]} now"
             for name, value in state.get("recipe", {}).items()
-            if name != "minutes" and recipe[name] != value
+            if name in recipe.keys() - {"minutes"} and recipe[name] != value
         ]
-        require(not others, "resume", "with the settings that it began with", "; ".join(others))
+        require(not others, "resume", "with the settings and data that it began with", "; ".join(others))
         self.chance.manual_seed(self.recipe.seed + self.step)
 
     def rate(self) -> float:
@@ -135,7 +140,11 @@ class Training:
         return torch.autocast(device.type, torch.bfloat16, enabled=fast_dtype(device) is torch.bfloat16)
 
     def advance(self, sample: list[Tensor]) -> np.ndarray:
-        """One step; returns the mean absolute error, LPIPS, and the losses of critic and inpainter."""
+        """One step; returns the mean absolute error, LPIPS, and the losses of critic and inpainter.
+
+        Raises:
+            ValueError: If loss or gradients are not finite; the inpainter is as it was before.
+        """
         picture, truth = (part.permute(0, 3, 1, 2).float() / 255 for part in sample[:2])
         hole = sample[2][:, None].float()
         self.optimizer.param_groups[0]["lr"] = self.rate()
@@ -152,7 +161,10 @@ class Training:
             loss = loss + more
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        steepness = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        finite = bool((loss.detach() + steepness).isfinite())
+        rule = f"so low that losses and gradients stay finite (step {self.step + 1}: loss {loss.item()})"
+        require(finite, "lr", rule, self.recipe.lr)
         self.optimizer.step()
         self.step += 1
         _average(self.average, self.network, min(0.999, self.step / (self.step + 10)))
@@ -194,14 +206,16 @@ def train_inpainter(
 
     Raises:
         ValueError: If weights, photographs or what is to be resumed are missing, a number is out of range,
-            or ``run`` holds a training that is not to be resumed.
+            ``out`` is no name of a safetensors file, ``run`` holds a training that is not to be resumed, or
+            the training diverges (then the last state and ``out`` stay as they were).
         OSError: If ``out`` cannot be written.
     """
     for name, number, least in (("scenes", scenes, 1), ("workers", workers, 0)):
         require(number >= least, name, f"at least {least}", number)
     check_writable(out)
     state = run / "state.pt"
-    training = _begun(recipe, device, start, state, resume)
+    seen = {"scenes": scenes, "photos": identity(photos) if photos else "none"}
+    training = _begun(recipe, device, start, state, resume, seen)
     samples = Samples(data, scenes, photos, recipe.side, [recipe.seed, training.step])
     if samples.left_out:
         log(f"{samples.left_out} photographs are smaller than a crop of {recipe.side} px, and left out")
@@ -232,7 +246,9 @@ def train_inpainter(
     save_safetensors(out, training.average, {"arch": "infill.small_inpainter", "trained": trained})
 
 
-def _begun(recipe: Recipe, device: str, start: Path | None, state: Path, resume: bool) -> Training:
+def _begun(
+    recipe: Recipe, device: str, start: Path | None, state: Path, resume: bool, data: Mapping[str, object]
+) -> Training:
     """Return a training from its beginning, or from where ``state`` is; its folder is there from now on.
 
     Raises:
@@ -242,11 +258,13 @@ def _begun(recipe: Recipe, device: str, start: Path | None, state: Path, resume:
     require(not (start and resume), "start", rule, str(start))
     rule = "a folder without a training (go on with that by --resume, or give another --run)"
     require(resume or not state.exists(), "run", rule, str(state.parent))
-    training = Training(recipe, device, start)
+    training = Training(recipe, device, start, data)
     state.parent.mkdir(parents=True, exist_ok=True)
     if resume:
         training.resume(state)
         _cut(state.with_name("log.csv"), training.step)
+    else:  # one that was stopped before its first state may have left a log
+        state.with_name("log.csv").unlink(missing_ok=True)
     return training
 
 

@@ -74,10 +74,26 @@ def photographs(folder: Path, kept: Path) -> Photographs:
     states = [(name, size_and_time(folder / name)) for name in names]
     read = (str(folder.absolute()), SIDE, states, version(), PIL.__version__)
     path = kept / f"photographs-{hashlib.sha256(repr(read).encode()).hexdigest()[:16]}.bin"
-    if _index(path).exists() and any(_readable(folder / name) for name in Photographs(path).wrong):
-        _index(path).unlink()  # as after a disk was mounted
+    # What was wrong may be right now, as after a disk was mounted.
+    if not _whole(path) or any(_readable(folder / name) for name in Photographs(path).wrong):
+        _index(path).unlink(missing_ok=True)
     made_once(_index(path), partial(_keep, folder, names, path))
     return Photographs(path)
+
+
+def identity(folder: Path) -> str:
+    """Return what tells a folder's pictures from others, wherever they are: their number, names and sizes."""
+    states = [(str(name), (size_and_time(folder / name) or (None,))[0]) for name in images_in(folder)]
+    return f"{len(states)} ({hashlib.sha256(repr(states).encode()).hexdigest()[:16]})"
+
+
+def _whole(path: Path) -> bool:
+    """Whether index and pixels are there, and fit each other."""
+    try:
+        sizes = json.loads(_index(path).read_text("utf-8"))["sizes"]
+        return path.stat().st_size == sum(3 * height * width for height, width in sizes)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _index(path: Path) -> Path:

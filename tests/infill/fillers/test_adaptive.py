@@ -48,6 +48,15 @@ def test_one_of_them_fills_all(by) -> None:
     assert filler.filled == {"network": 0, "exemplar": 0, by: 2}
 
 
+def test_patches_fill_what_the_network_would_be_shown_as_hidden() -> None:
+    holes = squares(12, 16)
+    wide = squares(16, 20)
+    for by in ("exemplar", "auto"):
+        fill = Adaptive(gray_network, by=by, thick=5, dilation=2)(IMAGE, holes)
+        assert torch.equal(fill, Exemplar()(IMAGE, wide))
+        assert not torch.equal(fill, Exemplar()(IMAGE, holes))
+
+
 def test_images_of_their_own_and_soft_holes() -> None:
     images = torch.rand(3, 3, 40, 44, generator=torch.Generator().manual_seed(1))
     holes, filler = 0.7 * squares(4, 24, 6), Adaptive(gray_network, by="auto")

@@ -154,6 +154,29 @@ def test_scattered_pixels_are_drawn_from_what_is_between_them(smooth_image):
     assert (samples.mean(0) - image[0][:, hole[0, 0] == 1]).abs().mean() < 0.03
 
 
+def thin_holes() -> dict[str, Tensor]:
+    rows, columns = torch.arange(64)[:, None], torch.arange(64)
+    return {
+        "chessboard": (rows + columns) % 2 == 0,
+        "every fourth row": (rows + 0 * columns) % 4 == 0,
+        "lines beside a square": ((rows < 40) & (columns < 40)) | ((rows > 50) & (columns % 4 == 0)),
+    }
+
+
+@pytest.mark.parametrize("hidden", thin_holes().values(), ids=thin_holes())
+def test_samples_of_thin_and_scattered_holes_differ_everywhere(hidden):
+    """Such holes leave blocks that are hidden by less than a half, and count as observed."""
+    rows, columns = torch.arange(64)[:, None] / 64, torch.arange(64) / 64
+    image = torch.stack([rows + 0 * columns, columns + 0 * rows, (rows + columns) / 2])[None] * 0.8 + 0.1
+    hole = hidden[None, None].float()
+    assert hole.sum() > UNKNOWNS
+    samples = sampled(image, hole, 30)
+    thin = (hidden & (torch.arange(64) > 56)[:, None])[hidden]
+    assert (samples.std(0)[:, thin] > 0).all()
+    assert (samples.mean(0) - image[0][:, hidden])[:, thin].abs().mean() < 0.03
+    assert not torch.equal(samples[0], samples[1])
+
+
 def test_unknowns_and_surroundings_are_bounded():
     hidden = torch.zeros(64, 64, dtype=torch.bool)
     hidden[::3, ::3] = True

@@ -119,6 +119,12 @@ def test_weights_that_do_not_fit_name_the_first_keys(tmp_path: Path, squeezenet:
     assert "has features.0.bias 3 instead of 64" in message
 
 
+def test_a_head_of_one_number_does_not_fit(tmp_path: Path, squeezenet: dict[str, Tensor]) -> None:
+    save_file({**squeezenet, "classifier.1.bias": torch.tensor(1.0)}, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"it has .*classifier\.1\.bias scalar instead of 1000"):
+        load_classifier("squeezenet1_1", tmp_path / "w.safetensors")
+
+
 def test_the_callers_random_numbers_stay(tmp_path: Path, squeezenet: dict[str, Tensor]) -> None:
     save_file(squeezenet, tmp_path / "w.safetensors")
     before = torch.get_rng_state()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_classifiers import Average
 
-from models.weights.checkpoint import read_checkpoint
+from models.weights.checkpoint import check_writable, load_state, read_checkpoint, save_safetensors
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,44 @@ def test_a_home_is_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HOME", str(tmp_path))
     torch.save({"a": torch.zeros(2)}, tmp_path / "net.pth")
     assert list(read_checkpoint(Path("~/net.pth")).state) == ["a"]
+
+
+@pytest.mark.parametrize("prefix", ["module._orig_mod.", "_orig_mod.module.", "module.module.", "_orig_mod."])
+def test_names_of_wrapped_networks_are_bared(prefix: str, tmp_path: Path) -> None:
+    torch.save({f"{prefix}a": torch.zeros(2), f"{prefix}module.b": torch.zeros(2)}, tmp_path / "net.pth")
+    assert list(read_checkpoint(tmp_path / "net.pth").state) == ["a", "module.b"]
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
+@pytest.mark.parametrize(
+    ("weight", "kind"),
+    [
+        (torch.eye(2).to_sparse(), "sparse"),
+        (torch.eye(2, dtype=torch.complex64), "complex"),
+        (torch.empty(2, 2, device="meta"), r"empty \(meta\)"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_refused(weight: torch.Tensor, kind: str, tmp_path: Path) -> None:
+    torch.save({"weight": weight}, tmp_path / "net.pth")
+    network = torch.nn.Linear(2, 2, bias=False)
+    with pytest.raises(ValueError, match=f"does not fit it: it has the {kind} tensor weight$"):
+        load_state(network, read_checkpoint(tmp_path / "net.pth"), "it")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 1e6])
+def test_what_is_not_finite_in_half_precision_is_not_written(value: float, tmp_path: Path) -> None:
+    path, network = tmp_path / "net.safetensors", torch.nn.Linear(2, 2)
+    save_safetensors(path, network, {})
+    before = path.read_bytes()
+    torch.nn.init.constant_(network.bias, value)
+    with pytest.raises(ValueError, match=r"finite .* got NaN or infinity in bias"):
+        save_safetensors(path, network, {})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["net", "net.pth", "net.safetensors.bak"])
+def test_names_that_could_not_be_read_again_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--out: expected a name that ends in \.safetensors, got .*net"):
+        check_writable(tmp_path / "new" / name)
+    assert not list(tmp_path.iterdir())

@@ -61,6 +61,19 @@ def test_mnist_is_read_as_torchvision_keeps_it(tmp_path: Path, name: str, kind: 
     assert float(data.images[0, 0, 0, 1]) == pytest.approx(1 / 255)
 
 
+@pytest.mark.parametrize("content", [b"", b"\0\0\x08", b"\0\0\x0f\x03" + bytes(20), b"<html>", None])
+@pytest.mark.parametrize("download", [False, True])
+def test_damaged_files_are_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, download: bool
+) -> None:
+    monkeypatch.delenv("INFILL_OFFLINE", raising=False)
+    raw = mnist(tmp_path, "MNIST") / "MNIST" / "raw"
+    file = raw / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(ValueError, match=f"^DATA: mnist in {re.escape(str(raw))} is damaged .*; delete that"):
+        opened(f"mnist:{tmp_path}", None, 0, download)
+
+
 def test_what_is_not_here_is_told_and_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(*_: object, **__: object) -> None:
         raise AssertionError("nobody asked for a download")

@@ -10,7 +10,9 @@ import torch
 from attribution.optimize import updates
 from models.classifiers import digits
 from models.weights.checkpoint import save_safetensors
+from studio.blanks import classifier
 from studio.blanks import setup as setups
+from studio.blanks.data import opened
 from studio.blanks.pictures import Drawing
 from studio.blanks.request import BlanksRequest
 from studio.blanks.results import collect
@@ -107,3 +109,15 @@ def test_what_fills_is_computed_in_the_precision_that_is_kept(tmp_path: Path) ->
     request = BlanksRequest("scenes:1", fillers=("inpaint",), ablations=0, out=tmp_path)
     setup = setups.set_up(request)
     assert (setup.settings["precision"], Worker(setup).score(0).filler.precision) == ("float32",) * 2  # type: ignore[attr-defined]
+
+
+def test_the_classifiers_dropout_is_seeded_wherever_it_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    monkeypatch.setattr(classifier, "STEPS", 2)
+    before = torch.get_rng_state()
+    classifier.trained(opened("digits", 1, 7), 7, tmp_path, torch.device("cpu"))
+    assert seeds == [7]
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,5 +1,6 @@
 """What is measured of composites, against direct calls, and who is asked: classifiers that judge."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,6 +136,18 @@ def test_figures_are_those_of_the_library() -> None:
     for name, values in expected.items():
         torch.testing.assert_close(torch.from_numpy(found[name]), values, rtol=1e-5, atol=1e-6, msg=name)
     assert 0 < found["accuracy"].sum() < 3  # so that right and wrong are both seen
+
+
+def test_a_judge_that_asks_for_gradients_is_asked_without() -> None:
+    """A plain function knows nothing of frozen weights."""
+    weight = torch.ones(3, 4, requires_grad=True)
+
+    def asked(images: Tensor) -> tuple[Tensor, Tensor]:
+        means = images.mean((2, 3))
+        return means @ weight, means * weight[0, 0]
+
+    measure, targets = dataclasses.replace(made_measure(), judge=asked), torch.tensor([2, 0, 3])
+    assert measure.judged(noise(3, 16, 0), targets)["features"].shape == (3, 3)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from studio.registry import identity
+from models.inpainters.inpainter import Inpainter
+from studio.registry import identity, pretrained
 from studio.registry.build import weights_of
 
 
@@ -48,3 +50,36 @@ def test_only_what_may_be_a_file_is_looked_for(tmp_path: Path, monkeypatch: pyte
         assert identity.files_named(name) == []
         assert identity.place_of(name) is None
     assert set(identity.files_named("hf:dog")) == {Path("dog")}
+
+
+def test_a_checkpoint_by_its_common_name_is_known_by_its_files(tmp_path: Path) -> None:
+    name, settings = "deepfill-v1", {"deepfill-v1": {"checkpoint": str(tmp_path / "snap-[0]")}}
+    assert weights_of(name, settings) is None
+    index, data = (tmp_path / f"snap-[0].{end}" for end in ("index", "data-00000-of-00001"))
+    index.write_bytes(b"one")
+    data.write_bytes(b"one")
+    (tmp_path / "snap-0.data-00000-of-00001").write_bytes(b"another's")
+    assert weights_of(name, settings) == index
+    assert pretrained._files(tmp_path / "snap-[0]") == [index, data]
+    before = identity.filler_identity(name, settings)
+    index.write_bytes(b"two")
+    assert identity.filler_identity(name, settings) != before
+
+
+def test_a_checkpoint_by_its_common_name_is_loaded_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamps: list[object] = []
+
+    def inpainter(*arguments: object) -> Inpainter:
+        stamps.append(arguments[-1])
+        return Inpainter(lambda image, hole: image)
+
+    monkeypatch.setattr(pretrained, "_inpainter", inpainter)
+    settings = {"deepfill-v1": {"checkpoint": str(tmp_path / "snap-0")}}
+    (tmp_path / "snap-0.index").write_bytes(b"one")
+    data = tmp_path / "snap-0.data-00000-of-00001"
+    for content in (b"one", b"other"):
+        data.write_bytes(content)
+        pretrained.load_network("deepfill-v1", settings, torch.device("cpu"), "auto")
+    assert stamps[0] != stamps[1]

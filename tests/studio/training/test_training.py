@@ -15,7 +15,7 @@ from infill.realism.similarity import Perceptual
 from models.classifiers import scenes as scene_classifier
 from models.inpainters import small
 from models.scenes import draw
-from studio.training.adversary import critic_loss, fooling_loss
+from studio.training.adversary import critic_loss, fooling_loss, perceptual
 from studio.training.classifier import train_classifier
 from studio.training.data import scene_arrays
 from studio.training.holes import random_hole
@@ -33,10 +33,11 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def photos(tmp_path):
-    rng = np.random.default_rng(0)
+    folder, rng = tmp_path / "photos", np.random.default_rng(0)
+    folder.mkdir()
     for i in range(3):
-        Image.fromarray(rng.integers(0, 255, (300, 340, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
-    return tmp_path
+        Image.fromarray(rng.integers(0, 255, (300, 340, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    return folder
 
 
 def test_scene_arrays_hold_what_was_drawn_and_are_drawn_once(data):
@@ -116,6 +117,71 @@ def test_training_goes_on_where_it_was(data, photos, tmp_path):
         with pytest.raises(ValueError, match=message):
             train(data, photos, tmp_path, **options)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_training_goes_on_with_its_own_data(data, photos, tmp_path):
+    run = tmp_path / "run"
+    train(data, photos, run)
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in photos.glob("*.png"):
+        (other / path.name).write_bytes(path.read_bytes())
+    train(data, other, run, resume=True)  # the same elsewhere
+    (other / "2.png").unlink()
+    for photographs_now, told in (
+        (other, r"photos 3 \(\w+\) there, 2 \(\w+\) now"),
+        (None, "there, none now"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            train(data, photographs_now, run, resume=True)
+    with pytest.raises(ValueError, match="scenes 12 there, 11 now"):
+        train_inpainter(
+            data, 11, photos, RECIPE, "cpu", run, print, resume=True, out=run / "i.safetensors", workers=0
+        )
+    state = torch.load(run / "state.pt", weights_only=True)
+    for name in ("scenes", "photos"):
+        del state["recipe"][name]
+    torch.save(state, run / "state.pt")
+    train(data, None, run, resume=True)  # of before they were kept
+
+
+def test_a_log_without_a_state_is_not_gone_on_with(data, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("studio.training.inpainter.REPORTED_EVERY", 1)
+    (tmp_path / "log.csv").write_text("step,seconds,l1,lpips,critic,fooling\n900,9.9,0,0,0,0\n")
+    train(data, photos, tmp_path)
+    assert "900,9.9" not in (tmp_path / "log.csv").read_text()
+
+
+def test_an_inpainter_that_diverges_leaves_what_was_there(data, photos, tmp_path, monkeypatch):
+    train(data, photos, tmp_path)
+    kept = {name: (tmp_path / name).read_bytes() for name in ("state.pt", "i.safetensors")}
+    plain = small.SmallInpainter.proposal
+    monkeypatch.setattr(small.SmallInpainter, "proposal", lambda *given: plain(*given) * torch.nan)
+    with pytest.raises(ValueError, match=r"lr must be so low that .* \(step \d+: loss nan\), got 0\.0006"):
+        train(data, photos, tmp_path, replace(RECIPE, minutes=60.0), resume=True)
+    assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
+
+
+def test_a_classifier_that_diverges_leaves_what_was_there(data, tmp_path, monkeypatch):
+    out = tmp_path / "c.safetensors"
+    out.write_bytes(b"good")
+    plain = scene_classifier.SceneClassifier.forward
+    monkeypatch.setattr(scene_classifier.SceneClassifier, "forward", lambda *given: plain(*given) * torch.nan)
+    with pytest.raises(ValueError, match=r"loss must be finite; this training has diverged, got nan"):
+        train_classifier(data, 12, 1, 8, 0, "cpu", print, out=out)
+    assert out.read_bytes() == b"good"
+
+
+def test_the_critics_backbone_is_not_fetched_where_that_is_forbidden(tmp_path, monkeypatch):
+    monkeypatch.setenv("INFILL_OFFLINE", "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def asked(*_):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("studio.training.adversary.Perceptual", asked)
+    with pytest.raises(ValueError, match=r"INFILL_OFFLINE.*`--perceptual 0 --adversarial 0` trains without"):
+        perceptual()
 
 
 def test_what_was_logged_after_the_last_state_comes_once(data, photos, tmp_path, monkeypatch):
@@ -267,6 +333,21 @@ def test_photographs_are_read_once_and_again_when_one_changes(photos, tmp_path, 
     assert len(read) == 6
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut", "index"])
+def test_kept_photographs_that_are_damaged_are_made_again(photos, tmp_path, damage):
+    first = np.array(photographs(photos, tmp_path / "kept")[1])
+    (pixels,) = (tmp_path / "kept").glob("*.bin")
+    if damage == "missing":
+        pixels.unlink()
+    elif damage == "cut":
+        pixels.write_bytes(pixels.read_bytes()[:-1])
+    else:
+        pixels.with_suffix(".json").write_text("{")
+    found = photographs(photos, tmp_path / "kept")
+    assert len(found) == 3
+    assert np.array_equal(found[1], first)
+
+
 def test_what_can_be_read_again_is_not_left_out_for_ever(photos, tmp_path, monkeypatch):
     from studio.training import photographs as module
 
@@ -373,6 +454,13 @@ def test_where_weights_go_is_looked_at_before_training(data, photos, tmp_path):
         train_classifier(data, 12, 1, 8, 0, "cpu", lines.append, out=tmp_path)
     with pytest.raises(IsADirectoryError):
         train_inpainter(data, 12, photos, RECIPE, "cpu", tmp_path / "run", lines.append, out=tmp_path)
+    for name in ("c", "c.pth"):
+        with pytest.raises(ValueError, match=r"--out: expected a name that ends in \.safetensors"):
+            train_classifier(data, 12, 1, 8, 0, "cpu", lines.append, out=tmp_path / name)
+        with pytest.raises(ValueError, match="--out: "):
+            train_inpainter(
+                data, 12, photos, RECIPE, "cpu", tmp_path / "run", lines.append, out=tmp_path / name
+            )
     assert not lines
     out = tmp_path / "not" / "there yet" / "c.safetensors"
     train_classifier(data, 12, 1, 8, 0, "cpu", lines.append, out=out)
