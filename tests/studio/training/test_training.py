@@ -340,7 +340,7 @@ def test_kept_photographs_that_are_damaged_are_made_again(photos, tmp_path, dama
     if damage == "missing":
         pixels.unlink()
     elif damage == "cut":
-        pixels.write_bytes(pixels.read_bytes()[:-1])
+        pixels.write_bytes(pixels.read_bytes()[:1000])
     else:
         pixels.with_suffix(".json").write_text("{")
     found = photographs(photos, tmp_path / "kept")
