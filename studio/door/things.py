@@ -104,22 +104,29 @@ def _things(found: Sequence[tuple[str, Any]], kind: str, taken: Sequence[str]) -
     return Things(tuple(dict.fromkeys(texts)), {text: thing for text, own, (_, thing) in things if own})
 
 
+_BESIDE = {
+    "holes": ("", ""),
+    "optimize": ("composites", "how many its steps score at most"),
+    "attribute": ("fills", "whether a filler matters to it"),
+}
+"""What a method has, and what else it then must have."""
+
+
 def _require_method(thing: Any) -> Explainer:
     if isinstance(thing, type):
         raise ValueError(
             f"method: expected an object, got the class {thing.__name__}; give {thing.__name__}()"
         )
     name = type(thing).__name__
-    if not callable(thing) or not (hasattr(thing, "holes") or hasattr(thing, "optimize")):
+    asked = next((each for each in _BESIDE if hasattr(thing, each)), None)
+    if not callable(thing) or asked is None:
         raise ValueError(
-            "method: expected a name, or an object that is called with a score and has holes(score) or "
-            f"optimize(score), got {name}"
+            "method: expected a name, or an object that is called with a score and has holes(score), "
+            f"optimize(score) or attribute(score), got {name}"
         )
-    if not hasattr(thing, "holes") and not hasattr(thing, "composites"):
-        raise ValueError(
-            "method: expected composites, how many its steps score at most, beside optimize(score), got "
-            f"{name} without"
-        )
+    beside, why = _BESIDE[asked]
+    if beside and not hasattr(thing, beside):
+        raise ValueError(f"method: expected {beside}, {why}, beside {asked}(score), got {name} without")
     method: Explainer = thing
     return method
 

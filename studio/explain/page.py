@@ -21,8 +21,8 @@ from studio.drawing.pixels import channels_last
 from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
 from studio.explain.result import Explanation, MethodResult, SearchResult
-from studio.registry.build import is_signed
-from studio.registry.tables import ALL_FILLERS, METHODS, NO_FILLER
+from studio.registry.build import hidden_of, is_signed
+from studio.registry.tables import ALL_FILLERS, NO_FILLER
 from studio.registry.variants import kind_of
 
 SHOWN_SIDE = 640
@@ -140,7 +140,7 @@ def _column(explanation: Explanation, name: str, method: Explainer) -> str:
     composites = _span([run.composites for (_, each), run in explanation.results.items() if each == name])
     if isinstance(method, AttributingExplainer):
         looks = f"the classifier looked at {composites}"
-        return " · ".join(filter(None, [settings_line(method, METHODS[name].hidden), looks]))
+        return " · ".join(filter(None, [settings_line(method, hidden_of(name, method)), looks]))
     return f"{settings_line(method)} · {composites} composites"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +52,19 @@ def build_method(
 
 def is_signed(name: str, method: Explainer) -> bool:
     """Whether the heatmap of the method of this name speaks for the target above 0 and against it below."""
-    entry = METHODS.get(name) or next((each for each in METHODS.values() if each.is_of(method)), None)
+    entry = _entry_of(name, method)
     return bool(getattr(method, "signed", entry is not None and entry.signed))
+
+
+def hidden_of(name: str, method: Explainer) -> Collection[str]:
+    """Return the settings of the method of this name that are not to be shown."""
+    entry = _entry_of(name, method)
+    return () if entry is None else entry.hidden
+
+
+def _entry_of(name: str, method: Explainer) -> Entry | None:
+    """Return the row of a method; of one that the caller brings along that of its class, if it has any."""
+    return METHODS.get(name) or next((each for each in METHODS.values() if each.is_of(method)), None)
 
 
 def may_draw(name: str, own: Own = NO_OWN) -> bool:

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import infill
-from attribution import Lime, SlidingPatch
+from attribution import Gradient, IntegratedGradients, Lime, SlidingPatch
 from infill import Blur, Explanation, Explanations
 from models.classifiers import ImageClassifier, load_classifier
 from models.preprocessing import Preprocessing
@@ -232,6 +232,18 @@ def test_explanations_of_several_calls_stay_apart(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="figure: expected one image and classifier, explained by one call"):
         together.figure()
     assert {path.parent for path in together[:1].save(tmp_path / "one")} == {tmp_path / "one"}
+
+
+def test_a_gradient_method_may_be_an_object(tmp_path: Path) -> None:
+    """What is hidden of the method by its name is hidden of it, too."""
+    for name, thing in (("gradient", Gradient()), ("integrated", IntegratedGradients(steps=4))):
+        more = {"steps": 4} if name == "integrated" else {}
+        called = infill.explain(small(), tiny, method=thing, filler="gray", target=1, progress=False)
+        named = infill.explain(small(), tiny, method=name, filler="gray", target=1, progress=False, **more)
+        np.testing.assert_array_equal(called.heatmap, named.heatmap)
+        assert "explain.png" in {path.name for path in called.save(tmp_path / name)}
+        assert called._repr_html_().startswith("<")
+        assert str(called)
 
 
 def test_a_part_of_a_result_has_the_runs_that_are_asked_for() -> None:
