@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import cast
 
@@ -61,7 +62,7 @@ class Runner:
             ValueError: If the method cannot work with this image and target.
         """
         method = self.methods[name]
-        with _naming(name):
+        with naming(name):
             if isinstance(method, OptimizingExplainer):
                 require_above_chance(score)
                 return method.composites
@@ -69,21 +70,20 @@ class Runner:
                 return 1  # how many images it will look at is known to the library alone
             return len(cast(SamplingExplainer, method).holes(score))
 
-    def run(self, name: str, filler: str, score: MaskedScore, final: Filler | None = None) -> MethodResult:
-        """Run the method of this name on the image, with the filler of that name, which the score has.
+    def run(
+        self, name: str, filler: str, score: MaskedScore, final: Filler | None = None
+    ) -> Callable[[], MethodResult]:
+        """Return what runs the method of this name on the image; the score has the filler of that name.
 
-        The hole that an optimizing method finds is filled and judged anew by ``final``, if given.
-
-        Raises:
-            ValueError: If the method cannot work with this image and filler.
+        The hole that an optimizing method finds is filled and judged anew by ``final``, if given. The call
+        raises a ``ValueError`` if the method cannot work with this image and filler.
         """
         method, title = self._method(name, score), f"{name} {filler}"
-        with _naming(name):
-            if isinstance(method, OptimizingExplainer):
-                return self._optimized(method, title, score, final)
-            if isinstance(method, AttributingExplainer):
-                return self._attributed(method, title, score)
-            return self._sampled(cast(SamplingExplainer, method), title, score)
+        if isinstance(method, OptimizingExplainer):
+            return partial(self._optimized, method, title, score, final)
+        if isinstance(method, AttributingExplainer):
+            return partial(self._attributed, method, title, score)
+        return partial(self._sampled, cast(SamplingExplainer, method), title, score)
 
     def _method(self, name: str, score: MaskedScore) -> Explainer:
         """Return the method of this name; where fills alone are drawn, run until its map is reliable."""
@@ -200,7 +200,7 @@ def _map(heatmaps: object, score: MaskedScore) -> Tensor:
 
 
 @contextmanager
-def _naming(method: str) -> Iterator[None]:
+def naming(method: str) -> Iterator[None]:
     """Put the method's name in front of whatever is wrong."""
     try:
         yield

@@ -24,7 +24,7 @@ from studio.explain.inputs import InputImage, printable, read_pixels
 from studio.explain.paper import departures, squash
 from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation, MethodResult
-from studio.explain.runner import Runner
+from studio.explain.runner import Runner, naming
 from studio.progress import Progress
 from studio.registry.ask import build_asked
 from studio.registry.asked import Asked, Scored
@@ -139,7 +139,8 @@ class Session:
         for filler in (*fillers, NO_FILLER):
             filled = self._filled(score, filler, fillers[filler]) if filler in fillers else score
             for method in (each for each in self.methods if filler in self.fillers[each]):
-                results[filler, method] = runner.run(method, filler, self.watching(filled), final)
+                with naming(method):
+                    results[filler, method] = runner.run(method, filler, self.watching(filled), final)()
         return Explanation(
             image=image,
             classifier=self.classifier,
