@@ -116,7 +116,7 @@ def _hidden_blocks(gone: Hidden, block: int) -> Bool[Tensor, "rows columns"]:
     return _block_means(gone[None].float(), block)[0] > 0.5
 
 
-def _beside(hidden: Hidden, block: int) -> Hidden:
+def _beside(hidden: Hidden, block: int) -> Bool[Tensor, "y x"]:
     """Which pixels lie in a hidden block, or in one of the eight around it."""
     near = F.max_pool2d(hidden[None].float(), 3, stride=1, padding=1)[0] > 0
     return near.repeat_interleave(block, 0).repeat_interleave(block, 1)
