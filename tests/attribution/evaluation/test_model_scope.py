@@ -44,6 +44,7 @@ class Untouched:
 
     stochastic = False
     per_hole = False
+    sees_hidden = True
 
     def __call__(self, image, hole, generator=None):
         return image
