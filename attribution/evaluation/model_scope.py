@@ -1,14 +1,11 @@
 """Does a filler keep images where the model knows its way: what is left of the score, whatever is removed?"""
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from attribution.holes import batches
+from attribution.holes import SegmentHoles, batches
 from attribution.score import MaskedScore
-from infill.filler import Hole
 from infill.validate import require
 
 SUPERPIXELS = 80
@@ -17,26 +14,7 @@ STEPS = 10
 """So many holes of one superpixel to all of them (the authors' settings)."""
 
 
-@dataclass(frozen=True, eq=False)
-class GrowingHoles:
-    """Holes of ever more of an image's segments; made when they are sliced.
-
-    Attributes:
-        place: Of each pixel: how many segments are removed before its own.
-        counts: How many segments each hole has.
-    """
-
-    place: Int[Tensor, "h w"]
-    counts: Int[Tensor, " t"]
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    def __getitem__(self, part: slice) -> Hole:
-        return (self.place < self.counts[part, None, None, None]).float()
-
-
-def growing_holes(segments: Int[Tensor, "h w"], generator: Generator, steps: int = STEPS) -> GrowingHoles:
+def growing_holes(segments: Int[Tensor, "h w"], generator: Generator, steps: int = STEPS) -> SegmentHoles:
     """Return holes of one segment to all of them, in an order drawn by chance.
 
     Args:
@@ -50,9 +28,9 @@ def growing_holes(segments: Int[Tensor, "h w"], generator: Generator, steps: int
     count = int(segments.max()) + 1
     require(steps >= 2, "steps", "at least 2", steps)
     require(count >= 2, "segments", "at least 2", count)
-    order = torch.randperm(count, generator=generator).to(segments.device)
+    before = torch.randperm(count, generator=generator)  # of each segment: how many go before it
     sizes = sorted({int(each) for each in torch.linspace(1, count, steps)})
-    return GrowingHoles(order[segments], torch.tensor(sizes, device=segments.device))
+    return SegmentHoles(segments, before >= torch.tensor(sizes)[:, None])
 
 
 def scope_curve(

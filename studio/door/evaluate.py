@@ -33,10 +33,6 @@ FIELDS = (
     "target", "against", "attack", "fill_cache", "fill_cache_size",
 )  # fmt: skip
 STRIPS = 40
-FILES = (
-    "report.html", "report.md", "report.tex", "report.csv", "report-differences.csv", "report.json",
-)  # fmt: skip
-"""What a report consists of."""
 
 
 class Evaluation:
@@ -80,8 +76,7 @@ class Evaluation:
             ValueError: If they cannot be written.
         """
         said: list[str] = []
-        report([self.folder], Path(folder), strips, said.append)
-        return [Path(folder) / name for name in FILES]
+        return list(report([self.folder], Path(folder), strips, said.append))
 
     def __str__(self) -> str:
         lines: list[str] = []

@@ -26,8 +26,10 @@ SHOWN = 5
 """Lines of what went wrong that a terminal shows."""
 
 
-def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], object]) -> None:
-    """Write report.html, .md, .tex, .csv and .json, and report-differences.csv; ``echo`` gets the tables.
+def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], object]) -> Sequence[Path]:
+    """Write report.html, .md, .tex, .csv and .json, and report-differences.csv; return where they are.
+
+    ``echo`` gets the tables.
 
     Raises:
         ValueError: If a folder is no run, nothing is in it yet, or ``out`` cannot be written.
@@ -44,6 +46,7 @@ def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], o
         for each in under:
             echo(attacked_text(each))
     echo("  " + " ".join(str(path) for path in paths))
+    return paths
 
 
 def _read(runs: Sequence[Path]) -> list[Results]:
