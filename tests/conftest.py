@@ -17,11 +17,17 @@ from zlib import crc32
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import jaxtyping
 import pytest
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+# How long an example takes is the machine's, and what else it does: it says nothing about the code.
+hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:

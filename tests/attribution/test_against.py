@@ -56,7 +56,7 @@ def two() -> Tensor:
     return image
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     logits=st.lists(st.lists(st.floats(-50, 50, width=32), min_size=3, max_size=3), min_size=1, max_size=4),
     target=st.integers(0, 2),

@@ -12,7 +12,7 @@ from attribution.holes import Holes
 from infill import composite
 
 sizes = st.tuples(st.integers(4, 30), st.integers(4, 30))
-quick = settings(max_examples=30, deadline=None, derandomize=True)
+quick = settings(max_examples=30, derandomize=True)
 
 
 @quick

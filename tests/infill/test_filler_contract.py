@@ -171,7 +171,7 @@ def test_observed_pixels_come_through_bit_by_bit(make, image, holes):
 
 
 @every_filler
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 10**6))
 def test_hidden_pixels_stay_hidden(make, height, width, seed, smooth_image):
     """Only a filler that says so may look under the hole."""

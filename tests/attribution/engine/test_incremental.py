@@ -136,7 +136,7 @@ def networks(image):
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_stride_and_position_gives_the_logits_of_whole_images(networks, image, data):
     classifier = networks[data.draw(st.sampled_from(list(networks)))]
     place = st.integers(0, SIDE - 1)  # holes that stick out over the border are cut off there

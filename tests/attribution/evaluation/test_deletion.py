@@ -81,7 +81,7 @@ def test_exact_contributions_are_the_best_of_all_orders():
     assert float(relevance_gain(score, exact, pixels=1)) == pytest.approx(widest, abs=1e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 99), pixels=st.sampled_from([1, 60, 96, 480]))
 def test_insertion_is_the_deletion_of_what_matters_least_backwards(seed, pixels):
     heatmap = torch.rand(1, 40, 48, generator=torch.Generator().manual_seed(seed))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -15,7 +15,6 @@ def square(side: int, size: int = 20) -> Tensor:
     return silhouette
 
 
-@settings(deadline=None)
 @given(st.integers(1, 15), st.floats(0.1, 3), st.floats(0, 3))
 def test_a_square_over_a_chessboard_of_noise(side: int, inside: float, outside: float) -> None:
     """Values of +-``outside`` around the object, and of ``inside`` on it."""
@@ -37,7 +36,6 @@ def test_all_on_the_object_is_none_and_noise_is_all(signed: bool, side: int) -> 
     assert own_evidence(torch.zeros(1, 200, 200), silhouette, signed).item() == 0
 
 
-@settings(deadline=None)
 @given(st.floats(0.1, 10), st.floats(-5, 5), st.booleans(), st.integers(0, 99))
 def test_the_share_has_no_unit(scale: float, shift: float, signed: bool, seed: int) -> None:
     heatmap = torch.rand(1, 20, 20, generator=torch.Generator().manual_seed(seed)) + 3.0 * square(6)

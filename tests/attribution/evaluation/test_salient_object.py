@@ -12,7 +12,7 @@ from attribution.evaluation.salient_object import salient_object
 ZEROS = torch.zeros(1, 8, 8)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999), share=st.floats(0.02, 0.98))
 def test_scikit_learn_says_the_same(seed, share):
     generator = torch.Generator().manual_seed(seed)

@@ -161,7 +161,7 @@ def test_weights_are_never_negative_and_masks_are_normalized(images, weights, pe
         torch.testing.assert_close(stage.amax(dim=(1, 2)), torch.ones(3))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.floats(1e-3, 1e3), st.floats(0, 0.9))
 def test_any_mask_is_normalized(seed, scale, zeros):
     generator = torch.Generator().manual_seed(seed)

@@ -42,7 +42,7 @@ def detections(draw: st.DrawFn, classes: int = 3) -> tuple[Tensor, Tensor, Tenso
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(found=detections(), target=detections())
 def test_the_similarity_is_the_authors_formula(found, target):
     box, classes = target[0][0], target[1][0]

@@ -14,7 +14,7 @@ from infill.filler import Staged, staged
 from infill.fillers.static import IMAGENET_MEAN
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(height=st.integers(1, 60), width=st.integers(1, 60), sigma=st.floats(0.05, 20))
 def test_blur_is_scipys(height, width, sigma, smooth_image):
     """Of any size: SciPy's ``mirror`` goes on mirrored as often as the kernel needs it, too."""
@@ -30,7 +30,7 @@ def test_blur_leaves_a_flat_image_flat(holes):
     assert torch.allclose(Blur()(flat, holes), flat, atol=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), sigma=st.floats(0.05, 20))
 def test_what_lies_beyond_can_be_gray(height, width, sigma, smooth_image):
     """As where zeros surround a normalized image."""

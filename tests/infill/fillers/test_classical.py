@@ -82,7 +82,7 @@ def test_a_flat_image_stays_flat(kind, place):
 
 
 @opencv
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 14),
     width=st.integers(1, 14),

@@ -14,7 +14,7 @@ def features(height: int, width: int, channels: int, seed: int) -> torch.Tensor:
     return torch.rand(height, width, channels, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, st.integers(0, 99))
 def test_patches_are_what_lies_at_their_places(size, seed) -> None:
     *shape, side = size
@@ -27,7 +27,7 @@ def test_patches_are_what_lies_at_their_places(size, seed) -> None:
         assert torch.equal(row, every[y : y + side, x : x + side].flatten())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, st.integers(0, 99), st.booleans())
 def test_the_nearest_is_the_nearest(size, seed, weighted) -> None:
     *shape, side = size
@@ -57,7 +57,7 @@ def test_more_targets_than_are_looked_at_at_a_time() -> None:
     assert len(places) == len(targets)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, st.integers(0, 99), st.sampled_from([1, 2]))
 def test_votes_are_weighted_means(size, seed, step) -> None:
     height, width, channels, side = size

@@ -35,7 +35,7 @@ def same(a, b):
     return a.shape == b.shape and torch.equal(a.view(torch.int32), b.view(torch.int32))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     holes=st.integers(1, 5),

@@ -127,7 +127,7 @@ def test_unknown_kinds_are_named(filler, unchecked_shapes):
         filler("median")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(height=st.integers(1, 30), width=st.integers(1, 30), window=st.sampled_from([1, 3, 15]))
 def test_local_mean_counts_only_what_lies_inside(height, width, window, smooth_image):
     """Against SciPy: the box sum of the image over the box sum of ones."""

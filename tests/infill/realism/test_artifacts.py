@@ -33,7 +33,7 @@ def grid(period: int) -> Tensor:
     return (torch.maximum(line[:, None], line) * 1.5 - 0.5)[None, None]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.sampled_from([4, 5, 8, 12]), st.floats(0.08, 0.3), st.integers(0, 40), st.integers(0, 40))
 def test_a_grid_in_the_hole_is_a_screen(period: int, strength: float, top: int, left: int) -> None:
     hole = square(top, left)
@@ -42,7 +42,7 @@ def test_a_grid_in_the_hole_is_a_screen(period: int, strength: float, top: int, 
     assert periodicity(smear + strength * grid(period) * hole, hole) > SCREEN
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.floats(0.01, 0.3), st.integers(0, 60), st.integers(0, 60))
 def test_what_the_rest_has_too_is_none(seed: int, deviation: float, top: int, left: int) -> None:
     hole, image = square(top, left), noise(seed, deviation)
@@ -68,14 +68,12 @@ def test_a_flat_picture_has_nothing() -> None:
         assert measure(flat, square()).item() == pytest.approx(1, abs=1e-3)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 0.5))
 def test_a_flat_hole_in_a_flat_picture_has_the_seam_of_its_step(step: float) -> None:
     image = 0.3 + step * square().expand(1, 3, -1, -1)
     assert seam(image, square()).item() == pytest.approx((step + FLOOR) / FLOOR, rel=1e-4)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 0.007))
 def test_a_ramp_that_goes_on_has_no_seam(slope: float) -> None:
     image = (slope * torch.arange(SIDE)).expand(1, 3, SIDE, SIDE)
@@ -106,7 +104,6 @@ def test_the_seam_is_that_of_plain_loops() -> None:
     assert seam(image, hole).item() == pytest.approx(expected, rel=1e-5)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 2))
 def test_texture_says_how_much_detail_is_left(share: float) -> None:
     image = 0.5 + (noise(deviation=0.05) - 0.5) * (1 + (share - 1) * square())

@@ -75,7 +75,7 @@ def cross(center, deviation):
     return center + torch.cat([arms, -arms])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), width=st.integers(1, 9))
 def test_frechet_distance_of_diagonal_normals_is_closed_form(seed, width):
     centers, deviations = normal(2, width, seed=seed), normal(2, width, seed=seed + 1).exp()
@@ -149,7 +149,7 @@ def test_distances_are_symmetric(distance, count, width):
 
 
 @DISTANCES
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6), groups=st.integers(1, 30))
 def test_the_order_of_images_and_their_groups_do_not_matter(distance, seed, groups):
     features, real = sets(25, 6)

@@ -144,7 +144,7 @@ def repeated(statistic, rows, weights):
     return statistic(*again)(torch.ones(1, int(weights.sum()), dtype=torch.float64))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(weights=st.lists(st.integers(0, 4), min_size=1, max_size=40), seed=st.integers(0, 10**6))
 def test_weights_are_repetitions(weights, seed):
     count = torch.tensor([*weights, 1])
@@ -178,7 +178,7 @@ def test_calibration_error_equals_torchmetrics(power):
     assert ours == pytest.approx(float(binary), abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     pairs=st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60),
     bins=st.integers(1, 20),
@@ -202,7 +202,7 @@ def test_calibration_error_of_known_answers():
     assert of_all(calibration_error(0 * sure, torch.tensor([True] * 4)), 4) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(labels=st.lists(st.integers(-5, 5), min_size=1, max_size=60), most=st.integers(1, 6))
 def test_top_share_equals_a_counter(labels, most):
     expected = sum(count for _, count in Counter(labels).most_common(most)) / len(labels)
@@ -248,7 +248,7 @@ def test_intervals_cover_the_truth_in_95_of_100_cases(resampled, count):
     assert 0.92 <= np.mean([low <= 2 <= high for low, high in intervals]) <= 0.98
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count=st.integers(1, 70), groups=st.integers(1, 25), seed=st.integers(0, 100))
 def test_splitting_deals_out_all_images_evenly(count, groups, seed):
     parts = split(count, rng(seed), groups)

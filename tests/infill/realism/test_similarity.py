@@ -249,7 +249,7 @@ def looped(image, truth, hole, power):
     return total / weight
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), height=st.integers(1, 7), width=st.integers(1, 7), soft=st.booleans())
 def test_figures_in_the_hole_are_plain_loops(seed, height, width, soft):
     images, truth = noise(2, 3, height, width, seed=seed), noise(2, 3, height, width, seed=seed + 1)
@@ -276,7 +276,7 @@ def test_psnr_is_skimages_of_the_pixels_in_the_hole(images, holes):
     close(psnr_in_hole(changed, images, holes), torch.tensor(expected, dtype=torch.float32), 1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_pixels_outside_the_hole_have_no_influence(seed):
     images, truth, others = (noise(2, 3, 9, 11, seed=seed + i) for i in range(3))

@@ -29,7 +29,7 @@ def mean_of_pairs(ours: Tensor, theirs: Tensor) -> float:
     return sum(pairs) / len(pairs)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(2, 8), st.integers(2, 12), st.integers(0, 99))
 def test_the_kernel_distance_is_that_of_plain_loops(count: int, others: int, seed: int) -> None:
     ours, theirs = rows(count, 0.5, seed), rows(others, 0, seed + 1)

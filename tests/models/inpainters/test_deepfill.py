@@ -241,7 +241,7 @@ def attention_inputs(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
     return 0.3 * features, hole
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(attention_inputs(), st.booleans())
 def test_attention_is_the_plain_loop_for_every_image_with_its_own_hole(inputs: Any, tensorflow: bool) -> None:
     result = ContextualAttention(tensorflow)(*inputs)
@@ -399,7 +399,7 @@ def all_holes(height: int, width: int) -> Tensor:
 
 
 @both
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(height=st.integers(1, 50), width=st.integers(1, 50), native=st.sampled_from([32, None]))
 def test_any_image_is_filled(
     version: str, height: int, width: int, native: int | None, smooth_image: Any
@@ -698,7 +698,7 @@ def states(draw: st.DrawFn) -> dict[str, Tensor]:
     }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(states(), st.integers(1, 3))
 def test_bundles_give_back_what_was_written(
     tmp_path_factory: Any, state: dict[str, Tensor], shards: int

@@ -74,7 +74,7 @@ def files(tiny: nn.Module, program: nn.Module, tmp_path_factory: pytest.TempPath
 # The layers.
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     channels=st.integers(1, 3),
     height=st.integers(1, 9),
@@ -418,7 +418,7 @@ def test_sides_must_be_multiples_of_eight(form: str, files: dict[str, Path]) -> 
 
 
 @every_form
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 10**6))
 def test_the_fillers_contract_holds(
     form: str, height: int, width: int, seed: int, files: dict[str, Path], smooth_image: Any

@@ -168,7 +168,7 @@ def test_with_all_hidden_the_image_does_not_matter(name: str, inpainters: dict[s
     torch.testing.assert_close(fill[0], fill[1], rtol=0, atol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(pixels=st.sets(st.tuples(st.integers(0, 31), st.integers(0, 31)), min_size=1, max_size=6))
 @pytest.mark.parametrize("name", ["plain", "normalized"])
 def test_a_patch_with_a_hidden_pixel_is_hidden(
@@ -188,7 +188,7 @@ def test_a_patch_with_a_hidden_pixel_is_hidden(
 # Networks that predict normalized patches.
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(hidden=st.sets(st.integers(0, 15), min_size=1, max_size=15), seed=st.integers(0, 10**6))
 def test_hidden_patches_are_scaled_like_the_visible_ones_near_them(
     hidden: set[int], seed: int, inpainters: dict[str, Inpainter], library: Any
@@ -364,7 +364,7 @@ def test_other_sizes_are_refused(network: mae.MaskedAutoencoder) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "normalized"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(height=st.integers(1, 50), width=st.integers(1, 50), seed=st.integers(0, 10**6))
 def test_the_fillers_contract_holds(
     name: str, height: int, width: int, seed: int, inpainters: dict[str, Inpainter], smooth_image: Any

@@ -94,7 +94,7 @@ def test_silhouettes_are_disjoint_and_not_too_small(scenes):
         assert (scene.silhouettes.sum((1, 2)) > 250).all()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(index=st.integers(0, 10_000), objects=st.sampled_from([0, 1, 2]))
 def test_asked_number_of_objects_of_different_classes(index, objects):
     scene = draw(index, objects=objects)

@@ -92,7 +92,7 @@ def stripe(draw: st.DrawFn) -> tuple[int, int, int]:
     return draw(st.integers(0, 3)), start, draw(st.integers(start + 1, SIDE))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(stripe(), min_size=1, max_size=5), st.sampled_from([0, 2, None]))
 def test_a_class_is_all_of_its_instances_and_the_largest_is_one(
     stripes: list[tuple[int, int, int]], background: int | None

@@ -137,7 +137,7 @@ def test_another_command_goes_on_where_the_first_broke_off(behavior: Behavior, h
 
 
 @given(have=st.integers(0, len(CONTENT)), ranges=st.booleans())
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_there_is_gone_on_with(have: int, ranges: bool, behavior: Behavior, home: Path) -> None:
     home.mkdir(exist_ok=True)
     (home / "it.pt").unlink(missing_ok=True)

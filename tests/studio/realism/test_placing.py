@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
@@ -39,7 +39,6 @@ def shifted(shape: Tensor) -> list[Tensor]:
     return found
 
 
-@settings(deadline=None)
 @given(regions(1), regions(), st.integers(0, 99))
 def test_a_shape_that_fits_is_only_shifted(shape: Tensor, taken: Tensor, seed: int) -> None:
     fitting = [hole for hole in shifted(shape) if not (hole * taken).any()]
@@ -74,7 +73,6 @@ def test_a_shape_that_fits_nowhere_is_reduced() -> None:
     assert not (hole * taken).any()
 
 
-@settings(deadline=None)
 @given(st.floats(1, 25), st.integers(0, 99))
 def test_the_area_is_the_one_asked_for(percent: float, seed: int) -> None:
     y, x = torch.meshgrid(*[torch.arange(100) - 50.0] * 2, indexing="ij")

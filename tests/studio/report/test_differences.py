@@ -134,7 +134,7 @@ def test_holm_is_that_of_the_book() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_corrected_chances_keep_their_order_and_are_never_smaller(chances: list[float]) -> None:
     corrected = holm(chances)
     assert all(after >= before for before, after in zip(chances, corrected, strict=True))

@@ -57,7 +57,7 @@ def truth() -> Tensor:
     return inside
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_a_hole_comes_through_as_text(side: int, seed: int) -> None:
     hole = (torch.rand(side, side, generator=torch.Generator().manual_seed(seed)) < 0.3).float()
