@@ -1,13 +1,14 @@
 """The interface of a method of attribution, and the heatmap that it returns."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, cast, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from attribution.holes import Holes
 from attribution.score import MaskedScore
+from infill.validate import require
 
 Heatmap: TypeAlias = Float[Tensor, "b h w"]
 """One map per image, of the image's size; large = evidence for the target."""
@@ -35,6 +36,24 @@ class SamplingExplainer(Explainer, Protocol):
     def holes(self, score: MaskedScore) -> Holes:
         """Return the holes that are scored for the one image of a score, made when sliced."""
         ...
+
+
+def checked(found: object, score: MaskedScore) -> Heatmap:
+    """Return what a method made of a score, in float32: a method may be anybody's, and return anything.
+
+    Raises:
+        ValueError: If it is no finite floating-point tensor with a map of the view's size for each image.
+    """
+    shape = (len(score), *score.size)
+    rule = f"a finite floating-point tensor of shape {shape}"
+    require(isinstance(found, Tensor), "heatmap", rule, type(found).__name__)
+    heatmap = cast(Tensor, found)
+    fits = heatmap.is_floating_point() and heatmap.shape == shape
+    require(fits, "heatmap", rule, f"{heatmap.dtype} of shape {tuple(heatmap.shape)}")
+    heatmap = heatmap.detach().float()
+    wrong = int((~heatmap.isfinite()).sum())
+    require(not wrong, "heatmap", rule, f"{wrong} of {heatmap.numel()} values that are not finite")
+    return heatmap
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from attribution.explainer import Heatmap
@@ -47,6 +47,14 @@ def boxes_above(heatmap: Heatmap, alpha: float, level: Level = peak) -> Int[Tens
     left, right = _extent(above.any(dim=1))
     top, bottom = _extent(above.any(dim=2))
     return torch.stack([left, top, right, bottom], dim=1)
+
+
+def covered(boxes: Boxes, size: tuple[int, int]) -> Bool[Tensor, "h w"]:
+    """Return the pixels of an image of this height and width that are in any of the boxes."""
+    found = torch.zeros(size, dtype=torch.bool)
+    for left, top, right, bottom in boxes.tolist():
+        found[top:bottom, left:right] = True
+    return found
 
 
 def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attribution.evaluation.localization import Boxes, require_boxes, require_numbers
+from attribution.evaluation.localization import Boxes, covered, require_boxes, require_numbers
 from attribution.explainer import Heatmap
 from infill.validate import require
 
@@ -68,11 +68,8 @@ def difficult(boxes: Mapping[Any, Boxes], target: Hashable, size: tuple[int, int
         ValueError: If the target has no box.
     """
     require(len(boxes.get(target, ())) > 0, "target", f"one of the image's classes {list(boxes)}", target)
-    covered = torch.zeros(size, dtype=torch.bool)
-    for left, top, right, bottom in boxes[target].tolist():
-        covered[top:bottom, left:right] = True
     others = any(len(some) for name, some in boxes.items() if name != target)
-    return others and float(covered.float().mean()) < _LARGE
+    return others and float(covered(boxes[target], size).float().mean()) < _LARGE
 
 
 def _pointed(heatmap: Float[Tensor, "h w"], boxes: Boxes, tolerance: float) -> Bool[Tensor, ""]:

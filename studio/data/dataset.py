@@ -264,16 +264,15 @@ class ImageFolder:
         Raises:
             ValueError: If nothing is.
         """
-        import torch
+        from attribution.evaluation.localization import covered
 
-        drawn, inside = known["silhouette"], torch.zeros_like(known["silhouette"])
-        for left, top, right, bottom in known["boxes"].tolist():
-            inside[top:bottom, left:right] = True
-        if not (drawn & inside).any():
+        drawn = known["silhouette"]
+        own = drawn & covered(known["boxes"], (drawn.shape[0], drawn.shape[1]))
+        if not own.any():
             raise ValueError(
                 f"silhouette: that of {name} has nothing in the boxes of class {known['label']!r}"
             )
-        return drawn & inside
+        return own
 
     def _cut(self) -> bool:
         """Whether any silhouette is cut to the boxes of one of several classes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from attribution.evaluation.localization import covered
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -32,7 +32,5 @@ def boxed(example: Example) -> Float[Tensor, "h w"]:
 
 def inside(boxes: Int[Tensor, "o 4"], example: Example) -> Float[Tensor, "h w"]:
     """The pixels of the input that are in one of the boxes."""
-    region = torch.zeros(example.image.shape[1:])
-    for left, top, right, bottom in boxes.tolist():
-        region[top:bottom, left:right] = 1
-    return region
+    height, width = example.image.shape[1:]
+    return covered(boxes, (height, width)).float()

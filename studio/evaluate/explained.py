@@ -71,7 +71,20 @@ class Subject:
             ValueError: If neither is, or nothing of the object is in the view, or nothing else.
         """
         known = self.example.silhouette
-        found = in_view(boxed(self.example) if known is None else known, self.classifier)[0] > 0
+        return self._viewed(boxed(self.example) if known is None else known)
+
+    @cached_property
+    def frame(self) -> Bool[Tensor, "h w"]:
+        """The object's boxes in the classifier's view; where there are none, its silhouette.
+
+        Raises:
+            ValueError: As `region`.
+        """
+        return self.region if self.example.boxes is None else self._viewed(boxed(self.example))
+
+    def _viewed(self, object_: Tensor) -> Bool[Tensor, "h w"]:
+        """Return an object in the classifier's view, which must show some of it and not it alone."""
+        found = in_view(object_, self.classifier)[0] > 0
         if not found.any() or found.all():
             raise ValueError("the view shows nothing of the object, or nothing else")
         return found

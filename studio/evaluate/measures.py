@@ -132,12 +132,12 @@ def own(explained: Explained, _: str) -> Values:
 
 
 def outside(explained: Explained, _: str) -> Values:
-    """Return the change of the score by samples that do not touch the object: the mean, and by distance.
+    """Return the change of the score by samples off the object's box: the mean, and by distance.
 
-    Place 0 is those that touch it.
+    Place 0 is those that touch it. Where no box is annotated it is the silhouette that counts.
     """
     holes = _sampling(explained).holes(explained.score)
-    changes, away = own_changes(explained.score, holes, explained.subject.region)
+    changes, away = own_changes(explained.score, holes, explained.subject.frame)
     beyond, values = (away > 0) & away.isfinite(), {}  # a hole without a pixel is nowhere
     if bool(beyond.any()):
         values["outside"] = [(ALONE, float(changes[beyond].mean()))]

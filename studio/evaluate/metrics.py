@@ -80,7 +80,7 @@ _OURS: Mapping[str, MetricEntry] = {
     ),
     "own": MetricEntry("share of the heatmap's variance that is off the object", "", "region"),
     "outside": MetricEntry(
-        "change of the score by samples that do not touch the object", "Agarwal & Nguyen 2020",
+        "change of the score by samples that do not touch the object's box", "Agarwal & Nguyen 2020",
         "region", of="samples",
     ),
     "labels": MetricEntry(

@@ -12,6 +12,7 @@ import torch
 from attribution import Execution, Explainer, MaskedScore, Sampling, probability, sigmoid
 from attribution.engine.precision import prepare
 from attribution.evaluation.baselines import background_map, center_map, object_map, random_map
+from attribution.explainer import checked
 from studio.data.classes import class_of, others_of
 from studio.data.regions import boxed
 from studio.evaluate.explained import Explained, Subject
@@ -175,12 +176,8 @@ class Worker:
         if name == NOTHING:
             return Explained(subject, score, torch.zeros(score.size), name, None, filler)
         method: Explainer = self.setup.methods[name]
-        heatmap = method(score)[0]
-        wrong = int((~heatmap.isfinite()).sum())
-        if wrong:  # no comparison is true of NaN: figures would be had, and mean nothing
-            raise ValueError(
-                f"{name}: expected a finite heatmap, got {wrong} of {heatmap.numel()} values not so"
-            )
+        # No comparison is true of NaN: figures would be had, and mean nothing.
+        heatmap = checked(method(score), score)[0]
         return Explained(subject, score, heatmap, name, method, filler)
 
     def _values(self, explained: Explained) -> tuple[Values, list[str]]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from attribution import Explainer, MaskedScore, refilled
 from attribution.engine.precision import PreparedClassifier
 from attribution.estimate import EstimatingExplainer
-from attribution.explainer import AttributingExplainer, Attribution, SamplingExplainer
+from attribution.explainer import AttributingExplainer, Attribution, SamplingExplainer, checked
 from attribution.holes import Holes
 from attribution.methods.repeated import PASSES, Repeated, repeatable
 from attribution.optimize.loop import OptimizingExplainer, require_above_chance
@@ -181,22 +181,9 @@ def most_passes(samples: int) -> int:
     return samples if samples > 1 else PASSES
 
 
-def _map(heatmaps: object, score: MaskedScore) -> Tensor:
-    """Return the map "h w" of the one image, in float32, of what a method returned, which may be anything.
-
-    Raises:
-        ValueError: If that is no floating-point tensor "1 h w" of the view's size, or not finite.
-    """
-    shape = (1, *score.size)
-    rule = f"heatmap: expected a finite floating-point tensor of shape {shape}"
-    if not isinstance(heatmaps, Tensor):
-        raise ValueError(f"{rule}, got {type(heatmaps).__name__}")
-    if not heatmaps.is_floating_point() or heatmaps.shape != shape:
-        raise ValueError(f"{rule}, got {heatmaps.dtype} of shape {tuple(heatmaps.shape)}")
-    found = heatmaps.detach()[0].float().cpu()
-    if not found.isfinite().all():
-        raise ValueError(f"{rule}, got NaN or infinity")
-    return found
+def _map(heatmap: object, score: MaskedScore) -> Tensor:
+    """Return the map "h w" of the one image."""
+    return checked(heatmap, score)[0].cpu()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from attribution.evaluation.localization import (
     ALPHAS_OF_MEAN,
     ALPHAS_OF_PEAK,
     boxes_above,
+    covered,
     iou,
     localization_error,
     mean,
@@ -25,6 +26,12 @@ def block(left, top, right, bottom, value=1.0, size=(20, 30)):
 HEATMAP = torch.stack(
     [block(4, 5, 10, 9) + block(20, 2, 21, 3, 0.3), block(0, 0, 30, 20, -1) + block(29, 19, 30, 20, 3)]
 )
+
+
+def test_the_pixels_of_boxes_are_counted_once():
+    boxes = torch.tensor([[4, 5, 10, 9], [8, 5, 12, 9], [0, 0, 0, 20]])
+    assert torch.equal(covered(boxes, (20, 30)), block(4, 5, 12, 9) > 0)
+    assert not covered(boxes[:0], (20, 30)).any()
 
 
 def test_the_box_is_the_tightest_around_all_that_is_above():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attribution import MaskedScore
+from attribution import MaskedScore, SlidingPatch
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
 from studio.data.dataset import Example
@@ -104,6 +104,26 @@ def test_beside_the_object_are_the_classes_that_it_does_not_hide() -> None:
     assert replace(subject, others=others).beside == [5, 6, 9]
 
 
+def test_outside_is_off_the_box_and_off_the_silhouette_where_there_is_no_box() -> None:
+    whole = explained(map_of(0.0, 1.0), (32, 32))
+    thin = whole.subject.example.silhouette.clone()
+    thin[:, AT[0] + 1 :] = False  # a column of the box
+    example = replace(whole.subject.example, silhouette=thin)
+    subject = replace(whole.subject, example=example)
+    left, top, right, bottom = AT
+    assert subject.frame.nonzero().amin(0).tolist() == [top, left]
+    assert int(subject.frame.sum()) == (right - left) * (bottom - top)
+    assert int(subject.region.sum()) == bottom - top
+    alone = replace(subject, example=replace(example, boxes=None))
+    assert torch.equal(alone.frame, subject.region)
+    method = SlidingPatch(patch=4, stride=4)
+    places = [
+        COMPUTE["outside"](replace(whole, subject=each, method=method), "")["outside.curve"]
+        for each in (subject, alone)
+    ]
+    assert [[place for place, _ in each] for each in places] == [[0, 8], [0, 8, 24]]
+
+
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_heatmap_that_is_not_finite_is_the_units_error_and_has_no_figure(value: float) -> None:
     def broken(score: MaskedScore) -> Tensor:
@@ -116,6 +136,7 @@ def test_a_heatmap_that_is_not_finite_is_the_units_error_and_has_no_figure(value
     )
     worker = Worker(set_up(request, Own(methods={"broken": broken})))
     part, heatmap = worker((0, "broken--gray"))
-    assert "expected a finite heatmap, got 2 of" in part.error
+    assert "heatmap must be a finite floating-point tensor" in part.error
+    assert "got '2 of" in part.error
     assert heatmap is None
     assert not part.values
