@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,24 +21,34 @@ SHARES = (
 TOP = 5
 
 
+class Row(NamedTuple):
+    """A class and how probable it is: the target, what that is compared with (against), or any other."""
+
+    name: str
+    probability: float
+    role: Literal["target", "against", ""] = ""
+
+
 @dataclass(frozen=True)
 class Seen:
-    """What a classifier sees: its best classes with their probabilities, and the one that is explained.
+    """What a classifier sees.
 
     Attributes:
-        best: Names with probabilities, best first.
-        against: The class that it is compared with, and its probability, if it is.
+        first: The number of the best class: several may be of one name.
+        rows: The best classes, best first, and then those that are asked for and not among them.
+        target: The name of the class that is explained.
+        probability: How probable that is.
     """
 
-    best: Sequence[tuple[str, float]]
+    first: int
+    rows: Sequence[Row]
     target: str
     probability: float
-    against: tuple[str, float] | None = None
 
     @property
-    def asked(self) -> list[tuple[str, float]]:
-        """The classes that are asked for."""
-        return [(self.target, self.probability), *([] if self.against is None else [self.against])]
+    def compared(self) -> bool:
+        """Whether there is a class that the target is compared with."""
+        return any(row.role == "against" for row in self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +106,13 @@ def seen(
     probabilities: Float[Tensor, " k"], target: int, labels: Sequence[str], against: int | None = None
 ) -> Seen:
     """Return the best classes of probabilities, and those that are asked for."""
-    best = probabilities.topk(min(TOP, len(probabilities)))
-    names = [
-        (labels[index], value)
-        for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    best: list[int] = probabilities.topk(min(TOP, len(probabilities))).indices.tolist()
+    roles: dict[int | None, Literal["target", "against"]] = {against: "against", target: "target"}
+    asked = (each for each in (target, against) if each is not None and each not in best)
+    rows = [
+        Row(labels[index], float(probabilities[index]), roles.get(index, "")) for index in (*best, *asked)
     ]
-    other = None if against is None else (labels[against], float(probabilities[against]))
-    return Seen(names, labels[target], float(probabilities[target]), other)
+    return Seen(best[0], rows, labels[target], float(probabilities[target]))
 
 
 def within(score: MaskedScore, filler: Filler) -> MaskedScore:

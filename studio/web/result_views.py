@@ -189,14 +189,13 @@ def _stage(stage: Stage) -> dict[str, Any]:
     return {
         "image": uri(outlined(stage.image, stage.hole, 1) if 0 < stage.share < 1 else stage.image, 84),
         "share": percent(stage.share),
-        "best": [[name, round(p, 4)] for name, p in stage.seen.best],
-        "p": round(stage.seen.probability, 4),
+        "rows": [[row.name, round(row.probability, 4), row.role] for row in stage.seen.rows],
     }
 
 
 def _turn(stages: Sequence[Stage]) -> int | None:
     """Return the first stage at which another class comes first than at the beginning."""
-    answers = [each.seen.best[0][0] for each in stages]
+    answers = [each.seen.first for each in stages]
     return next((number for number, answer in enumerate(answers) if answer != answers[0]), None)
 
 
@@ -204,8 +203,8 @@ def _turning(stages: Sequence[Stage], turn: int | None) -> str:
     if not stages:
         return ""
     if turn is None:
-        return f"Whatever is removed, {stages[0].seen.best[0][0]} stays the first choice."
-    return f"With {percent(stages[turn].share)} gone, {stages[turn].seen.best[0][0]} comes first."
+        return f"Whatever is removed, {stages[0].seen.rows[0].name} stays the first choice."
+    return f"With {percent(stages[turn].share)} gone, {stages[turn].seen.rows[0].name} comes first."
 
 
 def _curve(stages: Sequence[Stage]) -> dict[str, Any]:

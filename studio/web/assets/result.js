@@ -1,13 +1,11 @@
 // A result: the slider shows its stages, a click on the map asks for a spot. Event "select": {x, y} in the view.
-function bars(stage, target) {
-  const rows = [...stage.best];
-  if (!rows.some(([name]) => name === target)) rows.push([target, stage.p]);
+function bars(stage) {
   const list = document.createElement("ol");
   list.className = "bars";
-  for (const [name, p] of rows) {
+  for (const [name, p, role] of stage.rows) {
     const row = list.appendChild(document.createElement("li")), label = row.appendChild(document.createElement("span"));
     const number = row.appendChild(document.createElement("span")), bar = row.appendChild(document.createElement("i"));
-    row.className = name === target ? "target" : "";
+    row.className = role;
     label.className = "name"; label.textContent = label.title = name;
     number.className = "p"; number.textContent = p.toFixed(3);
     bar.style.setProperty("--p", p);
@@ -20,7 +18,7 @@ function slide(section) {
   section.querySelector(".stage-image").src = stage.image;
   section.querySelector(".stage-share").textContent = stage.share;
   range.setAttribute("aria-valuetext", stage.share);
-  section.querySelector(".stage-bars").replaceChildren(bars(stage, section.dataset.target));
+  section.querySelector(".stage-bars").replaceChildren(bars(stage));
   const x = 300 * Number(range.value) / (stages.length - 1);
   now.setAttribute("x1", x); now.setAttribute("x2", x);
 }

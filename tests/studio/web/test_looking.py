@@ -16,7 +16,7 @@ from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
 from studio.web.bits import packed, unpacked
 from studio.web.difference import difference
-from studio.web.removal import removal
+from studio.web.removal import removal, seen
 from studio.web.shown import dimmed, map_over, outlined
 from studio.web.spot import spot
 from studio.web.watched import Growing, watched
@@ -70,6 +70,29 @@ def test_what_is_no_hole_is_refused(text: str) -> None:
         unpacked(text, 224)
 
 
+@pytest.mark.parametrize(
+    ("target", "against", "roles"),
+    [
+        (1, None, ["", "target", "", "", ""]),
+        (0, 1, ["target", "against", "", "", ""]),
+        (6, None, ["", "", "", "", "", "target"]),
+        (6, 5, ["", "", "", "", "", "target", "against"]),
+        (5, 0, ["against", "", "", "", "", "target"]),
+    ],
+)
+def test_of_classes_of_one_name_the_one_that_is_meant_is_marked(
+    target: int, against: int | None, roles: list[str]
+) -> None:
+    probabilities = torch.arange(7, 0, -1) / 28
+    found = seen(probabilities, target, ["crane"] * 7, against)
+    assert [row.role for row in found.rows] == roles
+    asked = (target,) if against is None else (target, against)
+    kept = [*range(5), *(each for each in asked if each > 4)]
+    assert [row.probability for row in found.rows] == pytest.approx([(7 - each) / 28 for each in kept])
+    assert (found.first, found.probability) == (0, pytest.approx((7 - target) / 28))
+    assert found.compared == (against is not None)
+
+
 def test_the_strongest_evidence_goes_first(classifier: ImageClassifier, score: MaskedScore) -> None:
     shares = (0.0, 0.03, truth().mean().item(), 1.0)
     stages = removal(score, truth() + torch.linspace(0, 0.1, SIDE), classifier, shares)
@@ -79,7 +102,7 @@ def test_the_strongest_evidence_goes_first(classifier: ImageClassifier, score: M
         assert bool((wide.hole >= narrow.hole).all())
     probabilities = [each.seen.probability for each in stages]
     assert probabilities == sorted(probabilities, reverse=True)
-    assert [each.seen.best[0][0] for each in stages] == ["red", "red", "not red", "not red"]
+    assert [each.seen.rows[0].name for each in stages] == ["red", "red", "not red", "not red"]
     # red - 4 over the part of the rectangle that is left
     left = 1 - round(0.03 * SIDE * SIDE) / truth().sum()
     assert probabilities[1] == pytest.approx(float((8 * left - 4).sigmoid()), abs=2e-3)
