@@ -79,6 +79,8 @@ def from_pillow(picture: Image, name: str) -> tuple[Float[Tensor, "3 h w"], tupl
     notes: list[str] = []
     try:
         _check_size(picture, name)
+        if (frames := getattr(picture, "n_frames", 1)) > 1:
+            notes.append(f"frame {picture.tell() + 1} of {frames}")
         if picture.getexif().get(_ORIENTATION, 1) != 1:
             notes.append("turned upright as its EXIF tag says")
         pixels = _pixels(ImageOps.exif_transpose(picture), name, notes)
@@ -134,7 +136,7 @@ def _pixels(picture: Image, path: Path | str, notes: list[str]) -> Float[ndarray
     import numpy as np
 
     if picture.mode.startswith("I"):
-        return _gray(_sixteen_bits(np.asarray(picture), path, notes))
+        return _gray(_sixteen_bits(np.asarray(picture), path, picture.mode, notes))
     if picture.mode == "F":
         return _gray(_floats(np.asarray(picture), path))
     if picture.mode in ("LAB", "HSV"):
@@ -173,8 +175,12 @@ def _in_srgb(picture: Image, notes: list[str]) -> Image:
     return converted or picture
 
 
-def _sixteen_bits(values: ndarray, path: Path | str, notes: list[str]) -> ndarray:
-    if values.min() < 0 or values.max() > _SIXTEEN_BITS:
+def _sixteen_bits(values: ndarray, path: Path | str, mode: str, notes: list[str]) -> ndarray:
+    """Return gray values as shares of 65535.
+
+    Of whole numbers that may be larger, mode I, 255 may be meant as white, which would be all but black.
+    """
+    if values.min() < 0 or values.max() > _SIXTEEN_BITS or (mode == "I" and 0 < values.max() <= 255):
         span = f"{values.min()} to {values.max()}"
         raise ValueError(f"image: {path} has values from {span}; save it with 8 or 16 bits a pixel")
     notes.append("16-bit gray")

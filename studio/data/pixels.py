@@ -38,10 +38,10 @@ def pixels_of(image: Any, name: str) -> tuple[Float[Tensor, "3 h w"], tuple[str,
         return pixels, notes, kind
     if isinstance(image, torch.Tensor):
         kind = f"tensor, {_said(image.dtype)}, {_sides(image.shape)}"
-        return _of_array(_channels_last(image, name), name), (), kind
+        return *_of_array(_channels_last(image, name), name), kind
     if isinstance(image, np.ndarray):
         kind = f"array, {image.dtype}, {_sides(image.shape)}"
-        return _of_array(_one(image, name), name), (), kind
+        return *_of_array(_one(image, name), name), kind
     raise ValueError(
         f"image: expected a file, a PIL image, an array h w 3 or a tensor 3 h w, got {type(image).__name__}"
     )
@@ -89,7 +89,7 @@ def _channels_last(image: Tensor, name: str) -> ndarray:
     return array
 
 
-def _of_array(array: ndarray, name: str) -> Float[Tensor, "3 h w"]:
+def _of_array(array: ndarray, name: str) -> tuple[Float[Tensor, "3 h w"], tuple[str, ...]]:
     import numpy as np
     import torch
     from PIL import Image
@@ -102,7 +102,7 @@ def _of_array(array: ndarray, name: str) -> Float[Tensor, "3 h w"]:
         )
     if array.dtype == np.uint8:
         picture = Image.fromarray(np.ascontiguousarray(array[..., 0] if channels == 1 else array))
-        return from_pillow(picture, name)[0]
+        return from_pillow(picture, name)
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"image: {name}: expected bytes or floating-point numbers, got {array.dtype}")
     if channels == 4:
@@ -116,7 +116,7 @@ def _of_array(array: ndarray, name: str) -> Float[Tensor, "3 h w"]:
         divide = "; divide it by 255" if low >= 0 and 1 < high <= 255 else ""
         raise ValueError(f"image: {name}: expected {_NORMALIZED}, got {low:.4g} to {high:.4g}{divide}")
     rgb = np.broadcast_to(array, (height, width, 3)).astype(np.float32)
-    return torch.from_numpy(rgb).clamp(0, 1).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(rgb).clamp(0, 1).permute(2, 0, 1).contiguous(), ()
 
 
 def _sides(shape: Any) -> str:

@@ -11,6 +11,7 @@ from numpy import ndarray
 from PIL import Image, ImageCms
 
 from studio.data.image import Picture, read_picture
+from studio.data.pixels import pixels_of
 
 
 @pytest.fixture
@@ -66,6 +67,32 @@ def test_32_bit_integers_beyond_16_bits_are_refused(tmp_path: Path) -> None:
     values = np.full((12, 16), 70000, dtype=np.int32)
     with pytest.raises(ValueError, match="has values from 70000 to 70000; save it with 8 or 16 bits"):
         saved(Image.fromarray(values), tmp_path / "a.tiff")
+
+
+def test_32_bit_integers_of_8_bits_are_refused_for_they_may_be_meant_as_such(tmp_path: Path) -> None:
+    values = np.full((12, 16), 255, dtype=np.int32)
+    with pytest.raises(ValueError, match="has values from 255 to 255; save it with 8 or 16 bits"):
+        saved(Image.fromarray(values), tmp_path / "a.tiff")
+    with pytest.raises(ValueError, match="picture has values from 255 to 255"):
+        pixels_of(Image.fromarray(values), "picture")
+    values[0, 0] = 256
+    assert saved(Image.fromarray(values), tmp_path / "b.tiff").notes == ("16-bit gray",)
+
+
+def test_in_memory_it_is_told_what_was_made_of_a_picture(pixels: ndarray, tmp_path: Path) -> None:
+    clear = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    assert pixels_of(clear, "a")[1] == ()
+    clear[0, 0, 3] = 0
+    found, notes, _ = pixels_of(clear, "a")
+    assert notes == ("transparency laid on white",)
+    assert found[:, 0, 0].tolist() == [1, 1, 1]
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path, save_all=True, append_images=[Image.fromarray(255 - pixels)])
+    with Image.open(path) as film:
+        film.seek(1)
+        found, notes, _ = pixels_of(film, "a")
+    assert notes == ("frame 2 of 2",)
+    np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), 1 - pixels / 255, atol=1e-6)
 
 
 def test_floating_point_files_hold_0_to_1(tmp_path: Path) -> None:
