@@ -24,6 +24,7 @@ JOB = tuple(
         "output",
         "progress",
         "files",
+        "libraries",
         "memory",
         "columns",
         "version",

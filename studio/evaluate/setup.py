@@ -13,6 +13,7 @@ import torch
 
 from attribution import Explainer
 from attribution.engine.precision import PreparedClassifier, prepare
+from attribution.explainer import AttributingExplainer
 from infill.extras import require_extra
 from infill.network import Precision
 from models.classifiers.metadata import class_names
@@ -25,6 +26,7 @@ from studio.evaluate.metrics import METRICS, REVISION
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
+from studio.libraries import COMPUTING, LOOKING, installed
 from studio.registry.ask import build_asked
 from studio.registry.asked import Asked
 from studio.registry.attack import identity, parse_attack
@@ -292,12 +294,19 @@ def _settings(
         },
         "device": classifier.mean.device.type,
         "batch_size": request.batch_size,
-        "versions": {
-            "infill": version(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            **added_by(
-                [*methods, *plan.fillers], name, [METRICS[metric].origin for metric, _ in plan.metrics]
-            ),
-        },
+        "versions": _versions(request, plan, name, methods),
+    }
+
+
+def _versions(
+    request: EvaluateRequest, plan: Plan, name: str, methods: Mapping[str, Explainer]
+) -> dict[str, str]:
+    """Return the versions of all code that has a part in the results."""
+    looking = any(isinstance(each, AttributingExplainer) for each in methods.values())
+    return {
+        "infill": version(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        **installed((*COMPUTING, *(LOOKING if looking or request.attack else ()))),
+        **added_by([*methods, *plan.fillers], name, [METRICS[each].origin for each, _ in plan.metrics]),
     }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from studio import version
 from studio.data.classes import unknown
 from studio.data.dataset import Dataset, Example, first_readable, open_dataset
 from studio.data.selection import select
+from studio.libraries import COMPUTING, installed
 from studio.realism.asked import build_regions
 from studio.realism.batches import Reader
 from studio.realism.judges import Judges, load_judges
@@ -221,6 +221,7 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
     if judges.judging_classifier not in (None, judges.classifier):
         classifiers.append(judges.judging_classifier)
     added = {**added_by((), request.classifier), **added_by((), request.judge)}
+    measuring = installed(("lpips", "pytorch-msssim", *COMPUTING))
     return {
         "revision": REVISION,
         "fingerprint": data.fingerprint(),
@@ -229,15 +230,5 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
         "segmenter_weights": content(request.segmenter_weights),
         "segmenter": content(place_of(request.segmenter)),
         "backbone": content(Path(backbone_file(request.lpips))),
-        "versions": [version(), torch.__version__, *_installed(), *added.items()],
+        "versions": [version(), torch.__version__, *measuring.items(), *added.items()],
     }
-
-
-def _installed() -> Iterator[tuple[str, str]]:
-    """Yield the versions of what computes figures, holes and fills beside torch, where it is installed."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    for package in ("lpips", "pytorch-msssim", "scikit-image", "opencv-python-headless", "pillow"):
-        with suppress(PackageNotFoundError):
-            yield package, installed(package)

@@ -31,6 +31,7 @@ from infill.realism.resampling import (
 )
 from infill.realism.unpaired import frechet_to_others, kernel_to_others
 from studio import version
+from studio.libraries import installed
 from studio.realism.batches import Reader
 from studio.realism.metrics import METRICS, OF_FEATURES, Metric
 from studio.realism.results import Results
@@ -242,11 +243,9 @@ def _histogram(values: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version as installed
-
     packages = ("torch", "torchvision", "lpips", "pytorch-msssim", "scikit-learn")
     return {
         "infill": version(),
         "python": platform.python_version(),
-        **{package: installed(package) for package in packages},
+        **installed(packages),
     }

@@ -1,6 +1,7 @@
 """``infill evaluate`` and ``infill report``: their tables and files, going on after any stop, bad input."""
 
 import csv
+import importlib.metadata
 import json
 import os
 import random
@@ -286,6 +287,18 @@ def test_other_settings_are_refused_with_the_difference(run: Run) -> None:
     assert "holds a run with other settings" in said.err
     assert "seed: 0 there, 1 now" in said.err
     assert 'metrics: ["localization", "deletion:gray"] there' in said.err
+
+
+def test_a_run_does_not_go_on_with_other_libraries(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(*SMALL).code == 0
+    known = importlib.metadata.version
+    with monkeypatch.context() as other:
+        other.setattr("importlib.metadata.version", lambda name: known(name) + "x" * (name == "scikit-image"))
+        said = run(*SMALL)
+    assert said.code == 2
+    now = known("scikit-image")
+    assert f'versions.scikit-image: "{now}" there, "{now}x" now' in said.err
+    assert run(*SMALL).code == 0
 
 
 @pytest.mark.slow
