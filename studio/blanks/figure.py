@@ -49,7 +49,7 @@ def draw(rows: Sequence[Row], columns: Sequence[str], title: str, legend: Sequen
                 sheet.text(x, top - 0.34 + number * LINE, line, 7, SIDE + GAP, **style)
         for i, row in enumerate(rows):
             y = top + i * height
-            sheet.text(MARGIN, y + SIDE / 2 - 0.06, row.name, 8, STUB - GAP, weight="bold")
+            sheet.name(MARGIN, y + SIDE / 2 - 0.06, row.name, 8, STUB - GAP)
             for j, picture in enumerate(row.pictures):
                 if picture is not None:
                     _place(sheet, picture, MARGIN + STUB + j * (SIDE + GAP), y)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 130
+NAME = 6.5
+"""The least size in points of a name."""
 INK, FAINT = "#222222", "#777777"
 
 
@@ -39,6 +41,13 @@ class Sheet:
         bottom = self.height - y - height
         place = (x / self.width, bottom / self.height, width / self.width, height / self.height)
         return self.figure.add_axes(place)
+
+    def name(self, x: float, y: float, name: str, size: float, room: float, **style: Any) -> None:
+        """Write a name in bold, smaller if it is long: names are told apart by their ends."""
+        name = " ".join(name.split())
+        sizes = [size, *np.arange(size - 0.5, NAME - 0.25, -0.5)]
+        fitting = (each for each in sizes if shortened(name, room, each, bold=True) == name)
+        self.text(x, y, name, next(fitting, sizes[-1]), room, weight="bold", **style)
 
     def text(self, x: float, y: float, text: str, size: float, room: float = np.inf, **style: Any) -> None:
         """Write one line, shortened to ``room`` inches; its top is at ``y``."""

@@ -115,7 +115,7 @@ def _block(
     fillers, methods = block
     x = MARGIN + ROW_LABEL
     for method, settings, width in methods:
-        sheet.text(x, top + 0.12, method, 13, width, weight="bold")
+        sheet.name(x, top + 0.12, method, 13, width)
         sheet.text(x, top + 0.36, settings, 7.5, width, color=FAINT)
         for i, (filler, _) in enumerate(fillers):
             _cell(sheet, page, page.cells[filler, method], (x, top + COLUMN_HEAD + i * ROW), heat)
@@ -123,7 +123,7 @@ def _block(
     for i, (filler, settings) in enumerate(fillers):
         middle = top + COLUMN_HEAD + i * ROW + TITLE + HEAT / 2
         side: dict[str, Any] = {"rotation": 90, "va": "center", "ha": "center"}
-        sheet.text(MARGIN + 0.1, middle, filler, 13, HEAT, weight="bold", **side)
+        sheet.name(MARGIN + 0.1, middle, filler, 13, HEAT, **side)
         sheet.text(MARGIN + 0.32, middle, settings, 7.5, HEAT, color=FAINT, **side)
 
 

@@ -102,7 +102,7 @@ def laid_out(shown: Sheets) -> Sheet:
 
 def _cell(sheet: Sheet, shown: Sheets, each: Completed, corner: tuple[float, float]) -> Any:
     x, y = corner
-    sheet.text(x, y + 0.02, each.filler, 9.5, SIDE, weight="bold")
+    sheet.name(x, y + 0.02, each.filler, 9.5, SIDE)
     sheet.text(x, y + 0.2, each.about, 7, SIDE, color=FAINT)
     if each.image is None:
         for i, line in enumerate(wrapped(each.error, SIDE, 8)):

@@ -50,7 +50,7 @@ def draw_strips(strips: Sequence[Strip], title: str, legend: Sequence[str], path
         for number, line in enumerate(legend):
             sheet.text(MARGIN, MARGIN + 0.3 + number * LINE, line, 7.5, width - 2 * MARGIN, color=FAINT)
         for j, column in enumerate(columns):
-            sheet.text(MARGIN + j * (SIDE + GAP), MARGIN + HEAD - 0.3, column, 10, SIDE, weight="bold")
+            sheet.name(MARGIN + j * (SIDE + GAP), MARGIN + HEAD - 0.3, column, 10, SIDE)
         for i, strip in enumerate(strips):
             for j, column in enumerate(columns):
                 _stamp(sheet, strip, column, (MARGIN + j * (SIDE + GAP), MARGIN + HEAD + i * row), j == 0)

@@ -14,7 +14,7 @@ from PIL import Image
 from studio.drawing.captions import colors_mean
 from studio.drawing.colormap import color_mapping, overlay
 from studio.drawing.curves import COLORS
-from studio.drawing.sheet import WRONG, Sheet, shortened
+from studio.drawing.sheet import DPI, NAME, WRONG, Sheet, shortened
 from studio.explain import counterfactual_figure as counterfactual_sheet
 from studio.explain import figure as figures
 from studio.explain.counterfactual_figure import Change
@@ -267,6 +267,19 @@ def test_the_scale_goes_both_ways_from_zero_or_else_upwards(
     heatmap[:5, 1:11], heatmap[5:, 1:11] = low, high
     norm = color_mapping(heatmap, seen, signed).norm
     assert (norm.vmin, norm.vmax) == pytest.approx(limits)
+
+
+@pytest.mark.parametrize(("name", "size"), [("gray", 13), ("gray@color=0.2123,0.3456,0.4789", None)])
+def test_names_are_smaller_before_they_are_cut(name: str, size: float | None) -> None:
+    sheet = Sheet(4, 4)
+    sheet.name(0, 0, name, 13, 2.2)
+    sheet.name(0, 1, name * 9, 13, 2.2)
+    whole, cut = sheet.figure.texts
+    assert whole.get_text() == name
+    assert NAME <= whole.get_fontsize() <= 13
+    assert (whole.get_fontsize() == 13) == (size == 13)
+    assert cut.get_fontsize() == NAME or size == 13
+    assert sheet.width / 4 * 2.2 * DPI >= whole.get_window_extent().width
 
 
 def test_texts_are_shortened_to_their_room() -> None:
