@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from studio.data.annotation import Label
-    from studio.data.dataset import Dataset, Example
+    from studio.data.example import Dataset, Example
 
 _CLASSES = {"ilsvrc": 1000, "places": 365}
 """How many classes the numbers of published data sets count."""

@@ -3,197 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
+from studio.data.example import Case, Dataset, Example
 from studio.data.folders import SUFFIXES, Layout, annotated, plain
 from studio.data.ilsvrc import ilsvrc
 from studio.data.image import read_picture
 from studio.data.places import places
+from studio.data.scenes import NAMES, open_scenes
 from studio.data.voc import voc
 from studio.files import BY_CONTENT, contents
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool
     from torch import Tensor
 
-    from models.scenes import Scene
     from studio.data.annotation import Annotation, Label
-
-Case: TypeAlias = "tuple[int, Label | None]"
-"""The number of an example, and one of its classes; ``None``: that which is taken unless one asks."""
-_SCENES = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One image, and what is known about it.
-
-    Attributes:
-        name: Unique in its data set: ``scene-12``, or the file's path in the folder of images.
-        label: The class's index, or its name where the data has names only.
-        silhouette: The pixels of the labelled objects: some, and not all.
-        boxes: Around the labelled objects, inside of the image: xmin, ymin, xmax, ymax in pixels, maxima
-            exclusive.
-        background: The same image without the objects.
-        others: By class the boxes of all other objects; ``None`` where they are not known.
-    """
-
-    name: str
-    image: Float[Tensor, "3 h w"]
-    label: Label | None = None
-    silhouette: Bool[Tensor, "h w"] | None = None
-    boxes: Int[Tensor, "o 4"] | None = None
-    background: Float[Tensor, "3 h w"] | None = None
-    others: Mapping[Label, Int[Tensor, "o 4"]] | None = None
-
-    @property
-    def difficult(self) -> bool | None:
-        """Whether it is of the pointing game's difficult cases; ``None`` where not all objects are known."""
-        from attribution.evaluation.pointing import difficult
-
-        if self.others is None or self.boxes is None:
-            return None
-        height, width = self.image.shape[1:]
-        return difficult({self.label: self.boxes, **self.others}, self.label, (height, width))
-
 
 _AS_STORED = ("voc", "ilsvrc")
 """Kinds whose annotations count pixels as files have them, whatever EXIF says; others' what is seen."""
-
-
-class Dataset(Protocol):
-    """Examples, read one at a time; making one opens no image."""
-
-    @property
-    def title(self) -> str:
-        """What a person calls it: ``scenes:500``, or the folder's name."""
-
-    @property
-    def kind(self) -> str:
-        """One of ``scenes``, ``silhouettes``, ``boxes``, ``ilsvrc``, ``voc``, ``places``, ``images``."""
-
-    @property
-    def offers(self) -> frozenset[str]:
-        """Which of ``labels``, ``silhouettes``, ``boxes``, ``others``, ``background`` its examples have."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What the user must know."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The names of all examples, in order."""
-
-    @property
-    def photographs(self) -> Sequence[str]:
-        """Of which image each example is: several, one for each of its classes, may be of one."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, index: int) -> Example:
-        """Read one example.
-
-        Raises:
-            ValueError: If a file of it is missing, bad, or does not fit the image; it is named.
-        """
-
-    def classes(self, index: int) -> Sequence[Label]:
-        """Return the classes that an example is known to show, first that of its label; opens no image.
-
-        Raises:
-            ValueError: If a file that says so is missing or bad.
-        """
-
-    def only(self, cases: Sequence[Case]) -> Dataset:
-        """Return the data set of these examples alone, each for one of its classes if the case says which."""
-
-    def fingerprint(self) -> str:
-        """Return a digest that is different after files came, went, or changed, but for their times."""
-
-
-@dataclass(frozen=True, eq=False)
-class Scenes:
-    """Scenes by their numbers, with all that is true about them: of one object each, or of two.
-
-    Attributes:
-        numbers: Of the examples. Where there are two objects, of different classes, each is the target in
-            turn: example 2n + i is scene n with its object i.
-        objects: How many a scene has, 1 or 2.
-    """
-
-    title: str
-    numbers: Sequence[int]
-    objects: int = 1
-    kind: str = "scenes"
-    notes: Sequence[str] = ()
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    @property
-    def offers(self) -> frozenset[str]:
-        """All; where there are two objects, not what is behind one of them alone."""
-        more = "background" if self.objects == 1 else "others"
-        return frozenset({"labels", "silhouettes", "boxes", more})
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The names of all scenes; where there are two objects, with the target's place."""
-        if self.objects == 1:
-            return self.photographs
-        return tuple(f"scene-{number // 2}:{number % 2}" for number in self.numbers)
-
-    @property
-    def photographs(self) -> Sequence[str]:
-        """The scenes' names."""
-        return tuple(f"scene-{number // self.objects}" for number in self.numbers)
-
-    def classes(self, index: int) -> Sequence[Label]:
-        """Return the class of the object that is the target, by its name."""
-        from models import scenes
-
-        drawn, place = self._drawn(index)
-        return [scenes.CLASSES[drawn.labels[place]]]
-
-    def only(self, cases: Sequence[Case]) -> Scenes:
-        """Return some of the examples."""
-        return replace(self, numbers=[self.numbers[index] for index, _ in cases])
-
-    def read(self, index: int) -> Example:
-        """Draw one scene."""
-        scene, place = self._drawn(index)
-        example = Example(
-            name=self.names[index],
-            image=scene.image,
-            label=scene.labels[place],
-            silhouette=scene.silhouettes[place],
-            boxes=scene.boxes[place : place + 1],
-        )
-        if self.objects == 1:
-            return replace(example, background=scene.background)
-        boxes: Mapping[Label, Tensor] = {
-            label: scene.boxes[i : i + 1] for i, label in enumerate(scene.labels) if i != place
-        }
-        return replace(example, others=boxes)
-
-    def _drawn(self, index: int) -> tuple[Scene, int]:
-        """Return the scene of an example, and the place of its target."""
-        from models import scenes
-
-        number, place = divmod(self.numbers[index], self.objects)
-        return scenes.draw(number, objects=self.objects), place
-
-    def fingerprint(self) -> str:
-        """Return a digest of which they are and what the first looks like."""
-        first = list(self.numbers) == list(range(len(self)))
-        which = len(self) if first else list(self.numbers)
-        digest = hashlib.sha256(f"{'scenes' if self.objects == 1 else 'scenes-two'} {which}\n".encode())
-        digest.update(self.read(0).image.numpy().tobytes())
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,10 +143,10 @@ def open_dataset(data: str, split: str | None = None) -> Dataset:
             such split.
     """
     name = data.partition(":")[0]
-    if name in ("scenes", "scenes-two"):
+    if name in NAMES:
         if split is not None:
             raise ValueError(f"--split: only for PASCAL VOC and boxes.csv, got {name} and {split}")
-        return _scenes(name, data.removeprefix(name))
+        return open_scenes(name, data.removeprefix(name))
     try:
         layout = _layout(data, split)
     except OSError as error:
@@ -324,21 +155,6 @@ def open_dataset(data: str, split: str | None = None) -> Dataset:
         raise ValueError(f"DATA: no image found in {layout.images}; looked for {', '.join(SUFFIXES)}")
     cases = [(name, None) for name in layout.names]
     return ImageFolder(Path(data).resolve().name or data, layout, cases)
-
-
-def first_readable(data: Dataset) -> Example:
-    """Return the first example that can be read.
-
-    Raises:
-        ValueError: If none can.
-    """
-    first = ""
-    for number in range(len(data)):
-        try:
-            return data.read(number)
-        except ValueError as error:
-            first = first or str(error)
-    raise ValueError(f"DATA: none of {len(data)} images can be used; {first}")
 
 
 def _layout(data: str, split: str | None) -> Layout:
@@ -354,12 +170,3 @@ def _layout(data: str, split: str | None) -> Layout:
             f"--split: only for PASCAL VOC and boxes.csv, got {data} ({layout.kind}) and {split}"
         )
     return layout
-
-
-def _scenes(name: str, number: str) -> Scenes:
-    text = number.removeprefix(":") if number else str(_SCENES)
-    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
-        got = f"{name}{number}"
-        raise ValueError(f"DATA: expected {name}:N with N from 1 to 999999, got {got}; a folder is ./{got}")
-    objects = 1 if name == "scenes" else 2
-    return Scenes(f"{name}:{int(text)}", range(objects * int(text)), objects)

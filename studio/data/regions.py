@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.classifiers import ImageClassifier
-    from studio.data.dataset import Example
+    from studio.data.example import Example
 
 
 def in_view(region: Tensor, classifier: ImageClassifier) -> Tensor:

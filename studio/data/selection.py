@@ -10,7 +10,7 @@ from models.spelling import suggestion
 
 if TYPE_CHECKING:
     from studio.data.annotation import Label
-    from studio.data.dataset import Case, Dataset
+    from studio.data.example import Case, Dataset
 
 Targets: TypeAlias = Literal["one", "every"]
 """Of an image that shows several classes: the one that is largest, or every one in turn."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attribution import Explainer, MaskedScore
     from infill import Filler
     from models.classifiers import ImageClassifier
-    from studio.data.dataset import Example
+    from studio.data.example import Example
 
 
 @dataclass(frozen=True, eq=False)

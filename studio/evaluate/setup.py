@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import platform
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from attribution import Explainer
 from attribution.engine.precision import PreparedClassifier, prepare
-from attribution.explainer import AttributingExplainer
 from infill.extras import require_extra
 from infill.network import Precision
 from models.classifiers.metadata import class_names
-from studio import version
-from studio.data.classes import shows_several, unknown
-from studio.data.dataset import Dataset, Example, first_readable, open_dataset
+from studio.data.classes import unknown
+from studio.data.dataset import open_dataset
+from studio.data.example import Dataset, Example, first_readable
 from studio.data.image import read_picture
 from studio.data.selection import select
-from studio.evaluate.metrics import METRICS, REVISION
+from studio.evaluate.checks import check_asked, check_comparison, check_largest_box, of_scores
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
-from studio.libraries import COMPUTING, LOOKING, installed
+from studio.evaluate.settings import settings_of
 from studio.registry.ask import build_asked
 from studio.registry.asked import Asked
 from studio.registry.attack import identity, parse_attack
-from studio.registry.build import build_classifier, build_method, is_signed, may_draw, usual_classifier
+from studio.registry.build import build_classifier, build_method, may_draw, usual_classifier
 from studio.registry.fill_cache import FillCache, opened_cache
-from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint
+from studio.registry.identity import filler_identity
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import check_compared, check_exclusive, check_samples, parse_device
 from studio.registry.runtime import precision_kept, running
 from studio.registry.tables import METHODS
-from studio.registry.target import NEXT, TOP, check_target, parse_target
+from studio.registry.target import TOP, parse_target
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,11 +94,11 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         raise ValueError("--against: expected a class with --attack, under which next would be another one")
     data = open_dataset(request.data, split=request.split)
     asked = bool(request.metrics)
-    _check_largest_box(request.largest_box, data)
+    check_largest_box(request.largest_box, data)
     request = completed(request, data.offers)
     precision = "float32" if request.paper and request.precision == "auto" else request.precision
     metrics = fitting(request.metrics, asked, data.offers)
-    metrics = _of_scores(metrics, asked, *_scores(request))
+    metrics = of_scores(metrics, asked, *_scores(request))
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers, own)
     check_samples(request.samples, any(may_draw(name, own) for name in plan.removing), plan.removing)
@@ -118,7 +114,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     model = _asked(replace(request, classifier=name or None), own)
     if model is None:
         classifier = build_classifier(name or None, request.weights, request.multi_label, own).to(device)
-        _check_comparison(request, classifier.labels)
+        check_comparison(request, classifier.labels)
     else:
         classifier = model.classifier
     check_exclusive([method for method, _ in plan.pairs], classifier.multi_label)
@@ -136,7 +132,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         classifier.labels = class_names(classifier.labels, prepared(view).shape[1], "classifier")
     labelled, notes = (False, ()) if model else _labelled(request, data, example, classifier)
     if asked:
-        _check_asked(plan, every, data, labelled, classifier.labels)
+        check_asked(plan, every, data, labelled, classifier.labels)
     return Setup(
         request=request,
         data=data,
@@ -148,7 +144,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
         labelled=labelled,
         notes=[*data.notes, *notes, *([] if request.runtime == "eager" else [f"run by {runtime}"])],
         settings={
-            **_settings(request, data, plan, classifier, name, methods, labelled),
+            **settings_of(request, data, plan, classifier, name, methods, labelled),
             "precision": precision_kept(request.precision, device, prepared),
             "fillers": {each: filler_identity(each, plan.settings, own) for each in plan.fillers},
             "runtime": runtime.partition(" ")[0],
@@ -187,64 +183,6 @@ def _pixels(path: Path) -> Tensor:
     return read_picture(path).image
 
 
-def _check_largest_box(share: float | None, data: Dataset) -> None:
-    if share is None:
-        return
-    if not 0 < share <= 1:
-        raise ValueError(f"--largest-box: expected a share above 0 and up to 1, as in 0.5, got {share:g}")
-    if "boxes" not in data.offers:
-        raise ValueError(f"--largest-box: no boxes are annotated in {data.title}")
-
-
-def _check_asked(plan: Plan, data: Dataset, chosen: Dataset, labelled: bool, labels: Sequence[str]) -> None:
-    """Check that metrics that were asked for have something to look at in the examples that are chosen.
-
-    Raises:
-        ValueError: If one has not; it is named.
-    """
-    for name, _ in plan.metrics:
-        entry = METRICS[name]
-        if not any(name == each for pair in plan.pairs for each, _ in plan.metrics_of(pair)):
-            raise ValueError(f"--metric {name}: none of the methods has what it looks at ({entry.of})")
-        if entry.needs != "others":
-            continue
-        if not labelled:
-            raise ValueError(f"--metric {name}: needs the data's classes as targets")
-        if not shows_several(data, set(chosen.photographs), labels):
-            raise ValueError(f"--metric {name}: no image of {data.title} shows several of the classes")
-
-
-def _check_comparison(request: EvaluateRequest, labels: Sequence[str]) -> None:
-    """Check the class that targets are compared with.
-
-    Raises:
-        ValueError: If there is no such class.
-    """
-    if request.against is not None:
-        check_target(parse_target(TOP, NEXT if request.against == TOP else request.against), labels)
-
-
-def _of_scores(metrics: Sequence[str], asked: bool, of_classes: bool, probabilities: bool) -> list[str]:
-    """Return the metrics that scores of a kind have.
-
-    Raises:
-        ValueError: If another one was asked for.
-    """
-    fit = []
-    for text in metrics:
-        entry = METRICS.get(text.partition(":")[0])
-        if entry is not None and entry.probability and not probabilities:
-            lacks = "needs a probability, which --target and --against ask not for"
-        elif entry is not None and entry.classes and not of_classes:
-            lacks = "needs classes, which --target asks not for"
-        else:
-            fit.append(text)
-            continue
-        if asked:
-            raise ValueError(f"--metric {text}: {lacks}")
-    return fit
-
-
 def _labelled(
     request: EvaluateRequest, data: Dataset, example: Example, classifier: ImageClassifier
 ) -> tuple[bool, Sequence[str]]:
@@ -257,56 +195,3 @@ def _labelled(
             f"--correct-only, --classes and --targets need the data's classes: {error}"
         ) from error
     return False, [f"the targets are the classifier's own first choices ({error})"]
-
-
-def _settings(
-    request: EvaluateRequest,
-    data: Dataset,
-    plan: Plan,
-    classifier: ImageClassifier,
-    name: str,
-    methods: Mapping[str, Explainer],
-    labelled: bool,
-) -> dict[str, Any]:
-    simple = (
-        "paper", "baselines", "samples", "split", "targets", "sample", "limit", "correct_only", "largest_box",
-        "seed", "target", "against",
-    )  # fmt: skip
-    return {
-        "revision": REVISION,
-        "data": data.title,
-        "images": len(data),
-        "fingerprint": data.fingerprint(),
-        "pairs": [list(pair) for pair in plan.pairs if plan.metrics_of(pair)],
-        "metrics": [f"{metric}:{filler}" if filler else metric for metric, filler in plan.metrics],
-        "methods": {each: repr(method) for each, method in methods.items()},
-        "signed": {each: is_signed(each, method) for each, method in methods.items()},
-        "classes": list(request.classes),
-        **{each: getattr(request, each) for each in simple},
-        "labelled": labelled,
-        "classifier": {
-            "name": name or Path(str(request.weights)).stem,
-            "weights": None if request.weights is None else request.weights.name,
-            "content": fingerprint(classifier),
-            "code": content(code_of(request.classifier)),
-            "multi_label": classifier.multi_label,
-            "labels": list(classifier.labels),
-        },
-        "device": classifier.mean.device.type,
-        "batch_size": request.batch_size,
-        "versions": _versions(request, plan, name, methods),
-    }
-
-
-def _versions(
-    request: EvaluateRequest, plan: Plan, name: str, methods: Mapping[str, Explainer]
-) -> dict[str, str]:
-    """Return the versions of all code that has a part in the results."""
-    looking = any(isinstance(each, AttributingExplainer) for each in methods.values())
-    return {
-        "infill": version(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        **installed((*COMPUTING, *(LOOKING if looking or request.attack else ()))),
-        **added_by([*methods, *plan.fillers], name, [METRICS[each].origin for each, _ in plan.metrics]),
-    }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from infill import Filler
     from models.classifiers import ImageClassifier
-    from studio.data.dataset import Example
+    from studio.data.example import Example
 
 SHOWN = 144
 """Side in pixels of the view that is kept to be shown."""

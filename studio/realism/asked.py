@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from models.segmenters import AnySegmenter
-    from studio.data.dataset import Dataset
+    from studio.data.example import Dataset
     from studio.realism.request import RealismRequest
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from models.classifiers import ImageClassifier
-    from studio.data.dataset import Dataset, Example
+    from studio.data.example import Dataset, Example
 
 _Row: TypeAlias = "tuple[int, str, Tensor, Tensor, Tensor | None, int | None]"
 """Number, name, view, hole, background and target of an image."""

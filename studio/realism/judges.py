@@ -13,7 +13,7 @@ from attribution.engine.precision import PreparedClassifier, prepare
 from infill.realism.features import Judge, judge
 from models.classifiers import ImageClassifier
 from models.classifiers.metadata import class_names
-from studio.data.dataset import Dataset, Example
+from studio.data.example import Dataset, Example
 from studio.registry.build import build_classifier, usual_classifier
 from studio.registry.own import NO_OWN, Own
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.classifiers import ImageClassifier
     from models.segmenters import AnySegmenter
     from studio.data.annotation import Label
-    from studio.data.dataset import Dataset, Example
+    from studio.data.example import Dataset, Example
 
 LENDERS, MORE_LENDERS = 4, 12
 """So many other images are asked for a shape that fits; any more cost time for little. More where the area is

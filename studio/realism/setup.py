@@ -15,7 +15,8 @@ from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual, back
 from models.weights import store
 from studio import version
 from studio.data.classes import unknown
-from studio.data.dataset import Dataset, Example, first_readable, open_dataset
+from studio.data.dataset import open_dataset
+from studio.data.example import Dataset, Example, first_readable
 from studio.data.selection import select
 from studio.libraries import COMPUTING, installed
 from studio.realism.asked import build_regions

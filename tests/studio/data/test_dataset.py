@@ -17,7 +17,8 @@ from PIL import Image
 
 from models import scenes
 from studio.data.classes import others_of, shows_several, unknown
-from studio.data.dataset import Dataset, open_dataset
+from studio.data.dataset import open_dataset
+from studio.data.example import Dataset
 from studio.data.selection import Selection, select
 
 NAMED = "file,split,class,x0,y0,x1,y1\n"

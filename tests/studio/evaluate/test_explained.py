@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from attribution import MaskedScore, SlidingPatch
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
-from studio.data.dataset import Example
+from studio.data.example import Example
 from studio.evaluate.explained import Explained, Subject
 from studio.evaluate.measures import COMPUTE
 from studio.evaluate.request import EvaluateRequest

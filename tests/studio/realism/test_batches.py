@@ -19,7 +19,8 @@ from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
 from studio.data.chance import generator
 from studio.data.classes import class_of
-from studio.data.dataset import Dataset, Example, open_dataset
+from studio.data.dataset import open_dataset
+from studio.data.example import Dataset, Example
 from studio.data.selection import Selection, select
 from studio.realism.batches import ExampleBatch, Reader
 from studio.realism.cache import Cache

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from attribution import Lime
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
-from studio.data.dataset import Example
+from studio.data.example import Example
 from studio.realism.asked import check_annotated, hole_kind
 from studio.realism.kinds import HOLE_KINDS, HoleKind
 from studio.realism.regions import Regions
