@@ -80,7 +80,8 @@ def inpainter(
     lr: float, perceptual: float, adversarial: float, **options: object,
 ) -> None:  # fmt: skip
     """Train the small inpainter: on a CPU in a small configuration, on a GPU in the full one."""
-    from studio.training.inpainter import Recipe, train_inpainter
+    from studio.training.inpainter import train_inpainter
+    from studio.training.steps import Recipe
 
     full = str(shared["device"]).startswith("cuda")
     seed = shared.pop("seed")
