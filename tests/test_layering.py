@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infill.fillers": (
         "infill.fillers",
         "infill.filler",
+        "infill.exact",
         "infill.validate",
         "infill.network",
         "infill.extras",
@@ -55,7 +56,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "attribution.blanks": ("infill",),
     "attribution.score": ("attribution.engine", "infill"),
     "attribution.explainer": ("attribution.score", "attribution.holes", "infill"),
-    "attribution.control": ("attribution.holes",),
+    "attribution.control": ("attribution.holes", "infill"),
     "attribution.estimate": (
         *("attribution.score", "attribution.holes", "attribution.control", "attribution.explainer", "infill"),
     ),

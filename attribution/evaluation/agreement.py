@@ -11,6 +11,7 @@ from numpy import ndarray
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from infill.exact import exact
 from infill.validate import require
 
 Map: TypeAlias = Float[Tensor, "h w"]
@@ -103,7 +104,7 @@ def pixel_deviation(heatmaps: Float[Tensor, "n h w"]) -> float:
         ValueError: If there are fewer than two.
     """
     require(len(heatmaps) > 1, "heatmaps", "at least two to be compared", len(heatmaps))
-    return float(heatmaps.double().std(dim=0, correction=0).mean())
+    return float(exact(heatmaps).std(dim=0, correction=0).mean())
 
 
 def _checked(first: Tensor, second: Tensor, least: int) -> tuple[ndarray, ndarray]:

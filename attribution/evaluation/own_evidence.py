@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attribution.explainer import Heatmap
+from infill.exact import exact
 from infill.validate import require
 
 
@@ -37,7 +38,8 @@ def own_evidence(heatmap: Heatmap, silhouette: Bool[Tensor, "b h w"], signed: bo
         ValueError: If a silhouette is empty or is all of its image, or the heatmap is not finite.
     """
     require(bool(heatmap.isfinite().all()), "heatmap", "finite", "NaN or infinity")
-    values, inside = heatmap.flatten(1).double(), silhouette.flatten(1)
+    values = exact(heatmap.flatten(1))
+    inside = silhouette.flatten(1).to(values.device)
     area = inside.double().mean(1)
     partly = bool(((area > 0) & (area < 1)).all())
     require(partly, "silhouette", "neither empty nor all of the image", f"shares of {area.tolist()}")
@@ -45,4 +47,4 @@ def own_evidence(heatmap: Heatmap, silhouette: Bool[Tensor, "b h w"], signed: bo
     power = (values - nothing[:, None]).square()
     outside = (power * ~inside).sum(1) / (~inside).sum(1)
     share = outside / power.mean(1)
-    return share.nan_to_num(0).clamp(max=1).float()
+    return share.nan_to_num(0).clamp(max=1).float().to(heatmap.device)

@@ -15,6 +15,7 @@ from attribution.estimate import GROUPS, Estimate, jackknife, joined, quantile, 
 from attribution.explainer import Heatmap
 from attribution.optimize.updates import Descent, Order, Suggestion
 from attribution.score import MaskedScore
+from infill.exact import exact, exact_device
 from infill.filler import Hole
 from infill.network import unrounded
 from infill.validate import Count, Length, Seed, Share, require, require_settings
@@ -188,14 +189,14 @@ class _Sums:
         """Return the sums of no mask."""
         image = one.image[0]
         # In double precision: sums of ten thousand updates do not depend on how they were cut into batches.
-        new = partial(image.new_zeros, dtype=torch.float64)
-        return cls(image, new(GROUPS, 3, *image.shape), new(GROUPS, 1, *image.shape[1:]), new(GROUPS))
+        new = partial(torch.zeros, dtype=torch.float64, device=exact_device(image.device))
+        return cls(image, new((GROUPS, 3, *image.shape)), new((GROUPS, 1, *image.shape[1:])), new(GROUPS))
 
     def add(self, suggested: Suggestion, hole: Hole, images: Float[Tensor, "n c h w"], most: int) -> None:
         """Deal the updates of the masks that count to the groups, until there are as many as are wanted."""
         places = suggested.right.nonzero()[:, 0][: most - self.correct]
-        update, blank = suggested.update[: len(places)].double(), hole[places].double()
-        returned = update * blank * (self.image - images[places])
+        update, blank = exact(suggested.update[: len(places)]), exact(hole[places])
+        returned = update * blank * exact(self.image - images[places])
         group = (self.correct + torch.arange(len(places), device=update.device)) % GROUPS
         self.updates.index_add_(0, group, torch.stack([update, update * blank, returned], 1))
         self.hidden.index_add_(0, group, blank)
@@ -213,7 +214,7 @@ class _Sums:
         place = _SORTS.index(shown)
         total = self.updates[chosen, place].sum(0)
         count = self.counts[chosen].sum() if shown == "update" else self.hidden[chosen].sum(0)
-        return (total / count.clamp_min(1)).float()
+        return (total / count.clamp_min(1)).to(self.image)
 
     def reliability(self, shown: Shown) -> float:
         """Return how reliable the heatmap is; 0 of a single mask."""

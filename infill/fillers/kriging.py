@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
+from infill.exact import exact_device
+
 # Measured on 293 validation photographs of ImageNet (short side 224, bicubic): half the mean square
 # difference of colors (d, 0), (0, d) and (d, d) pixels apart, divided by the photograph's own variance, for d
 # of 1 to 64, averaged over photographs. The mixture is within 11 % of it everywhere, 4 % in the root mean
@@ -64,21 +66,21 @@ def conditional(
         block: A value of the grid is the mean of block x block pixels.
         reach: How many steps around a hidden value the observed ones are taken from, straight or diagonal.
             If there are too many, the nearest are, and a fixed random choice among equally near ones.
-        device: Where the equations are solved, in float64.
+        device: Where the equations are solved, in float64, if it has such numbers; where the answer is to be.
     """
     gone = torch.frombuffer(bytearray(hidden), dtype=torch.uint8).bool().view(size)
-    places = gone.flatten().nonzero()[:, 0].to(device)
-    near = _surroundings(gone, reach).to(device)
-    table = block_covariance(*size, block).to(device)
+    solver = exact_device(device)
+    places = gone.flatten().nonzero()[:, 0].to(solver)
+    near = _surroundings(gone, reach).to(solver)
+    table = block_covariance(*size, block).to(solver)
     root = torch.linalg.cholesky(_between(near, near, table))
     white = torch.linalg.solve_triangular(root, _between(near, places, table), upper=False)
     weights = torch.linalg.solve_triangular(root.mT, white, upper=True).mT
     left = torch.linalg.cholesky(_between(places, places, table) - white.mT @ white)
     steps = block_covariance(1, 3, block)[0]
     # A layout in which they are read straight through, again and again.
-    return Conditional(
-        places, near, weights.float().contiguous(), left.float().contiguous(), float(steps[0] - steps[2])
-    )
+    weights, left = (each.float().contiguous().to(device) for each in (weights, left))
+    return Conditional(places.to(device), near.to(device), weights, left, float(steps[0] - steps[2]))
 
 
 def block_covariance(rows: int, columns: int, block: int) -> Float[Tensor, "rows columns"]:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from infill.exact import exact
 from infill.filler import Chance, Fill, Hole, Images, check_rgb, spawn
 from infill.fillers.kriging import UNKNOWNS, Conditional, block_covariance, conditional
 from infill.network import unrounded
@@ -150,6 +151,6 @@ def _colors(values: Pixels, known: Hidden, semivariance: float) -> Float[Tensor,
     """Estimate the covariance of the colors of a pixel from known values two steps apart."""
     down = (values[:, 2:] - values[:, :-2])[:, known[2:] & known[:-2]]
     across = (values[..., 2:] - values[..., :-2])[:, known[:, 2:] & known[:, :-2]]
-    steps = torch.cat([down, across], 1).double()
+    steps = exact(torch.cat([down, across], 1))
     prior = steps.new_tensor(COVARIANCE)
     return (prior + steps @ steps.mT / (2 * semivariance)) / (1 + steps.shape[1])

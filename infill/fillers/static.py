@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
+from infill.exact import exact
 from infill.filler import Chance, Fill, Hole, Images, check_holes, check_visible, spawn
 from infill.validate import Range, Seed, require, require_settings
 
@@ -198,8 +199,9 @@ def _segment_means(
     require(count in (1, len(image)), "segments", f"of one image or of all {len(image)}", f"{count} maps")
     labels = torch.unique(segments, return_inverse=True)[1].reshape(count, 1, -1)
     labels = labels.expand(*image.shape[:2], -1)
-    pixels = image.flatten(2).double()  # long sums: float32 would lose digits on large segments
+    pixels = exact(image.flatten(2))  # long sums: float32 would lose digits on large segments
+    labels = labels.to(pixels.device)
     sums = pixels.new_zeros(*image.shape[:2], int(labels.max()) + 1)
     sizes = torch.zeros_like(sums).scatter_add_(2, labels, torch.ones_like(pixels))
     means = sums.scatter_add_(2, labels, pixels) / sizes.clamp_min(1)
-    return means.gather(2, labels).view(image.shape).to(image.dtype)
+    return means.gather(2, labels).view(image.shape).to(image)
