@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attribution.holes import RandomGridHoles
-from infill.exact import exact
+from infill.exact import exact, rounded
 
 LARGE, FINER = 7, 4
 """Blocks along a side whose means the model sees, and into how many smaller ones each is divided."""
@@ -109,7 +109,7 @@ class BlockSums:
         large = self.blocks.covariance @ joined.T
         ridge = len(joined) / count * large.diagonal().mean()
         among = together @ joined.T + ridge * torch.eye(len(joined)).to(joined)
-        coefficients = torch.linalg.solve(exact(among), exact(with_score)).to(joined)
+        coefficients = rounded(torch.linalg.solve(exact(among), exact(with_score)), joined)
         return self.blocks.spread(coefficients @ (together - self.blocks.covariance))
 
 

@@ -15,7 +15,7 @@ from attribution.estimate import GROUPS, Estimate, jackknife, joined, quantile, 
 from attribution.explainer import Heatmap
 from attribution.optimize.updates import Descent, Order, Suggestion
 from attribution.score import MaskedScore
-from infill.exact import exact, exact_device
+from infill.exact import exact, exact_device, rounded
 from infill.filler import Hole
 from infill.network import unrounded
 from infill.validate import Count, Length, Seed, Share, require, require_settings
@@ -214,7 +214,7 @@ class _Sums:
         place = _SORTS.index(shown)
         total = self.updates[chosen, place].sum(0)
         count = self.counts[chosen].sum() if shown == "update" else self.hidden[chosen].sum(0)
-        return (total / count.clamp_min(1)).to(self.image)
+        return rounded(total / count.clamp_min(1), self.image)
 
     def reliability(self, shown: Shown) -> float:
         """Return how reliable the heatmap is; 0 of a single mask."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from infill.exact import rounded
 from infill.filler import Chance, Fill, Hole, Images, check_visible
 from infill.fillers.static import IMAGENET_MEAN, painted
 from infill.network import unrounded
@@ -63,7 +64,7 @@ class Blur:
         precise = image.to(torch.promote_types(image.dtype, torch.float32))
         gray = painted(IMAGENET_MEAN, precise) if self.beyond == "gray" else 0
         mirrored = self.beyond == "mirrored"
-        columns, rows = (_gaussian(side, sigma, mirrored).to(precise) for side in image.shape[2:])
+        columns, rows = (rounded(_gaussian(side, sigma, mirrored), precise) for side in image.shape[2:])
         return (columns @ (precise - gray) @ rows.T + gray).clamp(0, 1).to(image.dtype)
 
 

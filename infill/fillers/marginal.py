@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from infill.exact import exact
+from infill.exact import exact, rounded
 from infill.filler import Chance, Fill, Hole, Images, check_rgb, spawn
 from infill.fillers.kriging import UNKNOWNS, Conditional, block_covariance, conditional
 from infill.network import unrounded
@@ -133,7 +133,7 @@ def _draw(values: Pixels, hidden: Hidden, plan: Conditional, chance: Generator) 
     observed = values.flatten(1)[:, plan.observed]
     mean = observed.mean(1, keepdim=True) if len(plan.observed) else values.new_full((3, 1), 0.5)
     noise = torch.randn(3, len(plan.hidden), generator=chance, device="cpu", dtype=torch.float32).to(values)
-    root = torch.linalg.cholesky(_colors(values, ~hidden, plan.semivariance)).to(values)
+    root = rounded(torch.linalg.cholesky(_colors(values, ~hidden, plan.semivariance)), values)
     drawn: Tensor = mean + (observed - mean) @ plan.weights.mT + root @ noise @ plan.root.mT
     return drawn
 
@@ -141,7 +141,7 @@ def _draw(values: Pixels, hidden: Hidden, plan: Conditional, chance: Generator) 
 def _grain(values: Pixels, known: Hidden, block: int, count: int, chance: Generator) -> Float[Tensor, "3 n"]:
     """Draw how far pixels are from the means of their blocks."""
     steps = block_covariance(1, 3, block)[0]
-    root = torch.linalg.cholesky(_colors(values, known, float(steps[0] - steps[2]))).to(values)
+    root = rounded(torch.linalg.cholesky(_colors(values, known, float(steps[0] - steps[2]))), values)
     noise = torch.randn(3, count, generator=chance, device="cpu", dtype=torch.float32).to(values)
     drawn: Tensor = (1 - float(steps[0])) ** 0.5 * root @ noise
     return drawn

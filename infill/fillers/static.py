@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
-from infill.exact import exact
+from infill.exact import exact, rounded
 from infill.filler import Chance, Fill, Hole, Images, check_holes, check_visible, spawn
 from infill.validate import Range, Seed, require, require_settings
 
@@ -204,4 +204,4 @@ def _segment_means(
     sums = pixels.new_zeros(*image.shape[:2], int(labels.max()) + 1)
     sizes = torch.zeros_like(sums).scatter_add_(2, labels, torch.ones_like(pixels))
     means = sums.scatter_add_(2, labels, pixels) / sizes.clamp_min(1)
-    return means.gather(2, labels).view(image.shape).to(image)
+    return rounded(means.gather(2, labels).view(image.shape), image)
