@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
+
+from studio import version
 
 COMPUTING = ("torchvision", "scikit-image", "scipy", "opencv-python-headless", "pillow")
 """Beside torch and Python: what reads images, makes holes and fills, and measures."""
@@ -22,3 +25,20 @@ def installed(packages: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def versions(looking: bool = False, packages: Iterable[str] = ()) -> dict[str, str]:
+    """Return the versions of what results depend on.
+
+    Args:
+        looking: Whether something looks into a network.
+        packages: What is used beside all that.
+    """
+    import torch
+
+    return {
+        "infill": version(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        **installed((*COMPUTING, *(LOOKING if looking else ()), *packages)),
+    }

@@ -14,10 +14,10 @@ from attribution import FillInBlanks, ProgressiveBlanks
 from attribution.blanks import Threshold, patch_grid
 from attribution.engine.precision import PreparedClassifier, prepare
 from infill.network import Precision
-from studio import version
 from studio.blanks.classifier import trained
 from studio.blanks.data import Labelled, opened
 from studio.blanks.request import CORRECT, FILLER, PAPERS, BlanksRequest
+from studio.libraries import versions
 from studio.registry.build import build_classifier, build_filler, build_method, serves_all
 from studio.registry.identity import filler_identity, fingerprint
 from studio.registry.parse import Selection, parse_device, parse_selection
@@ -132,7 +132,7 @@ def set_up(request: BlanksRequest) -> Setup:
             "seed": request.seed,
             "precision": precision,
             "device": device.type,
-            "versions": {"infill": version(), "torch": torch.__version__},
+            "versions": versions(),
         },
     )
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from attribution import Explainer
 from attribution.explainer import AttributingExplainer
-from studio import version
 from studio.data.example import Dataset
 from studio.evaluate.metrics import METRICS, REVISION
 from studio.evaluate.plan import Plan
 from studio.evaluate.request import EvaluateRequest
-from studio.libraries import COMPUTING, LOOKING, installed
+from studio.libraries import versions
 from studio.registry.build import is_signed
 from studio.registry.identity import added_by, code_of, content, fingerprint
 
@@ -80,9 +76,6 @@ def _versions(
     """Return the versions of all code that has a part in the results."""
     looking = any(isinstance(each, AttributingExplainer) for each in methods.values())
     return {
-        "infill": version(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        **installed((*COMPUTING, *(LOOKING if looking or request.attack else ()))),
+        **versions(looking or request.attack is not None),
         **added_by([*methods, *plan.fillers], name, [METRICS[each].origin for each, _ in plan.metrics]),
     }

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import platform
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy import ndarray
 from torch import Tensor
 
 from attribution import Outcome
 from attribution.estimate import Estimate
-from attribution.explainer import Attribution
+from attribution.explainer import AttributingExplainer, Attribution
 from infill import Adaptive, Filler, Given
 from models.classifiers import ImageClassifier
-from studio import version
 from studio.explain.result import Explanation, MethodResult, SearchResult
+from studio.libraries import versions
 from studio.output import save_json
 from studio.registry.identity import added_by
 
@@ -56,9 +54,7 @@ def report(explanation: Explanation) -> dict[str, Any]:
         **({"identity": explanation.identity} if explanation.identity else {}),
         "seconds": round(explanation.seconds, 3),
         "versions": {
-            "infill": version(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
+            **versions(any(isinstance(each, AttributingExplainer) for each in explanation.methods.values())),
             **added_by([*explanation.methods, *explanation.fillers], explanation.name),
         },
     }

@@ -12,17 +12,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from studio import version
 from studio.explain.explain import TRACES
 from studio.explain.inputs import InputImages
 from studio.explain.request import ExplainRequest
 from studio.explain.worker import Answer, Job, Worker
 from studio.files import stamps
+from studio.libraries import versions
 from studio.output import IncompleteError, OutputFolder, output_folder, require_apart
 from studio.progress import Progress
 from studio.registry.build import weights_of
 from studio.registry.identity import added_by, files_named
 from studio.registry.papers import PUBLISHED
+from studio.registry.tables import GRADIENT
 from studio.runs.workers import doing, require_workers
 
 _BESIDE = {
@@ -159,8 +160,9 @@ def identity(job: Job, path: Path) -> str:
     named = [*files_named(request.classifier), *files_named(request.target)]
     states = [stamps(file) for file in (path, request.weights, *used, *named) if file is not None]
     added = added_by([*job.selection.methods, *job.selection.fillers], request.classifier)
-    versions = [version(), *added.items()]
-    text = json.dumps([*versions, type(request).__name__, asked, states], sort_keys=True, default=str)
+    looking = any(name in GRADIENT for name in job.selection.methods)
+    depends = [{**versions(looking), **added}, type(request).__name__, asked, states]
+    text = json.dumps(depends, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

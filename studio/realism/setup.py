@@ -13,12 +13,11 @@ import torch
 from infill.extras import require_extra
 from infill.realism.similarity import BACKBONES, SMALLEST_SIDE, Perceptual, backbone_file
 from models.weights import store
-from studio import version
 from studio.data.classes import unknown
 from studio.data.dataset import open_dataset
 from studio.data.example import Dataset, Example, first_readable
 from studio.data.selection import select
-from studio.libraries import COMPUTING, installed
+from studio.libraries import versions
 from studio.realism.asked import build_regions
 from studio.realism.batches import Reader
 from studio.realism.judges import Judges, load_judges
@@ -222,7 +221,6 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
     if judges.judging_classifier not in (None, judges.classifier):
         classifiers.append(judges.judging_classifier)
     added = {**added_by((), request.classifier), **added_by((), request.judge)}
-    measuring = installed(("lpips", "pytorch-msssim", *COMPUTING))
     return {
         "revision": REVISION,
         "fingerprint": data.fingerprint(),
@@ -231,5 +229,5 @@ def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[st
         "segmenter_weights": content(request.segmenter_weights),
         "segmenter": content(place_of(request.segmenter)),
         "backbone": content(Path(backbone_file(request.lpips))),
-        "versions": [version(), torch.__version__, *measuring.items(), *added.items()],
+        "versions": {**versions(packages=("lpips", "pytorch-msssim")), **added},
     }

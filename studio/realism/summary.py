@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -30,8 +29,7 @@ from infill.realism.resampling import (
     top_share,
 )
 from infill.realism.unpaired import frechet_to_others, kernel_to_others
-from studio import version
-from studio.libraries import installed
+from studio.libraries import versions
 from studio.realism.batches import Reader
 from studio.realism.metrics import METRICS, OF_FEATURES, Metric
 from studio.realism.results import Results
@@ -71,7 +69,7 @@ def summarize(results: Results, setup: Setup, seed: int) -> dict[str, Any]:
         "labels": {row: _histogram(values, setup.labels) for row, values in results.values.items()},
         "skipped": [{"image": name, "reason": reason} for name, reason in results.skipped],
         "settings": {**setup.settings, "fillers": setup.fillers},
-        "versions": _versions(),
+        "versions": versions(packages=("lpips", "pytorch-msssim", "scikit-learn")),
     }
 
 
@@ -240,12 +238,3 @@ def _histogram(values: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[
     """Return how often each label is the top one, the most frequent first."""
     counted = Counter(values.get("label", np.empty(0, dtype=int)).tolist())
     return {f"{index} {labels[index]}": count for index, count in counted.most_common()}
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "torchvision", "lpips", "pytorch-msssim", "scikit-learn")
-    return {
-        "infill": version(),
-        "python": platform.python_version(),
-        **installed(packages),
-    }

@@ -26,6 +26,7 @@ from models.classifiers import load_classifier
 from models.classifiers import scenes as scene_classifier
 from studio.cli.main import infill
 from studio.explain.figure import Page
+from studio.libraries import versions
 from studio.registry.tables import FILLERS, METHODS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,7 +87,8 @@ def test_a_scene_with_its_truth(drawn: Run) -> None:
     ]
     assert all(each["seconds"] > 0 and each["composites_per_second"] > 0 for each in told["runs"])
     assert told["target"] == told["top"][0]
-    assert set(told["versions"]) == {"infill", "torch", "python"}
+    assert set(told["versions"]) == set(versions())
+    assert {"infill", "torch", "python", "torchvision"} <= set(told["versions"])
     with Image.open(folder / "explain.png") as image:
         assert image.format == "PNG"
         assert image.width > 1000

@@ -1,5 +1,6 @@
 """Several images: what is done stays done, what is bad is told at the end, and two jobs do not mix."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -91,6 +92,18 @@ def test_what_a_name_points_to_may_change(run: Run, photographs: list[Path]) -> 
     before = identity(job, Path("a.png"))
     assert identity(job, Path("a.png")) == before
     (folder / "config.json").write_text("{ }")
+    assert identity(job, Path("a.png")) != before
+
+
+def test_what_was_explained_with_another_library_is_explained_again(
+    run: Run, photographs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = explaining(ExplainRequest(images=(Path("a.png"),), classifier="scenes"), print)
+    before = identity(job, Path("a.png"))
+    known = importlib.metadata.version
+    monkeypatch.setattr(
+        "importlib.metadata.version", lambda name: known(name) + "x" * (name == "torchvision")
+    )
     assert identity(job, Path("a.png")) != before
 
 
