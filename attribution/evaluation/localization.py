@@ -29,8 +29,11 @@ def peak(heatmap: Heatmap) -> Float[Tensor, " b"]:
 
 
 def mean(heatmap: Heatmap) -> Float[Tensor, " b"]:
-    """The mean value of each heatmap."""
-    return heatmap.mean(dim=(1, 2))
+    """The mean of what speaks for the class in each heatmap; what speaks against it counts as 0.
+
+    With the mean of all, which may be negative, the threshold would fall as alpha grows.
+    """
+    return heatmap.clamp_min(0).mean(dim=(1, 2))
 
 
 def boxes_above(heatmap: Heatmap, alpha: float, level: Level = peak) -> Int[Tensor, "b 4"]:

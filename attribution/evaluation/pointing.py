@@ -14,12 +14,15 @@ from infill.validate import require
 _LARGE = 0.25
 """The share of the image that the objects of a difficult case stay below (Zhang et al. 2018, sec. 4.1)."""
 
+_ROUNDING = 1e-5
+"""Of the maximum: what resizing makes of pixels that were equal differs by less."""
+
 
 def pointing_hit(heatmap: Heatmap, boxes: Sequence[Boxes], tolerance: float = 0.0) -> Bool[Tensor, " b"]:
     """Return whether the heatmap's maximum lies in one of the image's boxes.
 
     Of several pixels that share the maximum (a superpixel, a constant map) the first one counts, row by row
-    from the top.
+    from the top. Those do that differ by the rounding of a heatmap that was resized.
 
     Args:
         heatmap: One heatmap per image.
@@ -73,7 +76,9 @@ def difficult(boxes: Mapping[Any, Boxes], target: Hashable, size: tuple[int, int
 
 
 def _pointed(heatmap: Float[Tensor, "h w"], boxes: Boxes, tolerance: float) -> Bool[Tensor, ""]:
-    first = int(heatmap.flatten().argmax())
+    peak = heatmap.max()
+    highest = (heatmap == peak) | (heatmap >= peak - _ROUNDING * peak.abs())
+    first = int(highest.flatten().byte().argmax())
     point = torch.tensor([first % heatmap.shape[1], first // heatmap.shape[1]])
     boxes = boxes.to(point)
     # How far the pixel is from the pixels of a box along each axis, at most one of which is positive.

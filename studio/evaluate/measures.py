@@ -11,7 +11,7 @@ import torch
 
 from attribution.evaluation.controls import own_changes, removal, strongest
 from attribution.evaluation.crops import saliency_metric
-from attribution.evaluation.deletion import Change, area_under, curve, relevance_gain
+from attribution.evaluation.deletion import PIXELS, Change, area_under, curve, relevance_gain
 from attribution.evaluation.labels import top_labels
 from attribution.evaluation.localization import (
     ALPHAS_OF_MEAN,
@@ -96,8 +96,8 @@ def score_curve(change: Change) -> Metric:
 
     def compute(explained: Explained, filler: str) -> Values:
         scores = curve(explained.subject.scored(filler), explained.in_batch, change)
-        name, last = f"{change}:{filler}", scores.shape[1] - 1
-        points = [(step / last, score) for step, score in enumerate(scores[0].tolist())]
+        name, total = f"{change}:{filler}", explained.in_batch.numel()
+        points = [(min(step * PIXELS / total, 1.0), score) for step, score in enumerate(scores[0].tolist())]
         return {name: [(ALONE, float(area_under(scores)))], f"{name}.curve": points}
 
     return compute
@@ -166,8 +166,7 @@ def scope(explained: Explained, _: str) -> Values:
     subject = explained.subject
     segments = Lime(segments=SUPERPIXELS).segment(subject.score.image[0])
     (found,) = scope_curve(explained.score, segments[None], [subject.chance("order")])
-    steps = found[:, 1].tolist()
-    points = [(step / (len(steps) - 1), left) for step, left in enumerate(steps)]
+    points = [(float(removed), float(left)) for removed, left in found]
     return {"scope": [(ALONE, float(mean_left(found)))], "scope.curve": points}
 
 

@@ -27,7 +27,8 @@ class Kept:
     """How often a row points at the object under attack, and how often without, on the same images.
 
     Attributes:
-        low, high: The 95 % interval of ``under - without`` over photographs; ``None`` if there are too few.
+        low, high: The 95 % interval of ``under - without`` over photographs; ``None`` if there are too few,
+            or all changed alike.
     """
 
     row: Row
@@ -178,7 +179,8 @@ def _of_pairs(row: Row, title: str, found: Sequence[tuple[int, float, float]], u
     pairs, count = np.array([pair for _, *pair in found]), int(place.max()) + 1
     change = together(mean(torch.from_numpy(pairs[:, 1] - pairs[:, 0])), place)
     chance = torch.Generator().manual_seed(int(under.settings["seed"]) % 2**63)
-    draws = DRAWS if count >= LEAST else 0
+    alike = len(np.unique(pairs[:, 1] - pairs[:, 0])) == 1  # no interval: the bootstrap's would be a point
+    draws = DRAWS if count >= LEAST and not alike else 0
     low, high = bootstrap({"": change}, count, chance, draws)[""].interval or (None, None)
     without, attacked_ = pairs.mean(axis=0).tolist()
     return Kept(row, title, without, attacked_, low, high, len(pairs))

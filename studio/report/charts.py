@@ -37,7 +37,11 @@ def _curves(results: Results) -> Iterator[tuple[str, str]]:
     names = dict.fromkeys(name for each in results.rows.values() for found in each.values() for name in found)
     for name in names:
         if name in _CURVED or name.endswith(".curve") or name.startswith("randomization"):
-            lines = {row: _mean_curve(each, name) for row, each in results.rows.items()}
+            mean = _mean_of_bins if name.startswith("outside") else _mean_curve
+            lines = {
+                row: mean([values[name] for values in each.values() if name in values])
+                for row, each in results.rows.items()
+            }
             title, across, up = _captions(name)
             yield title, _line_chart({row: line for row, line in lines.items() if line}, across, up)
 
@@ -50,7 +54,7 @@ def _captions(name: str) -> tuple[str, str, str]:
         return "change of the score by distance of the sample to the object", "pixels (0: touching)", "change"
     if name.startswith("scope"):
         title = "score that is left as superpixels drawn by chance go (R-OMS)"
-        return title, "share of superpixels", "score"
+        return title, "share of pixels", "score"
     if name.startswith("randomization"):
         return (
             f"agreement with the heatmap of a randomized network: {name.partition('.')[2]}",
@@ -61,12 +65,24 @@ def _captions(name: str) -> tuple[str, str, str]:
     return f"{change} with {filler}", "share of pixels", "score"
 
 
-def _mean_curve(found: Mapping[int, Mapping[str, np.ndarray]], name: str) -> list[tuple[float, float]]:
-    """Return the mean over images at every place that some have."""
+def _mean_curve(curves: Sequence[np.ndarray]) -> list[tuple[float, float]]:
+    """Return the mean over images at the places of the one that has most; between its own each is straight.
+
+    Images of other sizes, or of other superpixels, have other places: without that each would be a mean over
+    other images.
+    """
+    if not curves:
+        return []
+    places = max(curves, key=len)[:, 0]
+    mean = np.mean([np.interp(places, curve[:, 0], curve[:, 1]) for curve in curves], axis=0)
+    return list(zip(places.tolist(), mean.tolist(), strict=True))
+
+
+def _mean_of_bins(curves: Sequence[np.ndarray]) -> list[tuple[float, float]]:
+    """Return at every place the mean over the images that have it."""
     at: dict[float, list[float]] = {}
-    for values in found.values():
-        for place, value in values.get(name, ()):
-            at.setdefault(round(float(place), 4), []).append(float(value))
+    for place, value in (pair for curve in curves for pair in curve):
+        at.setdefault(round(float(place), 4), []).append(float(value))
     return [(place, float(np.mean(each))) for place, each in sorted(at.items())]
 
 

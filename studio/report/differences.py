@@ -29,7 +29,8 @@ class Difference:
 
     Attributes:
         family: The comparisons that it is corrected with, one of `FAMILIES`.
-        low, high: Its 95 % interval over the photographs that both have.
+        low, high: Its 95 % interval over the photographs that both have; ``None`` where hits and misses all
+            change alike.
         p: That both are the same, by exchanging them photograph by photograph; corrected for all comparisons
             of its family (Holm).
     """
@@ -116,13 +117,18 @@ def differences(
 def _corrected(
     figures: Sequence[Figure], family: str, seed: int, photograph: Callable[[int], Hashable]
 ) -> list[Difference]:
-    pairs = [(figure, *pair) for figure in figures for pair in FAMILIES[family](list(figure.values))]
+    compared = [figure for figure in figures if family in _families(figure)]
+    pairs = [(figure, *pair) for figure in compared for pair in FAMILIES[family](list(figure.values))]
     changes = [_change(*each, photograph) for each in pairs]
-    compared = [
+    many = [
         (*pair, change) for pair, change in zip(pairs, changes, strict=True) if change.photographs >= LEAST
     ]
-    corrected = holm(exchanged([change.of_photograph for *_, change in compared], seed))
-    return [_difference(family, *each, p, seed) for each, p in zip(compared, corrected, strict=True)]
+    corrected = holm(exchanged([change.of_photograph for *_, change in many], seed))
+    return [_difference(family, *each, p, seed) for each, p in zip(many, corrected, strict=True)]
+
+
+def _families(figure: Figure) -> Sequence[str]:
+    return {"all": tuple(FAMILIES), "fillers": ("between fillers",), "nothing": ()}[figure.compared]
 
 
 def _change(figure: Figure, row: Row, other: Row, photograph: Callable[[int], Hashable]) -> _Change:
@@ -138,7 +144,9 @@ def _difference(
     generator = torch.Generator().manual_seed(seed % 2**63)
     statistic = together(mean(torch.from_numpy(change.of_image)), change.place)
     estimate = bootstrap({"": statistic}, change.photographs, generator)[""]
-    low, high = estimate.interval or (None, None)
+    # Of hits that all change alike the bootstrap would say that no other image could be different.
+    known = figure.kind not in ("share", "tuned") or len(np.unique(change.of_image)) > 1
+    low, high = (estimate.interval if known else None) or (None, None)
     better = {"neither": None, "lower": estimate.value < 0, "higher": estimate.value > 0}[figure.better]
     images = len(change.of_image)
     return Difference(figure.title, family, row, other, estimate.value, low, high, p, images, better)

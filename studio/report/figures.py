@@ -17,6 +17,9 @@ Kind: TypeAlias = Literal["mean", "share", "tuned", "by class", "three most freq
 best.
 ``by class``: the mean over classes of their means."""
 Better: TypeAlias = Literal["lower", "higher", "neither"]
+Compared: TypeAlias = Literal["all", "fillers", "nothing"]
+"""Between which rows: ``fillers`` of a method alone, where it means something else for each method;
+``nothing`` where it is the same for all."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Kinds:
     kind: Kind = "mean"
     percent: bool = False
     place: float | None = None
+    compared: Compared = "all"
 
 
 KINDS: Sequence[Kinds] = (
@@ -56,17 +60,17 @@ KINDS: Sequence[Kinds] = (
     Kinds("scope", "R-OMS", "higher"),
     Kinds(r"object\.removed", "score without object", "lower"),
     Kinds(r"object\.kept", "score of object alone", "higher"),
-    Kinds(r"others\.before", "score of other classes", "neither"),
+    Kinds(r"others\.before", "score of other classes", "neither", compared="nothing"),
     Kinds(r"others\.removed", "score of other classes without object", "higher"),
     Kinds(r"others\.stay", "object alone is gone", "higher", "share", True),
     Kinds(r"salient\.precision", "precision", "higher"),
     Kinds(r"salient\.recall", "recall", "higher"),
     Kinds(r"salient\.f", "F (0.3)", "higher"),
     Kinds(r"salient\.mae", "MAE", "lower"),
-    Kinds(r"sensitivity([^.]*)\.ssim", "agreement{}, SSIM", "higher"),
-    Kinds(r"sensitivity([^.]*)\.hog", "agreement{}, HOG", "higher"),
-    Kinds(r"sensitivity([^.]*)\.spearman", "agreement{}, Spearman", "higher"),
-    Kinds(r"sensitivity([^.]*)\.deviation", "deviation{}", "neither"),
+    Kinds(r"sensitivity([^.]*)\.ssim", "agreement{}, SSIM", "higher", compared="fillers"),
+    Kinds(r"sensitivity([^.]*)\.hog", "agreement{}, HOG", "higher", compared="fillers"),
+    Kinds(r"sensitivity([^.]*)\.spearman", "agreement{}, Spearman", "higher", compared="fillers"),
+    Kinds(r"sensitivity([^.]*)\.deviation", "deviation{}", "neither", compared="fillers"),
     Kinds(r"randomization\.(.*)", "network randomized, {}", "lower", place=1.0),
     Kinds(r"shift\.(.*)", "image tinted, {}", "higher"),
 )
@@ -95,6 +99,7 @@ class Figure:
     values: Mapping[Row, Mapping[int, float]]
     alphas: Mapping[Row, tuple[float, float]] = field(default_factory=dict)
     counts: Mapping[Row, Mapping[int, Mapping[int, float]]] = field(default_factory=dict)
+    compared: Compared = "all"
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -167,7 +172,8 @@ def _figure(
         )
     if kinds.kind == "by class" and not _has_classes(results, having):
         return None
-    return Figure(*options, {row: _at(each, kinds.place) for row, each in having.items()})
+    values = {row: _at(each, kinds.place) for row, each in having.items()}
+    return Figure(*options, values, compared=kinds.compared)
 
 
 def _at(values: Mapping[int, np.ndarray], place: float | None) -> dict[int, float]:

@@ -50,8 +50,9 @@ class Table:
         return [row for row in self.order if row in known]
 
 
+ALL = "all images"
 SUBSETS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "all images": lambda about: True,
+    ALL: lambda about: True,
     "off-center: no box holds the image's center": lambda about: about["off_center"] is True,
     "difficult: a small object beside one of another class": lambda about: about["difficult"] is True,
 }
@@ -68,7 +69,7 @@ def _tables(results: Results) -> Iterator[Table]:
     done = set[int]().union(*results.rows.values())
     for title, belongs in SUBSETS.items():
         numbers = {number for number in done if belongs(results.about[number])}
-        if title == "all images" or len(numbers) < len(done):
+        if title == ALL or len(numbers) < len(done):
             found = figures(results, numbers.__contains__)
             cells = {figure.key: values(figure, results, seed) for figure in found}
             compared = differences(found, seed, results.photograph)
@@ -181,7 +182,9 @@ def piped(text: str) -> str:
 
 
 def beside_published(table: Table) -> list[tuple[str, str, str, str]]:
-    """Return for every figure that a paper has: title, row, ours, the paper's."""
+    """Return for every figure of all images that a paper has: title, row, ours, the paper's."""
+    if table.title != ALL:
+        return []  # the papers' are of no subset
     found = []
     for figure in table.figures:
         cells = table.cells[figure.key]

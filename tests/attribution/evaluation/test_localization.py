@@ -111,3 +111,16 @@ def test_what_is_not_a_number_is_neither_above_nor_below(metric):
     heatmap[0, 2, 2] = torch.nan
     with pytest.raises(ValueError, match="heatmap must be a number everywhere, got '1 NaN of 600 values'"):
         metric(heatmap, boxes)
+
+
+def test_of_a_signed_heatmap_the_level_is_the_mean_of_what_speaks_for_the_class():
+    """With the mean of all, here below 0, more pixels would be above a threshold of a larger alpha."""
+    heatmap = torch.full((1, 10, 10), -1.0)
+    heatmap[0, 2:4, 3:6] = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert mean(heatmap).tolist() == pytest.approx([21 / 100])
+    sizes = []
+    for alpha in ALPHAS_OF_MEAN:
+        (left, top, right, bottom) = boxes_above(heatmap, alpha, mean)[0].tolist()
+        sizes.append((right - left) * (bottom - top))
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 6

@@ -42,6 +42,25 @@ def test_of_a_shared_maximum_the_first_pixel_counts():
     assert pointing_hit(flat, [torch.tensor([[0, 0, 1, 1]])])
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("shape", [(213, 320), (150, 200), (320, 427), (97, 131)])
+def test_the_first_pixel_counts_of_a_plateau_that_was_resized(shape: tuple[int, int], sign: float):
+    """Resizing leaves rounding on pixels that were equal, where the first maximum would be by chance."""
+    plateau = torch.zeros(1, 1, 224, 224)
+    plateau[..., 60:120, 80:150] = 1.0
+    heatmap = (0.7 * plateau) if sign > 0 else (0.7 * plateau - 1.4)
+    resized = torch.nn.functional.interpolate(heatmap, shape, mode="bilinear", antialias=True)[0]
+    inside = (resized[0] - resized.max()).abs() < 1e-4
+    y, x = divmod(int(inside.flatten().byte().argmax()), shape[1])
+    assert pointing_hit(resized, [torch.tensor([[x, y, x + 1, y + 1]])])
+
+
+def test_what_the_classifier_does_not_see_is_no_maximum():
+    heatmap = torch.full((1, 20, 30), -torch.inf)
+    heatmap[0, 12, 7] = -3.0
+    assert pointing_hit(heatmap, [torch.tensor([[7, 12, 8, 13]])])
+
+
 def test_accuracy_is_by_class():
     hits = torch.tensor([True, False, True, True])
     assert pointing_accuracy(hits, ["cat", "cat", "dog", "cat"]) == pytest.approx({"cat": 2 / 3, "dog": 1})

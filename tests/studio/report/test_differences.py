@@ -178,3 +178,28 @@ def test_a_sure_difference_stays_sure_among_many() -> None:
     corrected = holm(exchanged(changes, 0))
     assert corrected[0] < 0.05
     assert min(corrected[1:]) > 0.05
+
+
+def hits(changed: int, compared: str = "all") -> Figure:
+    """Of twelve images the inpainter changes so many hits."""
+    gray, other = dict.fromkeys(range(12), 1.0), {n: float(n >= changed) for n in range(12)}
+    of_rows = {GRAY: gray, INPAINT: other, LIME: gray, CENTER: gray}
+    return Figure("x@None@share", "x", "higher", "share", True, of_rows, compared=compared)
+
+
+def test_hits_that_all_change_alike_have_no_interval() -> None:
+    """The bootstrap of twelve zeros is a point, as if no thirteenth image could be another."""
+    (each,) = [each for each in differences([hits(0)], seed=0) if each.row == INPAINT and each.other == GRAY]
+    assert (each.value, each.low, each.high, each.p) == (0.0, None, None, 1.0)
+    (each,) = [each for each in differences([hits(3)], seed=0) if each.row == INPAINT and each.other == GRAY]
+    assert each.low < each.value == -0.25 < each.high
+
+
+def test_what_means_something_else_for_each_method_is_compared_between_its_fillers_alone() -> None:
+    assert {each.family for each in differences([hits(3, "fillers")], seed=0)} == {"between fillers"}
+    assert {each.family for each in differences([hits(3)], seed=0)} == set(FAMILIES)
+
+
+def test_what_is_the_same_for_all_makes_no_other_comparison_less_sure() -> None:
+    alone, with_it = (differences(made, seed=0) for made in ([hits(3)], [hits(3), hits(0, "nothing")]))
+    assert alone == with_it

@@ -10,7 +10,7 @@ import torch
 
 from infill.realism.resampling import bootstrap, mean
 from studio.report.attacked import _alike
-from studio.report.charts import COLORS, _line_chart, charts
+from studio.report.charts import COLORS, _line_chart, _mean_curve, _mean_of_bins, charts
 from studio.report.compare import Value, _by_class, values
 from studio.report.differences import differences
 from studio.report.figures import Figure, Kind, _halves, _tuned
@@ -18,7 +18,7 @@ from studio.report.page import page
 from studio.report.results import Results
 from studio.report.run import _read
 from studio.report.strips import Strip
-from studio.report.tables import escaped, latex, markdown, piped, spreadsheet, tables, text
+from studio.report.tables import beside_published, escaped, latex, markdown, piped, spreadsheet, tables, text
 from studio.runs.folder import EXAMPLE, RunFolder
 from studio.runs.part import Part
 
@@ -283,3 +283,35 @@ def test_as_many_rows_as_there_are_can_be_told_apart_in_a_chart(rows: int) -> No
     assert height >= 11 * rows
     styles = re.findall(r'style="fill: none;( stroke-dasharray: [^;]*;)?[^"]*stroke: (#[0-9a-f]{6})', svg)
     assert len({style for style in styles if style[1] in COLORS}) >= rows
+
+
+def test_agreement_is_not_compared_between_methods_nor_the_untouched_score_at_all() -> None:
+    names = ("sensitivity.ssim", "sensitivity.deviation", "others.before", "others.removed")
+    found = {n: {name: [(np.nan, 0.1 * n)] for name in names} for n in range(12)}
+    rows = {SP: found, ("sp", "inpaint"): found, LIME: found, ("center", ""): found}
+    (table,) = tables(results(rows))
+    compared = {(each.figure, each.family) for each in table.differences}
+    assert {family for title, family in compared if title == "score of other classes"} == set()
+    assert {family for title, family in compared if title.startswith("agreement")} == {"between fillers"}
+    assert {family for title, family in compared if title.startswith("deviation")} == {"between fillers"}
+    assert len({family for title, family in compared if "without object" in title}) == 3
+
+
+def test_a_curve_is_the_mean_over_the_same_images_everywhere() -> None:
+    """One image is always 1 and one always 0, at other places: the mean is 0.5 everywhere."""
+    one = np.array([(place, 1.0) for place in np.linspace(0, 1, 4)])
+    other = np.array([(place, 0.0) for place in np.linspace(0, 1, 5)])
+    points = _mean_curve([one, other])
+    assert points == [(place, 0.5) for place in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert _mean_curve([]) == []
+    assert _mean_of_bins([np.array([(0.0, 1.0), (8.0, 0.0)]), np.array([(8.0, 1.0)])]) == [(0, 1), (8, 0.5)]
+
+
+def test_the_papers_figures_stand_beside_all_images_alone() -> None:
+    found = {n: {"deletion:gray": [(np.nan, 0.5)]} for n in range(12)}
+    run = results({SP: found})
+    for n in range(5):
+        run.about[n]["off_center"] = True
+    everything, off_center = tables(run)
+    assert [each[:2] for each in beside_published(everything)] == [("deletion, gray", "sp / gray")]
+    assert beside_published(off_center) == []
