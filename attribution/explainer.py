@@ -20,8 +20,10 @@ class Explainer(Protocol):
 
     The same hyper-parameters (seed included) give the same heatmap, whatever the score's batch
     size and whatever other images are explained beside this one: to rounding, as libraries sum in another
-    order for another number of images. Methods that follow gradients may turn rounding into more where
-    there are exact ties, as a constant fill makes in max pooling.
+    order for another number of images. Methods that search by gradients go many steps, each from where
+    the last one came to, and may turn rounding into more: where there are exact ties, as a constant fill
+    makes in max pooling, or where a slope is steep, as that of guided feature inversion once all weights are
+    near 0. Use one batch size where heatmaps of theirs are compared to the last digits.
     """
 
     def __call__(self, score: MaskedScore) -> Heatmap:

@@ -23,6 +23,7 @@ from attribution.engine.clean import CleanImages, constant
 from attribution.engine.evaluator import Evaluator, Room
 from attribution.engine.execution import Execution, ProgressCallback, silent
 from attribution.engine.fill import SharedFill
+from attribution.engine.gather import gathered
 from attribution.engine.link import Link, Scores, Value, probability
 from attribution.engine.precision import Classifier, prepare
 from attribution.engine.sampling import Pool, Sampling
@@ -205,11 +206,10 @@ class MaskedScore:
         self, hole: Hole, index: Index | None = None, generator: Chance = None
     ) -> Float[Tensor, "m c h w"]:
         """Return the fills in float32, all at once; `fills_per_hole` for each hole, one after another."""
-        fills = []
-        for batch in self._batches(hole, index, generator):
-            # One fill may come back for all the holes of a batch.
-            fills.append(self.evaluator.fills(batch).expand(len(batch.hole), -1, -1, -1))
-        return torch.cat(fills)
+        batches = self._batches(hole, index, generator)
+        # One fill may come back for all the holes of a batch.
+        fills = (self.evaluator.fills(batch).expand(len(batch.hole), -1, -1, -1) for batch in batches)
+        return gathered(fills, len(hole) * self.fills_per_hole)
 
     def stream(self, chunks: Iterable[Batch], total: int) -> Iterator[tuple[Batch, Float[Tensor, " _"]]]:
         """Yield the holes of one image with their scores, batch by batch, and report progress.
@@ -357,7 +357,8 @@ class MaskedScore:
             scores = cast(Tensor, StreamedScores.apply(hole, batches, lambda batch: evaluate(batch)[2]))
         else:
             room = Room()
-            scores = torch.cat([self.evaluator.evaluate(batch, room)[2] for batch in batches])
+            parts = (self.evaluator.evaluate(batch, room)[2] for batch in batches)
+            scores = torch.cat(list(parts)) if torch.is_grad_enabled() else gathered(parts, len(hole) * times)
         return scores.view(len(hole), times)
 
     def _batches(

@@ -54,7 +54,7 @@ class Filler(Protocol):
         ...
 
     def __call__(self, image: Images, hole: Hole, generator: Chance = None) -> Fill:
-        """Return a finite fill in [0, 1] on the image's device and in its dtype.
+        """Return a fill, in [0, 1] where pixels are removed, on the image's device and in its dtype.
 
         A stochastic filler draws from ``generator`` only, one draw per hole in order, so that
         the same generator gives the same fills however the holes are split into batches; it

@@ -83,6 +83,6 @@ def proposed(filler: Filler, image: Tensor, hole: Tensor, generator: Chance) -> 
     rule = f"one whose fill is of shape {shapes[-1]}"
     require(tuple(fill.shape) in shapes, "filler", rule, tuple(fill.shape))
     if not bool(((fill >= 0) & (fill <= 1)).all()):  # where nothing is removed nobody sees it
-        seen = fill.where(hole > 0, 0)
-        check_range(named, seen, "finite and in [0, 1] inside of holes")
+        check_range(named, fill.where(hole > 0, 0), "finite and in [0, 1] inside of holes")
+        fill = fill.where(hole > 0, image)  # NaN would come through as 0 times NaN
     return fill if filler.per_hole else fill.expand_as(image)

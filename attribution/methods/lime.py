@@ -162,13 +162,15 @@ class Lime:
 
     def _scored(self, score: MaskedScore, holes: SegmentHoles) -> Samples:
         """Score the samples of one image, all or as many as are enough."""
-        scores: list[Tensor] = []
-        distances: list[Tensor] = []
+        # In one piece: small results between large batches would keep their memory from being used again.
+        scores, distances = score.image.new_empty(2, len(holes))
+        done = 0
 
         def samples() -> Samples:
-            outputs = torch.cat(scores).cpu().double()
-            on = holes.on[: len(outputs)].cpu().double()
-            distance = torch.cat(distances) if distances else cosine_distance(holes.on[: len(outputs)])
+            outputs = scores[:done].cpu().double()
+            on = holes.on[:done].cpu().double()
+            cosine = self.distance == "cosine"
+            distance = cosine_distance(holes.on[:done]) if cosine else distances[:done]
             weights = (-(distance.cpu().double() ** 2) / self.kernel_width**2).exp().sqrt()
             return Samples(on, outputs, weights)
 
@@ -179,11 +181,14 @@ class Lime:
         chunks = rounds(holes, score.execution.batch_size, None if self.until is None else enough)
         if self.distance == "cosine":  # nobody looks at the composites
             for _, batch in score.stream(chunks, len(holes)):
-                scores.append(batch)
+                scores[done : done + len(batch)] = batch
+                done += len(batch)
             return samples()
         for _, images, batch in score.stream_images(chunks, len(holes)):
-            scores.append(batch)
-            distances.append((images.float() - score.image).square().flatten(1).mean(dim=1).sqrt())
+            part = slice(done, done + len(batch))
+            scores[part] = batch
+            distances[part] = (images.float() - score.image).square().flatten(1).mean(dim=1).sqrt()
+            done += len(batch)
         return samples()
 
     def _reliability(self, samples: Samples, holes: SegmentHoles) -> float:

@@ -157,7 +157,8 @@ def _published(net: Backbone) -> Any:
     lpips = optional("lpips", "LPIPS")
     try:
         # What a download says belongs to stderr; and lpips asks torchvision in a way that it frowns upon.
-        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        # It draws weights at first; the caller's random numbers are the caller's.
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore", UserWarning)
             return lpips.LPIPS(net=net, verbose=False)
     except Exception as error:  # not to be had, or damaged: unpickling may fail in any way

@@ -359,28 +359,34 @@ def test_less_than_one_sample_is_refused(image):
 
 
 class Bytes:
-    """A filler that answers in 0 to 255, in the hole or beside it."""
+    """A filler that leaves [0, 1], in the hole or beside it."""
 
     per_hole, stochastic = True, False
 
-    def __init__(self, inside: bool):
+    def __init__(self, inside: bool, wrong: float):
         self.inside = inside
+        self.wrong = wrong
 
     def __call__(self, image, hole, generator=None):
-        wrong = torch.full_like(image, 200.0).expand(len(hole), -1, -1, -1)
+        wrong = torch.full_like(image, self.wrong).expand(len(hole), -1, -1, -1)
         return torch.where((hole > 0) == self.inside, wrong, 0.5)
 
 
-def test_fills_beyond_the_range_are_refused_where_they_are_seen(image):
+@pytest.mark.parametrize("wrong", [200.0, -1.0, torch.nan, torch.inf])
+def test_fills_beyond_the_range_are_refused_where_they_are_seen(image, wrong):
     hole = torch.zeros(2, 1, 24, 32)
     hole[:, :, 4:9, 4:9] = 1
-    score = MaskedScore(image, 1, Network(), Bytes(inside=True))
+    score = MaskedScore(image, 1, Network(), Bytes(inside=True, wrong=wrong))
     with pytest.raises(
-        ValueError, match=r"fill of Bytes must be finite and in \[0, 1\] inside of holes, got '0 to 200'"
+        ValueError, match=r"fill of Bytes must be finite and in \[0, 1\] inside of holes, got '.* to .*'"
     ):
         score(hole)
-    beside = MaskedScore(image, 1, Network(), Bytes(inside=False))
+    beside = MaskedScore(image, 1, Network(), Bytes(inside=False, wrong=wrong))
     torch.testing.assert_close(beside(hole), MaskedScore(image, 1, Network(), Gray((0.5, 0.5, 0.5)))(hole))
+    perturbed = beside.perturbed(hole)
+    assert torch.equal(perturbed, composite(image, hole, torch.full_like(image, 0.5)))
+    slopes = torch.autograd.grad(beside(soft := hole.clone().requires_grad_()).sum(), soft)
+    assert bool(slopes[0].isfinite().all())
 
 
 def test_the_score_of_several_fills_is_the_same_with_its_error(image):
@@ -390,3 +396,27 @@ def test_the_score_of_several_fills_is_the_same_with_its_error(image):
     pooled, error = score.spread(hole)
     torch.testing.assert_close(pooled, score(hole))
     assert float(error) > 0
+
+
+class Reusing:
+    """A filler that writes every fill into the same memory."""
+
+    per_hole, stochastic, sees_hidden = True, False, False
+
+    def __init__(self):
+        self.memory = None
+
+    def __call__(self, image, hole, generator=None):
+        if self.memory is None:
+            self.memory = torch.empty(4, *image.shape[1:])
+        memory = self.memory[: len(hole)]
+        return memory.copy_(hole.mean((1, 2, 3), keepdim=True).expand_as(memory))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_a_filler_may_use_its_memory_again(image, batch_size):
+    hole = torch.stack([torch.full((1, 24, 32), 0.2 * number) for number in range(4)])
+    score = MaskedScore(image, 1, Network(), Reusing(), execution=Execution(batch_size=batch_size))
+    assert score.fills(hole).mean((1, 2, 3)).tolist() == pytest.approx([0.0, 0.2, 0.4, 0.6])
+    kept = score.perturbed(hole)
+    assert torch.equal(kept, torch.cat([score.perturbed(one[None]) for one in hole]))

@@ -158,7 +158,9 @@ def test_lpips_neither_prints_nor_warns(random_weights, tmp_path, monkeypatch, c
     at_home(tmp_path, monkeypatch, random_weights)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
+        state = torch.get_rng_state()
         Perceptual("squeeze")
+    assert torch.equal(torch.get_rng_state(), state), "the caller's random numbers are the caller's"
     assert not told
     assert capfd.readouterr() == ("", "")
 
