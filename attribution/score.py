@@ -358,7 +358,7 @@ class MaskedScore:
         else:
             room = Room()
             parts = (self.evaluator.evaluate(batch, room)[2] for batch in batches)
-            scores = torch.cat(list(parts)) if torch.is_grad_enabled() else gathered(parts, len(hole) * times)
+            scores = gathered(parts, len(hole) * times)
         return scores.view(len(hole), times)
 
     def _batches(

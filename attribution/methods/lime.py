@@ -163,15 +163,14 @@ class Lime:
     def _scored(self, score: MaskedScore, holes: SegmentHoles) -> Samples:
         """Score the samples of one image, all or as many as are enough."""
         # In one piece: small results between large batches would keep their memory from being used again.
-        scores, distances = score.image.new_empty(2, len(holes))
-        done = 0
+        cosine, done = self.distance == "cosine", 0
+        scores = score.image.new_empty(len(holes))
+        distances = cosine_distance(holes.on) if cosine else torch.empty_like(scores)
 
         def samples() -> Samples:
             outputs = scores[:done].cpu().double()
             on = holes.on[:done].cpu().double()
-            cosine = self.distance == "cosine"
-            distance = cosine_distance(holes.on[:done]) if cosine else distances[:done]
-            weights = (-(distance.cpu().double() ** 2) / self.kernel_width**2).exp().sqrt()
+            weights = (-(distances[:done].cpu().double() ** 2) / self.kernel_width**2).exp().sqrt()
             return Samples(on, outputs, weights)
 
         def enough() -> bool:
@@ -179,7 +178,7 @@ class Lime:
             return self._reliability(samples(), holes) >= self.until
 
         chunks = rounds(holes, score.execution.batch_size, None if self.until is None else enough)
-        if self.distance == "cosine":  # nobody looks at the composites
+        if cosine:  # nobody looks at the composites
             for _, batch in score.stream(chunks, len(holes)):
                 scores[done : done + len(batch)] = batch
                 done += len(batch)

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from infill.realism.resampling import DRAWS, LEAST, bootstrap, group_places, mean, together
+from infill.realism.resampling import group_places
 from studio.columns import aligned
+from studio.report.differences import estimated
 from studio.report.figures import figures
 from studio.report.results import Results, Row
 from studio.report.tables import named, piped
@@ -176,11 +176,8 @@ def _kept(under: Results, without: Results) -> Iterator[Kept]:
 
 def _of_pairs(row: Row, title: str, found: Sequence[tuple[int, float, float]], under: Results) -> Kept:
     place = group_places([under.photograph(at) for at, *_ in found])
-    pairs, count = np.array([pair for _, *pair in found]), int(place.max()) + 1
-    change = together(mean(torch.from_numpy(pairs[:, 1] - pairs[:, 0])), place)
-    chance = torch.Generator().manual_seed(int(under.settings["seed"]) % 2**63)
-    alike = len(np.unique(pairs[:, 1] - pairs[:, 0])) == 1  # no interval: the bootstrap's would be a point
-    draws = DRAWS if count >= LEAST and not alike else 0
-    low, high = bootstrap({"": change}, count, chance, draws)[""].interval or (None, None)
+    pairs = np.array([pair for _, *pair in found])
+    change = estimated(pairs[:, 1] - pairs[:, 0], place, int(under.settings["seed"]), hits=True)
+    low, high = change.interval or (None, None)
     without, attacked_ = pairs.mean(axis=0).tolist()
     return Kept(row, title, without, attacked_, low, high, len(pairs))

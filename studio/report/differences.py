@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from infill.realism.resampling import LEAST, bootstrap, group_places, mean, together
+from infill.realism.resampling import DRAWS, LEAST, Estimate, bootstrap, group_places, mean, together
 from studio.report.figures import Figure
 from studio.report.results import Row
 
@@ -141,15 +141,24 @@ def _change(figure: Figure, row: Row, other: Row, photograph: Callable[[int], Ha
 def _difference(
     family: str, figure: Figure, row: Row, other: Row, change: _Change, p: float, seed: int
 ) -> Difference:
-    generator = torch.Generator().manual_seed(seed % 2**63)
-    statistic = together(mean(torch.from_numpy(change.of_image)), change.place)
-    estimate = bootstrap({"": statistic}, change.photographs, generator)[""]
-    # Of hits that all change alike the bootstrap would say that no other image could be different.
-    known = figure.kind not in ("share", "tuned") or len(np.unique(change.of_image)) > 1
-    low, high = (estimate.interval if known else None) or (None, None)
+    estimate = estimated(change.of_image, change.place, seed, hits=figure.kind in ("share", "tuned"))
+    low, high = estimate.interval or (None, None)
     better = {"neither": None, "lower": estimate.value < 0, "higher": estimate.value > 0}[figure.better]
     images = len(change.of_image)
     return Difference(figure.title, family, row, other, estimate.value, low, high, p, images, better)
+
+
+def estimated(change: np.ndarray, place: torch.Tensor, seed: int, hits: bool) -> Estimate:
+    """Return the mean change of images, with its interval over the photographs whose places these are.
+
+    There is none of less than `LEAST` photographs; nor of ``hits`` that all change alike, of which the
+    bootstrap would say that no other image could be different.
+    """
+    count = int(place.max()) + 1
+    known = count >= LEAST and not (hits and len(np.unique(change)) == 1)
+    chance = torch.Generator().manual_seed(seed % 2**63)
+    statistic = together(mean(torch.from_numpy(change)), place)
+    return bootstrap({"": statistic}, count, chance, DRAWS if known else 0)[""]
 
 
 def exchanged(changes: Sequence[np.ndarray], seed: int) -> list[float]:
