@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict
@@ -135,11 +134,25 @@ def read_indices(path: Path, picture: Picture | None = None) -> UInt8[ndarray, "
 
 
 def by_area(objects: Iterable[tuple[Label, Box]]) -> list[Label]:
-    """Return the classes of objects, those whose boxes cover most first."""
-    areas: Counter[Label] = Counter()
-    for label, (left, top, right, bottom) in objects:
-        areas[label] += (right - left) * (bottom - top)
-    return [label for label, _ in areas.most_common()]
+    """Return the classes of objects, those whose boxes together cover most first; where they overlap, once."""
+    boxes: dict[Label, list[Box]] = {}
+    for label, box in objects:
+        boxes.setdefault(label, []).append(box)
+    return sorted(boxes, key=lambda label: -_union(boxes[label]))
+
+
+def _union(boxes: Sequence[Box]) -> int:
+    """Return how many pixels are in any of the boxes: counted by the cells that their edges make."""
+    import numpy as np
+
+    edges = np.array(boxes)
+    columns, rows = np.unique(edges[:, ::2]), np.unique(edges[:, 1::2])
+    inside = np.zeros((len(rows), len(columns)), dtype=bool)
+    for left, top, right, bottom in boxes:
+        row, column = np.searchsorted(rows, (top, bottom)), np.searchsorted(columns, (left, right))
+        inside[row[0] : row[1], column[0] : column[1]] = True
+    heights, widths = np.diff(rows, append=rows[-1]), np.diff(columns, append=columns[-1])
+    return int(heights @ inside @ widths)
 
 
 def objects_of(boxes: Mapping[Label, Int[Tensor, "o 4"]], label: Label) -> Annotation:

@@ -38,11 +38,11 @@ class BoxTable:
         return []
 
     def classes(self, name: str) -> Sequence[Label]:
-        """Return the classes that have a box, those with the largest boxes first."""
+        """Return the classes that have a box, those whose boxes cover most first."""
         return by_area(self.rows.get(name, ()))
 
     def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
-        """Return the boxes, which must lie inside of the image, of one class: unless asked, the largest."""
+        """Return the boxes, which must lie inside of the image, of one class: unless asked, of that which covers most."""
         import torch
 
         if name not in self.rows:
@@ -81,7 +81,7 @@ def read_boxes(path: Path) -> BoxTable:
     Raises:
         ValueError: If it is malformed, or an image is of two splits.
     """
-    reader = csv.reader(io.StringIO(text_of(path), newline=""))
+    reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)  # else a lost quote takes all
     rows: dict[str, list[tuple[Label, Box]]] = {}
     splits: dict[str, str] = {}
     spelled: dict[Label, Label] = {}

@@ -72,14 +72,23 @@ class Silhouettes:
 def images_in(folder: Path) -> list[str]:
     """Return the names of the image files in a folder, sorted, without the hidden ones.
 
+    A link that leads nowhere keeps its place: reading it says so.
+
     Raises:
         ValueError: If a name cannot be written down.
     """
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if is_image(entry.name) and entry.is_file())
+        names = sorted(entry.name for entry in entries if is_image(entry.name) and _may_be_read(entry))
     return [checked_name(name, folder) for name in names]
+
+
+def _may_be_read(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file() or (entry.is_symlink() and not entry.is_dir())
+    except OSError:  # a link that leads to itself
+        return entry.is_symlink()
 
 
 def checked_name(name: str, folder: Path) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 8
 _SIXTEEN_BITS = 65535
 _ORIENTATION = 0x0112  # the EXIF tag
+_TURNED = range(2, 9)
+"""Its values that say how; 1 is upright, and others mean nothing."""
 _DAMAGED = (OSError, SyntaxError, EOFError, IndexError, TypeError, MemoryError)
 """What Pillow raises where a file is damaged or cut short."""
 
@@ -81,7 +83,7 @@ def from_pillow(picture: Image, name: str) -> tuple[Float[Tensor, "3 h w"], tupl
         _check_size(picture, name)
         if (frames := getattr(picture, "n_frames", 1)) > 1:
             notes.append(f"frame {picture.tell() + 1} of {frames}")
-        if picture.getexif().get(_ORIENTATION, 1) != 1:
+        if picture.getexif().get(_ORIENTATION) in _TURNED:
             notes.append("turned upright as its EXIF tag says")
         pixels = _pixels(ImageOps.exif_transpose(picture), name, notes)
     except _DAMAGED as error:  # it is read from its file only now
@@ -108,7 +110,7 @@ def _opened(path: Path, upright: bool) -> tuple[Image, list[str]]:
                 if getattr(picture, "n_frames", 1) > 1:
                     notes.append(f"first of {picture.n_frames} frames")  # type: ignore[attr-defined]
                 picture.load()
-                if not upright or picture.getexif().get(_ORIENTATION, 1) == 1:
+                if not upright or picture.getexif().get(_ORIENTATION) not in _TURNED:
                     return picture.copy(), notes
                 notes.append("turned upright as its EXIF tag says")
                 return ImageOps.exif_transpose(picture), notes

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Targets: TypeAlias = Literal["one", "every"]
 """Of an image that shows several classes: the one that is largest, or every one in turn."""
+_TOLD = 20
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,9 @@ def _check_seen(data: Dataset, classes: Sequence[str], seen: Mapping[str, str]) 
     for name in classes:
         if name.casefold() not in seen:
             known = [seen[word] for word in sorted(seen)]
-            hint = suggestion(name, known) or f"; it has {', '.join(known[:20])}"
+            more = f" and {len(known) - _TOLD} more" if len(known) > _TOLD else ""
+            near = "" if name.isdecimal() else suggestion(name, known)  # no index is meant for another
+            hint = near or f"; it has {', '.join(known[:_TOLD])}{more}"
             raise ValueError(f"--classes: {data.title} has no image of {name!r}{hint}")
 
 

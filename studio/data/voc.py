@@ -47,7 +47,7 @@ class VocBoxes:
         return [self.folder / f"{PurePosixPath(name).stem}.xml"]
 
     def classes(self, name: str) -> Sequence[Label]:
-        """Return the classes that have a box, those with the largest boxes first."""
+        """Return the classes that have a box, those whose boxes cover most first."""
         (path,) = self.files(name)
         return by_area(read_objects(path))
 

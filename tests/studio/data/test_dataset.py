@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models import scenes
+from attribution.evaluation.localization import covered
+from studio.data.annotation import by_area
 from studio.data.classes import others_of, shows_several, unknown
 from studio.data.dataset import open_dataset
 from studio.data.example import Dataset
@@ -312,6 +314,36 @@ def test_an_image_may_show_several_classes(tmp_path: Path) -> None:
     assert (every.read(0).difficult, every.read(1).difficult) == (False, True)
 
 
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), *[st.integers(0, 9)] * 2, *[st.integers(1, 9)] * 2),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_classes_are_ordered_by_the_pixels_in_their_boxes(
+    rows: list[tuple[str, int, int, int, int]],
+) -> None:
+    objects = [(label, (x, y, x + w, y + h)) for label, x, y, w, h in rows]
+    pixels = {
+        label: int(covered(torch.tensor([box for each, box in objects if each == label]), (18, 18)).sum())
+        for label, _ in objects
+    }
+    assert by_area(objects) == sorted(pixels, key=lambda label: -pixels[label]), "as they come where equal"
+
+
+def test_a_row_that_stands_twice_changes_no_target(tmp_path: Path) -> None:
+    once, twice = "a.png,4,0,0,8,8\n", "a.png,7,8,2,16,9\n"
+    dataset = open_dataset(str(boxed(tmp_path, once + 2 * twice)))
+    assert dataset.classes(0) == [4, 7], "64 pixels and 56"
+    assert dataset.read(0).label == 4
+
+
+def test_a_class_without_a_pixel_is_still_one(tmp_path: Path) -> None:
+    dataset = open_dataset(str(boxed(tmp_path, "a.png,4,5,5,5,5\na.png,7,9,9,3,3\n")))
+    assert dataset.classes(0) == [4, 7], "reading it says what is wrong"
+
+
 def test_two_names_of_one_class_are_one_class(tmp_path: Path) -> None:
     rows = "a.png,test,cat,0,0,3,3\na.png,test,Dog,2,2,6,6\na.png,test,dog,7,7,9,9\n"
     dataset = open_dataset(str(boxed(tmp_path, rows, header=NAMED)))
@@ -381,6 +413,7 @@ def test_photographs_with_every_box_of_five_classes(assets: Path) -> None:
         (NAMED + "a.png,test,cat,0,0,5\n", "line 2: expected file, split, class and four whole numbers"),
         (NAMED + "a.png,test,,0,0,5,5\n", "line 2: expected file, split, class and four whole numbers"),
         (NAMED + "a.png,test,cat,0,0,5,5\na.png,train,cat,0,0,5,5\n", "line 3: a.png is of split train here"),
+        (HEADER + 'a.png,1,0,0,5,5\n"b.png,1,0,0,5,5\nc.png,1,0,0,5,5\n', "unexpected end of data"),
         (HEADER + "\xff", "is no UTF-8 text"),
     ],
 )  # fmt: skip
@@ -416,6 +449,21 @@ def test_a_name_that_cannot_be_written_down_is_told(tmp_path: Path) -> None:
     strange = paint(tmp_path / "a.png")
     strange.rename(os.fsdecode(os.fsencode(tmp_path) + b"/gr\xfcn.png"))
     assert fault(tmp_path) == f"DATA: {tmp_path} has gr\\xfcn.png, whose name is no UTF-8; rename it"
+
+
+def test_links_that_lead_nowhere_are_left_out_when_they_are_read(tmp_path: Path) -> None:
+    paint(tmp_path / "b.png")
+    (tmp_path / "a.png").symlink_to("missing.png")
+    (tmp_path / "c.png").symlink_to("c.png")
+    (tmp_path / "d.png").symlink_to("b.png")
+    (tmp_path / "e.png").mkdir()
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.names == ("a.png", "b.png", "c.png", "d.png")
+    assert torch.equal(dataset.read(3).image, dataset.read(1).image)
+    for number in (0, 2):
+        with pytest.raises(ValueError, match=f"no such file: .*{dataset.names[number]}"):
+            dataset.read(number)
+    assert len(dataset.fingerprint()) > 16
 
 
 def test_one_wrong_class_is_not_the_whole_folders(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy import ndarray
 from PIL import Image, ImageCms
 
-from studio.data.image import Picture, read_picture
+from studio.data.image import Picture, from_pillow, read_picture
 from studio.data.pixels import pixels_of
 
 
@@ -183,6 +183,18 @@ def test_exif_turns_the_picture_upright(orientation: int, pixels: ndarray, tmp_p
     picture = saved(Image.fromarray(pixels), tmp_path / "a.png", exif=exif)
     assert same(picture, back(pixels) / 255)
     assert picture.notes == (() if orientation == 1 else ("turned upright as its EXIF tag says",))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 99])
+def test_an_orientation_that_means_nothing_turns_nothing(
+    orientation: int, pixels: ndarray, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = saved(Image.fromarray(pixels), tmp_path / "a.png", exif=exif)
+    assert (same(picture, pixels / 255), picture.notes) == (True, ())
+    with Image.open(tmp_path / "a.png") as opened:
+        assert from_pillow(opened, "it")[1] == ()
 
 
 def test_embedded_profiles_become_srgb(tmp_path: Path) -> None:

@@ -57,6 +57,16 @@ def test_classes_come_before_chance_and_the_limit() -> None:
     assert set(sampled.names) <= set(expected)
 
 
+def test_of_many_classes_the_first_are_told_and_how_many_there_are(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "a.png").rename(tmp_path / "images" / "a.png")
+    rows = "".join(f"a.png,{label},0,0,4,4\n" for label in range(100, 125))
+    (tmp_path / "boxes.csv").write_text(f"file,label,xmin,ymin,xmax,ymax\n{rows}")
+    with pytest.raises(ValueError, match=r"no image of '10'; it has 100, .*, 119 and 5 more$"):
+        select(open_dataset(str(tmp_path)), Selection("every", classes=["10"]))
+
+
 def test_what_cannot_be_chosen_is_named(tmp_path: Path) -> None:
     data = open_dataset("scenes:3")
     with pytest.raises(ValueError, match="--sample: expected at most the 3 examples, got 4"):
