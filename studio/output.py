@@ -19,6 +19,10 @@ class IncompleteError(Exception):
     """Part of a job could not be done; the rest is."""
 
 
+class BusyError(ValueError):
+    """Another command is writing to the folder."""
+
+
 class OutputFolder:
     """A folder into which finished files are moved from a temporary one inside it."""
 
@@ -42,11 +46,12 @@ class OutputFolder:
             read: What the result is made from, see `require_apart`.
 
         Raises:
-            ValueError: If a file would take the place of what is read.
+            ValueError: If a file would take the place of what is read, or of a folder.
             OSError: If a file cannot be written; then none is moved.
         """
         place = self.path / within
         require_apart(place, files, read)
+        _check_free(place, files)
         told = (place / list(files)[-1]).exists()
         left = {path for path in place.glob(former) if path.name not in files} if former and told else ()
         for name, write in files.items():
@@ -82,6 +87,37 @@ def require_apart(folder: Path, names: Iterable[str], read: Mapping[str, Iterabl
                 )
 
 
+def require_folder(path: Path) -> None:
+    """Check that a folder can be where one is written to.
+
+    Raises:
+        ValueError: If there is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out: cannot write to {path}, which is a file; give a folder, or move it away")
+
+
+def _check_free(place: Path, names: Iterable[str]) -> None:
+    """Check, before any of them is moved, that files can be where they are to be."""
+    require_folder(place)
+    for name in names:
+        if (place / name).is_dir():
+            raise ValueError(
+                f"--out: cannot write {place / name}, which is a folder; move it away, or give another folder"
+            )
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Make a folder, and those above it; remove them again if nothing came into them."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        _remove_empty(made)
+
+
 @contextmanager
 def output_folder(path: Path) -> Iterator[OutputFolder]:
     """Make the folder, before any work is done for it; remove it again if nothing came into it.
@@ -89,25 +125,21 @@ def output_folder(path: Path) -> Iterator[OutputFolder]:
     Meanwhile it is this job's alone. What jobs that were killed have left unfinished is removed.
 
     Raises:
-        ValueError: If the folder cannot be made or written to, or another job is writing to it.
+        ValueError: If the folder cannot be made or written to.
+        BusyError: If another job is writing to it.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"--out: cannot write to {path}, which is a file; give a folder")
-    try:
-        with ExitStack() as stack:
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_alone(path))
-                for left in path.glob(f"{_UNFINISHED}*"):
-                    shutil.rmtree(left, ignore_errors=True)
-                draft = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=path))
-            except OSError as error:
-                raise ValueError(f"--out: cannot write to {path} ({error.strerror})") from error
-            stack.callback(shutil.rmtree, draft, ignore_errors=True)
-            yield OutputFolder(path, draft)
-    finally:
-        _remove_empty(made)
+    require_folder(path)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(new_folder(path))
+            stack.enter_context(_alone(path))
+            for left in path.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            draft = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=path))
+        except OSError as error:
+            raise ValueError(f"--out: cannot write to {path} ({error.strerror})") from error
+        stack.callback(shutil.rmtree, draft, ignore_errors=True)
+        yield OutputFolder(path, draft)
 
 
 @contextmanager
@@ -119,7 +151,7 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(
+        raise BusyError(
             f"--out: another command is writing to {path}; give another folder, or wait"
         ) from None
     try:

@@ -25,13 +25,15 @@ class Progress:
         quiet: Tells nothing, as in a process that nobody watches.
         passing: Tells nothing but by a bar on a terminal or in a notebook, for what takes more than a moment;
             when the job is done, it goes.
+        brief: The bar is as a passing one's, and a run's end has no line; the time left has.
     """
 
-    def __init__(self, quiet: bool = False, passing: bool = False) -> None:
+    def __init__(self, quiet: bool = False, passing: bool = False, brief: bool = False) -> None:
         told = sys.stderr is not None  # as in a service, which has none
         watched = (told and sys.stderr.isatty()) or (passing and _notebook())
         quiet = quiet or not told
         self.live, self._quiet, self._passing = watched and not quiet, quiet or passing, passing
+        self._brief, self._told_nothing = brief or passing, quiet
         self._bar: Any = None
         self._total = self._done = self._before = 0
         self._name, self._things, self._begun = "", "composites", time.monotonic()
@@ -49,13 +51,14 @@ class Progress:
         if self._bar is None:
             self._total, self._things = total, things
             self._bar = _bar_class(self.live)(
+                desc=self._name or None,
                 total=total,
                 unit=_UNITS.get(things, "it"),
                 dynamic_ncols=True,
                 smoothing=0.05,
                 disable=not self.live,
-                leave=not self._passing,
-                delay=1.0 if self._passing else 0.0,
+                leave=not self._brief,
+                delay=1.0 if self._brief else 0.0,
             )
 
     @contextmanager
@@ -71,7 +74,7 @@ class Progress:
         yield counts.append
         seconds, count = time.perf_counter() - begun, self._done - self._before
         count = counts[-1] if counts else count
-        if not self.live and not self._quiet:
+        if not (self.live or self._quiet or self._brief):
             share = f"{100 * self._done // max(self._total, 1)} %"
             counted = f"{count} {things or self._things}"
             print(f"{share:>5}  {name}: {counted} in {seconds:.1f} s", file=sys.stderr, flush=True)
@@ -83,6 +86,21 @@ class Progress:
         self._bar.update(step)
         if not self.live and not self._quiet and time.monotonic() - self._told >= EVERY:
             self._tell_time_left()
+
+    @contextmanager
+    def aside(self, name: str, things: str) -> Iterator[Callable[[int, int], object]]:
+        """Yield what is to be called with how many of how many things are done of what comes before the job.
+
+        It has a brief bar of its own; how many there are is known with the first call.
+        """
+        with Progress(self._told_nothing, self._passing, brief=True) as own:
+            own._name = name
+
+            def count(done: int, total: int) -> None:
+                own.plan(total, things)
+                own(done, total)
+
+            yield count
 
     def _tell_time_left(self) -> None:
         from tqdm import tqdm

@@ -177,7 +177,7 @@ def _classifier(request: BlanksRequest, data: Labelled, device: torch.device) ->
 def _check_ours(folder: Path, title: str) -> None:
     """Find out before a classifier is put there whether a folder is another job's, or of other images."""
     if (folder / SETTINGS).exists():
-        settings = read_settings(folder)
+        settings = read_settings(folder, "--out")
         if (settings.get("job"), settings.get("data")) != (JOB, title):
             raise ValueError(f"--out: {folder / SETTINGS} is another run's; give another folder")
 

@@ -30,4 +30,4 @@ def report(runs: tuple[Path, ...], out: Path | None, strips: int) -> None:
     with stoppable():
         from studio.report.run import report as job
 
-        job(runs, out or (runs[0] if len(runs) == 1 else _TOGETHER), strips, click.echo)
+        job(runs, out, strips, click.echo)

@@ -134,7 +134,7 @@ def read_indices(path: Path, picture: Picture | None = None) -> UInt8[ndarray, "
 
 
 def by_area(objects: Iterable[tuple[Label, Box]]) -> list[Label]:
-    """Return the classes of objects, those whose boxes together cover most first; where they overlap, once."""
+    """Return the classes of objects, those whose boxes cover most first; where they overlap, once."""
     boxes: dict[Label, list[Box]] = {}
     for label, box in objects:
         boxes.setdefault(label, []).append(box)

@@ -42,7 +42,7 @@ class BoxTable:
         return by_area(self.rows.get(name, ()))
 
     def __call__(self, name: str, picture: Picture, label: Label | None = None) -> Annotation:
-        """Return the boxes, which must lie inside of the image, of one class: unless asked, of that which covers most."""
+        """Return the boxes of one class, inside of the image: unless asked, of that which covers most."""
         import torch
 
         if name not in self.rows:

@@ -57,6 +57,11 @@ class ImageFolder:
         return frozenset[str]().union(*(annotator.offers for annotator in self.layout.annotators))
 
     @property
+    def home(self) -> Path:
+        """The folder that files' names are relative to."""
+        return self.layout.images
+
+    @property
     def notes(self) -> Sequence[str]:
         """What the layout found strange."""
         return self.layout.notes

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
@@ -63,6 +65,10 @@ class Dataset(Protocol):
     @property
     def offers(self) -> frozenset[str]:
         """Which of ``labels``, ``silhouettes``, ``boxes``, ``others``, ``background`` its examples have."""
+
+    @property
+    def home(self) -> Path | None:
+        """The folder of the images; ``None`` if they are drawn."""
 
     @property
     def notes(self) -> Sequence[str]:

@@ -36,6 +36,7 @@ class Scenes:
     objects: int = 1
     kind: str = "scenes"
     notes: Sequence[str] = ()
+    home: None = None
 
     def __len__(self) -> int:
         return len(self.numbers)

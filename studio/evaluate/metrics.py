@@ -118,10 +118,6 @@ _OURS: Mapping[str, MetricEntry] = {
     ),
 }  # fmt: skip
 
-REVISION = 3
-"""Of what the metrics of heatmaps find. It is raised when they find something else, so that no run is half of
-each. 2: heatmaps say nothing of what the classifier does not see of a photograph (was: 0). 3: of pixels that
-rounding alone tells apart the pointing game takes the first; curves are over the share of pixels."""
 ADDED = metrics(frozenset(_OURS))
 """Those that other packages add."""
 METRICS: Mapping[str, MetricEntry] = {

@@ -33,11 +33,12 @@ def evaluate(
     """
     require_workers(request)
     with output_folder(request.out), progress or Progress() as progress:
-        setup = set_up(request, own)
+        with progress.aside("which images are meant", "images") as looking:
+            setup = set_up(request, own, looking)
         folder = RunFolder(request.out, setup.settings)
         folder.begin()
         with doing(request, partial(Worker.made, request), Worker(setup)) as do:
-            used = _look(folder, setup, do)
+            used = _look(folder, setup, do, progress)
             pending = _pending(folder, setup, used)
             progress.plan(len(pending), "heatmaps")
             with progress.run(setup.data.title):
@@ -50,7 +51,7 @@ def evaluate(
             echo(f"  damaged, and done again: {path}")
 
 
-def _look(folder: RunFolder, setup: Setup, do: Doing) -> list[int]:
+def _look(folder: RunFolder, setup: Setup, do: Doing, progress: Progress) -> list[int]:
     """Look at every image that was not looked at, and return the numbers of those that are used.
 
     Raises:
@@ -58,9 +59,12 @@ def _look(folder: RunFolder, setup: Setup, do: Doing) -> list[int]:
     """
     numbers = range(len(setup.data))
     known = {number: folder.load((number, EXAMPLE)) for number in numbers}
-    for key, (part, picture) in do([(number, EXAMPLE) for number in numbers if known[number] is None]):
-        folder.save(key, part, picture)
-        known[key[0]] = part
+    pending = [(number, EXAMPLE) for number in numbers if known[number] is None]
+    with progress.aside(f"looking at {setup.data.title}", "images") as looked:
+        for count, (key, (part, picture)) in enumerate(do(pending), start=1):
+            folder.save(key, part, picture)
+            known[key[0]] = part
+            looked(count, len(pending))
     used = [number for number, part in known.items() if part is not None and not part.error]
     if not used:
         first = next(part for part in known.values() if part is not None)

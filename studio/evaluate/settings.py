@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from attribution import Explainer
 from attribution.explainer import AttributingExplainer
 from studio.data.example import Dataset
-from studio.evaluate.metrics import METRICS, REVISION
+from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import Plan
 from studio.evaluate.request import EvaluateRequest
 from studio.libraries import versions
 from studio.registry.build import is_signed
 from studio.registry.identity import added_by, code_of, content, fingerprint
+from studio.runs.folder import REVISION
 
 if TYPE_CHECKING:
     from models.classifiers import ImageClassifier

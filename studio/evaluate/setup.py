@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,8 +81,17 @@ class Setup:
         return self.request.precision if self.prepared is None else self.prepared.precision
 
 
-def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
-    """Check the request and load everything; ``own`` is what the caller brings along.
+def set_up(
+    request: EvaluateRequest,
+    own: Own = NO_OWN,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Setup:
+    """Check the request and load everything.
+
+    Args:
+        request: What is asked for.
+        own: What the caller brings along.
+        progress: See `studio.data.selection.select`.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read, or a library is missing.
@@ -120,7 +129,7 @@ def set_up(request: EvaluateRequest, own: Own = NO_OWN) -> Setup:
     check_exclusive([method for method, _ in plan.pairs], classifier.multi_label)
     fixed = model is None or model.of_image is None
     every = data
-    data = select(data, request.selection(request.seed), classifier.labels)
+    data = select(data, request.selection(request.seed), classifier.labels, progress)
     if not len(data):
         raise ValueError(f"DATA: {data.title} has no image that is asked for")
     example = first_readable(data)

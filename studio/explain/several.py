@@ -18,7 +18,7 @@ from studio.explain.request import ExplainRequest
 from studio.explain.worker import Answer, Job, Worker
 from studio.files import stamps
 from studio.libraries import versions
-from studio.output import IncompleteError, OutputFolder, output_folder, require_apart
+from studio.output import IncompleteError, OutputFolder, output_folder, require_apart, require_folder
 from studio.progress import Progress
 from studio.registry.build import weights_of
 from studio.registry.identity import added_by, files_named
@@ -61,6 +61,7 @@ def explain_each(job: Job, echo: Callable[[str], object]) -> None:
         images = InputImages(request.images, request.scene, request.strict)
         for name, each in zip(images.paths, images.folders, strict=False):
             place = folder.path / (each if len(images) > 1 else "")
+            require_folder(place)
             require_apart(place, (job.report, *_BESIDE[job.report]), {"image": [name]})
         worker = Worker(job, progress)
         pending = list(_pending(job, images, folder, echo))

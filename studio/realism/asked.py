@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from studio.realism.kinds import HOLE_KINDS, SEGMENTED, HoleKind
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from models.segmenters import AnySegmenter
     from studio.data.example import Dataset
     from studio.realism.request import RealismRequest
+
+_ONLY_FOR = {"grow": ("silhouettes", *SEGMENTED), "side": ("squares",)}
 
 
 def build_regions(request: RealismRequest, data: Dataset, device: torch.device) -> Regions:
@@ -38,6 +41,7 @@ def build_regions(request: RealismRequest, data: Dataset, device: torch.device) 
         raise ValueError(
             "--segmenter: expected a name beside --segmenter-weights, --segmenter-class and --segmenter-point"
         )
+    _check_used(request, kind)
     if kind == "background" and len(data) < 2:
         raise ValueError(f"--holes background: expected 2 or more images in {data.title}, got {len(data)}")
     regions = Regions(
@@ -52,6 +56,14 @@ def build_regions(request: RealismRequest, data: Dataset, device: torch.device) 
     )
     check_annotated(regions, data)
     return regions
+
+
+def _check_used(request: RealismRequest, kind: HoleKind) -> None:
+    """Check that what holes are like was not said for holes of another kind; the default says nothing."""
+    for field in dataclasses.fields(request):
+        kinds = _ONLY_FOR.get(field.name)
+        if kinds and kind not in kinds and getattr(request, field.name) != field.default:
+            raise ValueError(f"--{field.name}: only for --holes {', '.join(kinds)}, got --holes {kind}")
 
 
 def hole_kind(kind: str | None, data: Dataset, segmented: bool) -> HoleKind:

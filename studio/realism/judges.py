@@ -78,11 +78,18 @@ def load_judges(
     explained, view = _ready(classifier, request, example.image.to(device), "classifier")
     judging_classifier, prepared, shown = classifier, explained, view
     if request.judge is not None or request.judge_weights is not None:
-        judging_classifier = build_classifier(request.judge, request.judge_weights, request.multi_label)
+        judging_classifier = _judging(request)
         prepared, shown = _ready(judging_classifier.to(device), request, view[0], "--judge")
         _check_classes(judging_classifier, classifier)
     made, featureless = _judge(prepared, shown)
     return Judges(classifier, name, explained, made, judging_classifier, featureless=featureless)
+
+
+def _judging(request: RealismRequest) -> ImageClassifier:
+    try:
+        return build_classifier(request.judge, request.judge_weights, request.multi_label)
+    except ValueError as error:  # which of the two classifiers is meant
+        raise ValueError(f"--judge: {error}") from error
 
 
 def _ready(

@@ -43,7 +43,9 @@ def realism(
     require_workers(request)
     with output_folder(request.out) as folder, progress or Progress() as progress:
         remove_unfinished(request.out)
-        setup = set_up(request, own)
+        with progress.aside("which images are meant", "images") as looking:
+            setup = set_up(request, own, looking)
+        _check_apart(request.out, setup)
         run = RealismRun(request, setup, Cache(request.out, setup.identity))
         results = run.measure(progress)
         report = summarize(results, setup, request.seed)
@@ -59,6 +61,13 @@ def realism(
         echo(f"  damaged, and done again: {path}")
     echo("  " + " ".join(str(path) for path in paths))
     return report
+
+
+def _check_apart(out: Path, setup: Setup) -> None:
+    """Check that realism.png does not come among the images, where the next run would take it for one."""
+    home = setup.data.home
+    if home is not None and home.resolve() == out.resolve():
+        raise ValueError(f"--out: {out} has the images themselves; give another folder")
 
 
 class RealismRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,17 @@ class Setup:
         return f"{self.data.title} · holes: {self.reader.regions.kind}"
 
 
-def set_up(request: RealismRequest, own: Own = NO_OWN) -> Setup:
-    """Check the request and load everything; ``own`` is what the caller brings along.
+def set_up(
+    request: RealismRequest,
+    own: Own = NO_OWN,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Setup:
+    """Check the request and load everything.
+
+    Args:
+        request: What is asked for.
+        own: What the caller brings along.
+        progress: See `studio.data.selection.select`.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read, or a library is missing.
@@ -81,10 +90,8 @@ def set_up(request: RealismRequest, own: Own = NO_OWN) -> Setup:
     chosen = request.selection(request.seed)
     data = open_dataset(request.data, split=request.split)
     # Classes can be asked for by name only once the classifier has said what it calls them.
-    data = data if request.classes else select(data, chosen)
-    reference = None if request.reference is None else open_dataset(request.reference)
-    if reference is not None and len(reference) < 2:
-        raise ValueError(f"--reference: expected 2 or more images, got {len(reference)} in {reference.title}")
+    data = data if request.classes else select(data, chosen, progress=progress)
+    reference = _reference(request.reference)
     fillers = request.fillers or default_fillers(data.kind == "scenes")
     selection = parse_selection(fillers, request.settings, rows=ROWS, own=own)
     regions = build_regions(request, data, device)
@@ -93,7 +100,7 @@ def set_up(request: RealismRequest, own: Own = NO_OWN) -> Setup:
     example = first_readable(data)
     judges = load_judges(request, data, example, device, own)
     if request.classes:
-        data = select(data, chosen, judges.labels)
+        data = select(data, chosen, judges.labels, progress)
         regions, example = build_regions(request, data, device), first_readable(data)
     regions.check_view(judges.classifier.crop)
     labels, notes = _label_source(request.labels, data, example, judges)
@@ -132,6 +139,23 @@ def set_up(request: RealismRequest, own: Own = NO_OWN) -> Setup:
         reference=reference,
         own=own,
     )
+
+
+def _reference(text: str | None) -> Dataset | None:
+    """Return the other images that are asked for.
+
+    Raises:
+        ValueError: If they cannot be opened, or one is all.
+    """
+    if text is None:
+        return None
+    try:
+        reference = open_dataset(text)
+    except ValueError as error:
+        raise ValueError(f"--reference: {str(error).removeprefix('DATA: ')}") from error
+    if len(reference) < 2:
+        raise ValueError(f"--reference: expected 2 or more images, got {len(reference)} in {reference.title}")
+    return reference
 
 
 def _missing(judges: Judges, reader: Reader, no_lpips: str) -> dict[str, str]:

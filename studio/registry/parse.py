@@ -148,8 +148,19 @@ def parse_settings(
             settings.setdefault(each, {})[field] = value
     for name, values in settings.items():
         known(kind_of(name), entries, "method or filler in --set")
+        _check_checkpoint(name, values)
         parse_fields(name, entries[kind_of(name)].fields(), values)
     return settings
+
+
+def _check_checkpoint(name: str, values: Mapping[str, str]) -> None:
+    """Check that what stands behind a colon is given to a filler that has a checkpoint."""
+    kind = kind_of(name)
+    if "checkpoint" in values and "checkpoint" not in {**METHODS, **ALL_FILLERS}[kind].fields():
+        raise ValueError(
+            f"--filler {kind}:{values['checkpoint']}: {kind} has no checkpoint; settings are "
+            f"{kind}@FIELD=VALUE, see `infill list --long`"
+        )
 
 
 def _check_different(fillers: Sequence[str], settings: SettingTexts) -> None:

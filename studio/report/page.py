@@ -16,6 +16,7 @@ from studio.report.figures import Figure
 from studio.report.results import Results
 from studio.report.strips import strips
 from studio.report.tables import NO_FIGURE, Table, below, beside_published, headed, named, number
+from studio.runs.folder import REVISION
 
 _TEMPLATE = "page.html.jinja"
 
@@ -42,6 +43,7 @@ def summary(results: Results) -> str:
     """Return in a line what was done."""
     settings = results.settings
     left = f"; {results.missing} units are still to be done" if results.missing else ""
+    gone = f"; {results.gone} heatmaps or pictures are gone, and not shown" if results.gone else ""
     if "attack" in settings:
         before, after = (f"{100 * share:.0f} %" for share in right(results))
         attack = f"; under {written(settings['attack'])} (first choice right: {before} before, {after} after)"
@@ -55,8 +57,16 @@ def summary(results: Results) -> str:
     return (
         f"{settings['data']}, {len(results.about)} of {settings['images']} images, "
         f"{settings['classifier']['name']}, {'papers’' if settings['paper'] else 'quick'} settings, "  # noqa: RUF001
-        f"{settings['precision']}{own}{attack}{left}"
+        f"{settings['precision']}{own}{attack}{_revised(settings)}{left}{gone}"
     )
+
+
+def _revised(settings: Mapping[str, Any]) -> str:
+    """Return in words that metrics were others when the run was begun, if they were: figures may differ."""
+    revision = settings.get("revision", 1)
+    if revision == REVISION:
+        return ""
+    return f"; by revision {revision} of the metrics, which differs from this infill's, {REVISION}"
 
 
 def _run(results: Results, tables: Sequence[Table], strips_of_each: int) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import ndarray
 
+from studio.registry.tables import NOTHING
 from studio.runs.folder import EXAMPLE, RunFolder, opened, unit_name
 
 Row: TypeAlias = "tuple[str, str]"
@@ -29,6 +30,7 @@ class Results:
         errors: What went wrong: image, row, reason.
         skipped: Images that are not used, with the reasons.
         missing: How many units are still to be done.
+        gone: How many heatmaps and pictures are there no more, though what was found is.
     """
 
     title: str
@@ -38,6 +40,7 @@ class Results:
     errors: Sequence[tuple[str, Row, str]]
     skipped: Sequence[tuple[str, str]]
     missing: int
+    gone: int = 0
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -78,6 +81,7 @@ def read(path: Path) -> Results:
         for number, part in looked.items()
         if part is not None and part.error
     ]
+    gone = sum(not folder.heatmap_file((number, EXAMPLE)).exists() for number in about)
     rows: dict[Row, dict[int, Found]] = {}
     errors: list[tuple[str, Row, str]] = []
     missing = sum(part is None for part in looked.values())
@@ -85,7 +89,13 @@ def read(path: Path) -> Results:
         rows[method, filler], wrong, left = _row(folder, about, method, filler)
         errors += wrong
         missing += left
-    return Results(path.resolve().name, folder, about, rows, errors, skipped, missing)
+        gone += 0 if method == NOTHING else _gone(folder, rows[method, filler], unit_name(method, filler))
+    return Results(path.resolve().name, folder, about, rows, errors, skipped, missing, gone)
+
+
+def _gone(folder: RunFolder, found: Mapping[int, Found], unit: str) -> int:
+    """Return of how many images something was found in a heatmap that is there no more."""
+    return sum(not folder.heatmap_file((number, unit)).exists() for number in found)
 
 
 def _row(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infill.extras import require_extra
-from studio.output import output_folder, save_json
+from studio.output import BusyError, output_folder, save_json
 from studio.report import compared
 from studio.report.attacked import Attacked, attacked
 from studio.report.attacked import content as attacked_content
@@ -22,14 +22,18 @@ from studio.report.page import page, summary
 from studio.report.results import Results, read
 from studio.report.tables import Table, latex, markdown, named, spreadsheet, tables, text
 
+TOGETHER = Path("infill-report")
 SHOWN = 5
 """Lines of what went wrong that a terminal shows."""
 
 
-def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], object]) -> Sequence[Path]:
+def report(
+    runs: Sequence[Path], out: Path | None, strips: int, echo: Callable[[str], object]
+) -> Sequence[Path]:
     """Write report.html, .md, .tex, .csv and .json, and report-differences.csv; return where they are.
 
-    ``echo`` gets the tables.
+    ``echo`` gets the tables. Unless ``out`` says otherwise the files go into the run, or of several into
+    `TOGETHER`; while somebody is writing to the run, they are left out.
 
     Raises:
         ValueError: If a folder is no run, nothing is in it yet, or ``out`` cannot be written.
@@ -37,15 +41,19 @@ def report(runs: Sequence[Path], out: Path, strips: int, echo: Callable[[str], o
     require_extra("evaluate", "infill report")
     found = [(results, tables(results)) for results in _read(runs)]
     under = attacked([results for results, _ in found])
-    paths: list[Path] = []
+    paths, left = list[Path](), ""
     try:  # files first, whoever stops reading the tables; and tables, though files cannot be written
-        paths = _published(found, under, out, strips)
+        paths = _published(found, under, out or (runs[0] if len(runs) == 1 else TOGETHER), strips)
+    except BusyError:
+        if out is not None or len(runs) > 1:
+            raise
+        left = f"{runs[0]} is being written to: no files of the report are; --out FOLDER has them elsewhere"
     finally:
         for results, made in found:
             tell(results, made, echo)
         for each in under:
             echo(attacked_text(each))
-    echo("  " + " ".join(str(path) for path in paths))
+    echo("  " + (" ".join(str(path) for path in paths) or left))
     return paths
 
 

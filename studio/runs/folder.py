@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from studio.files import BY_CONTENT
+from studio.output import require_folder
 from studio.runs.part import DamagedError, ForeignError, Part, read_part, write_part
 from studio.runs.write import remove_unfinished, write_whole
 
@@ -20,9 +21,15 @@ Key: TypeAlias = "tuple[int, str]"
 
 FORMAT = 1
 """Of the folder; another one's parts are not understood."""
+REVISION = 4
+"""Of what `infill evaluate` finds. It is raised when that is something else, so that no run is half of each.
+2: heatmaps say nothing of what the classifier does not see of a photograph (was: 0). 3: of
+pixels that rounding alone tells apart the pointing game takes the first; curves are over the share of pixels.
+4: which class of an image is the target does not depend on boxes that overlap, or stand twice."""
 SETTINGS = "run.json"
 JOINT = "--"
 """What stands between a method and its filler in a unit's name, and in none of theirs."""
+_PARTS, _HEATMAPS = "parts", "heatmaps"
 EXAMPLE = "example"
 """The unit that looks at an image, and says whether it is used."""
 
@@ -35,10 +42,11 @@ class RunFolder:
     Attributes:
         damaged: Files that could not be read, and count as not there.
         settings: All that the run's results depend on.
+        asked: As what the user has given the folder.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self.settings = path, settings
+    def __init__(self, path: Path, settings: Mapping[str, Any], asked: str = "--out") -> None:
+        self.path, self.settings, self._asked = path, settings, asked
         text = json.dumps(settings, sort_keys=True, default=str)
         self._digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         self.damaged: list[Path] = []
@@ -47,13 +55,15 @@ class RunFolder:
         """Write down the settings, or check that they are those with which the run began.
 
         Raises:
-            ValueError: If they are not; the message says in what they differ.
+            ValueError: If they are not; the message says in what they differ. Or if there is a file where
+                parts or heatmaps are to be.
         """
         path = self.path / SETTINGS
+        for name in (_PARTS, _HEATMAPS):
+            require_folder(self.path / name)
         if path.exists():
-            _check_same(
-                read_settings(self.path), json.loads(json.dumps(self.settings, default=str)), self.path
-            )
+            before = read_settings(self.path, self._asked)
+            _check_same(before, json.loads(json.dumps(self.settings, default=str)), self.path)
         remove_unfinished(self.path)
         if not path.exists():
             content = {"format": FORMAT, "settings": self.settings}
@@ -77,7 +87,7 @@ class RunFolder:
             return None
         except ForeignError:
             raise ValueError(
-                f"--out: {path} is a part of another run; move it away, or give another folder"
+                f"{self._asked}: {path} is a part of another run; move it away, or give another folder"
             ) from None
 
     def save(self, key: Key, part: Part, heatmap: ndarray | None = None) -> None:
@@ -88,11 +98,11 @@ class RunFolder:
 
     def file(self, key: Key) -> Path:
         """Return where a part is."""
-        return self.path / "parts" / f"{key[0]:06d}" / f"{key[1]}.parquet"
+        return self.path / _PARTS / f"{key[0]:06d}" / f"{key[1]}.parquet"
 
     def heatmap_file(self, key: Key) -> Path:
         """Return where a unit's heatmap is."""
-        return self.path / "heatmaps" / f"{key[0]:06d}" / f"{key[1]}.npz"
+        return self.path / _HEATMAPS / f"{key[0]:06d}" / f"{key[1]}.npz"
 
     def heatmap(self, key: Key) -> ndarray | None:
         """Return a unit's heatmap, of half precision, or its picture; ``None`` if it cannot be read."""
@@ -112,8 +122,8 @@ def unit_name(method: str, filler: str) -> str:
     return f"{method}{JOINT}{filler}" if filler else method
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Return the settings with which a run began.
+def read_settings(path: Path, asked: str = "RUN") -> dict[str, Any]:
+    """Return the settings with which a run began; ``asked`` is as what the user has given the folder.
 
     Raises:
         ValueError: If there are none, they cannot be read, or the folder is of another version.
@@ -122,13 +132,15 @@ def read_settings(path: Path) -> dict[str, Any]:
         content = json.loads((path / SETTINGS).read_text("utf-8"))
         number, settings = content["format"], dict(content["settings"])
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"RUN: {_no_run(path)}") from None
+        raise ValueError(f"{asked}: {_no_run(path)}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"RUN: {path / SETTINGS} cannot be read ({error}); give another --out") from error
+        raise ValueError(
+            f"{asked}: {path / SETTINGS} cannot be read ({error}); give another folder"
+        ) from error
     if number != FORMAT:
         raise ValueError(
-            f"RUN: {path} is of format {number}, and this version of infill knows format {FORMAT}; "
-            "give another --out, or the version that made it"
+            f"{asked}: {path} is of format {number}, and this version of infill knows format {FORMAT}; "
+            "give another folder, or take the version that made it"
         )
     return settings
 
@@ -147,7 +159,7 @@ def opened(path: Path) -> RunFolder:
     Raises:
         ValueError: As for `read_settings`.
     """
-    return RunFolder(path, read_settings(path))
+    return RunFolder(path, read_settings(path), "RUN")
 
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:

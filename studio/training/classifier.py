@@ -14,6 +14,7 @@ from infill.validate import require
 from models.classifiers.scenes import FILE, PREPROCESSING, SceneClassifier
 from models.scenes import CLASSES
 from models.weights.checkpoint import check_writable, save_safetensors
+from studio.output import new_folder
 from studio.training.data import SceneArrays, scene_arrays
 
 Log = Callable[[str], object]
@@ -35,8 +36,16 @@ def train_classifier(
     for name, number, least in (("scenes", scenes, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
         require(number >= least, name, f"at least {least}", number)
     require(1 <= batch <= scenes, "batch", f"from 1 to the number of scenes {scenes}", batch)
-    check_writable(out)
-    arrays = scene_arrays(data, scenes)
+    with new_folder(out.parent):
+        check_writable(out)
+        network = _trained(scene_arrays(data, scenes), epochs, batch, seed, device, log)
+        save_safetensors(out, network, _metadata(scenes, epochs, seed))
+
+
+def _trained(
+    arrays: SceneArrays, epochs: int, batch: int, seed: int, device: str, log: Log
+) -> SceneClassifier:
+    scenes = len(arrays.labels)
     torch_rng = torch.Generator().manual_seed(seed)
     network = _initialised(seed).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.02)
@@ -53,7 +62,7 @@ def train_classifier(
         seconds = time.perf_counter() - started
         mean, speed = total / (scenes // batch), step * batch / seconds
         log(f"epoch {epoch + 1}/{epochs}  loss {mean:.4f}  {seconds:.0f} s  {speed:.0f} images/s")
-    save_safetensors(out, network, _metadata(scenes, epochs, seed))
+    return network
 
 
 def _initialised(seed: int) -> SceneClassifier:

@@ -15,6 +15,7 @@ from numpy import ndarray
 from numpy.lib.format import open_memmap
 
 from models.scenes import SIDE, draw
+from studio.progress import Progress
 from studio.runs.write import made_once
 
 TRAINING_SEED = 1
@@ -33,8 +34,15 @@ class SceneArrays:
 
     @classmethod
     def read(cls, path: Path) -> SceneArrays:
-        """Open what `scene_arrays` has written; pixels are read when they are used."""
-        everything = np.load(path, mmap_mode="r")
+        """Open what `scene_arrays` has written; pixels are read when they are used.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        try:
+            everything = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"{path} is damaged ({error}); remove it, and it is drawn again") from error
         pixels = everything[:, :SIDE]
         labels = everything[:, SIDE, :2, 0].astype(np.int64) - 1
         return cls(pixels[..., :3], pixels[..., 3:6], pixels[..., 6], labels, path)
@@ -62,9 +70,12 @@ def _draw_all(path: Path, count: int, seed: int, workers: int) -> None:
     open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(count, SIDE + 1, SIDE, 7))
     jobs = [(unfinished, seed, start, min(start + 64, count)) for start in range(0, count, 64)]
     try:
-        with get_context("spawn").Pool(workers) as pool:
-            for _ in pool.imap_unordered(_fill, jobs):
-                pass
+        with (
+            get_context("spawn").Pool(workers) as pool,
+            Progress().aside(f"drawing scenes for {path}", "scenes") as drawn,
+        ):
+            for done, _ in enumerate(pool.imap_unordered(_fill, jobs), start=1):
+                drawn(min(64 * done, count), count)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

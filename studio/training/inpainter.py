@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from infill.validate import require
 from models.inpainters.small import FILE, SmallInpainter
 from models.weights.checkpoint import check_writable, save_safetensors
+from studio.output import new_folder
 from studio.training.photographs import identity
 from studio.training.samples import Sample, Samples
 from studio.training.steps import Recipe, Training
@@ -38,15 +39,24 @@ def train_inpainter(
     """
     for name, number, least in (("scenes", scenes, 1), ("workers", workers, 0)):
         require(number >= least, name, f"at least {least}", number)
-    check_writable(out)
     state = run / "state.pt"
-    seen = {"scenes": scenes, "photos": identity(photos) if photos else "none"}
-    training = _begun(recipe, device, start, state, resume, seen)
-    samples = Samples(data, scenes, photos, recipe.side, [recipe.seed, training.step])
-    if samples.left_out:
-        log(f"{samples.left_out} photographs are smaller than a crop of {recipe.side} px, and left out")
-    for wrong in samples.damaged:
-        log(f"left out: {wrong}")
+    with new_folder(out.parent), new_folder(run):
+        check_writable(out)
+        seen = {"scenes": scenes, "photos": identity(photos) if photos else "none"}
+        training = _begun(recipe, device, start, state, resume, seen)
+        samples = Samples(data, scenes, photos, recipe.side, [recipe.seed, training.step])
+        if samples.left_out:
+            log(f"{samples.left_out} photographs are smaller than a crop of {recipe.side} px, and left out")
+        for wrong in samples.damaged:
+            log(f"left out: {wrong}")
+        _train(training, samples, device, run, log, workers)
+        trained = f"{training.step * recipe.batch} crops of {recipe.side} px, seed {recipe.seed}"
+        save_safetensors(out, training.average, {"arch": "infill.small_inpainter", "trained": trained})
+
+
+def _train(training: Training, samples: Samples, device: str, run: Path, log: Log, workers: int) -> None:
+    """Take steps until the time is over; keep states, log and sheets of samples in ``run``."""
+    recipe, state = training.recipe, run / "state.pt"
     shown = _batch(samples.stream([recipe.seed, 1 << 31, 0]), 12, device)
     loader = DataLoader(
         samples, recipe.batch, num_workers=workers, prefetch_factor=4 if workers else None,
@@ -68,14 +78,12 @@ def train_inpainter(
             _sheet(training.average, shown, run / f"step-{training.step:07d}.png")
     training.keep(state)
     _sheet(training.average, shown, run / "last.png")
-    trained = f"{training.step * recipe.batch} crops of {recipe.side} px, seed {recipe.seed}"
-    save_safetensors(out, training.average, {"arch": "infill.small_inpainter", "trained": trained})
 
 
 def _begun(
     recipe: Recipe, device: str, start: Path | None, state: Path, resume: bool, data: Mapping[str, object]
 ) -> Training:
-    """Return a training from its beginning, or from where ``state`` is; its folder is there from now on.
+    """Return a training from its beginning, or from where ``state`` is.
 
     Raises:
         ValueError: If that cannot be, or the folder holds a training that is not to be resumed.
@@ -85,7 +93,6 @@ def _begun(
     rule = "a folder without a training (go on with that by --resume, or give another --run)"
     require(resume or not state.exists(), "run", rule, str(state.parent))
     training = Training(recipe, device, start, data)
-    state.parent.mkdir(parents=True, exist_ok=True)
     if resume:
         training.resume(state)
         _cut(state.with_name("log.csv"), training.step)

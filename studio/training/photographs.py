@@ -108,7 +108,7 @@ def _keep(folder: Path, names: Sequence[str], path: Path) -> None:
     wrong: dict[str, str] = {}
 
     def write(draft: Path) -> None:
-        with draft.open("wb") as file, Progress(passing=True) as progress:
+        with draft.open("wb") as file, Progress(brief=True) as progress:
             progress.plan(len(names), "photographs")
             with progress.run(f"photographs of {folder}"):
                 for number, name in enumerate(names, 1):

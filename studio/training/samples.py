@@ -38,7 +38,6 @@ class Samples(IterableDataset[Sample]):
     def __init__(
         self, data: Path, scenes: int, photos: Path | None, side: int, seed: int | list[int]
     ) -> None:
-        self.arrays = scene_arrays(data, scenes)
         # Some photographs are smaller than a crop: they are left out, for enlarging them would teach blur.
         self.photos = photographs(photos, data) if photos else None
         sizes, wrong = (self.photos.sizes, self.photos.wrong) if self.photos else ([], {})
@@ -47,6 +46,7 @@ class Samples(IterableDataset[Sample]):
         if sizes and not self.large:
             rule = f"a folder with photographs whose short side has at least {side} px"
             require(False, "photos", rule, f"at most {max(map(min, sizes))} px in {photos}")
+        self.arrays = scene_arrays(data, scenes)  # which takes longest
         self.side = side
         self.seed = [seed] if isinstance(seed, int) else seed
 

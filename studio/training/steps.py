@@ -106,7 +106,8 @@ class Training:
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
         except Exception as error:  # unpickling what is damaged may fail in any way
             raise ValueError(
-                f"{path} is damaged, or no state of this training ({one_line(error)}); start without --resume"
+                f"{path} is damaged, or no state of this training ({one_line(error)}); move it away, or give "
+                "another --run, and begin anew without --resume"
             ) from error
         recipe = {**asdict(self.recipe), **self.data}
         others = [

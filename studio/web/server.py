@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -186,6 +187,10 @@ def _sockets(request: StudioRequest) -> Iterator[socket.socket]:
             listening.listen(128)  # from now on it is taken
         except OSError as error:
             listening.close()
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise ValueError(
+                    f"--host: {request.host} is no address of this machine ({error.strerror})"
+                ) from error
             reason = error.strerror
             continue
         with listening:

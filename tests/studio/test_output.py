@@ -37,6 +37,22 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("within", ["", "deep"])
+def test_a_folder_in_the_place_of_a_file_is_told_before_any_is_moved(within: str, tmp_path: Path) -> None:
+    (tmp_path / within / "b").mkdir(parents=True)
+    files = {name: lambda path: path.write_text("one") for name in ("a", "b")}
+    rule = rf"--out: cannot write {tmp_path / within / 'b'}, which is a folder"
+    with pytest.raises(ValueError, match=rule), output_folder(tmp_path) as folder:
+        folder.publish(files, within)
+    assert [path.name for path in (tmp_path / within).iterdir()] == ["b"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "deep").touch()
+    with pytest.raises(ValueError, match="deep, which is a file"), output_folder(tmp_path) as folder:
+        folder.publish({"a": lambda path: path.write_text("one")}, "deep")
+
+
 def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (

@@ -1,6 +1,7 @@
 """A live bar on a terminal, plain lines elsewhere."""
 
 import sys
+import time
 
 import pytest
 
@@ -53,6 +54,46 @@ def test_a_job_that_ends_early_ends_the_line(
     with pytest.raises(KeyboardInterrupt):
         job()
     assert capsys.readouterr().err.endswith("\n")
+
+
+def aside(progress: Progress) -> None:
+    with progress.aside("looking", "images") as looked:
+        for done in (1, 2):
+            looked(done, 2)
+
+
+def test_what_comes_before_the_job_is_told_if_it_takes_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Progress() as progress:
+        aside(progress)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("studio.progress.EVERY", 0.0)
+    with Progress() as progress:
+        aside(progress)
+        assert capsys.readouterr().err.splitlines() == [
+            f"{share:>3} %  looking: 00:00 left" for share in (50, 100)
+        ]
+        progress.plan(3)
+        with progress.run("job"):
+            progress(3, 3)
+    assert "100 %  job: 3 composites" in capsys.readouterr().err
+    for silent in (Progress(quiet=True), Progress(passing=True)):
+        aside(silent)
+    assert capsys.readouterr().err == ""
+
+
+def test_on_a_terminal_it_has_a_bar_that_goes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Progress() as progress, progress.aside("looking", "images") as looked:
+        looked(1, 3)
+        time.sleep(1.1)
+        looked(2, 3)
+    err = capsys.readouterr().err
+    assert "looking:  67%" in err
+    assert err.split("\r")[-1].strip() == "", "it goes"
 
 
 def test_where_nobody_can_be_told_nothing_is(

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import set_up
 from studio.registry.own import Own
 from studio.registry.tables import BASELINES, NOTHING
-from studio.runs.folder import EXAMPLE, RunFolder
+from studio.runs.folder import EXAMPLE, REVISION, RunFolder
 
 FEW = ("--set", "sp.stride=56", "--filler", "gray")
 SMALL = (
@@ -531,9 +532,53 @@ def test_what_finds_nothing_is_told(run: Run) -> None:
     # Tables are told though files cannot be written, as while the run goes on.
     with FileLock(Path("infill-out", ".infill.lock")):
         said = run("infill-out", command="report")
+        assert said.code == 0, said.err
+        assert "infill-out is being written to: no files of the report are; --out FOLDER has them" in said.out
+        assert run("infill-out", "--out", "elsewhere", command="report").code == 0
+        assert Path("elsewhere/report.html").is_file()
+        said = run("infill-out", "--out", "infill-out", command="report")
     assert said.code == 2
     assert "left out: scene-" in said.out
     assert "another command is writing to infill-out; give another folder, or wait" in said.err
+
+
+def test_heatmaps_that_are_gone_are_told_and_parts_of_other_runs_refused(run: Run) -> None:
+    assert run(*SMALL).code == 0
+    assert "gone" not in told()["summary"]
+    for path in Path("infill-out/heatmaps").glob("*/sp--gray.npz"):
+        path.unlink()
+    said = run(*SMALL)
+    assert "; 2 heatmaps or pictures are gone, and not shown" in said.out
+    assert "gone, and not shown" in Path("infill-out/report.html").read_text()
+    assert len(told()["tables"][0]["figures"]) == 2, "their figures are there"
+    shutil.rmtree("infill-out/heatmaps")
+    assert "; 4 heatmaps or pictures are gone" in run("infill-out", command="report").out
+    # Parts name their run by its settings: with others in the file they are another run's.
+    settings = json.loads(Path("infill-out/run.json").read_text())
+    settings["settings"]["revision"] = REVISION - 1
+    Path("infill-out/run.json").write_text(json.dumps(settings))
+    said = run("infill-out", command="report")
+    assert "RUN: infill-out/parts/000000/example.parquet is a part of another run" in said.err
+
+
+def test_files_where_folders_are_to_be_are_told_before_any_work(run: Run) -> None:
+    Path("infill-out").mkdir()
+    Path("infill-out/parts").touch()
+    said = run(*SMALL)
+    assert said.code == 2
+    assert said.err.startswith("infill: --out: cannot write to infill-out/parts, which is a file")
+    assert [path.name for path in Path("infill-out").iterdir()] == ["parts"], "nothing was begun"
+    Path("infill-out/parts").unlink()
+    assert run(*SMALL).code == 0
+    before = tables(Path("infill-out"))
+    Path("infill-out/report.json").unlink()
+    Path("infill-out/report.json").mkdir()
+    said = run("infill-out", "--strips", 1, command="report")
+    assert said.code == 2
+    assert said.err.startswith("infill: --out: cannot write infill-out/report.json, which is a folder")
+    assert {name: Path("infill-out", name).read_bytes() for name in TABLES if name != "report.json"} == {
+        name: content for name, content in before.items() if name != "report.json"
+    }, "none was moved"
 
 
 @pytest.mark.slow

@@ -162,7 +162,7 @@ def test_other_images_are_looked_for_before_anything_is_loaded(
     fast: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("studio.realism.setup.load_judges", lambda *_: pytest.fail("loaded"))
-    refused(fast("scenes:2", *FEW, "--reference", "nowhere"), "DATA: no such folder: nowhere")
+    refused(fast("scenes:2", *FEW, "--reference", "nowhere"), "--reference: no such folder: nowhere")
 
 
 def test_the_files(run: Run) -> None:
@@ -591,6 +591,11 @@ BAD = {
     "scenes:2 --device moon": "--device",
     "scenes:2 --holes squares --filler truth": "what is behind the squares of scenes:2 is not known",
     "data --holes boxes": "data has no boxes",
+    "scenes:2 --holes boxes --side 20": "--side: only for --holes squares, got --holes boxes",
+    "scenes:2 --holes boxes --grow 7": "--grow: only for --holes silhouettes, object, surroundings, back",
+    "scenes:2 --filler gray:foo": "--filler gray:foo: gray has no checkpoint; settings are gray@FIELD=VALUE",
+    "scenes:2 --judge resnet0": "--judge: unknown classifier 'resnet0'",
+    "data --holes squares --out data": "--out: data has the images themselves; give another folder",
     "data --classifier scenes --labels data": "--labels data",
 }  # fmt: skip
 
@@ -600,6 +605,7 @@ def test_what_cannot_be_done_is_said_in_a_line(asked: str, run: Run, offline: No
     if asked.startswith("data"):
         photographs(tmp_path / "data", 1)
     refused(run(*asked.split()), BAD[asked])
+    assert not Path("data/realism.png").exists()
 
 
 FUNCTION = """

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models import scenes
 from attribution.evaluation.localization import covered
+from models import scenes
 from studio.data.annotation import by_area
 from studio.data.classes import others_of, shows_several, unknown
 from studio.data.dataset import open_dataset

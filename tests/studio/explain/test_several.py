@@ -209,6 +209,17 @@ def test_a_folder_belongs_to_one_job(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x.txt"]
 
 
+def test_a_file_in_the_place_of_an_images_folder_is_told_before_any_work(
+    run: Run, photographs: list[Path]
+) -> None:
+    Path("infill-out").mkdir()
+    Path("infill-out/a").touch()
+    said = run(*photographs[:2], *SMALL)
+    assert said.code == 2
+    assert said.err.startswith("infill: --out: cannot write to infill-out/a, which is a file")
+    assert [path.name for path in Path("infill-out").iterdir()] == ["a"]
+
+
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")

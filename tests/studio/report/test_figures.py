@@ -1,6 +1,7 @@
 """Thresholds that are tuned: never on the images they are used on."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from studio.report.charts import COLORS, _line_chart, _mean_curve, _mean_of_bins
 from studio.report.compare import Value, _by_class, values
 from studio.report.differences import differences
 from studio.report.figures import Figure, Kind, _halves, _tuned
-from studio.report.page import page
+from studio.report.page import page, summary
 from studio.report.results import Results
 from studio.report.run import _read
 from studio.report.strips import Strip
 from studio.report.tables import beside_published, escaped, latex, markdown, piped, spreadsheet, tables, text
-from studio.runs.folder import EXAMPLE, RunFolder
+from studio.runs.folder import EXAMPLE, REVISION, RunFolder
 from studio.runs.part import Part
 
 SP, LIME = ("sp", "gray"), ("lime", "gray")
@@ -218,6 +219,17 @@ def test_only_like_runs_stand_beside_those_under_attack() -> None:
         {"precision": "float32"}, {"revision": 1}, {"seed": 1}, {"classifier": {"content": "d"}},
     ):  # fmt: skip
         assert not _alike(settings, {**settings, **other})
+
+
+@pytest.mark.parametrize(("revision", "said"), [(REVISION, ""), (2, "revision 2"), (None, "revision 1")])
+def test_what_another_revision_has_measured_is_told(revision: int | None, said: str) -> None:
+    about = {"data": "some", "paper": False, "precision": "float32", "target": None}
+    settings = {**about, "images": 1, "classifier": {"name": "net", "labels": []}}
+    folder = RunFolder(Path("nowhere"), settings | ({"revision": revision} if revision else {}))
+    told = summary(replace(results({SP: {0: {}}}), folder=folder))
+    assert told == "some, 1 of 1 images, net, quick settings, float32" + (
+        f"; by {said} of the metrics, which differs from this infill's, {REVISION}" if said else ""
+    )
 
 
 def test_runs_in_folders_of_the_same_name_are_told_apart(tmp_path: Path) -> None:

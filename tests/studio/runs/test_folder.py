@@ -143,6 +143,20 @@ def test_a_part_of_another_run_is_refused(folder: RunFolder, tmp_path: Path) -> 
         folder.load((1, "a"))
 
 
+@pytest.mark.parametrize("name", ["parts", "heatmaps"])
+def test_a_file_in_the_place_of_parts_is_told_before_any_is_done(name: str, folder: RunFolder) -> None:
+    (folder.path / name).touch()
+    with pytest.raises(ValueError, match=f"--out: cannot write to .*{name}, which is a file"):
+        folder.begin()
+
+
+def test_a_folder_is_called_as_it_was_given(folder: RunFolder) -> None:
+    (folder.path / "run.json").write_text("{")
+    for read, name in ((folder.begin, "--out"), (lambda: opened(folder.path), "RUN")):
+        with pytest.raises(ValueError, match=rf"^{name}: .*run\.json cannot be read .*give another folder"):
+            read()
+
+
 def test_a_parquet_file_from_elsewhere_is_damaged(folder: RunFolder) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,6 +1,7 @@
 """The training command: a minute configuration runs to its end, learns, and leaves weights that load."""
 
 import pickle
+import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -484,8 +485,36 @@ def test_a_state_that_is_none_is_refused(data, photos, tmp_path, content):
         torch.save({"a": 1}, tmp_path / "state.pt")
     else:
         (tmp_path / "state.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"state\.pt is damaged, or no state of this training"):
+    with pytest.raises(
+        ValueError, match=r"state\.pt is damaged, or no state of this training .* move it away"
+    ):
         train(data, photos, tmp_path, resume=True)
+    (tmp_path / "state.pt").unlink()
+    train(data, photos, tmp_path)  # as the message says
+    assert (tmp_path / "state.pt").exists()
+
+
+def test_a_training_that_cannot_begin_leaves_no_folder(data, photos, tmp_path):
+    with pytest.raises(ValueError, match="nothing to resume"):
+        train(data, photos, tmp_path / "new" / "run", resume=True)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="a folder with pictures"):
+        train(tmp_path / "undrawn", tmp_path / "none", tmp_path / "new" / "run")
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "undrawn").exists(), "nothing was drawn in vain"
+
+
+def test_damaged_scenes_are_named(tmp_path):
+    path = scene_arrays(tmp_path, 2).path
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged .*; remove it, and it is drawn again"):
+        scene_arrays(tmp_path, 2)
+
+
+def test_drawing_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("studio.progress.EVERY", 0.0)
+    scene_arrays(tmp_path, 3)
+    assert re.search(r"100 %  drawing scenes for .*npy: 00:00 left", capsys.readouterr().err)
 
 
 def test_photographs_that_are_smaller_than_a_crop_are_told(data, photos, tmp_path):

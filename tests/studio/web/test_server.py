@@ -44,6 +44,12 @@ def test_who_listens_to_everybody_is_warned(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(said) == 2
 
 
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1"])
+def test_a_host_that_is_no_address_of_this_machine(host: str) -> None:
+    with pytest.raises(ValueError, match=f"--host: {host} is no address"), serving(StudioRequest(host=host)):
+        pass
+
+
 def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
