@@ -33,7 +33,7 @@ class Progress:
         watched = (told and sys.stderr.isatty()) or (passing and _notebook())
         quiet = quiet or not told
         self.live, self._quiet, self._passing = watched and not quiet, quiet or passing, passing
-        self._brief, self._told_nothing = brief or passing, quiet
+        self._brief, self._silent = brief or passing, quiet
         self._bar: Any = None
         self._total = self._done = self._before = 0
         self._name, self._things, self._begun = "", "composites", time.monotonic()
@@ -93,7 +93,7 @@ class Progress:
 
         It has a brief bar of its own; how many there are is known with the first call.
         """
-        with Progress(self._told_nothing, self._passing, brief=True) as own:
+        with Progress(self._silent, self._passing, brief=True) as own:
             own._name = name
 
             def count(done: int, total: int) -> None:

@@ -155,11 +155,11 @@ def parse_settings(
 
 def _check_checkpoint(name: str, values: Mapping[str, str]) -> None:
     """Check that what stands behind a colon is given to a filler that has a checkpoint."""
-    kind = kind_of(name)
-    if "checkpoint" in values and "checkpoint" not in {**METHODS, **ALL_FILLERS}[kind].fields():
+    kind, given = kind_of(name), values.get("checkpoint")
+    if given is not None and kind in ALL_FILLERS and "checkpoint" not in ALL_FILLERS[kind].fields():
         raise ValueError(
-            f"--filler {kind}:{values['checkpoint']}: {kind} has no checkpoint; settings are "
-            f"{kind}@FIELD=VALUE, see `infill list --long`"
+            f"{kind}:{given}: {kind} has no checkpoint; settings are {kind}@FIELD=VALUE, see "
+            "`infill list --long`"
         )
 
 

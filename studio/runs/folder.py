@@ -23,9 +23,9 @@ FORMAT = 1
 """Of the folder; another one's parts are not understood."""
 REVISION = 4
 """Of what `infill evaluate` finds. It is raised when that is something else, so that no run is half of each.
-2: heatmaps say nothing of what the classifier does not see of a photograph (was: 0). 3: of
-pixels that rounding alone tells apart the pointing game takes the first; curves are over the share of pixels.
-4: which class of an image is the target does not depend on boxes that overlap, or stand twice."""
+2: heatmaps say nothing of what the classifier does not see of a photograph (was: 0). 3: of pixels that
+rounding alone tells apart the pointing game takes the first; curves are over the share of pixels. 4: which
+class of an image is the target does not depend on boxes that overlap, or stand twice."""
 SETTINGS = "run.json"
 JOINT = "--"
 """What stands between a method and its filler in a unit's name, and in none of theirs."""

@@ -593,7 +593,7 @@ BAD = {
     "data --holes boxes": "data has no boxes",
     "scenes:2 --holes boxes --side 20": "--side: only for --holes squares, got --holes boxes",
     "scenes:2 --holes boxes --grow 7": "--grow: only for --holes silhouettes, object, surroundings, back",
-    "scenes:2 --filler gray:foo": "--filler gray:foo: gray has no checkpoint; settings are gray@FIELD=VALUE",
+    "scenes:2 --filler gray:foo": "gray:foo: gray has no checkpoint; settings are gray@FIELD=VALUE",
     "scenes:2 --judge resnet0": "--judge: unknown classifier 'resnet0'",
     "data --holes squares --out data": "--out: data has the images themselves; give another folder",
     "data --classifier scenes --labels data": "--labels data",

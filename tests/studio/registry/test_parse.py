@@ -67,7 +67,7 @@ def test_the_commands_understand_it(capsys, tmp_path, monkeypatch):
     [
         ("blur@colour=1", "unknown field of blur 'colour'"),
         ("blur@sigma=wide", "blur.sigma: expected a number, got 'wide'"),
-        ("blur:x.pt", "--filler blur:x.pt: blur has no checkpoint"),
+        ("blur:x.pt", "blur:x.pt: blur has no checkpoint"),
         ("blur@", "--filler: expected NAME[:CHECKPOINT]"),
     ],
 )
