@@ -75,7 +75,10 @@ def _require_ours(asked: str, room: str) -> None:
 def _place(room: str) -> Path | None:
     """Return the folder or file that a package's name means; ``None`` where that is unknown."""
     loaded = sys.modules.get(room)
-    spec: ModuleSpec | None = getattr(loaded, "__spec__", None) or find_spec(room)
+    try:
+        spec: ModuleSpec | None = getattr(loaded, "__spec__", None) or find_spec(room)
+    except ValueError:  # somebody has put a module there by hand
+        return None
     if spec is None:
         return None
     if spec.submodule_search_locations:

@@ -87,7 +87,8 @@ def composite(
     """Remove what the hole covers: ``(1 - hole) * image + hole * fill``.
 
     Agarwal & Nguyen (2020), eq. 1. This is the only place where polarity meets pixels. Observed
-    pixels (hole = 0) come through bit by bit, and so does the fill where the hole is 1.
+    pixels (hole = 0) come through bit by bit, and so does the fill where the hole is 1; both must be finite
+    everywhere, for what is NaN or infinite shows through.
     Gradients flow into all three arguments; with ``out``, in whose memory it is made, into none.
     """
     return torch.lerp(image, fill, hole.to(image.dtype), out=out)
@@ -136,13 +137,13 @@ def check_holes(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None
 
 
 def check_observed(image: Float[Tensor, "..."], hole: Float[Tensor, "..."]) -> None:
-    """Check the holes as `check_holes` does, and that the image is in [0, 1] where nothing is removed.
+    """Check the holes as `check_holes` does, and that the image is in [0, 1] where not all of it is removed.
 
     Raises:
         ValueError: If the holes do not fit, or the image leaves [0, 1].
     """
     check_holes(image, hole)
-    observed = image.detach().where(hole.detach() == 0, 0.5)
+    observed = image.detach().where(hole.detach() < 1, 0.5)
     check_range("image", observed, "in [0, 1], without NaN, where it is observed")
 
 

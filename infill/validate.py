@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral, Real
+from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -73,7 +74,8 @@ def require(holds: bool, argument: str, rule: str, value: object) -> None:
 def require_settings(owner: object) -> None:
     """Check the fields of a dataclass whose types say what they may be: a ``Range``, or ``Literal`` choices.
 
-    Fields that may be ``None`` are not checked where they are; of tuples every number is.
+    Fields that may be ``None`` are not checked where they are; of tuples every number is. What has no such
+    type is not checked.
 
     Raises:
         ValueError: If a field is none of what it may be, in the words of `require`.
@@ -81,7 +83,7 @@ def require_settings(owner: object) -> None:
     cls: Any = type(owner)
     for name, hint in _hints(cls).items():
         value, (kind, allowed) = getattr(owner, name, None), _allowed(hint)
-        if allowed is None or value is None:
+        if allowed is None or (value is None and NoneType in get_args(hint)):
             continue
         if isinstance(allowed, tuple):
             require(value in allowed, name, f"one of {allowed}", value)

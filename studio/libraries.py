@@ -7,8 +7,11 @@ from collections.abc import Iterable
 
 from studio import version
 
-COMPUTING = ("torchvision", "scikit-image", "scipy", "opencv-python-headless", "pillow")
-"""Beside torch and Python: what reads images, makes holes and fills, and measures."""
+COMPUTING = (
+    "torchvision", "scikit-image", "scipy", "opencv-python-headless", "pillow", "pypatchmatch", "diffusers",
+    "transformers", "timm",
+)  # fmt: skip
+"""Beside torch and Python: what reads images, makes holes and fills, classifies, and measures."""
 
 LOOKING = ("captum", "grad-cam")
 """What looks into networks."""

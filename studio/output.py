@@ -60,6 +60,8 @@ class OutputFolder:
             except OSError as error:  # a full disk does not say which file
                 raise OSError(error.errno, error.strerror or str(error), str(place / name)) from error
         place.mkdir(parents=True, exist_ok=True)
+        # Whoever is killed in between must not leave the old report beside new files.
+        (place / list(files)[-1]).unlink(missing_ok=True)
         for name in files:
             os.replace(self._draft / name, place / name)
         for path in left:

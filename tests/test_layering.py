@@ -92,7 +92,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "studio.version",
         "infill.extras",
     ),
-    "studio.registry": ("studio.registry", "studio.files", "studio.version", *LIBRARIES),
+    "studio.registry": ("studio.registry", "studio.files", "studio.libraries", "studio.version", *LIBRARIES),
     "studio.data": ("studio.data", "studio.files", *LIBRARIES),
     "studio.drawing": ("studio.drawing", *LIBRARIES),
 }

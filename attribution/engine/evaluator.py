@@ -127,7 +127,8 @@ class Evaluator:
         """Return what the link reads off the logits as the score of each one's target.
 
         Raises:
-            ValueError: If a target is no class of the classifier, or a score is not finite.
+            ValueError: If a target is no class of the classifier, the link does not return a number for each
+            image, or a score is not finite.
         """
         classes = logits.shape[1]
         alone = classes == 1 and self.link in (probability, log_odds)
@@ -138,6 +139,10 @@ class Evaluator:
         target = self.target.expand(len(logits)) if rows is None else self.target[rows]
         with unrounded():
             scores = self.link(logits.clone(), target)  # a link may change what it gets
+        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        require(
+            shape == (len(logits),), "link", f"one that returns a tensor of shape ({len(logits)},)", shape
+        )
         wrong = scores[~scores.isfinite()]
         require(not len(wrong), "classifier", "one whose logits give finite scores", wrong.tolist())
         return scores

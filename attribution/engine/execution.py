@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, get_args
+from typing import TypeAlias
 
 from infill.network import Precision
-from infill.validate import require
+from infill.validate import Count, require_settings
 
 ProgressCallback: TypeAlias = Callable[[int, int], object]
 """Called with the holes done and the holes in total after every batch of a stream."""
@@ -34,16 +34,14 @@ class Execution:
             iterates over the score of several images, the holes of all of them are counted.
 
     Raises:
-        ValueError: If the batch size is below 1 or the precision is unknown.
+        ValueError: If the batch size is no whole number from 1 on, or the precision is unknown.
     """
 
-    batch_size: int = 64
+    batch_size: Count = 64
     precision: Precision = "float32"
     progress: ProgressCallback = silent
     deterministic: bool = True
     incremental: bool = False
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        names = get_args(Precision)
-        require(self.precision in names, "precision", f"one of {', '.join(names)}", self.precision)
+        require_settings(self)

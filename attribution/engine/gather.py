@@ -23,4 +23,5 @@ def gathered(parts: Iterable[Shaped[Tensor, "..."]], total: int) -> Shaped[Tenso
     for part in parts:
         together[done : done + len(part)] = part
         done += len(part)
+    assert done == total, f"expected {total} in all, got {done}"
     return together

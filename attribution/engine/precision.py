@@ -1,8 +1,9 @@
 """A classifier made fast: a private copy, folded, cast and laid out for the hardware."""
 
 import copy
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import FunctionType
@@ -171,27 +172,39 @@ def _native_bfloat16(device: torch.device) -> bool:
     return fast_dtype(device) is torch.bfloat16
 
 
-@dataclass(frozen=True, eq=False)
-class Lent:
-    """A module that cannot be copied, in evaluation mode and without gradients of its own while it runs."""
+_LENDING = threading.RLock()
+"""Of two threads that borrow a module at once, each would give back what the other has made of it."""
 
-    module: nn.Module
 
-    def __call__(self, images: Tensor) -> Any:
-        """Run the module, and leave its parts and its parameters as they were."""
-        modes = [(part, part.training) for part in self.module.modules()]
-        wanted = [(parameter, parameter.requires_grad) for parameter in self.module.parameters()]
+@contextmanager
+def lent(module: nn.Module) -> Iterator[None]:
+    """Have a module in evaluation mode and without gradients of its own, and leave it as it was."""
+    with _LENDING:
+        modes = [(part, part.training) for part in module.modules()]
+        wanted = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
         try:
             for part, _ in modes:
                 part.training = False
             for parameter, _ in wanted:
                 parameter.requires_grad_(False)
-            return self.module(images)
+            yield
         finally:
             for part, training in modes:
                 part.training = training
             for parameter, wants in wanted:
                 parameter.requires_grad_(wants)
+
+
+@dataclass(frozen=True, eq=False)
+class Lent:
+    """A module that cannot be copied, as `lent` while it runs."""
+
+    module: nn.Module
+
+    def __call__(self, images: Tensor) -> Any:
+        """Run the module."""
+        with lent(self.module):
+            return self.module(images)
 
 
 def private(source: Classifier, device: torch.device) -> Classifier:

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from infill.fillers.patches import Patches, untouched, vote
+from infill.validate import require
 
 LATTICE = 3
 """An exhaustive search looks at every third row and column, at others each time; neighbors are tried, too."""
@@ -72,6 +73,7 @@ class Synthesis:
             match, cost = self.image.nearest(shown, self.sources, known[rim])
             voted, votes = self._voted(places, match, weight * _trust(cost))
             new = (votes > 0) & ~painted
+            require(bool(new.any()), "image", "finite where it is observed", "what cannot be compared")
             self.canvas = torch.where(new[..., None], voted, self.canvas)
             painted = painted | new
         self.search(0, exhaustive=True)

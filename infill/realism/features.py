@@ -50,11 +50,22 @@ class Judge:
 
     def _asked(self, head: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         captured: list[Tensor] = []
-        hook = head.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0].clone()))
+        found: list[Tensor] = []
+        hooks = [
+            head.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0].clone())),
+            head.register_forward_hook(lambda *called: found.append(called[-1].clone())),
+        ]
         try:
             logits = self.classifier(images)
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
+        # Of a mean over several views of an image what was read last is a part.
+        whole = len(captured) == 1 or (
+            found[-1].shape == logits.shape and torch.allclose(found[-1].to(logits), logits, rtol=1e-3)
+        )
+        rule = "one whose last layer is called once, or returns the answer at last"
+        require(whole, "network", rule, f"{len(captured)} calls")
         features = captured[-1].float()
         return logits.float(), features.mean((2, 3)) if features.ndim == 4 else features
 

@@ -19,7 +19,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from infill.extras import optional
-from infill.filler import Hole
+from infill.filler import Hole, check_range
 from infill.validate import require
 
 SMALLEST_SIDE = 161
@@ -121,7 +121,14 @@ def psnr_in_hole(images: Pictures, truth: Pictures, hole: Hole) -> Float[Tensor,
 def target_probability(
     logits: Float[Tensor, "n k"], target: Integer[Tensor, " n"], multi_label: bool = False
 ) -> Float[Tensor, " n"]:
-    """Softmax probability of each image's own target; with ``multi_label`` its sigmoid."""
+    """Softmax probability of each image's own target; with ``multi_label`` its sigmoid.
+
+    Raises:
+        ValueError: If a target is no class.
+    """
+    classes = logits.shape[1]
+    known = bool(((target >= 0) & (target < classes)).all())
+    require(known, "target", f"one of {classes} classes for each image", target.tolist())
     probabilities = logits.float().sigmoid() if multi_label else _softmax(logits)
     return probabilities.gather(1, target[:, None])[:, 0]
 
@@ -207,3 +214,4 @@ def _check_pair(images: Pictures, others: Pictures) -> None:
     for batch in (images, others):
         finite = bool(torch.stack(torch.aminmax(batch)).isfinite().all()) if batch.numel() else False
         require(finite, "images", "at least one, all finite", "NaN, infinity or none")
+        check_range("images", batch, "in [0, 1]")

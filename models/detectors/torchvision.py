@@ -1,5 +1,6 @@
 """Torchvision's object detectors."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,21 @@ def load(name: str, weights: Path | None = None) -> TorchvisionDetector:
         )
     heads = _OLD_HEADS if name.startswith("retinanet") else {}
     load_state(network, renamed(checkpoint, {**_OLD, **heads}), name)
-    published = checkpoint.path.name == entry.url.rsplit("/", 1)[-1]
-    if published and name in _WITHOUT_EPSILON:
+    if name in _WITHOUT_EPSILON and _is_published(checkpoint.path, entry.url):
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = 0.0
     return TorchvisionDetector(network, labels)
+
+
+def _is_published(path: Path, url: str) -> bool:
+    """Whether a file, whatever it is called, is that of a URL, which ends in the first digits of its hash."""
+    name = url.rsplit("/", 1)[-1]
+    if path.name == name or not path.is_file():
+        return path.name == name
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest.startswith(name.rpartition("-")[2].partition(".")[0])
 
 
 def _labels(checkpoint: Checkpoint, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -32,7 +32,10 @@ _READ = (
 )
 _OWN = "progressive ones are right if they are taken for what the classifier saw in the masked image"
 _CONSISTENCY = "below each column's name: how many prototypes are right, of so many images that have one"
-_COLORS = "updates: red where a pixel should become brighter, blue where darker"
+_COLORS = (
+    "updates: red where a pixel should become brighter, blue where darker; that of a class is the mean of "
+    "its images' updates, each divided by its largest value"
+)
 
 
 def sheets(results: Results, folder: RunFolder, worker: Worker) -> dict[str, Sheet]:

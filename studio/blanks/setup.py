@@ -19,7 +19,7 @@ from studio.blanks.data import Labelled, opened
 from studio.blanks.request import CORRECT, FILLER, PAPERS, BlanksRequest
 from studio.libraries import versions
 from studio.registry.build import build_classifier, build_filler, build_method, serves_all
-from studio.registry.identity import filler_identity, fingerprint
+from studio.registry.identity import classifier_identity, filler_identity
 from studio.registry.parse import Selection, parse_device, parse_selection
 from studio.registry.tables import PRETRAINED, SHIPPED_WEIGHTS, SettingTexts
 from studio.runs.folder import SETTINGS, read_settings
@@ -115,7 +115,7 @@ def set_up(request: BlanksRequest) -> Setup:
         request=request,
         data=replace(data, images=images, targets=data.targets.to(device)),
         classifier=classifier,
-        name=request.classifier or ("scenes" if data.training is None else "trained here"),
+        name=_called(request, data),
         prepared=prepare(classifier, precision, images[:1]),
         fills=fills,
         variants=variants,
@@ -128,13 +128,20 @@ def set_up(request: BlanksRequest) -> Setup:
             "variants": {each: repr(variant) for each, variant in variants.items()},
             "ablations": request.ablations,
             "filler": {name: filler_identity(name, selection.settings)},
-            "classifier": fingerprint(classifier),
+            "classifier": classifier_identity(classifier, request.classifier),
             "seed": request.seed,
             "precision": precision,
             "device": device.type,
             "versions": versions(),
         },
     )
+
+
+def _called(request: BlanksRequest, data: Labelled) -> str:
+    """Return what the classifier is called."""
+    if request.classifier or request.weights:
+        return request.classifier or Path(str(request.weights)).stem
+    return "scenes" if data.training is None else "trained here"
 
 
 def _fills(
@@ -151,7 +158,7 @@ def _fills(
     hole = torch.zeros_like(images[:1, :1])
     hole[..., 0, 0] = 1
     try:
-        first(images[:1], hole, torch.Generator(images.device).manual_seed(0))
+        first(images[:1], hole, torch.Generator().manual_seed(0))
     except ValueError as error:
         raise ValueError(f"--filler {name}: {error}") from error
     if serves_all(first):

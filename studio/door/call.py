@@ -15,7 +15,7 @@ from studio.door.things import NO_THINGS, Things
 from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation as Result
 from studio.explain.session import Session, opened
-from studio.explain.several import identity
+from studio.explain.several import departures_in_words, identity
 from studio.explain.worker import Job
 from studio.progress import Progress
 from studio.registry.own import Own
@@ -72,20 +72,24 @@ class Call:
 
     def _by(self, asked: Asked) -> Iterator[tuple[Result, tuple[str, ...]]]:
         own = Own(asked.own, self.methods.own, self.fillers.own)
-        notes: list[str] = []
-        jobs = [self._job(given, asked, own, notes) for given in self.images]
-        first = jobs[0]
+        said: list[list[str]] = [[] for _ in self.images]
+        jobs = [self._job(*each, asked, own) for each in zip(self.images, said, strict=True)]
+        sessions: dict[ExplainRequest, Session] = {}
         with Progress(quiet=not self.progress, passing=True) as progress:
-            session = opened(first.request, first.selection, first.preset, first.fillers, progress, own)
-            remarks = tuple(
-                dict.fromkeys([*asked.notes, *notes, *([first.closing] if first.closing else [])])
-            )
-            for given, job in zip(self.images, jobs, strict=True):
+            for given, job, notes in zip(self.images, jobs, said, strict=True):
+                # Of scenes and photographs together each kind has its own classifier.
+                alike = replace(job.request, images=(), scene=0)
+                if alike not in sessions:
+                    sessions[alike] = opened(
+                        job.request, job.selection, job.preset, job.fillers, progress, own
+                    )
                 known = identity(job, given.path) if given.path and not own else ""
-                yield replace(self._explained(session, given), identity=known), remarks
+                result = replace(self._explained(sessions[alike], given), identity=known)
+                closing = [*departures_in_words([result.departures]), *filter(None, [job.closing])]
+                yield result, tuple(dict.fromkeys([*asked.notes, *notes, *closing]))
 
-    def _job(self, given: Given, asked: Asked, own: Own, notes: list[str]) -> Job:
-        """Return the job of the command that is asked for this image."""
+    def _job(self, given: Given, notes: list[str], asked: Asked, own: Own) -> Job:
+        """Return the job of the command that is asked for this image; ``notes`` get what it chooses."""
         request = replace(self.request, classifier=asked.name, **given.asked)
         if own.classifier is not None:
             request = replace(request, device=str(own.classifier.mean.device))

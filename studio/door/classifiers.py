@@ -106,6 +106,8 @@ def classifiers_of(
     names_given = label_names(labels)
     if not objects and (preprocessing is not None or names_given):
         raise ValueError("preprocessing, labels: expected none beside a classifier that is a name")
+    if preprocessing is not None and all(isinstance(thing, ImageClassifier) for thing in objects):
+        raise ValueError("preprocessing: expected none beside a classifier that has its own")
     for key, thing in found:
         if key and not callable(thing):
             raise ValueError(f"classifier: {key!r} is to name an object, got {thing!r:.80}")

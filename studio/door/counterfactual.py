@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from studio.door.call import Classifiers, Wanted, called
 from studio.door.explanation import Target
+from studio.door.folder import folder_of
 from studio.door.plain import with_derivatives
 from studio.door.show import picture, shrunk
 from studio.door.things import NO_THINGS, fillers_of, methods_of, several
@@ -85,11 +86,11 @@ class Counterfactual:
         """Write the command's files; return their paths.
 
         Raises:
-            ValueError: If they cannot be written.
+            ValueError: If the folder is no path, or they cannot be written.
         """
         explanation = self._change.explanation
         read = {"image": [explanation.image.origin.get("file")]}
-        with output_folder(Path(folder)) as output:
+        with output_folder(folder_of(folder)) as output:
             return output.publish(files_of(explanation), read=read)
 
     def __str__(self) -> str:

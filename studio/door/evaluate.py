@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from infill.validate import require_settings
 from studio.door.classifiers import classifiers_of
-from studio.door.folder import run_folder
+from studio.door.folder import folder_of, run_folder
 from studio.door.plain import with_derivatives
 from studio.door.settings import sorted_out
 from studio.door.things import NO_THINGS, Things, fillers_of, listed, methods_of, several
@@ -73,10 +73,10 @@ class Evaluation:
         """Write what ``infill report`` does, with the heatmaps of so many images; return the paths.
 
         Raises:
-            ValueError: If they cannot be written.
+            ValueError: If the folder is no path, or they cannot be written.
         """
         said: list[str] = []
-        return list(report([self.folder], Path(folder), strips, said.append))
+        return list(report([self.folder], folder_of(folder), strips, said.append))
 
     def __str__(self) -> str:
         lines: list[str] = []

@@ -9,8 +9,9 @@ from studio.door.call import Classifiers, Wanted, called
 from studio.door.explanation import Explanation
 from studio.door.explanations import Explanations
 from studio.door.plain import with_derivatives
-from studio.door.things import fillers_of, methods_of, several
+from studio.door.things import NO_THINGS, fillers_of, methods_of, several
 from studio.explain.explain import explaining
+from studio.explain.request import FILLER
 
 if TYPE_CHECKING:
     from attribution import Explainer
@@ -27,22 +28,22 @@ if TYPE_CHECKING:
 @overload
 def explain(
     image: AnyImage, classifier: AnyClassifier | None, *, target: Target = None, method: AnyMethod = "sp",
-    filler: AnyFiller = "inpaint", **settings: Any,
+    filler: AnyFiller | None = None, **settings: Any,
 ) -> Explanation: ...  # fmt: skip
 @overload
 def explain(
     image: Several, classifier: AnyClassifier | Several | None, *, target: Target = None,
-    method: AnyMethod | Several = "sp", filler: AnyFiller | Several = "inpaint", **settings: Any,
+    method: AnyMethod | Several = "sp", filler: AnyFiller | Several | None = None, **settings: Any,
 ) -> Explanations: ...  # fmt: skip
 @overload
 def explain(
     image: AnyImage, classifier: Several, *, target: Target = None, method: AnyMethod | Several = "sp",
-    filler: AnyFiller | Several = "inpaint", **settings: Any,
+    filler: AnyFiller | Several | None = None, **settings: Any,
 ) -> Explanations: ...  # fmt: skip
 @overload
 def explain(
     image: AnyImage, classifier: AnyClassifier | None, *, target: Target = None, method: Several,
-    filler: AnyFiller | Several = "inpaint", **settings: Any,
+    filler: AnyFiller | Several | None = None, **settings: Any,
 ) -> Explanations: ...  # fmt: skip
 @overload
 def explain(
@@ -56,7 +57,7 @@ def explain(
     *,
     target: Target = None,
     method: AnyMethod | Several = "sp",
-    filler: AnyFiller | Several = "inpaint",
+    filler: AnyFiller | Several | None = None,
     preprocessing: Any = None,
     labels: Sequence[str] | None = (),
     progress: bool = True,
@@ -76,6 +77,7 @@ def explain(
         target: The class to explain: its index or name; ``None``: the classifier's first choice.
         method: A name (`infill list`), or an object such as ``SlidingPatch(patch=41)``.
         filler: What is put into the holes: a name, perhaps with settings (``"blur@sigma=5"``), or an object.
+            ``None``: ``inpaint``; with ``paper=True`` those of the method's paper.
         preprocessing: How a module wants its images, see `load_classifier`; ``None``: as they are.
         labels: The names of its classes.
         progress: Whether a bar shows how it goes, on a terminal or in a notebook.
@@ -85,17 +87,20 @@ def explain(
             the method or the filler (``patch=41``); ``settings={"sp.patch": 41}`` says of which.
 
     Returns:
-        The explanation; or the grid of all of them where an image, classifier, method or filler is a list.
+        The explanation; or the grid of all of them where an image, classifier, method or filler is a list, or
+        the paper has several fillers.
 
     Raises:
         ValueError: If something is unknown, impossible or cannot be read, in the command's words.
     """
-    wanted = Wanted(target, methods_of(method), fillers_of(filler), settings, progress)
+    usual = NO_THINGS if settings.get("paper") else fillers_of(FILLER)
+    fillers = usual if filler is None else fillers_of(filler)
+    wanted = Wanted(target, methods_of(method), fillers, settings, progress)
     call = called(explaining, image, Classifiers(classifier, preprocessing, labels), wanted)
     cells = [
         Explanation(result, method, filler, notes)
         for result, notes in call.results()
         for filler, method in result.results
     ]
-    grid = any(map(several, (image, classifier, method, filler)))
+    grid = any(map(several, (image, classifier, method, filler))) or len(cells) > 1
     return Explanations(cells) if grid else cells[0]

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studio.door.folder import folder_of
 from studio.door.show import figure_of, figure_png, html_of, said_of, table_of
 from studio.explain.explain import TRACES, files_of
 from studio.explain.page import seen_in
@@ -139,10 +140,10 @@ class Explanation:
         """Write explain.png, heatmaps.npz and explain.json, as the command does; return their paths.
 
         Raises:
-            ValueError: If they cannot be written.
+            ValueError: If the folder is no path, or they cannot be written.
         """
         read = {"image": [self.result.image.origin.get("file")]}
-        with output_folder(Path(folder)) as output:
+        with output_folder(folder_of(folder)) as output:
             return output.publish(files_of(self.result), former=TRACES, read=read)
 
     @cached_property

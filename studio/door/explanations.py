@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from studio.columns import aligned
+from studio.door.folder import folder_of
 from studio.door.show import figure_of, figure_png, grid_html, said_of
 from studio.explain.explain import TRACES, files_of
-from studio.explain.inputs import numbered
+from studio.explain.inputs import folders, numbered
 from studio.output import output_folder
 
 if TYPE_CHECKING:
@@ -122,14 +124,15 @@ class Explanations(Sequence["Explanation"]):
         """Write the command's files; several images, or classifiers, get a folder each.
 
         Raises:
-            ValueError: If they cannot be written.
+            ValueError: If the folder is no path, or they cannot be written.
         """
         groups = self._groups()
         several, apart = len(self.classifiers) > 1, len({group.image for group in groups}) > 1
-        with output_folder(Path(folder)) as output:
+        homes = dict(zip(self.classifiers, folders(map(_plain, self.classifiers)), strict=True))
+        with output_folder(folder_of(folder)) as output:
             paths: list[Path] = []
             for group in groups:
-                place = Path(*[group.classifier] * several, *[group.image] * apart)
+                place = Path(*[homes[group.classifier]] * several, *[group.image] * apart)
                 read = {"image": [group.result.image.origin.get("file")]}
                 paths += output.publish(files_of(group.result), str(place), TRACES, read)
             return paths
@@ -185,6 +188,11 @@ class Explanations(Sequence["Explanation"]):
 
     def _repr_png_(self) -> bytes | None:
         return figure_png(self._result()) if len(self._groups()) == 1 else None
+
+
+def _plain(classifier: str) -> str:
+    """Return a classifier's name, such as ``hf:models/net``, without what has a meaning in paths."""
+    return re.sub(r"[^\w.@,=+-]", "_", classifier)
 
 
 def _names(explanations: Explanations, name: Callable[[Explanation], str]) -> list[str]:

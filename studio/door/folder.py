@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 Request = TypeVar("Request", bound=JobRequest)
 
 
+def folder_of(given: object, name: str = "folder") -> Path:
+    """Return the folder that a caller gives.
+
+    Raises:
+        ValueError: If it is no path, or an empty one, which would be the working folder.
+    """
+    if given == "" or not isinstance(given, str | PathLike):
+        raise ValueError(f"{name}: expected a path, got {given!r:.80}")
+    return Path(given)
+
+
 @contextmanager
 def run_folder(request: Request, asked: Asked, out: Path | str | None) -> Iterator[Request]:
     """Yield the request with its folder and its classifier.
@@ -31,10 +42,9 @@ def run_folder(request: Request, asked: Asked, out: Path | str | None) -> Iterat
     Raises:
         ValueError: If ``out`` is no path, or an empty one, which would be the working folder.
     """
-    if out is not None and (out == "" or not isinstance(out, str | PathLike)):
-        raise ValueError(f"out: expected a path, got {out!r:.80}")
+    place = None if out is None else folder_of(out, "out")
     scratch = Path(tempfile.mkdtemp(prefix="infill-")) if out is None else None
-    folder = scratch / "run" if scratch is not None else Path(out or "")
+    folder = place or Path(str(scratch)) / "run"
     where = request.device if asked.own is None else str(asked.own.mean.device)
     if scratch is not None:
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from infill.validate import require_settings
 from studio.door.classifiers import classifiers_of
-from studio.door.folder import kept, run_folder
+from studio.door.folder import folder_of, kept, run_folder
 from studio.door.settings import sorted_out
 from studio.door.show import shrunk
 from studio.door.things import NO_THINGS, fillers_of, several
@@ -59,9 +59,9 @@ class Realism:
         """Write the command's files, without what it keeps to go on; return their paths.
 
         Raises:
-            ValueError: If they cannot be written.
+            ValueError: If the folder is no path, or they cannot be written.
         """
-        return kept(self.folder, FILES, Path(folder))
+        return kept(self.folder, FILES, folder_of(folder))
 
     def __str__(self) -> str:
         return text_table(self.report)

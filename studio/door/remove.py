@@ -14,6 +14,7 @@ from infill.validate import require_settings
 from studio.door.call import target_text
 from studio.door.classifiers import classifiers_of
 from studio.door.explanation import Target
+from studio.door.folder import folder_of
 from studio.door.images import images_of
 from studio.door.plain import with_derivatives
 from studio.door.settings import sorted_out
@@ -116,11 +117,11 @@ class Removal:
         """Write the command's files; return their paths.
 
         Raises:
-            ValueError: If they cannot be written.
+            ValueError: If the folder is no path, or they cannot be written.
         """
         image, hole = self._found.explanation.image.origin, self._found.drawn.source
         read = {"hole": [hole.get("file")], "image": [image.get("file")]}
-        with output_folder(Path(folder)) as output:
+        with output_folder(folder_of(folder)) as output:
             return output.publish(files_of(self._found), former=file_of("*"), read=read)
 
     def __str__(self) -> str:

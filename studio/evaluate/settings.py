@@ -14,7 +14,7 @@ from studio.evaluate.plan import Plan
 from studio.evaluate.request import EvaluateRequest
 from studio.libraries import versions
 from studio.registry.build import is_signed
-from studio.registry.identity import added_by, code_of, content, fingerprint
+from studio.registry.identity import added_by, classifier_identity
 from studio.runs.folder import REVISION
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def settings_of(
         "classifier": {
             "name": name or Path(str(request.weights)).stem,
             "weights": None if request.weights is None else request.weights.name,
-            "content": fingerprint(classifier),
-            "code": content(code_of(request.classifier)),
+            **classifier_identity(classifier, request.classifier),
             "multi_label": classifier.multi_label,
             "labels": list(classifier.labels),
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,7 +141,7 @@ def scene_image(index: int) -> InputImage:
     return InputImage(f"scene-{index}", title, scene.image, origin, (), scene)
 
 
-def folders(stems: Sequence[str]) -> list[str]:
+def folders(stems: Iterable[str]) -> list[str]:
     """Return the stems as names of folders, numbered where one comes again.
 
     What means another folder, or is no name on some systems, is changed.

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from studio.progress import Progress
 from studio.registry.build import weights_of
 from studio.registry.identity import added_by, files_named
 from studio.registry.papers import PUBLISHED
+from studio.registry.parse import parse_filler
 from studio.registry.tables import GRADIENT
 from studio.runs.workers import doing, require_workers
 
@@ -76,7 +77,7 @@ def explain_each(job: Job, echo: Callable[[str], object]) -> None:
                     raise ValueError(_named(images, index, answer.error))
                 _publish(answer, folder, images.folders[index] if len(images) > 1 else "", echo)
                 count()
-    for text in _departures_in_words([answers[index] for index in sorted(answers)]):
+    for text in departures_in_words([answers[index].departures or {} for index in sorted(answers)]):
         echo(text)
     _tell({index: answers[index].error for index in sorted(answers) if answers[index].error}, images)
     if job.closing:
@@ -124,16 +125,16 @@ def _save(content: bytes, path: Path) -> None:
     path.write_bytes(content)
 
 
-def _departures_in_words(answers: Sequence[Answer]) -> Iterator[str]:
+def departures_in_words(results: Iterable[Mapping[str, Sequence[str]]]) -> Iterator[str]:
     """Yield what departs from the papers: for each method a line, and a line for each departure."""
     found: dict[str, dict[str, None]] = {}
-    for answer in answers:
-        for name, texts in (answer.departures or {}).items():
+    for departures in results:
+        for name, texts in departures.items():
             found.setdefault(name, {}).update(dict.fromkeys(texts))
-    for name, departures in found.items():
+    for name, each in found.items():
         paper = f" ({PUBLISHED[name].paper})" if name in PUBLISHED else ""
-        yield f"{name}{paper}: " + ("departs from the paper:" if departures else "as published")
-        yield from (f"  - {text}" for text in departures)
+        yield f"{name}{paper}: " + ("departs from the paper:" if each else "as published")
+        yield from (f"  - {text}" for text in each)
 
 
 def _named(images: InputImages, index: int, error: str) -> str:
@@ -158,9 +159,12 @@ def identity(job: Job, path: Path) -> str:
         if field.name not in _ELSEWHERE
     }
     used = [weights_of(name, settings) for name in job.selection.fillers]
+    final = [] if request.final in (None, "none") else [parse_filler(request.final, "--final")]
+    used += [weights_of(*each) for each in final]
     named = [*files_named(request.classifier), *files_named(request.target)]
     states = [stamps(file) for file in (path, request.weights, *used, *named) if file is not None]
-    added = added_by([*job.selection.methods, *job.selection.fillers], request.classifier)
+    names = [*job.selection.methods, *job.selection.fillers, *(name for name, _ in final)]
+    added = added_by(names, request.classifier)
     looking = any(name in GRADIENT for name in job.selection.methods)
     depends = [{**versions(looking), **added}, type(request).__name__, asked, states]
     text = json.dumps(depends, sort_keys=True, default=str)

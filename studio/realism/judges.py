@@ -98,13 +98,14 @@ def _ready(
     """Return a classifier as it is run, and its view of an image; its classes are numbered if need be.
 
     Raises:
-        ValueError: If it does not say its crop; ``name`` is what it was given as.
+        ValueError: If it does not say its crop, or names more or fewer classes than it has; ``name`` is what
+            it was given as.
     """
     if not classifier.crop:
         raise ValueError(f"{name}: expected one that says its crop, got one of whole images")
     view = classifier.view(image)[None]
     prepared = prepare(classifier, request.precision, view)
-    classifier.labels = classifier.labels or class_names(None, prepared(view).shape[1], name)
+    classifier.labels = class_names(classifier.labels, prepared(view).shape[1], name)
     return prepared, view
 
 
@@ -126,6 +127,7 @@ def _judge(prepared: PreparedClassifier, image: Tensor) -> tuple[Judge, str]:
     if not isinstance(network, nn.Module):
         return Judge(prepared, None), "the judge tells no features: it is a module that cannot be copied"
     try:
-        return judge(prepared, network, image), ""
+        # Two images: some networks ask their layers about one after the other.
+        return judge(prepared, network, image.repeat(2, 1, 1, 1)), ""
     except ValueError as error:  # programs and plain functions need not have layers
         return Judge(prepared, None), f"the judge tells no features: {error}"

@@ -24,7 +24,7 @@ from studio.realism.judges import Judges, load_judges
 from studio.realism.metrics import OF_CLASSES, OF_FEATURES, REVISION, ImageMetrics
 from studio.realism.regions import Regions
 from studio.realism.request import LabelSource, RealismRequest, default_fillers
-from studio.registry.identity import added_by, code_of, content, filler_identity, fingerprint, place_of
+from studio.registry.identity import added_by, classifier_identity, content, filler_identity, place_of
 from studio.registry.own import NO_OWN, Own
 from studio.registry.parse import parse_device, parse_selection
 from studio.registry.runtime import precision_kept
@@ -241,15 +241,14 @@ def _settings(
 
 def _identity(request: RealismRequest, data: Dataset, judges: Judges) -> dict[str, Any]:
     """Return what figures depend on beside the settings: files, and versions."""
-    classifiers = [judges.classifier]
+    classifiers = [(judges.classifier, request.classifier)]
     if judges.judging_classifier not in (None, judges.classifier):
-        classifiers.append(judges.judging_classifier)
+        classifiers.append((judges.judging_classifier, request.judge))
     added = {**added_by((), request.classifier), **added_by((), request.judge)}
     return {
         "revision": REVISION,
         "fingerprint": data.fingerprint(),
-        "classifiers": [fingerprint(each) for each in classifiers],
-        "code": [content(code_of(name)) for name in (request.classifier, request.judge)],
+        "classifiers": [classifier_identity(*each) for each in classifiers],
         "segmenter_weights": content(request.segmenter_weights),
         "segmenter": content(place_of(request.segmenter)),
         "backbone": content(Path(backbone_file(request.lpips))),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -101,7 +101,9 @@ class Worker:
 
     def strip(self, number: int, rows: Sequence[str]) -> Strip:
         """Fill an image again, to be looked at."""
-        batch, labels = self.setup.reader.read([number]), self.setup.labels
+        # Alone an image may be judged otherwise in the last digit: that it is shown is settled.
+        reader = replace(self.setup.reader, correct_only=False)
+        batch, labels = reader.read([number]), self.setup.labels
         composites = {name: self.composites(name, batch) for name in rows}
         judged = {
             name: self.setup.metrics.judged(images, batch.targets) for name, images in composites.items()

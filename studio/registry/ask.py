@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from attribution import Against, Value, probability, sigmoid
+from attribution.engine.precision import lent
 from attribution.targets import LastFeatures, Likeness
 from models.weights.environment import expanded
 from studio.registry.asked import Asked
@@ -101,7 +102,7 @@ def _like(text: TargetText, classifier: ImageClassifier, read: Read) -> Asked:
     view = classifier.view(pixels.to(classifier.mean.device))[None]
     shown = (view - classifier.mean) / classifier.std
     network: Any = classifier.network
-    with torch.no_grad():
+    with torch.no_grad(), lent(network):  # it may be the caller's own
         embed = Embedded(network) if isinstance(network, ZeroShot) else LastFeatures(network, shown)
         scored = classifier.with_network(Likeness(embed, embed(shown)))
     title = f"likeness to {path.name}"

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio import version
 from studio.files import size_and_time
+from studio.libraries import versions
 from studio.registry.identity import filler_identity
+from studio.registry.request import GIGABYTES
 from studio.registry.tables import ALL_FILLERS, SettingTexts
 from studio.registry.variants import kind_of
 
@@ -34,6 +35,8 @@ def opened_cache(folder: Path | None, gigabytes: float) -> FillCache | None:
     if not 0 < gigabytes < math.inf:
         raise ValueError(f"--fill-cache-size: expected above 0 and finite (gigabytes), got {gigabytes:g}")
     if folder is None:
+        if gigabytes != GIGABYTES:
+            raise ValueError(f"--fill-cache-size: only with --fill-cache FOLDER, got {gigabytes:g}")
         return None
     import sqlite3
 
@@ -115,11 +118,14 @@ def _machine() -> tuple[Any, ...]:
 
     import infill
     import models
+    from infill.network import fast_dtype
 
     folders = [Path(next(iter(package.__path__))) for package in (infill, models)]
     code = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    threads, capability = torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()
-    return version(), torch.__version__, threads, capability, [size_and_time(file) for file in code]
+    capability, dtype = torch.backends.cpu.get_cpu_capability(), fast_dtype(torch.device("cpu"))
+    processor = torch.get_num_threads(), capability, dtype
+    cards = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return versions(), processor, cards, [size_and_time(file) for file in code]
 
 
 def _added(name: str) -> tuple[int, int] | None:

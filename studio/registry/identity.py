@@ -42,6 +42,18 @@ def fingerprint(classifier: ImageClassifier) -> str:
     return digest.hexdigest()
 
 
+def classifier_identity(classifier: ImageClassifier, name: str | None) -> Mapping[str, Any]:
+    """Return all that a classifier's answers depend on.
+
+    What it computes need not be in its tensors: it is in the code, or in a folder's other files, of its name.
+    """
+    return {
+        "content": fingerprint(classifier),
+        "code": content(code_of(name)),
+        "place": content(place_of(name)),
+    }
+
+
 def filler_identity(name: str, settings: SettingTexts, own: Own = NO_OWN) -> Mapping[str, Any]:
     """Return all that the fills of a filler depend on; of one that the caller brings along nobody knows."""
     if name in own.fillers:

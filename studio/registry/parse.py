@@ -190,6 +190,8 @@ def parse_device(name: str) -> torch.device:
     Raises:
         ValueError: If it cannot be used.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"--device: expected a name such as cpu or cuda:0, got {name!r:.80}")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 from infill.validate import Range, Seed
 
 BatchSize: TypeAlias = Annotated[int, Range(1, 4096)]
+GIGABYTES = 10.0
+"""How large a folder of fills may become unless asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,4 +46,4 @@ class JobRequest:
     batch_size: BatchSize = 64
     settings: Sequence[str] = ()
     fill_cache: Path | None = None
-    fill_cache_size: float = 10.0
+    fill_cache_size: float = GIGABYTES

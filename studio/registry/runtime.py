@@ -42,8 +42,7 @@ def running(
     Raises:
         ValueError: If there is no such runtime, or OpenVINO is asked for and cannot run this.
     """
-    if runtime not in get_args(Runtime):
-        raise ValueError(f"--runtime: expected one of {', '.join(get_args(Runtime))}, got {runtime}")
+    _check(runtime, precision)
     asked = tuple(methods)
     if runtime == "eager":
         return classifier, "eager"
@@ -52,11 +51,18 @@ def running(
         if runtime == "incremental" or told.startswith("incremental"):
             return classifier, told
     try:
-        return _by_openvino(classifier, asked, fixed), "openvino"
+        return _by_openvino(classifier, asked, fixed, precision), "openvino"
     except ValueError as error:
         if runtime == "openvino":
             raise ValueError(f"--runtime: {error}") from error
         return classifier, f"eager ({error})"
+
+
+def _check(runtime: Runtime, precision: Precision) -> None:
+    if runtime not in get_args(Runtime):
+        raise ValueError(f"--runtime: expected one of {', '.join(get_args(Runtime))}, got {runtime}")
+    if runtime == "openvino" and precision == "bfloat16":
+        raise ValueError("--precision: expected float32 or auto with --runtime openvino, got bfloat16")
 
 
 def precision_kept(precision: Precision, device: torch.device, classifier: PreparedClassifier | None) -> str:
@@ -78,7 +84,11 @@ def precision_kept(precision: Precision, device: torch.device, classifier: Prepa
     return fast if own == fast else f"{fast}, the classifier {own}"
 
 
-def _by_openvino(classifier: ImageClassifier, methods: Sequence[str], fixed: bool) -> ImageClassifier:
+def _by_openvino(
+    classifier: ImageClassifier, methods: Sequence[str], fixed: bool, precision: Precision
+) -> ImageClassifier:
+    if precision == "bfloat16":
+        raise ValueError("OpenVINO computes in float32")
     following = [name for name in methods if name in OPTIMIZING or _needs_gradients(name)]
     if following:
         raise ValueError(f"OpenVINO gives no gradients, which {', '.join(following)} needs")

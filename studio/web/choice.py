@@ -12,6 +12,7 @@ from typing import Any, Literal, get_origin
 from studio.explain.request import ExplainRequest
 from studio.registry.fields import known
 from studio.registry.tables import ALL_FILLERS, METHODS
+from studio.registry.target import parse_target
 from studio.web.networks import Networks, fillers
 from studio.web.pictures import Chosen
 
@@ -82,7 +83,13 @@ def aimed(target: str, other: str | None) -> str:
 
 
 def request(chosen: Chosen, choice: Choice, networks: Networks, **more: Any) -> ExplainRequest:
-    """Return what the command would be asked for."""
+    """Return what the command would be asked for.
+
+    Raises:
+        ValueError: If the target is no class: other targets may name files.
+    """
+    if not parse_target(choice.target).of_classes:
+        raise ValueError(f"target: expected a class, got {choice.target!r:.80}")
     source: dict[str, Any] = (
         {"images": (Path(chosen.name),)} if chosen.scene is None else {"scene": chosen.scene}
     )

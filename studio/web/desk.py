@@ -72,7 +72,9 @@ class Studio:
     def leave(self, session: str) -> None:
         """Stop what a person has going on, and forget what was found."""
         self.turns.stop(session)
-        self.desks.pop(session, None)
+        desk = self.desks.pop(session, None)
+        if desk is not None:
+            desk.leave()
 
     def archive(self, key: str) -> tuple[str, bytes]:
         """Return the name and the content of an archive that a page offers.
@@ -101,6 +103,7 @@ class Desk:
         asked: How often a hole was to be filled: a later one ends those before it.
         lock: Held by whoever changes what is looked at until all that follows is told: of two changes at
             once one comes after the other, for the page, too.
+        filling: Held while a hole is filled.
     """
 
     session: str
@@ -113,6 +116,7 @@ class Desk:
     latest: dict[str, Explained] = field(default_factory=dict)
     asked: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    filling: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
         self.classifier = self.classifier or self.studio.networks.names()[0]
@@ -140,6 +144,11 @@ class Desk:
             self._begin_anew()
             self.chosen = picture
             return True
+
+    def leave(self) -> None:
+        """Fill no more."""
+        with self.lock:
+            self.asked += 1
 
     def _begin_anew(self) -> None:
         """Stop and forget all that is of the picture and the classifier so far."""
@@ -238,13 +247,22 @@ class Desk:
         if not ordered:
             yield self._untouched(target, NO_FILLER)
             return
-        for each in drawings(picture, drawn, ordered, choice, self.studio.networks):
+        for each in self._filled(mine, drawings(picture, drawn, ordered, choice, self.studio.networks)):
             with self.lock:
                 if self.asked != mine:
                     return
                 waiting = ordered[len(each.removed.completions) :]
                 copies = self._copies_of_hole(each, choice) if not waiting else None
             yield views.completed(each.cards, waiting, each.removed.notes, copies)
+
+    def _filled(self, mine: int, made: Iterator[Drawing]) -> Iterator[Drawing]:
+        """Yield what is made until another hole is to be filled: of many strokes only the last one is."""
+        while True:
+            with self.filling:
+                each = next(made, None) if self.asked == mine else None
+            if each is None:
+                return
+            yield each
 
     def _untouched(self, target: str, said: str) -> str:
         """Return the picture as it is, and forget what was made of the last hole."""

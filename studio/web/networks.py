@@ -74,6 +74,8 @@ class Networks:
                 given = self.given if name == self.own else name
                 multi_label = self.multi_label and name == self.own
                 loaded = build_classifier(given, self.weights_of(name), multi_label)
+                if not loaded.crop:  # holes are drawn in its view
+                    raise ValueError(f"--classifier: expected one that says its crop, got {name}")
                 self._loaded[name] = loaded.to(parse_device(self.device))
             return self._loaded[name]
 

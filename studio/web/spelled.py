@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from studio.explain.counterfactual import FINAL
 from studio.explain.request import COMPLETING, FILLER, METHOD, ExplainRequest
 from studio.web.choice import Choice
 from studio.web.networks import Networks
@@ -49,8 +48,6 @@ def python(task: Task, chosen: Chosen, choice: Choice, networks: Networks) -> st
     words += [f"target={_target(choice.target)!r}"] if choice.target != "top1" else []
     words += [f"method={choice.method!r}", f"filler={choice.filler!r}"]
     words += _more_of_python(choice, networks)
-    if task == "counterfactual" and chosen.scene is None and choice.filler == FILLER:
-        words += [f"final={FINAL!r}"]
     settings = [text.partition("=")[::2] for text in choice.settings]
     if settings:
         words += ["settings={" + ", ".join(f"{key!r}: {_value(value)!r}" for key, value in settings) + "}"]

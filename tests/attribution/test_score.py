@@ -204,7 +204,10 @@ def test_bad_arguments_are_named(image, change, message):
     ("change", "message"),
     [
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"precision": "float16"}, "precision must be one of float32, bfloat16, auto, got 'float16'"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number, got 2.5"),
+        ({"batch_size": "8"}, "batch_size must be a whole number, got '8'"),
+        ({"batch_size": True}, "batch_size must be a whole number, got True"),
+        ({"precision": "float16"}, "precision must be one of .*float32.*bfloat16.*auto.*, got 'float16'"),
     ],
 )
 @pytest.mark.usefixtures("unchecked_shapes")
@@ -213,6 +216,18 @@ def test_bad_executions_are_named(image, change, message):
         MaskedScore(image, 0, Network(), execution=Execution(**change))
     with pytest.raises(ValueError, match=message):
         MaskedScore(image, 0, Network()).with_execution(**change)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_link_tells_one_number_of_each_image(image, holes):
+    for link, got in (
+        (lambda logits, target: logits[:1, 0], r"\(1,\)"),
+        (lambda logits, target: logits, r"\("),
+        (lambda logits, target: logits.mean(), r"\(\)"),
+        (lambda logits, target: 0.5, "'float'"),
+    ):
+        with pytest.raises(ValueError, match=f"link must be one that returns a tensor of shape .*got {got}"):
+            MaskedScore(image, 0, classifier=lambda x: x.mean((2, 3)), link=link)(holes)
 
 
 def test_rounding_out_of_the_range_is_forgiven():

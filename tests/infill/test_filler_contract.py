@@ -336,6 +336,18 @@ def test_observed_pixels_that_are_no_colors_are_refused(make, value) -> None:
 
 
 @every_filler
+def test_pixels_under_half_a_hole_are_observed(make) -> None:
+    filler = make(20, 24)
+    if isinstance(filler, (Gray, Noise, Given)):  # which do not look at the image
+        return
+    image, hole = torch.full((1, 3, 20, 24), 0.5), torch.zeros(1, 1, 20, 24)
+    hole[..., 5:9, 6:12] = 0.3
+    image[0, 1, 6, 7] = torch.nan
+    with pytest.raises(ValueError, match=r"image must be in \[0, 1\], without NaN, "):
+        filler(image, hole, seeded())
+
+
+@every_filler
 @pytest.mark.parametrize("value", [float("nan"), 255.0, -1.0])
 def test_holes_beyond_their_range_are_refused(make, value, image) -> None:
     hole = torch.zeros(1, 1, 24, 32)

@@ -106,6 +106,26 @@ def test_the_last_layer_is_the_one_called_last():
     assert torch.equal(logits, network.last(expected).detach())
 
 
+class Mirrored(nn.Module):
+    """Answers with the mean of what it says of an image and of its mirror."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, images):
+        left = images[..., : images.shape[3] // 2].mean((2, 3))
+        return (self.head(left) + self.head(images.mean((2, 3)))) / 2
+
+
+def test_what_is_read_last_is_not_taken_for_all_that_is_read():
+    network = Mirrored()
+    with pytest.raises(
+        ValueError, match=r"network must be one whose last layer is called once, .* '2 calls'"
+    ):
+        judge(network, network, IMAGES)
+
+
 def test_whoever_runs_the_network_may_do_more():
     network = Network().eval()
     with torch.no_grad():

@@ -1,6 +1,7 @@
 """`infill.explain`: the command's own results, from whatever shows and whatever classifies."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from attribution import Gradient, IntegratedGradients, Lime, SlidingPatch
 from infill import Blur, Explanation, Explanations
 from models.classifiers import ImageClassifier, load_classifier
 from models.preprocessing import Preprocessing
+from studio.registry.build import build_classifier
 
 FILES = ["explain.png", "heatmaps.npz", "explain.json"]
 TIMES = ("seconds", "composites_per_second")
@@ -165,6 +167,83 @@ def test_a_module_is_as_before_and_gets_its_preprocessing() -> None:
     assert all(part.training for part in network.modules())
     assert all(each.requires_grad and each.grad is None for each in network.parameters())
     assert all(torch.equal(each, before[name]) for name, each in network.state_dict().items())
+
+
+@pytest.mark.parametrize("bound", [False, True], ids=["copied", "lent"])
+def test_likeness_leaves_the_network_as_it_was(bound: bool, tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    Image.fromarray(small()).save(file)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network.append(nn.Dropout(0.5)).append(nn.Linear(4, 3)).train()
+    if bound:
+        network.lock = threading.Lock()  # which cannot be copied
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.rand(4, 3, 40, 56))
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    chance = torch.get_rng_state()
+    found = infill.explain(file, network, target=f"like:{file}", filler="gray", patch=16, stride=16)
+    assert torch.equal(chance, torch.get_rng_state())
+    assert network.training
+    assert all(torch.equal(before[name], each) for name, each in network.state_dict().items())
+    assert found.whole.clean == pytest.approx(1, abs=1e-5), "the image is like itself"
+
+
+def test_scenes_and_photographs_together_have_each_their_classifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A photograph's is the first whose weights are here: this one knows other classes."""
+    file = tmp_path / "a.png"
+    Image.fromarray(small()).save(file)
+    monkeypatch.setattr("studio.explain.default_classifier.store.here", lambda name: name == "resnet50")
+    built = build_classifier
+
+    def build(name: str | None, *more: Any) -> ImageClassifier:
+        return infill.load_classifier(tiny, labels=list("rgb")) if name == "resnet50" else built(name, *more)
+
+    monkeypatch.setattr("studio.registry.ask.build_classifier", build)
+    scene, photograph = infill.explain(["scene:1", file], None, filler="gray", patch=40, stride=40)
+    assert (scene.classifier, photograph.classifier) == ("scenes", "resnet50")
+    assert photograph.target.label in "rgb"
+    assert scene.target.label not in "rgb"
+    assert any("classifier: resnet50" in note for note in photograph.notes)
+    assert not any("resnet50" in note for note in scene.notes)
+
+
+def test_the_papers_fillers_are_taken_where_none_is_named(photograph: Path) -> None:
+    asked = {"paper": True, "settings": {"mp.steps": 1}, "progress": False}
+    found = infill.explain(photograph, "scenes", method="mp", **asked)
+    assert isinstance(found, Explanation)
+    assert found.filler == "blur"
+    assert any(note.startswith("mp (Agarwal & Nguyen 2020): departs from the paper:") for note in found.notes)
+    both = infill.explain(photograph, "scenes", method="mp", filler=["gray", "inpaint"], **asked)
+    assert both.fillers == ["gray", "inpaint"]
+    assert infill.explain(photograph, "scenes", patch=41, stride=64).filler == "inpaint"
+
+
+def test_nothing_is_saved_outside_of_the_folder(tmp_path: Path) -> None:
+    grid = infill.explain(small(), {"..": tiny, ". ": tiny}, filler="gray", patch=16, stride=16)
+    grid.save(tmp_path / "deep" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+    homes = list((tmp_path / "deep" / "out").iterdir())
+    assert len(homes) == 2
+    assert all((home / "explain.json").is_file() for home in homes)
+
+
+@pytest.mark.parametrize("folder", ["", None, 3])
+def test_what_is_no_folder_is_told(folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = infill.explain(small(), tiny, filler="gray", patch=16, stride=16)
+    for each in (found, Explanations([found])):
+        with pytest.raises(ValueError, match=f"folder: expected a path, got {folder!r}"):
+            each.save(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_preprocessing_is_not_given_twice() -> None:
+    with pytest.raises(ValueError, match="preprocessing: expected none beside a classifier that has its own"):
+        infill.explain(small(), load_classifier("scenes"), preprocessing=Preprocessing(32, 32), filler="gray")
 
 
 def test_objects_stand_where_names_do(photograph: Path) -> None:
@@ -338,6 +417,9 @@ class Optimizes:
         ({"method": "rise", "masks": 1}, "masks must be at least 2 for the covariance estimator, got 1"),
         ({"labels": ["a", "b"]}, "classifier has 3 classes, but names 2"),
         ({"preprocessing": 7}, "preprocessing: expected Resize, CenterCrop, Normalize"),
+        ({"device": {}}, "--device: expected a name such as cpu or cuda:0, got {}"),
+        ({"device": 0.5}, "--device: expected a name such as cpu or cuda:0, got 0.5"),
+        ({"fill_cache_size": 3}, "--fill-cache-size: only with --fill-cache FOLDER, got 3"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(asked: dict[str, Any], message: str) -> None:

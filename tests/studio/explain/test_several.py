@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,19 @@ def test_what_a_name_points_to_may_change(run: Run, photographs: list[Path]) -> 
     assert identity(job, Path("a.png")) != before
 
 
+def test_the_weights_of_what_fills_in_the_end_count(run: Run, photographs: list[Path]) -> None:
+    Path("big.pt").write_bytes(b"one")
+    request = ExplainRequest(
+        images=(Path("a.png"),), classifier="scenes", methods=("mp2-descent",), final="lama:big.pt"
+    )
+    job = explaining(request, print)
+    before = identity(job, Path("a.png"))
+    assert identity(explaining(replace(request, final="gray"), print), Path("a.png")) != before
+    assert identity(job, Path("a.png")) == before
+    Path("big.pt").write_bytes(b"three")
+    assert identity(job, Path("a.png")) != before
+
+
 def test_what_was_explained_with_another_library_is_explained_again(
     run: Run, photographs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +172,7 @@ def test_strict_stops_before_any_work(run: Run, photographs: list[Path]) -> None
 def test_killed_in_the_middle_it_goes_on(run: Run, photographs: list[Path], tmp_path: Path) -> None:
     slow = """
 import time
+from dataclasses import replace
 from infill import Gray
 real = Gray.__call__
 def fill(self, image, hole, generator=None):

@@ -35,7 +35,9 @@ def test_what_it_cannot_spare_it_leaves_alone(tmp_path):
     cache = opened_cache(tmp_path, 1.0)
     for filler in (Gray(), Marginal()):
         assert cache.keeping("x", {}, "float32", filler) is filler
-    assert opened_cache(None, 1.0) is None
+    assert opened_cache(None, 10.0) is None
+    with pytest.raises(ValueError, match="--fill-cache-size: only with --fill-cache FOLDER, got 3"):
+        opened_cache(None, 3.0)
 
 
 def test_it_stays_as_large_as_it_may_be(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.classifiers import ImageClassifier
 from models.inpainters.inpainter import Inpainter
 from studio.registry import identity, pretrained
 from studio.registry.build import weights_of
@@ -28,6 +29,25 @@ def test_the_same_weights_elsewhere_are_the_same_and_others_are_not(
         file.seek(-1, 2)
         file.write(bytes([last[0] ^ 1]))
     assert identity.filler_identity("inpaint", {}) != here
+
+
+def test_a_classifier_is_more_than_its_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("one_way.py").write_text("")
+    Path("other_way.py").write_text("# other")
+    Path("folder").mkdir()
+    Path("folder/config.json").write_text("{}")
+    classifier = ImageClassifier(torch.nn.Identity())
+    names = (None, "python:one_way:f", "python:other_way:f", "hf:folder")
+    known = [identity.classifier_identity(classifier, name) for name in names]
+    assert len({repr(each) for each in known}) == 4
+    Path("folder/config.json").write_text('{"hidden_act": "relu"}')
+    assert identity.classifier_identity(classifier, "hf:folder") != known[-1]
+    Path("elsewhere").mkdir()
+    shutil.copytree("folder", "elsewhere/again")
+    moved = identity.classifier_identity(classifier, "hf:elsewhere/again")
+    assert moved == identity.classifier_identity(classifier, "hf:folder")
 
 
 def test_a_folder_is_its_files_by_their_names_in_it(tmp_path: Path) -> None:

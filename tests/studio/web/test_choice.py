@@ -43,6 +43,24 @@ def test_paths_and_unknown_names_are_refused(words: dict[str, str], message: str
         choice(**{"classifier": "scenes", "method": "sp", "filler": "gray", **words})
 
 
+@pytest.mark.parametrize("target", ["like:/etc/passwd", "box:dog", "region:dog", "text:dog", "output:1"])
+def test_targets_are_classes(target: str) -> None:
+    asked = choice("scenes", "sp", "gray", target)
+    with pytest.raises(ValueError, match=f"target: expected a class, got '{target}'"):
+        request(chosen("scene:1"), asked, Networks())
+
+
+def test_a_classifier_without_a_view_is_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wide.py").write_text(
+        "import infill\n\n\ndef net():\n    return infill.load_classifier(lambda x: x.mean((2, 3)))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        ValueError, match="--classifier: expected one that says its crop, got python:wide:net"
+    ):
+        Networks("python:wide:net").classifier("python:wide:net")
+
+
 @pytest.mark.parametrize("name", ["file:/etc/passwd", "python:os:getcwd", "hf:/", "resnet9000", ""])
 def test_only_classifiers_of_the_list_are_ever_loaded(name: str) -> None:
     with pytest.raises(ValueError, match="classifier: expected one of"):
