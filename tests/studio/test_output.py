@@ -1,5 +1,6 @@
 """Either all files of a result are there, or none."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,28 @@ def test_a_failure_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
     with pytest.raises(type(error)), output_folder(tmp_path / "new" / "out") as folder:
         folder.publish({"a": lambda path: path.write_text("one"), "b": fail})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_report_does_not_stand_beside_new_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(text: str) -> None:
+        files = {name: lambda path: path.write_text(text) for name in ("picture", "report")}
+        with output_folder(tmp_path) as folder:
+            folder.publish(files)
+
+    write("old")
+    replace = os.replace
+
+    def killed(draft: Path, path: Path) -> None:
+        replace(draft, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write("new")
+    assert (tmp_path / "picture").read_text() == "new"
+    assert not (tmp_path / "report").exists()
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Torchvision's detectors, and detectors that users bring along."""
 
+import hashlib
 import json
 import re
 import sys
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from models.detectors import load_detector
 from models.detectors import torchvision as architectures
 from models.detectors.function import FunctionDetector
-from models.detectors.torchvision import _OLD, _OLD_HEADS
+from models.detectors.torchvision import _OLD, _OLD_HEADS, _is_published
 from models.weights.checkpoint import Checkpoint, renamed
 
 NAME = "ssdlite320_mobilenet_v3_large"
@@ -62,6 +63,15 @@ def test_published_weights_are_known_by_their_file_wherever_it_lies(
     monkeypatch.setattr(architectures, "load_state", lambda *_: None)
     detector = load_detector(name, tmp_path / file)
     assert {each.eps for each in detector.modules() if isinstance(each, nn.BatchNorm2d)} == {epsilon}
+
+
+def test_published_weights_are_known_by_their_content(tmp_path: Path) -> None:
+    content = b"weights"
+    url = f"https://where.it/is/net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    for name, written, published in (("copy.pth", content, True), ("copy.pth", b"mine", False)):
+        (tmp_path / name).write_bytes(written)
+        assert _is_published(tmp_path / name, url) is published
+    assert _is_published(tmp_path / "not-here" / url.rpartition("/")[2], url)
 
 
 def test_weights_that_do_not_fit_are_refused(weights: Path, tmp_path: Path) -> None:

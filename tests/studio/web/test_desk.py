@@ -3,9 +3,13 @@
 import io
 import json
 import re
+import threading
+import time
 import zipfile
+from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +45,14 @@ def done(work: Work) -> Any:
     assert work.ended.wait(60)
     assert work.error is None
     return work.result
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if holds():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never came")
 
 
 def text(piece: str) -> str:
@@ -113,6 +125,49 @@ def test_a_hole_is_completed_filler_by_filler(desk: Desk) -> None:
     assert none.count("<figure") == 1
     desk.pick("scene:1")
     assert EMPTY in unescape(next(desk.draw(None, ["telea"])))  # another picture, no hole
+
+
+def test_of_many_strokes_only_the_last_is_filled_and_none_for_who_has_left(
+    studio: Studio, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled: list[int] = []
+    going, go = threading.Event(), threading.Event()
+
+    def slow(picture: Any, hole: Any, *_: Any) -> Iterator[Any]:
+        filled.append(int(hole.sum()))
+        going.set()
+        assert go.wait(60)
+        yield SimpleNamespace(removed=SimpleNamespace(completions=[1], notes=[]), cards=[])
+
+    monkeypatch.setattr("studio.web.desk.drawings", slow)
+    monkeypatch.setattr("studio.web.desk.views.completed", lambda *_: "piece")
+    monkeypatch.setattr(Desk, "_copies_of_hole", lambda *_: None)
+
+    def draw(pixels: int) -> None:
+        hole = torch.zeros(224 * 224)
+        hole[:pixels] = 1
+        list(desk.draw(packed(hole.view(224, 224)), ["gray"]))
+
+    strokes = [threading.Thread(target=draw, args=(pixels,)) for pixels in (1, 2, 3)]
+    strokes[0].start()
+    assert going.wait(60)
+    for before, stroke in enumerate(strokes[1:], start=desk.asked):
+        stroke.start()
+        until(lambda asked=before: desk.asked > asked)
+    go.set()
+    for stroke in strokes:
+        stroke.join(60)
+    assert filled == [1, 3], "the one in between was never begun"
+    going.clear()
+    go.clear()
+    last = threading.Thread(target=draw, args=(4,))
+    last.start()
+    assert going.wait(60)
+    begun = desk.asked
+    studio.leave("someone")
+    assert desk.asked > begun, "what goes on ends with this fill"
+    go.set()
+    last.join(60)
 
 
 def test_a_drawing_is_the_command_s_and_python_s_byte_for_byte(
