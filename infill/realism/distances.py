@@ -86,7 +86,7 @@ def two_sample_accuracy(
     _check(features, real, 2 * folds)
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(features), generator=generator)[:PROBED].sort().values
-    pairs = torch.stack([real[chosen], features[chosen]], 1).double()
+    pairs = torch.stack([real[chosen], features[chosen]], 1).double().cpu()
     right = torch.zeros(len(chosen), dtype=torch.float64)
     for held in split(len(chosen), generator, folds):
         rest = torch.ones(len(chosen), dtype=torch.bool)

@@ -142,9 +142,13 @@ def split(count: int, generator: Generator, groups: int = GROUPS) -> list[Intege
     return [order[start::groups].sort().values for start in range(min(groups, count))]
 
 
-def mean(values: Float[Tensor, " n"]) -> Statistic:
-    """The mean of one value an image."""
-    values = _numbers("values", values)
+def mean(values: Float[Tensor, " n"], name: str = "values") -> Statistic:
+    """The mean of one value an image.
+
+    Raises:
+        ValueError: If there is none, or one is not finite; ``name`` is what they are called.
+    """
+    values = _numbers(name, values)
     return lambda weights: weights @ values / weights.sum(1)
 
 
@@ -212,8 +216,9 @@ def _resamples(count: int, draws: int, generator: Generator) -> Iterator[Resampl
 
 def _numbers(name: str, values: Tensor) -> Float[Tensor, " n"]:
     finite = bool(values.isfinite().all())
-    require(len(values) > 0 and finite, name, "at least one, all finite", f"{len(values)} values")
-    return values.double()
+    got = f"{len(values)} values, {int((~values.isfinite()).sum())} of them not finite"
+    require(len(values) > 0 and finite, name, "at least one, all finite", got)
+    return values.double().cpu()
 
 
 def _student(freedom: int) -> float:

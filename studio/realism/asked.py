@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from studio.realism.kinds import HOLE_KINDS, SEGMENTED, HoleKind
@@ -42,8 +43,6 @@ def build_regions(request: RealismRequest, data: Dataset, device: torch.device) 
             "--segmenter: expected a name beside --segmenter-weights, --segmenter-class and --segmenter-point"
         )
     _check_used(request, kind)
-    if kind == "background" and len(data) < 2:
-        raise ValueError(f"--holes background: expected 2 or more images in {data.title}, got {len(data)}")
     regions = Regions(
         kind,
         request.grow,
@@ -52,10 +51,20 @@ def build_regions(request: RealismRequest, data: Dataset, device: torch.device) 
         label=request.segmenter_class,
         point=point,
         hole_area=request.hole_area,
-        others=data if kind == "background" else None,
     )
+    return among(regions, data)
+
+
+def among(regions: Regions, data: Dataset) -> Regions:
+    """Return the regions of the images of this data.
+
+    Raises:
+        ValueError: If the data does not say what they need, or has no other image to lend a shape.
+    """
+    if regions.kind == "background" and len(data) < 2:
+        raise ValueError(f"--holes background: expected 2 or more images in {data.title}, got {len(data)}")
     check_annotated(regions, data)
-    return regions
+    return replace(regions, others=data if regions.kind == "background" else None)
 
 
 def _check_used(request: RealismRequest, kind: HoleKind) -> None:

@@ -18,7 +18,7 @@ from studio.data.dataset import open_dataset
 from studio.data.example import Dataset, Example, first_readable
 from studio.data.selection import select
 from studio.libraries import versions
-from studio.realism.asked import build_regions
+from studio.realism.asked import among, build_regions
 from studio.realism.batches import Reader
 from studio.realism.judges import Judges, load_judges
 from studio.realism.metrics import OF_CLASSES, OF_FEATURES, REVISION, ImageMetrics
@@ -101,7 +101,7 @@ def set_up(
     judges = load_judges(request, data, example, device, own)
     if request.classes:
         data = select(data, chosen, judges.labels, progress)
-        regions, example = build_regions(request, data, device), first_readable(data)
+        regions, example = among(regions, data), first_readable(data)
     regions.check_view(judges.classifier.crop)
     labels, notes = _label_source(request.labels, data, example, judges)
     if request.correct_only and labels != "data":

@@ -103,7 +103,7 @@ def _figures(
 
 
 def _means(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
-    return {name: mean(torch.from_numpy(values[name])) for name in METRICS if name in values}
+    return {name: mean(torch.from_numpy(values[name]), name) for name in METRICS if name in values}
 
 
 def _shapes(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
