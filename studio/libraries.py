@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from studio import version
 
 COMPUTING = (
-    "torchvision", "scikit-image", "scipy", "opencv-python-headless", "pillow", "pypatchmatch", "diffusers",
-    "transformers", "timm",
+    "numpy", "torchvision", "scikit-image", "scikit-learn", "scipy", "opencv-python-headless", "pillow",
+    "pypatchmatch", "openvino", "diffusers", "transformers", "timm",
 )  # fmt: skip
 """Beside torch and Python: what reads images, makes holes and fills, classifies, and measures."""
 

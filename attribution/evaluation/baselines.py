@@ -39,11 +39,13 @@ def object_map(region: Bool[Tensor, "h w"], generator: Generator) -> Float[Tenso
     """Return a heatmap that claims the region (a box, a silhouette), all of it before anything else.
 
     It is 1 there and 0 elsewhere, and up to `GRAIN` more in the order of `random_map`: so that the region's
-    pixels go one after another, and any threshold that is a multiple of 0.05 finds the region itself.
+    pixels go one after another, and any threshold from 0.05 to 1 that is a multiple of 0.05 finds the region
+    itself.
 
     Raises:
         ValueError: If the region is empty.
     """
+    require(region.dtype is torch.bool, "region", "of truth values (bool)", region.dtype)
     require(bool(region.any()), "region", "at least one pixel", "none")
     order = random_map((region.shape[0], region.shape[1]), generator).to(region.device)
     return GRAIN * order.clamp(0, 1) + region
@@ -57,5 +59,6 @@ def background_map(region: Bool[Tensor, "h w"], generator: Generator) -> Float[T
     Raises:
         ValueError: If the region is the whole image.
     """
+    require(region.dtype is torch.bool, "region", "of truth values (bool)", region.dtype)
     require(not bool(region.all()), "region", "less than the whole image", "all of it")
     return object_map(~region, generator)

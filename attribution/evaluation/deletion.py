@@ -1,7 +1,7 @@
 """Deletion and insertion: how fast the score falls, or comes back, in the order of a heatmap."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -33,6 +33,9 @@ class RankedHoles:
     rank: Int[Tensor, "h w"]
     pixels: int = PIXELS
     change: Change = "deletion"
+
+    def __post_init__(self) -> None:
+        require(self.change in get_args(Change), "change", f"one of {get_args(Change)}", self.change)
 
     def __len__(self) -> int:
         return 1 + -(-self.rank.numel() // self.pixels)

@@ -42,9 +42,10 @@ def boxes_above(heatmap: Heatmap, alpha: float, level: Level = peak) -> Int[Tens
     A heatmap with no pixel above it singles nothing out: its box is the whole image.
 
     Raises:
-        ValueError: If a heatmap is not a number somewhere.
+        ValueError: If a heatmap is not a number somewhere, or ``alpha`` is negative or none.
     """
     require_numbers(heatmap)
+    require(0 <= alpha < torch.inf, "alpha", "at least 0", alpha)
     above = heatmap > (alpha * level(heatmap))[:, None, None]
     above |= ~above.any(dim=2).any(dim=1)[:, None, None]
     left, right = _extent(above.any(dim=1))
@@ -109,23 +110,36 @@ def tuned_alpha(
     Raises:
         ValueError: If there are not boxes for each heatmap, or one is not a number somewhere.
     """
+    require(len(alphas) > 0, "alphas", "at least one", list(alphas))
     return min(sorted(alphas), key=lambda alpha: localization_error(heatmap, boxes, alpha, level))
 
 
 def require_numbers(heatmap: Heatmap) -> None:
-    """Check that heatmaps have no NaN, which no pixel is above or below.
+    """Check that heatmaps have no NaN, which no pixel is above or below, and no infinity.
 
-    Minus infinity is none: so is filled in what a classifier does not see of a photograph.
+    Minus infinity is allowed: so is filled in what a classifier does not see of a photograph.
 
     Raises:
         ValueError: If one has.
     """
-    missing = int(heatmap.isnan().sum())
-    require(missing == 0, "heatmap", "a number everywhere", f"{missing} NaN of {heatmap.numel()} values")
+    missing = int((heatmap.isnan() | (heatmap == torch.inf)).sum())
+    got = f"{missing} NaN or infinite of {heatmap.numel()} values"
+    require(missing == 0, "heatmap", "a number everywhere", got)
+
+
+def require_region(name: str, region: Bool[Tensor, "b h w"], heatmap: Heatmap) -> None:
+    """Check that a region of pixels is of the heatmaps' shape, and says yes or no.
+
+    Raises:
+        ValueError: If it is or does not.
+    """
+    shape = tuple(heatmap.shape)
+    require(tuple(region.shape) == shape, name, f"of shape {shape} as the heatmaps", tuple(region.shape))
+    require(region.dtype is torch.bool, name, "of truth values (bool)", region.dtype)
 
 
 def require_boxes(heatmap: Heatmap, boxes: Sequence[Boxes]) -> None:
-    """Check that there are boxes for each heatmap.
+    """Check that there are boxes for each heatmap, with left < right and top < bottom.
 
     Raises:
         ValueError: If there are not.
@@ -134,3 +148,8 @@ def require_boxes(heatmap: Heatmap, boxes: Sequence[Boxes]) -> None:
     require(len(boxes) == len(heatmap), "boxes", f"given for each of {len(heatmap)} heatmaps", len(boxes))
     empty = [i for i, true in enumerate(boxes) if len(true) == 0]
     require(not empty, "boxes", "at least one per image", f"none for images {empty}")
+    for true in boxes:
+        fits = true.ndim == 2 and true.shape[1] == 4
+        require(fits, "boxes", "of shape (m, 4) for each image", tuple(true.shape))
+        areal = bool((true[:, :2] < true[:, 2:]).all())
+        require(areal, "boxes", "left, top, right, bottom with left < right and top < bottom", true.tolist())

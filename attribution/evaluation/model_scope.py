@@ -18,14 +18,15 @@ def growing_holes(segments: Int[Tensor, "h w"], generator: Generator, steps: int
     """Return holes of one segment to all of them, in an order drawn by chance.
 
     Args:
-        segments: The segment of each pixel, numbered from 0 without gaps.
+        segments: The segment of each pixel, by any numbers.
         generator: Draws the order, which is the same for all fillers that get one of the same seed.
         steps: How many holes; fewer where there are fewer segments.
 
     Raises:
         ValueError: If there are not at least two steps and two segments.
     """
-    count = int(segments.max()) + 1
+    numbers, segments = torch.unique(segments, return_inverse=True)
+    count = len(numbers)
     require(steps >= 2, "steps", "at least 2", steps)
     require(count >= 2, "segments", "at least 2", count)
     before = torch.randperm(count, generator=generator)  # of each segment: how many go before it

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from attribution.evaluation.localization import require_region
 from attribution.explainer import Heatmap
 from infill.exact import exact
 from infill.validate import require
@@ -35,8 +36,10 @@ def own_evidence(heatmap: Heatmap, silhouette: Bool[Tensor, "b h w"], signed: bo
         signed: Whether the heatmap speaks for the target above 0 and against it below.
 
     Raises:
-        ValueError: If a silhouette is empty or is all of its image, or the heatmap is not finite.
+        ValueError: If there is not a silhouette of the heatmap's size for each, one is empty or is all of its
+            image, or the heatmap is not finite.
     """
+    require_region("silhouette", silhouette, heatmap)
     require(bool(heatmap.isfinite().all()), "heatmap", "finite", "NaN or infinity")
     values = exact(heatmap.flatten(1))
     inside = silhouette.flatten(1).to(values.device)

@@ -31,10 +31,12 @@ def pointing_hit(heatmap: Heatmap, boxes: Sequence[Boxes], tolerance: float = 0.
             on PASCAL VOC and COCO).
 
     Raises:
-        ValueError: If there are not boxes for each heatmap, or one is not a number somewhere.
+        ValueError: If there are not boxes for each heatmap, one is not a number somewhere, or the
+            tolerance is negative.
     """
     require_boxes(heatmap, boxes)
     require_numbers(heatmap)
+    require(tolerance >= 0, "tolerance", "at least 0", tolerance)
     return torch.stack([_pointed(one, true, tolerance) for one, true in zip(heatmap, boxes, strict=True)])
 
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from attribution.evaluation.localization import require_region
 from attribution.explainer import Heatmap
 from infill.validate import require
 
@@ -64,8 +65,7 @@ def salient_object(
 
 
 def _pixels(name: str, region: Bool[Tensor, "b h w"], heatmap: Heatmap) -> Bool[Tensor, "b p"]:
-    shape = tuple(heatmap.shape)
-    require(tuple(region.shape) == shape, name, f"of shape {shape} as the heatmaps", tuple(region.shape))
+    require_region(name, region, heatmap)
     flat = region.to(heatmap.device).flatten(1)
     require(bool(flat.any(dim=1).all()), name, "of some pixels in each image", "an empty one")
     return flat

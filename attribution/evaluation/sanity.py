@@ -6,7 +6,7 @@ Adebayo et al. (2018) randomize layers; Kindermans et al. (2019) shift the input
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
@@ -51,6 +51,7 @@ def randomized(
     Raises:
         ValueError: If the network has no such layer, or a stop is none of them.
     """
+    require(order in get_args(Order), "order", f"one of {get_args(Order)}", order)
     names = layers(network)
     stops = range(1, len(names) + 1) if stops is None else stops
     inside = all(1 <= stop <= len(names) for stop in stops)

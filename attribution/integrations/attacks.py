@@ -14,6 +14,7 @@ from attribution.engine.answers import logits_of
 from attribution.engine.derivatives import follows
 from attribution.engine.precision import Classifier, private
 from infill.extras import optional
+from infill.filler import check_range
 from infill.network import unrounded
 from infill.validate import Count, Range, require, require_settings
 
@@ -51,8 +52,12 @@ class Attack(ABC):
             multi_label: Whether classes do not exclude each other.
 
         Raises:
-            ValueError: If the classifier has no gradient, or has no such class.
+            ValueError: If the classifier has no gradient or no such class, there is not a target for each
+                image, or images leave [0, 1].
         """
+        count = len(images)
+        require(target.shape == (count,), "target", f"one class for each of {count} images", target.tolist())
+        check_range("images", images, "in [0, 1]")
         network: Any = private(classifier, images.device)
         of_several, target = multi_label, target.to(images.device)
 

@@ -22,16 +22,17 @@ Option: TypeAlias = Callable[[Any], Any]
 """What adds an option to a command."""
 
 
-class _Files(click.Path):
+class Files(click.Path):
     """A path; an empty text, as an unset variable of the shell leaves it, would be the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
         if value == "":
             self.fail("expected a path, got ''", param, ctx)
         return super().convert(value, param, ctx)
 
 
-FILES = _Files(path_type=Path)
+FILES = Files(path_type=Path)
 
 
 def default(request: type[JobRequest | DataRequest], field: str) -> Any:

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from studio.cli.options import FILES, STRIPS, stoppable, with_options
-
-_TOGETHER = Path("infill-report")
+from studio.report import TOGETHER
 
 
 @click.command("report")
@@ -17,7 +16,7 @@ _TOGETHER = Path("infill-report")
     click.option(
         "--out",
         type=FILES,
-        help=f"Where the report goes. [default: into RUN; of several, {_TOGETHER}]",
+        help=f"Where the report goes. [default: into RUN; of several, {TOGETHER}]",
     ),
     STRIPS,
 )

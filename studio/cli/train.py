@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from studio.cli.options import stoppable
+from studio.cli.options import FILES, Files, stoppable
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_FOLDER = Files(path_type=Path, file_okay=False)
+_FILE = Files(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()
@@ -23,7 +23,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--scenes", default=10000, show_default=True, help="How many scenes to train on.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...; auto takes a GPU if any.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where to write the weights. [default: shipped]")
+@click.option("--out", type=FILES, help="Where to write the weights. [default: shipped]")
 @click.pass_context
 def train(context: click.Context, /, **shared: object) -> None:
     """Train the networks that ship with infill: a classifier of scenes and an inpainter."""
@@ -50,7 +50,7 @@ def classifier(shared: dict[str, object], /, **options: object) -> None:
 @train.command()
 @click.option(
     "--photos",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=Files(path_type=Path, exists=True, file_okay=False),
     help="A folder of photographs; without it, scenes only.",
 )
 @click.option("--minutes", default=60.0, show_default=True, help="Wall time in all.")

@@ -95,7 +95,7 @@ def _ilsvrc_classes(root: Path) -> tuple[dict[str, int], list[Path], list[str]]:
         wnid = line.split()[0]
         if not re.fullmatch(r"n[0-9]{8}", wnid) or wnid in classes:
             raise ValueError(f"DATA: {path}, line {number}: expected a new wnid as n01440764, got {wnid!r}")
-        classes[wnid] = number - 1
+        classes[wnid] = len(classes)  # the file may have blank lines
     if len(classes) != _IMAGENET_CLASSES:
         return classes, [path], [f"{mapping} has {len(classes)} classes, not {_IMAGENET_CLASSES}"]
     return classes, [path], []

@@ -98,6 +98,9 @@ def _told(found: dict[str, float], deviation: float | None, suffix: str = "") ->
 def randomization(explained: Explained, _: str) -> Values:
     """Return how far heatmaps of networks that lost more and more layers agree with that of the whole one.
 
+    Optimizing methods need a network that sees the class: their figure is of those images alone where what is
+    left of it does, by chance, at every stop; others' is of all.
+
     Places are the shares of layers that are lost, from the last one on (`attribution.evaluation.sanity`).
 
     Raises:

@@ -9,7 +9,9 @@ from studio.data.example import Dataset
 from studio.evaluate.metrics import METRICS
 from studio.evaluate.plan import Plan
 from studio.evaluate.request import EvaluateRequest
+from studio.registry.tables import NO_FILLER
 from studio.registry.target import NEXT, TOP, check_target, parse_target
+from studio.registry.variants import kind_of, kinds_of
 
 
 def check_largest_box(share: float | None, data: Dataset) -> None:
@@ -42,6 +44,25 @@ def check_asked(plan: Plan, data: Dataset, chosen: Dataset, labelled: bool, labe
             raise ValueError(f"--metric {name}: needs the data's classes as targets")
         if not shows_several(data, set(chosen.photographs), labels):
             raise ValueError(f"--metric {name}: no image of {data.title} shows several of the classes")
+
+
+def check_fillers(plan: Plan, named: Sequence[str]) -> None:
+    """Check that fillers that were asked for fill something.
+
+    Args:
+        plan: What is run.
+        named: As the user wrote them.
+
+    Raises:
+        ValueError: If one does not, for all methods have fillers of their own, or need none.
+    """
+    pairs = [*plan.pairs, *plan.metrics]
+    filling = {kind_of(filler) for _, filler in pairs if filler not in ("", NO_FILLER)}
+    idle = [kind for kind in kinds_of(named) if kind not in filling]
+    if idle:
+        raise ValueError(
+            f"--filler {idle[0]}: it fills nothing here: methods have fillers of their own, or need none"
+        )
 
 
 def check_comparison(request: EvaluateRequest, labels: Sequence[str]) -> None:

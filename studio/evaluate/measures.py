@@ -206,6 +206,14 @@ def of_package(name: str, added: AddedMetric) -> Metric:
 
 
 def _sampling(explained: Explained) -> SamplingExplainer:
+    """Return the method, all of whose samples are looked at.
+
+    Raises:
+        ValueError: If it ends when its map is reliable: nobody keeps after how many.
+    """
+    until = getattr(explained.method, "until", None)
+    if until is not None:
+        raise ValueError(f"expected a method that looks at all of its samples, got until={until}")
     return cast(SamplingExplainer, explained.method)
 
 

@@ -109,7 +109,8 @@ _OURS: Mapping[str, MetricEntry] = {
         "Agarwal & Nguyen 2020", of="again",
     ),
     "randomization": MetricEntry(
-        "agreement with the heatmaps of networks that lost what they learned",
+        "agreement with the heatmaps of networks that lost what they learned (optimizing methods: of those that "
+        "still see the class)",
         "Adebayo et al. 2018", of="again",
     ),
     "shift": MetricEntry(

@@ -18,7 +18,7 @@ from studio.data.dataset import open_dataset
 from studio.data.example import Dataset, Example, first_readable
 from studio.data.image import read_picture
 from studio.data.selection import select
-from studio.evaluate.checks import check_asked, check_comparison, check_largest_box, of_scores
+from studio.evaluate.checks import check_asked, check_comparison, check_fillers, check_largest_box, of_scores
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
 from studio.evaluate.request import EvaluateRequest
@@ -102,7 +102,7 @@ def set_up(
     if attack and request.against == "next":
         raise ValueError("--against: expected a class with --attack, under which next would be another one")
     data = open_dataset(request.data, split=request.split)
-    asked = bool(request.metrics)
+    asked, named = bool(request.metrics), request.fillers
     check_largest_box(request.largest_box, data)
     request = completed(request, data.offers)
     precision = "float32" if request.paper and request.precision == "auto" else request.precision
@@ -110,6 +110,7 @@ def set_up(
     metrics = of_scores(metrics, asked, *_scores(request))
     request = replace(request, precision=precision, metrics=metrics)
     plan = parse(request, data.offers, own)
+    check_fillers(plan, [name for name in named if name not in own.fillers])
     check_samples(request.samples, any(may_draw(name, own) for name in plan.removing), plan.removing)
     compared = parse_target(request.target or TOP, request.against).compared
     check_compared([method for method, _ in plan.pairs], compared)

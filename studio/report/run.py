@@ -11,7 +11,7 @@ from typing import Any
 
 from infill.extras import require_extra
 from studio.output import BusyError, output_folder, save_json
-from studio.report import compared
+from studio.report import TOGETHER, compared
 from studio.report.attacked import Attacked, attacked
 from studio.report.attacked import content as attacked_content
 from studio.report.attacked import markdown as attacked_markdown
@@ -22,7 +22,6 @@ from studio.report.page import page, summary
 from studio.report.results import Results, read
 from studio.report.tables import Table, latex, markdown, named, spreadsheet, tables, text
 
-TOGETHER = Path("infill-report")
 SHOWN = 5
 """Lines of what went wrong that a terminal shows."""
 

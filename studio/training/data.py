@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -67,18 +70,29 @@ def scene_arrays(folder: Path, count: int, seed: int = TRAINING_SEED, workers: i
 def _draw_all(path: Path, count: int, seed: int, workers: int) -> None:
     """Draw scenes into a file that gets its name when it is whole; nobody else draws them meanwhile."""
     unfinished = path.with_suffix(".part.npy")  # one that a killed training has left is written anew
-    open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(count, SIDE + 1, SIDE, 7))
-    jobs = [(unfinished, seed, start, min(start + 64, count)) for start in range(0, count, 64)]
     try:
+        _reserve(unfinished, count)
+        jobs = [(unfinished, seed, start, min(start + 64, count)) for start in range(0, count, 64)]
         with (
-            get_context("spawn").Pool(workers) as pool,
+            ProcessPoolExecutor(workers, get_context("spawn")) as pool,
             Progress().aside(f"drawing scenes for {path}", "scenes") as drawn,
         ):
-            for done, _ in enumerate(pool.imap_unordered(_fill, jobs), start=1):
+            for done, _ in enumerate(pool.map(_fill, jobs), start=1):
                 drawn(min(64 * done, count), count)
         unfinished.replace(path)
+    except BrokenProcessPool as error:
+        raise OSError(f"a process that draws scenes for {path} died; is there enough memory?") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _reserve(path: Path, count: int) -> None:
+    """Make a file for so many scenes, with all of its room: into a hole of a full disk nobody can write."""
+    rows = open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, SIDE + 1, SIDE, 7))
+    rows.flush()
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _fill(job: tuple[Path, int, int, int]) -> None:

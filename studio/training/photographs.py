@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,6 +129,16 @@ def _keep(folder: Path, names: Sequence[str], path: Path) -> None:
     write_whole(path, write)
     known = {"folder": str(folder), "sizes": sizes, "wrong": wrong}
     write_whole(_index(path), lambda draft: draft.write_text(json.dumps(known), "utf-8"))
+    _forget_former(path, folder)
+
+
+def _forget_former(path: Path, folder: Path) -> None:
+    """Remove what was kept of the same folder before a photograph, or a library, was another one."""
+    for index in path.parent.glob("photographs-*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # of another make, or in use on Windows
+            if index != _index(path) and json.loads(index.read_text("utf-8"))["folder"] == str(folder):
+                index.unlink()
+                index.with_suffix(".bin").unlink()
 
 
 def _readable(path: Path) -> bool:

@@ -99,6 +99,22 @@ def test_boxes_must_fit_the_heatmaps(metric):
         ValueError, match=r"boxes must be at least one per image, got 'none for images \[1\]'"
     ):
         metric(HEATMAP, [torch.tensor([[0, 0, 1, 1]]), torch.zeros(0, 4, dtype=torch.long)])
+    box = torch.tensor([[0, 0, 1, 1]])
+    with pytest.raises(ValueError, match=r"boxes must be of shape \(m, 4\) for each image, got \(4,\)"):
+        metric(HEATMAP, [box, box[0]])
+    with pytest.raises(ValueError, match="boxes must be left, top, right, bottom with left < right"):
+        metric(HEATMAP, [box, torch.tensor([[5, 0, 1, 1]])])
+
+
+def test_thresholds_and_tolerances_are_not_negative():
+    boxes = [torch.tensor([[0, 0, 1, 1]])] * 2
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="alpha must be at least 0"):
+            localization_error(HEATMAP, boxes, wrong)
+        with pytest.raises(ValueError, match="tolerance must be at least 0"):
+            pointing_hit(HEATMAP, boxes, wrong)
+    with pytest.raises(ValueError, match="alphas must be at least one"):
+        tuned_alpha(HEATMAP, boxes, ())
 
 
 @pytest.mark.parametrize(
@@ -108,9 +124,10 @@ def test_what_is_not_a_number_is_neither_above_nor_below(metric):
     heatmap, boxes = torch.zeros(1, 20, 30), [torch.tensor([[0, 0, 5, 5]])]
     heatmap[0, 15, 15], heatmap[0, 0, 0] = 1, -torch.inf  # beyond what the classifier sees
     metric(heatmap, boxes)
-    heatmap[0, 2, 2] = torch.nan
-    with pytest.raises(ValueError, match="heatmap must be a number everywhere, got '1 NaN of 600 values'"):
-        metric(heatmap, boxes)
+    for wrong in (torch.nan, torch.inf):
+        heatmap[0, 2, 2] = wrong
+        with pytest.raises(ValueError, match="heatmap must be a number everywhere, got '1 NaN or inf"):
+            metric(heatmap, boxes)
 
 
 def test_of_a_signed_heatmap_the_level_is_the_mean_of_what_speaks_for_the_class():

@@ -99,6 +99,13 @@ def test_what_cannot_be_is_refused(segments, steps, said):
         model_scope(square_score(), segments, [chance()], steps)
 
 
+def test_segments_may_have_any_numbers():
+    spread = torch.tensor([3, 10, 20, *range(30, 43)])[SEGMENTS]
+    for steps in (4, 10):
+        holes = growing_holes(spread, chance(), steps)
+        assert torch.equal(holes[0 : len(holes)], growing_holes(SEGMENTS, chance(), steps)[0 : len(holes)])
+
+
 def test_every_image_needs_a_generator():
     with pytest.raises(ValueError, match="generators must be one per image \\(1\\), got 2"):
         model_scope(square_score(), SEGMENTS[None], [chance(), chance()])

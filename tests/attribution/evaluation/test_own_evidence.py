@@ -72,3 +72,14 @@ def test_without_an_object_or_a_rest_there_is_no_share() -> None:
             own_evidence(heatmap, silhouette, signed=True)
     with pytest.raises(ValueError, match="heatmap must be finite"):
         own_evidence(heatmap / 0, square(3), signed=True)
+
+
+def test_a_silhouette_is_of_its_heatmap() -> None:
+    wide, silhouette = torch.rand(1, 20, 30), torch.zeros(1, 20, 30, dtype=torch.bool)
+    silhouette[:, 3:9, 4:8] = True
+    own_evidence(wide, silhouette, signed=True)
+    for other in (silhouette.mT, silhouette.expand(2, -1, -1), silhouette[:, :9]):
+        with pytest.raises(ValueError, match=r"silhouette must be of shape \(1, 20, 30\) as the heatmaps"):
+            own_evidence(wide, other, signed=True)
+    with pytest.raises(ValueError, match="silhouette must be of truth values"):
+        own_evidence(wide, silhouette.float(), signed=True)

@@ -71,6 +71,12 @@ def test_what_cannot_be_attacked_is_told(images, monkeypatch):
         Fgsm()(lambda batch: batch.detach().mean(dim=(2, 3)), images, TARGETS)
     with pytest.raises(ValueError, match="target must be a class from 0 to 2"):
         Fgsm()(Linear(), images, TARGETS + 1)
+    for multi_label in (False, True):
+        with pytest.raises(ValueError, match=f"target must be one class for each of {len(images)} images"):
+            Fgsm()(Linear(), images, TARGETS[:1], multi_label)
+    for wrong in (3 * images, images - 0.5, images * torch.nan):
+        with pytest.raises(ValueError, match=r"images must be in \[0, 1\]"):
+            Fgsm()(Linear(), wrong, TARGETS)
     monkeypatch.setitem(sys.modules, "captum.robust", None)
     with pytest.raises(ValueError, match=r"Fgsm needs captum.*pip install 'infill-attribution\[baselines\]'"):
         Fgsm()

@@ -408,6 +408,9 @@ def test_a_method_that_fails_on_an_image_is_told(run: Run, monkeypatch: pytest.M
         (("--classes", "unicorn"), "has no image of 'unicorn'"),
         (("--limit", "0"), "--limit: expected 1 or more"),
         (("--set", "rise.masks=3", "--method", "sp"), "rise is not used here"),
+        (("--preset", "paper-b", "--filler", "inpaint"), "--filler inpaint: it fills nothing here"),
+        (("--method", "sp/gray", "--filler", "blur", "--metric", "own"), "--filler blur: it fills nothing"),
+        (("--method", "gradcam", "--filler", "blur", "--metric", "own"), "--filler blur: it fills nothing"),
     ],
 )
 def test_refused(run: Run, arguments: tuple[str, ...], message: str) -> None:
@@ -475,7 +478,7 @@ def test_fills_that_are_all_the_same_are_not_averaged(run: Run) -> None:
     refused(
         run(*SMALL, "--samples", 3), "--samples: expected a filler that draws (noise, marginal, sd), got gray"
     )
-    unused = ("--method", "gradient", "--metric", "pointing", "--filler", "noise", "--samples", 3)
+    unused = ("--method", "gradient", "--metric", "pointing", "--samples", 3)
     refused(run("scenes:1", *unused), "expected a filler that draws (noise, marginal, sd), got none")
     drawing = [each.replace("gray", "noise") for each in SMALL]
     assert run(*drawing, "--samples", 2).code == 0

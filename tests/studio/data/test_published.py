@@ -108,6 +108,9 @@ def test_a_full_mapping_needs_no_note(tmp_path: Path) -> None:
     dataset = open_dataset(str(tmp_path))
     assert list(dataset.notes) == []
     assert dataset.read(0).label == 999
+    path = next(tmp_path.rglob("LOC_synset_mapping.txt"))
+    path.write_text("\n" + path.read_text().replace("\n", "\n\n"))
+    assert open_dataset(str(tmp_path)).read(0).label == 999, "blank lines are no classes"
 
 
 def test_without_a_mapping_the_training_folders_are_the_classes(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import pickle
 import re
+import shutil
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from hashlib import sha256
 from itertools import count
@@ -345,6 +347,18 @@ def test_photographs_are_read_once_and_again_when_one_changes(photos, tmp_path, 
     assert len(read) == 6
 
 
+def test_what_was_kept_of_a_folder_before_it_changed_goes(photos, tmp_path):
+    kept, other = tmp_path / "kept", tmp_path / "other"
+    kept.mkdir()
+    shutil.copytree(photos, other)
+    for folder in (photos, other):
+        photographs(folder, kept)
+    Image.new("RGB", (300, 300)).save(photos / "more.png")
+    assert len(photographs(photos, kept)) == 4
+    assert len(list(kept.glob("*.bin"))) == len(list(kept.glob("*.json"))) == 2
+    assert len(photographs(other, kept)) == 3
+
+
 @pytest.mark.parametrize("damage", ["missing", "cut", "index"])
 def test_kept_photographs_that_are_damaged_are_made_again(photos, tmp_path, damage):
     first = np.array(photographs(photos, tmp_path / "kept")[1])
@@ -504,6 +518,17 @@ def test_a_training_that_cannot_begin_leaves_no_folder(data, photos, tmp_path):
     assert not (tmp_path / "undrawn").exists(), "nothing was drawn in vain"
 
 
+def test_a_process_that_dies_while_it_draws_is_told(tmp_path, monkeypatch):
+    class Broken(ProcessPoolExecutor):
+        def map(self, *_):
+            raise BrokenProcessPool
+
+    monkeypatch.setattr("studio.training.data.ProcessPoolExecutor", Broken)
+    with pytest.raises(OSError, match=r"a process that draws scenes for .* died"):
+        scene_arrays(tmp_path, 2)
+    assert not list(tmp_path.glob("*.npy")), "nothing is left half drawn"
+
+
 def test_damaged_scenes_are_named(tmp_path):
     path = scene_arrays(tmp_path, 2).path
     path.write_bytes(path.read_bytes()[:5000])
@@ -537,7 +562,7 @@ def test_scenes_are_drawn_once_by_two_trainings_at_once(tmp_path, monkeypatch):
     others, pools = [], []
 
     class Inline:
-        def __init__(self, workers):
+        def __init__(self, workers, context):
             pools.append(workers)
 
         def __enter__(self):
@@ -546,14 +571,14 @@ def test_scenes_are_drawn_once_by_two_trainings_at_once(tmp_path, monkeypatch):
         def __exit__(self, *_):
             pass
 
-        def imap_unordered(self, fill, jobs):
+        def map(self, fill, jobs):
             for job in jobs:
                 fill(job)
                 if not others:
                     others.append(pool.submit(scene_arrays, tmp_path, 70))
                 yield
 
-    monkeypatch.setattr(drawing, "get_context", lambda _: type("Context", (), {"Pool": Inline}))
+    monkeypatch.setattr(drawing, "ProcessPoolExecutor", Inline)
     name = sha256(draw(0, 1).image.numpy().tobytes()).hexdigest()[:8]
     (tmp_path / f"scenes-1-70-{name}.part.npy").write_bytes(b"left")
     with ThreadPoolExecutor(1) as pool:
