@@ -109,7 +109,7 @@ _OURS: Mapping[str, MetricEntry] = {
         "Agarwal & Nguyen 2020", of="again",
     ),
     "randomization": MetricEntry(
-        "agreement with the heatmaps of networks that lost what they learned (optimizing methods: of those that "
+        "agreement with the heatmaps of networks that lost what they learned (optimizing methods: where they "
         "still see the class)",
         "Adebayo et al. 2018", of="again",
     ),
