@@ -45,7 +45,7 @@ def realism(
         remove_unfinished(request.out)
         with progress.aside("which images are meant", "images") as looking:
             setup = set_up(request, own, looking)
-        _check_apart(request.out, setup)
+        _check_apart(request, setup)
         run = RealismRun(request, setup, Cache(request.out, setup.identity))
         results = run.measure(progress)
         report = summarize(results, setup, request.seed)
@@ -63,11 +63,11 @@ def realism(
     return report
 
 
-def _check_apart(out: Path, setup: Setup) -> None:
+def _check_apart(request: RealismRequest, setup: Setup) -> None:
     """Check that realism.png does not come among the images, where the next run would take it for one."""
-    home = setup.data.home
-    if home is not None and home.resolve() == out.resolve():
-        raise ValueError(f"--out: {out} has the images themselves; give another folder")
+    homes = [setup.data.home, Path(request.data) if setup.data.kind == "images" else None]
+    if request.out.resolve() in [home.resolve() for home in homes if home is not None]:
+        raise ValueError(f"--out: {request.out} has the images themselves; give another folder")
 
 
 class RealismRun:

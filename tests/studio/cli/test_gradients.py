@@ -101,7 +101,7 @@ def test_they_are_judged_as_all_others_are(run: Run) -> None:
     metrics = ("pointing", "sensitivity", "filled", "own")
     said = run(
         "scenes:1", *words, *[word for name in metrics for word in ("--metric", name)],
-        "--filler", "inpaint", "--set", "integrated.steps=3", "--set", "smoothgrad.samples=2",
+        "--set", "integrated.steps=3", "--set", "smoothgrad.samples=2",
         "--out", "run", "--strips", 0, command="evaluate",
     )  # fmt: skip
     assert said.code == 0, said.err

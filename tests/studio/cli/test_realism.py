@@ -595,7 +595,6 @@ BAD = {
     "scenes:2 --holes boxes --grow 7": "--grow: only for --holes silhouettes, object, surroundings, back",
     "scenes:2 --filler gray:foo": "gray:foo: gray has no checkpoint; settings are gray@FIELD=VALUE",
     "scenes:2 --judge resnet0": "--judge: unknown classifier 'resnet0'",
-    "data --holes squares --out data": "--out: data has the images themselves; give another folder",
     "data --classifier scenes --labels data": "--labels data",
 }  # fmt: skip
 
@@ -606,6 +605,21 @@ def test_what_cannot_be_done_is_said_in_a_line(asked: str, run: Run, offline: No
         photographs(tmp_path / "data", 1)
     refused(run(*asked.split()), BAD[asked])
     assert not Path("data/realism.png").exists()
+
+
+def test_results_do_not_come_among_the_images(fast: Run, tmp_path: Path) -> None:
+    asked = ("--classifier", "scenes", "--filler", "gray", "--holes", "squares")
+    (tmp_path / "flat").mkdir()
+    photographs(tmp_path / "data", 1)
+    shutil.rmtree(tmp_path / "data" / "masks")
+    for path in (tmp_path / "data" / "images").iterdir():
+        shutil.copy(path, tmp_path / "flat")
+    for data, out in (("flat", "flat"), ("flat", "./flat"), ("data", "data"), ("data", "data/images")):
+        said = fast(data, *asked, "--out", out)
+        assert said.code == 2
+        assert said.err == f"infill: --out: {Path(out)} has the images themselves; give another folder\n"
+    assert not list(tmp_path.rglob("realism.png"))
+    assert fast("data", *asked, "--out", "data/run").code == 0
 
 
 FUNCTION = """
