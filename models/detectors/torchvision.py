@@ -1,6 +1,5 @@
 """Torchvision's object detectors."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.weights.checkpoint import Checkpoint, load_state, read_checkpoint, renamed
+from models.weights.files import sha256_of
 from models.weights.torchvision import published_checkpoint
 
 _WAYS = "pass --weights FILE"
@@ -90,9 +90,7 @@ def _is_published(path: Path, url: str) -> bool:
     name = url.rsplit("/", 1)[-1]
     if path.name == name or not path.is_file():
         return path.name == name
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest.startswith(name.rpartition("-")[2].partition(".")[0])
+    return sha256_of(path).startswith(name.rpartition("-")[2].partition(".")[0])
 
 
 def _labels(checkpoint: Checkpoint, known: tuple[str, ...]) -> tuple[str, ...]:

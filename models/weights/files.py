@@ -97,7 +97,7 @@ def _bring(entry: CatalogEntry, target: Path, progress: DownloadProgress | None)
         download(entry.urls, part, entry.size, progress)
     except ValueError as error:
         raise ValueError(f"weights: cannot fetch {entry.file} ({error}){_kept(entry, target)}") from error
-    digest = _sha256(part)
+    digest = sha256_of(part)
     if entry.sha256 is not None and not digest.startswith(entry.sha256):
         part.unlink()
         fault = f"its SHA-256 is {digest} instead of {entry.sha256}"
@@ -112,7 +112,7 @@ def _verdict(entry: CatalogEntry, path: Path, expected: str | None) -> str:
         fault = f"it has {path.stat().st_size} bytes instead of {entry.size}"
     elif expected is None:
         return f"{_UNKNOWN}, and none from when it was fetched"
-    elif (digest := _sha256(path)).startswith(expected):
+    elif (digest := sha256_of(path)).startswith(expected):
         short = f" (its first {len(expected)} digits)" if len(expected) < 64 else ""
         return (
             f"{_UNKNOWN}; unchanged since it was fetched" if entry.sha256 is None else f"ok: SHA-256{short}"
@@ -144,7 +144,8 @@ def _beside(target: Path, ending: str) -> Path:
     return target.with_name(target.name + ending)
 
 
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

@@ -1,6 +1,5 @@
 """Models of the hub in the cache of ``huggingface_hub``: where they are, and how they get there."""
 
-import hashlib
 import json
 import re
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.weights.environment import hub_folder, offline
+from models.weights.files import sha256_of
 from models.weights.libraries import import_library, one_line, quiet
 
 _Result = TypeVar("_Result")
@@ -115,9 +115,8 @@ def verify(folder: Path) -> str:
         blob = path.resolve()
         if not re.fullmatch(_SHA256, blob.name):
             continue
-        with blob.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
-                raise ValueError(f"weights: {path} is damaged: its hash is not the hub's; delete {blob}")
+        if sha256_of(blob) != blob.name:
+            raise ValueError(f"weights: {path} is damaged: its hash is not the hub's; delete {blob}")
         count += 1
     return f"ok: {count} files have the hub's hashes" if count else "not verified: no published hash"
 

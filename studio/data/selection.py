@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 Targets: TypeAlias = Literal["one", "every"]
 """Of an image that shows several classes: the one that is largest, or every one in turn."""
+Looking: TypeAlias = Callable[[int, int], object]
+"""Told how many of how many images have been asked for their classes."""
 _TOLD = 20
+
+
+def unwatched(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ def select(
     data: Dataset,
     selection: Selection,
     labels: Sequence[str] = (),
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Looking = unwatched,
 ) -> Dataset:
     """Return the examples of a data set that are meant.
 
@@ -60,7 +66,7 @@ def select(
         data: All of them.
         selection: What is asked for.
         labels: The names of the classes that the data counts, so that they can be asked for by name.
-        progress: Called with how many of how many images have been asked for their classes.
+        progress: Told how it goes.
 
     Raises:
         ValueError: If the data says nothing of classes, knows none that is asked for, or has fewer examples
@@ -87,7 +93,7 @@ def _of_classes(
     data: Dataset,
     selection: Selection,
     labels: Sequence[str],
-    progress: Callable[[int, int], object],
+    progress: Looking,
 ) -> Iterator[Case]:
     wanted, every = {name.casefold() for name in selection.classes}, selection.targets == "every"
     seen: dict[str, str] = {}

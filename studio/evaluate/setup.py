@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from studio.data.classes import unknown
 from studio.data.dataset import open_dataset
 from studio.data.example import Dataset, Example, first_readable
 from studio.data.image import read_picture
-from studio.data.selection import select
+from studio.data.selection import Looking, select, unwatched
 from studio.evaluate.checks import check_asked, check_comparison, check_fillers, check_largest_box, of_scores
 from studio.evaluate.plan import Plan, parse
 from studio.evaluate.presets import completed, fitting
@@ -84,14 +84,14 @@ class Setup:
 def set_up(
     request: EvaluateRequest,
     own: Own = NO_OWN,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Looking = unwatched,
 ) -> Setup:
     """Check the request and load everything.
 
     Args:
         request: What is asked for.
         own: What the caller brings along.
-        progress: See `studio.data.selection.select`.
+        progress: Told how the choice of images goes.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read, or a library is missing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from models.weights import store
 from studio.data.classes import unknown
 from studio.data.dataset import open_dataset
 from studio.data.example import Dataset, Example, first_readable
-from studio.data.selection import select
+from studio.data.selection import Looking, select, unwatched
 from studio.libraries import versions
 from studio.realism.asked import among, build_regions
 from studio.realism.batches import Reader
@@ -73,14 +73,14 @@ class Setup:
 def set_up(
     request: RealismRequest,
     own: Own = NO_OWN,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Looking = unwatched,
 ) -> Setup:
     """Check the request and load everything.
 
     Args:
         request: What is asked for.
         own: What the caller brings along.
-        progress: See `studio.data.selection.select`.
+        progress: Told how the choice of images goes.
 
     Raises:
         ValueError: If something asked for is unknown, impossible or cannot be read, or a library is missing.

@@ -42,7 +42,8 @@ def running(
     Raises:
         ValueError: If there is no such runtime, or OpenVINO is asked for and cannot run this.
     """
-    _check(runtime, precision)
+    if runtime not in get_args(Runtime):
+        raise ValueError(f"--runtime: expected one of {', '.join(get_args(Runtime))}, got {runtime}")
     asked = tuple(methods)
     if runtime == "eager":
         return classifier, "eager"
@@ -56,13 +57,6 @@ def running(
         if runtime == "openvino":
             raise ValueError(f"--runtime: {error}") from error
         return classifier, f"eager ({error})"
-
-
-def _check(runtime: Runtime, precision: Precision) -> None:
-    if runtime not in get_args(Runtime):
-        raise ValueError(f"--runtime: expected one of {', '.join(get_args(Runtime))}, got {runtime}")
-    if runtime == "openvino" and precision == "bfloat16":
-        raise ValueError("--precision: expected float32 or auto with --runtime openvino, got bfloat16")
 
 
 def precision_kept(precision: Precision, device: torch.device, classifier: PreparedClassifier | None) -> str:
@@ -88,7 +82,7 @@ def _by_openvino(
     classifier: ImageClassifier, methods: Sequence[str], fixed: bool, precision: Precision
 ) -> ImageClassifier:
     if precision == "bfloat16":
-        raise ValueError("OpenVINO computes in float32")
+        raise ValueError("OpenVINO computes in float32, got --precision bfloat16")
     following = [name for name in methods if name in OPTIMIZING or _needs_gradients(name)]
     if following:
         raise ValueError(f"OpenVINO gives no gradients, which {', '.join(following)} needs")
