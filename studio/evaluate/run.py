@@ -74,12 +74,18 @@ def _look(folder: RunFolder, setup: Setup, do: Doing, progress: Progress) -> lis
 
 
 def _pending(folder: RunFolder, setup: Setup, used: Sequence[int]) -> list[Key]:
-    """Return the units that are to be done, image by image.
+    """Return the units that are to be done, photograph by photograph.
 
-    Images are taken in a drawn order: what is there when a run is broken off stands for all of them, where
-    the first ones would be of the first classes.
+    Photographs are taken in a drawn order: what is there when a run is broken off stands for all of them,
+    where the first ones would be of the first classes. The images that one of them makes, one for each of
+    its classes, follow one another: they have the same holes, whose fills a fill cache then still holds.
     """
-    order = np.random.default_rng(setup.request.seed).permutation(np.asarray(used)).tolist()
+    of_photograph: dict[str, list[int]] = {}
+    for number in used:
+        of_photograph.setdefault(setup.data.photographs[number], []).append(number)
+    images = list(of_photograph.values())
+    drawn = np.random.default_rng(setup.request.seed).permutation(len(images))
+    order = [number for place in drawn for number in images[place]]
     names = [unit_name(*pair) for pair in setup.plan.pairs if setup.plan.metrics_of(pair)]
     keys = [(number, name) for number in order for name in names]
     return [key for key in keys if folder.load(key) is None]

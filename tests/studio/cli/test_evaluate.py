@@ -140,6 +140,23 @@ def test_where_no_other_class_is_known_none_can_stay(run: Run, tmp_path: Path) -
     refused(run("mine", *few), "--metric others: no image of mine shows several of the classes")
 
 
+def test_the_classes_of_a_photograph_follow_one_another(run: Run, tmp_path: Path) -> None:
+    """Its holes are the same for each class: a fill cache that holds a few photographs' fills suffices."""
+    (tmp_path / "mine/images").mkdir(parents=True)
+    rows = "file,label,xmin,ymin,xmax,ymax\n"
+    for number in range(6):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"mine/images/{number}.png")
+        rows += f"{number}.png,1,0,0,5,5\n{number}.png,2,9,9,12,12\n"
+    (tmp_path / "mine/boxes.csv").write_text(rows)
+    few = ("--method", "sp", *FEW, "--metric", "own", "--classifier", "scenes", "--no-baselines")
+    assert run("mine", *few, "--targets", "every").code == 0
+    parts = sorted(Path("infill-out/parts").glob("*/sp--gray.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    numbers = [int(path.parent.name) for path in parts]
+    assert numbers[::2] == [number - 1 for number in numbers[1::2]], "the second class after the first"
+    assert sorted(numbers) == list(range(12))
+    assert numbers != list(range(12)), "photographs are drawn"
+
+
 def test_a_metric_that_was_asked_for_is_measured_or_refused(run: Run) -> None:
     few = ("scenes:1", "--no-baselines")
     for method, metric, lacks in (("mp/blur", "outside", "samples"), ("gradient", "sensitivity", "again")):
