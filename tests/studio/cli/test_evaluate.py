@@ -150,8 +150,8 @@ def test_the_classes_of_a_photograph_follow_one_another(run: Run, tmp_path: Path
     (tmp_path / "mine/boxes.csv").write_text(rows)
     few = ("--method", "sp", *FEW, "--metric", "own", "--classifier", "scenes", "--no-baselines")
     assert run("mine", *few, "--targets", "every").code == 0
-    parts = sorted(Path("infill-out/parts").glob("*/sp--gray.parquet"), key=lambda path: path.stat().st_mtime_ns)
-    numbers = [int(path.parent.name) for path in parts]
+    parts = Path("infill-out/parts").glob("*/sp--gray.parquet")
+    numbers = [int(path.parent.name) for path in sorted(parts, key=lambda path: path.stat().st_mtime_ns)]
     assert numbers[::2] == [number - 1 for number in numbers[1::2]], "the second class after the first"
     assert sorted(numbers) == list(range(12))
     assert numbers != list(range(12)), "photographs are drawn"
