@@ -15,7 +15,10 @@ _LARGE = 0.25
 """The share of the image that the objects of a difficult case stay below (Zhang et al. 2018, sec. 4.1)."""
 
 _ROUNDING = 1e-5
-"""Of the maximum: what resizing makes of pixels that were equal differs by less."""
+"""Of the heatmap's range: what resizing makes of pixels that were equal differs by less."""
+
+_LAST_DIGITS = 8 * torch.finfo(torch.float32).eps
+"""Of the maximum: the same where the range is all but nothing, as that of a constant map."""
 
 
 def pointing_hit(heatmap: Heatmap, boxes: Sequence[Boxes], tolerance: float = 0.0) -> Bool[Tensor, " b"]:
@@ -79,7 +82,10 @@ def difficult(boxes: Mapping[Any, Boxes], target: Hashable, size: tuple[int, int
 
 def _pointed(heatmap: Float[Tensor, "h w"], boxes: Boxes, tolerance: float) -> Bool[Tensor, ""]:
     peak = heatmap.max()
-    highest = (heatmap == peak) | (heatmap >= peak - _ROUNDING * peak.abs())
+    # Never infinity times 0, nor less infinity: what a classifier does not see has minus infinity.
+    low = heatmap[heatmap.isfinite()].min() if peak.isfinite() else peak
+    rounding = torch.maximum(_LAST_DIGITS * peak.abs(), _ROUNDING * (peak - low))
+    highest = (heatmap == peak) | (heatmap >= peak - rounding)
     first = int(highest.flatten().byte().argmax())
     point = torch.tensor([first % heatmap.shape[1], first // heatmap.shape[1]])
     boxes = boxes.to(point)

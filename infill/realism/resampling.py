@@ -22,6 +22,8 @@ LEAST = 10
 DRAWS = 2000
 GROUPS = 20
 _AT_ONCE = 50
+_FEW = 5
+"""Hits, and misses, that say as much of how alike the images of a group are as is supposed without them."""
 
 ResampleWeights: TypeAlias = Float[Tensor, "r n"]
 """How often each of ``n`` images is drawn in each of ``r`` resamples."""
@@ -40,17 +42,23 @@ class Estimate:
         kind: ``bootstrap``: the interval is that of the replicates' quantiles (Efron & Tibshirani 1993,
             13.3). ``jackknife``: each replicate leaves one group of images out, and the interval is
             Student's with the jackknife's variance (11.5); for figures that are biased by images drawn twice.
+        size: Of a share of hits: of how many independent images it is as sure as. Then the interval is
+            Wilson's (1927), as the bootstrap says of none and of all that no other image could be different,
+            and of a few nearly so.
     """
 
     value: float
     replicates: Float[Tensor, " r"]
     kind: Literal["bootstrap", "jackknife"] = "bootstrap"
+    size: float | None = None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval; ``None`` if there are too few images to tell."""
         if len(self.replicates) < 2:
             return None
+        if self.size is not None:
+            return _wilson(self.value, self.size)
         if self.kind == "bootstrap":
             tail = (1 - LEVEL) / 2
             low, high = self.replicates.quantile(self.replicates.new_tensor([tail, 1 - tail])).tolist()
@@ -103,6 +111,37 @@ def bootstrap(
             replicates[name].append(statistic(weights))
     none = torch.empty(0, dtype=torch.float64)
     return {name: Estimate(value, torch.cat([none, *replicates[name]])) for name, value in values.items()}
+
+
+def share(
+    estimate: Estimate,
+    hits: Float[Tensor, " n"],
+    place: Integer[Tensor, " n"],
+    classes: Integer[Tensor, " n"] | None = None,
+) -> Estimate:
+    """Give a share of hits Wilson's interval, of as many independent images as would vary like it.
+
+    At most of as many as the weights of the images allow (Kish 1965: 1 / sum of the squares). Few hits, or
+    few misses, do not tell how alike the images of a group are: then it is as if they were one, and so the
+    less the more there are.
+
+    Args:
+        estimate: The share.
+        hits: 0 or 1 for each image.
+        place: The group of each image, as `together` wants it.
+        classes: If the share is the mean of those of classes: the place of each image's class.
+    """
+    classes = torch.zeros_like(place) if classes is None else classes
+    count = classes.bincount().double()
+    weights = 1 / (len(count) * count[classes])
+    of_class = _summed(hits.double(), classes) / count
+    value = float((weights * hits).sum())
+    most, of_groups = (float(1 / each.square().sum()) for each in (weights, _summed(weights, place)))
+    spread = float(_summed(weights * (hits - of_class[classes]), place).square().sum())
+    if spread == 0:  # so are none and all
+        return replace(estimate, size=of_groups)
+    seen, like = min(value, 1 - value) * len(weights), min(most, value * (1 - value) / spread)
+    return replace(estimate, size=(seen + _FEW) / (seen / like + _FEW / of_groups))
 
 
 def leave_out(
@@ -219,6 +258,19 @@ def _numbers(name: str, values: Tensor) -> Float[Tensor, " n"]:
     got = f"{len(values)} values, {int((~values.isfinite()).sum())} of them not finite"
     require(len(values) > 0 and finite, name, "at least one, all finite", got)
     return values.double().cpu()
+
+
+def _summed(values: Tensor, place: Tensor) -> Tensor:
+    return values.new_zeros(int(place.max()) + 1).index_add_(0, place, values)
+
+
+def _wilson(value: float, size: float) -> tuple[float, float]:
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + LEVEL) / 2))
+    center = (value + z**2 / (2 * size)) / (1 + z**2 / size)
+    reach = z / (1 + z**2 / size) * math.sqrt(value * (1 - value) / size + (z / (2 * size)) ** 2)
+    return (center - reach if value > 0 else 0.0), (center + reach if value < 1 else 1.0)  # no last digits
 
 
 def _student(freedom: int) -> float:

@@ -11,7 +11,7 @@ import torch
 
 from attribution.evaluation.controls import own_changes, removal, strongest
 from attribution.evaluation.crops import saliency_metric
-from attribution.evaluation.deletion import PIXELS, Change, area_under, curve, relevance_gain
+from attribution.evaluation.deletion import Change, area_under, curve, relevance_gain
 from attribution.evaluation.labels import top_labels
 from attribution.evaluation.localization import (
     ALPHAS_OF_MEAN,
@@ -95,10 +95,9 @@ def score_curve(change: Change) -> Metric:
     """Return the metric that says how the score falls, or comes back, and the area under that."""
 
     def compute(explained: Explained, filler: str) -> Values:
-        scores = curve(explained.subject.scored(filler), explained.in_batch, change)
-        name, total = f"{change}:{filler}", explained.in_batch.numel()
-        points = [(min(step * PIXELS / total, 1.0), score) for step, score in enumerate(scores[0].tolist())]
-        return {name: [(ALONE, float(area_under(scores)))], f"{name}.curve": points}
+        found = curve(explained.subject.scored(filler), explained.in_batch, change)
+        points = [(share, score) for share, score in found[0].tolist()]
+        return {f"{change}:{filler}": [(ALONE, float(area_under(found)))], f"{change}:{filler}.curve": points}
 
     return compute
 

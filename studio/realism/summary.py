@@ -25,6 +25,7 @@ from infill.realism.resampling import (
     group_places,
     leave_out,
     mean,
+    share,
     together,
     top_share,
 )
@@ -92,6 +93,8 @@ def _figures(
         rng = torch.Generator().manual_seed(seed)
         for key, estimate in resampled(wanted, count, rng).items():
             name, row = key.split("/", 1)
+            if name == "accuracy":
+                estimate = _of_hits(estimate, results.values[row][name], place)
             estimates.setdefault(name, {})[row] = estimate
     if "accuracy" in estimates:
         firsts = [photographs.index(photograph) for photograph in dict.fromkeys(photographs)]
@@ -100,6 +103,12 @@ def _figures(
     if count >= LEAST:
         return estimates
     return {name: {row: each.alone for row, each in rows.items()} for name, rows in estimates.items()}
+
+
+def _of_hits(estimate: Estimate, values: np.ndarray, place: torch.Tensor) -> Estimate:
+    """Return what is said of shares of images, each of which is a hit or is none."""
+    hits = torch.from_numpy(values).double()
+    return share(estimate, hits, place) if bool(((hits == 0) | (hits == 1)).all()) else estimate
 
 
 def _means(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
@@ -164,7 +173,8 @@ def _compared(name: str, features: torch.Tensor, real: torch.Tensor, seed: int) 
     rng = torch.Generator().manual_seed(seed)
     if name == "two_sample":
         correct = two_sample_accuracy(features, real, seed, _FOLDS)
-        return bootstrap({name: mean(correct)}, len(correct), rng)[name]
+        estimate = bootstrap({name: mean(correct)}, len(correct), rng)[name]
+        return _of_hits(estimate, correct.numpy(), torch.arange(len(correct)))
     return (frechet_distance if name == "frechet" else kernel_distance)(features, real, rng)
 
 

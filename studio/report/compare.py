@@ -18,6 +18,7 @@ from infill.realism.resampling import (
     group_places,
     leave_out,
     mean,
+    share,
     together,
 )
 from studio.report.figures import Figure
@@ -53,29 +54,22 @@ def values(figure: Figure, results: Results, seed: int) -> dict[Row, Value]:
             estimate = leave_out(statistic, count, generator)[""]
         else:
             estimate = bootstrap(statistic, count, generator, DRAWS if enough else 0)[""]
-        low, high = _interval(figure, row, estimate, count) if enough else (None, None)
+        if _of_hits(figure, row):
+            hits = torch.tensor([figure.values[row][number] for number in numbers], dtype=torch.float64)
+            classes = group_places(_classes(numbers, results)) if figure.kind == "by class" else None
+            estimate = share(estimate, hits, place, classes)
+        low, high = _interval(figure, estimate) if enough else (None, None)
         found[row] = Value(estimate.value, low, high, len(numbers))
     return found
 
 
-def _interval(
-    figure: Figure, row: Row, estimate: Estimate, photographs: int
-) -> tuple[float | None, float | None]:
-    """Wilson's for a share of images, which is not 0...0 when none is a hit; else the bootstrap's.
-
-    Where photographs have several images, or classes are averaged, Wilson's, of as many as there are
-    photographs, is left to shares of none and of all, of which the bootstrap says nothing.
-    """
-    each = list(figure.values[row].values()) if figure.values else []
-    share = sum(each) / len(each) if each else math.nan
+def _of_hits(figure: Figure, row: Row) -> bool:
+    """Whether a figure is a share of images, each of which is a hit or is none."""
     kinds = ("share", "tuned", "by class")
-    hits = figure.percent and figure.kind in kinds and set(each) <= {0.0, 1.0}
-    plain = photographs == len(each) and figure.kind != "by class"
-    if hits and (plain or share in (0, 1)):
-        from scipy.stats import binomtest
+    return figure.percent and figure.kind in kinds and set(figure.values[row].values()) <= {0.0, 1.0}
 
-        bounds = binomtest(round(share * photographs), photographs).proportion_ci(method="wilson")
-        return float(bounds.low), float(bounds.high)
+
+def _interval(figure: Figure, estimate: Estimate) -> tuple[float | None, float | None]:
     low, high = estimate.interval or (None, None)
     if figure.counts and low is not None and high is not None:  # Student's knows no bounds, nor images alike
         alike = math.isclose(low, high, abs_tol=1e-9)
@@ -88,8 +82,12 @@ def _statistic(figure: Figure, row: Row, numbers: Sequence[int], results: Result
         return _three_most_frequent([figure.counts[row][number] for number in numbers])
     each = torch.tensor([figure.values[row][number] for number in numbers], dtype=torch.float64)
     if figure.kind == "by class":
-        return _by_class(each, [int(results.about[number]["target"]) for number in numbers])
+        return _by_class(each, _classes(numbers, results))
     return mean(each)
+
+
+def _classes(numbers: Sequence[int], results: Results) -> list[int]:
+    return [int(results.about[number]["target"]) for number in numbers]
 
 
 def _by_class(each: torch.Tensor, classes: Sequence[int]) -> Statistic:

@@ -21,11 +21,12 @@ Key: TypeAlias = "tuple[int, str]"
 
 FORMAT = 1
 """Of the folder; another one's parts are not understood."""
-REVISION = 4
+REVISION = 5
 """Of what `infill evaluate` finds. It is raised when that is something else, so that no run is half of each.
 2: heatmaps say nothing of what the classifier does not see of a photograph (was: 0). 3: of pixels that
 rounding alone tells apart the pointing game takes the first; curves are over the share of pixels. 4: which
-class of an image is the target does not depend on boxes that overlap, or stand twice."""
+class of an image is the target does not depend on boxes that overlap, or stand twice. 5: deletion and
+insertion take 28 steps of images of any size, a last one as wide as it is."""
 SETTINGS = "run.json"
 JOINT = "--"
 """What stands between a method and its filler in a unit's name, and in none of theirs."""

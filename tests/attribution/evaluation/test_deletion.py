@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from attribution.evaluation.deletion import (
     curve,
     deletion,
     insertion,
+    pixels_a_step,
     ranks,
     relevance_gain,
 )
@@ -46,9 +48,10 @@ def test_a_plain_loop_finds_the_same(change, pixels):
         if step * pixels >= 1920:
             break
         step += 1
+    share = [min(each * pixels / 1920, 1.0) for each in range(len(expected))]
     found = curve(score, heatmap, change, pixels)[0]
-    torch.testing.assert_close(found, torch.tensor(expected))
-    mean = (sum(expected) - (expected[0] + expected[-1]) / 2) / (len(expected) - 1)
+    torch.testing.assert_close(found, torch.tensor([share, expected]).T)
+    mean = float(np.trapezoid(expected, share))
     area = {"deletion": deletion, "insertion": insertion}[change](score, heatmap, pixels)
     assert float(area) == pytest.approx(mean, abs=1e-5)
 
@@ -82,14 +85,13 @@ def test_exact_contributions_are_the_best_of_all_orders():
 
 
 @settings(max_examples=10)
-@given(seed=st.integers(0, 99), pixels=st.sampled_from([1, 60, 96, 480]))
+@given(seed=st.integers(0, 99), pixels=st.sampled_from([60, 96, 480]))
 def test_insertion_is_the_deletion_of_what_matters_least_backwards(seed, pixels):
     heatmap = torch.rand(1, 40, 48, generator=torch.Generator().manual_seed(seed))
-    pixels = max(pixels, 60)
     score = square_score()
     shown = curve(score, heatmap, "insertion", pixels)
     gone = curve(score, -heatmap, "deletion", pixels)
-    torch.testing.assert_close(shown, gone.flip(1))
+    torch.testing.assert_close(shown[..., 1], gone.flip(1)[..., 1])
     gain = insertion(score, heatmap, pixels) - deletion(score, heatmap, pixels)
     torch.testing.assert_close(relevance_gain(score, heatmap, pixels), gain, rtol=0, atol=1e-5)
 
@@ -106,7 +108,7 @@ def test_the_true_evidence_wins_with_every_filler():
 def test_ends_are_the_image_and_the_filled_image():
     score = square_score()
     for change in ("deletion", "insertion"):
-        scores = curve(score, SQUARE, change, 500)[0]
+        scores = curve(score, SQUARE, change, 500)[0, :, 1]
         assert len(scores) == 1 + 4
         ends = scores[[0, -1]] if change == "deletion" else scores[[-1, 0]]
         filled = score(torch.ones(1, 1, 40, 48))
@@ -137,8 +139,34 @@ def test_batches_and_neighbors_change_nothing():
 
 
 def test_areas_of_known_curves():
-    curves = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [1.0, 0.5, 0.0]])
+    share = torch.tensor([0.0, 0.5, 1.0]).expand(3, 3)
+    scores = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [1.0, 0.5, 0.0]])
+    curves = torch.stack([share, scores], -1)
     torch.testing.assert_close(area_under(curves), torch.tensor([0.25, 1.0, 0.5]))
+    narrow = torch.tensor([[[0.0, 0.0], [0.8, 0.8], [1.0, 1.0]]])
+    assert float(area_under(narrow)) == pytest.approx(0.5), "a last step of fewer pixels"
+
+
+class Brightness(torch.nn.Module):
+    """The probability of class 0 is the mean of the image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.mean((1, 2, 3)).clamp(1e-6, 1 - 1e-6)
+        return torch.stack([mean.logit(), torch.zeros_like(mean)], 1)
+
+
+@pytest.mark.parametrize("size", [(5, 5), (28, 28), (48, 48), (96, 128), (225, 225)])
+def test_a_score_that_falls_evenly_has_half_of_the_area_whatever_the_size(size):
+    score = MaskedScore(torch.ones(3, *size), 0, Brightness(), BLACK)
+    chance = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
+    assert float(deletion(score, chance)) == pytest.approx(0.5, abs=1e-4)
+    assert float(insertion(score, chance)) == pytest.approx(0.5, abs=1e-4)
+    assert 25 <= len(curve(score, chance)[0]) - 1 <= 28
+
+
+def test_a_step_is_the_papers_at_the_papers_size():
+    assert pixels_a_step((224, 224)) == 224 * 8
+    assert [float(x) for x in curve(square_score(), SQUARE)[0, -2:, 0]] == pytest.approx([27 * 69 / 1920, 1])
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,22 @@ def test_the_first_pixel_counts_of_a_plateau_that_was_resized(shape: tuple[int, 
     assert pointing_hit(resized, [torch.tensor([[x, y, x + 1, y + 1]])])
 
 
+def test_what_lies_a_little_below_the_maximum_is_none_however_far_from_0():
+    """RISE's published mean has nearly the same everywhere: .99 here, and at most .0003 more."""
+    y, x = torch.meshgrid(torch.arange(224.0), torch.arange(224.0), indexing="ij")
+    bump = torch.exp(-((y - 150) ** 2 + (x - 150) ** 2) / (2 * 30**2))
+    peak = [torch.tensor([[146, 147, 155, 154]])]
+    assert pointing_hit((0.99 + 0.0003 * bump)[None], peak)
+    assert pointing_hit((0.0003 * bump)[None], peak)
+
+
+@pytest.mark.parametrize("shape", [(375, 500), (333, 500), (97, 131), (1024, 768)])
+def test_of_a_constant_map_that_was_resized_the_first_pixel_counts(shape: tuple[int, int]):
+    flat = torch.full((1, 1, 224, 224), 0.7)
+    resized = torch.nn.functional.interpolate(flat, shape, mode="bilinear", antialias=True)[0]
+    assert pointing_hit(resized, [torch.tensor([[0, 0, 1, 1]])])
+
+
 def test_what_the_classifier_does_not_see_is_no_maximum():
     heatmap = torch.full((1, 20, 30), -torch.inf)
     heatmap[0, 12, 7] = -3.0

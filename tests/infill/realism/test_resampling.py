@@ -19,6 +19,7 @@ from infill.realism.resampling import (
     jackknife,
     leave_out,
     mean,
+    share,
     split,
     together,
     top_share,
@@ -31,6 +32,34 @@ def rng(seed=0):
 
 def normal(*shape, seed=0):
     return torch.randn(*shape, generator=rng(seed), dtype=torch.float64)
+
+
+def bootstrapped_share(hits, place=None):
+    """A share of hits with Wilson's interval; each image of a group of its own if no place is given."""
+    place = torch.arange(len(hits)) if place is None else place
+    statistic = {"": together(mean(hits), place)}
+    estimate = bootstrap(statistic, int(place.max()) + 1, rng())[""]
+    return share(estimate, hits, place)
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 12), (1, 50), (30, 100), (216, 216)])
+def test_a_share_has_the_interval_of_wilson(hits, count):
+    found = bootstrapped_share((torch.arange(count) < hits).double()).interval
+    exact = scipy.stats.binomtest(hits, count).proportion_ci(method="wilson")
+    assert found == pytest.approx((exact.low, exact.high))
+
+
+def test_a_share_is_as_sure_as_its_groups_are_alike():
+    hits, place = (torch.rand(400, generator=rng(1)) < 0.3).double(), torch.arange(400) // 2
+    alike = bootstrapped_share(hits[place], place)
+    assert alike.size == pytest.approx(200)
+    assert bootstrapped_share(hits, place).size == pytest.approx(400, rel=0.15)
+    spread = float(alike.replicates.var())
+    assert alike.value * (1 - alike.value) / spread == pytest.approx(200, rel=0.1), "as the bootstrap has it"
+    none = bootstrapped_share(torch.zeros(400, dtype=torch.float64), place)
+    assert none.size == pytest.approx(200), "nothing is known of how alike they are"
+    assert none.interval[0] == 0 < none.interval[1]
+    assert alike.minus(none).size is None, "a difference is no share"
 
 
 def width(estimate):

@@ -113,6 +113,28 @@ def test_shares_of_none_have_the_interval_of_as_many_photographs() -> None:
     assert low_high(18, 2) == (None, None)
 
 
+def test_one_hit_is_not_surer_than_none_and_neither_surer_than_their_photographs() -> None:
+    from scipy.stats import binomtest
+
+    def low_high(hits: int, count: int, each: int, kind: Kind = "share") -> tuple[float, float]:
+        hit = {n: float(n < hits) for n in range(count)}
+        some = Figure("pointing@0@share", "", "higher", kind, True, {SP: hit})
+        value = values(some, results(empty(count), lambda n: f"photo {n // each}"), 0)[SP]
+        assert value.low is not None
+        assert value.high is not None
+        return value.low, value.high
+
+    for hits in (0, 1, 3, 60, 199, 200):
+        exact = binomtest(hits, 200).proportion_ci(method="wilson")
+        assert low_high(hits, 200, 1) == pytest.approx((exact.low, exact.high))
+        assert low_high(2 * hits, 400, 2) == pytest.approx((exact.low, exact.high), abs=0.01), (
+            "alike in a photo"
+        )
+    for kind in ("share", "by class"):
+        highs = [low_high(hits, 300, 2, kind)[1] for hits in range(30)]  # type: ignore[arg-type]
+        assert highs == sorted(highs)
+
+
 def test_classes_count_alike_and_one_that_is_not_drawn_does_not() -> None:
     each, classes = torch.tensor([1.0, 0.0, 1.0, 0.25], dtype=torch.float64), [7, 7, 7, 3]
     weights = torch.tensor([[1.0, 1, 1, 1], [2, 2, 0, 0], [0, 1, 2, 1]], dtype=torch.float64)
