@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from attribution.engine.answers import warn_if_probable
 from attribution.engine.batch import HoleBatch, StreamedScores
 from attribution.engine.checks import (
+    check_parts,
     checked_around,
     checked_hole,
     checked_image,
@@ -24,7 +26,7 @@ from attribution.engine.evaluator import Evaluator, Room
 from attribution.engine.execution import Execution, ProgressCallback, silent
 from attribution.engine.fill import SharedFill
 from attribution.engine.gather import gathered
-from attribution.engine.link import Link, Scores, Value, probability
+from attribution.engine.link import Link, Scores, Value, log_odds, probability
 from attribution.engine.precision import Classifier, prepare
 from attribution.engine.sampling import Pool, Sampling
 from infill.filler import Chance, Filler, Hole
@@ -80,6 +82,7 @@ class MaskedScore:
     evaluator: Evaluator = field(default=cast(Evaluator, None), repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_parts(self.classifier, self.filler, self.link)
         with constant():
             image = checked_image(self.image)
             inside = 0 <= self.margin < min(image.shape[2:])
@@ -264,6 +267,8 @@ class MaskedScore:
     @cached_property
     def clean(self) -> Scores:
         """The scores of the untouched images."""
+        if self.link in (probability, log_odds):
+            warn_if_probable(self.clean_logits)
         return self.evaluator.score(self.evaluator.clean.logits)
 
     @cached_property

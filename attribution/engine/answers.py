@@ -9,6 +9,8 @@ from torch import Tensor
 
 _SAME = 1e-3
 """By which share of the largest logit two answers may differ by rounding alone."""
+_OF_ONE = 1e-3
+"""By how much the sum of probabilities may differ from 1, also in half precision."""
 _BESIDE = 1e-2
 """The same where batches are of different size: half precision then rounds otherwise."""
 
@@ -27,6 +29,8 @@ def logits_of(answer: object, images: int) -> Float[Tensor, "n k"]:
         return logits.to(torch.float32, copy=True)  # its memory may be used for the next answer
     came = tuple(logits.shape) if isinstance(logits, Tensor) else _described(logits)
     remedy = "; give lambda x: model(x)[0], or whatever takes them out" if _several(logits) else ""
+    if isinstance(logits, Tensor) and logits.shape == (images,):
+        remedy = "; of one class, give lambda x: model(x)[:, None]"
     raise ValueError(
         f"classifier must return logits of shape (images, classes), got {came} for {images}{remedy}"
     )
@@ -56,6 +60,22 @@ def _described(answer: object) -> str:
 
 class UnsteadyClassifierWarning(UserWarning):
     """A classifier answers differently when it is asked again."""
+
+
+class ProbabilitiesWarning(UserWarning):
+    """A classifier seems to return probabilities where logits are meant."""
+
+
+def warn_if_probable(logits: Float[Tensor, "n k"]) -> None:
+    """Warn if numbers that a softmax is about to be taken of look as if they had come out of one."""
+    of_one = logits.shape[1] > 1 and bool(((logits.sum(1) - 1).abs() < _OF_ONE).all())
+    if of_one and bool((logits >= 0).all()):
+        warnings.warn(
+            "classifier seems to return probabilities, whose softmax says nearly the same of all classes; "
+            "give what comes before its softmax, or lambda x: model(x).clamp_min(1e-30).log()",
+            ProbabilitiesWarning,
+            stacklevel=3,
+        )
 
 
 def warn_unless_same(first: Float[Tensor, "n k"], second: Float[Tensor, "n k"]) -> bool:

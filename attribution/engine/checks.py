@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from infill.filler import HOLE_RULE, check_range
+from infill.filler import HOLE_RULE, Filler, check_range
 from infill.validate import require
 
 _CHANNELS = 4
@@ -14,6 +14,23 @@ _CHANNELS = 4
 
 ROUNDING = 1e-5
 """How far an image may leave [0, 1] by rounding alone."""
+
+
+def check_parts(classifier: object, filler: object, link: object) -> None:
+    """Check that the parts of a score are objects that can be called, not their names or classes.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    rule = "a module or function from images to logits (models.classifiers.load_classifier takes names)"
+    require(callable(classifier), "classifier", rule, f"{classifier!r:.80}")
+    for name, part in (("classifier", classifier), ("filler", filler)):
+        if isinstance(part, type):
+            require(False, name, f"an object, as {part.__name__}()", f"the class {part.__name__}")
+    rule = "a filler, as infill.Blur(); infill.Learned(f) makes one of a function (image, hole) -> image"
+    require(isinstance(filler, Filler), "filler", rule, f"{filler!r:.80}")
+    rule = "a function of logits and targets, as attribution.logit"
+    require(callable(link) and not isinstance(link, type), "link", rule, f"{link!r:.80}")
 
 
 def checked_image(image: Tensor, name: str = "image") -> Float[Tensor, "b c h w"]:

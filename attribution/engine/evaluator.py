@@ -132,7 +132,7 @@ class Evaluator:
         """
         classes = logits.shape[1]
         alone = classes == 1 and self.link in (probability, log_odds)
-        rule = "sigmoid for one logit, whose softmax is always 1 (--multi-label on the command line)"
+        rule = "sigmoid for one logit, whose softmax is always 1 (multi_label=True, or --multi-label)"
         require(not alone, "link", rule, self.link.__name__ if alone else "")
         rule = f"below the classifier's {classes} classes"
         require(self._largest_target < classes, "target", rule, self._largest_target)

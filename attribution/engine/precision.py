@@ -1,6 +1,7 @@
 """A classifier made fast: a private copy, folded, cast and laid out for the hardware."""
 
 import copy
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -128,9 +129,15 @@ def _asked(classifier: PreparedClassifier, example: Tensor) -> Tensor:
     except RuntimeError as error:
         given = f"{tuple(example.shape)}, {example.dtype} on {example.device}"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        remedy = (
+            "another dtype or device, give lambda x: model(x.half().to(device))"
+            if re.search(r"type|device|Half|cuda|cpu|mps", reason)
+            else "another size or number of channels, give it a preprocessing (models.preprocessing), as "
+            "Preprocessing(crop=32, resize=32); of one channel with one mean and one std"
+        )
         raise ValueError(
             f"classifier must take images of shape {given}; it fails for the first: {reason}. If it wants "
-            "another dtype or device, give lambda x: model(x.half().to(device))"
+            f"{remedy}"
         ) from error
     if logits.isnan().any():
         raise ValueError("classifier must return numbers, got NaN logits for the first image")

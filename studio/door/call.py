@@ -10,7 +10,7 @@ from infill.validate import require_settings
 from studio.door.classifiers import Asked, classifiers_of
 from studio.door.images import Given, images_of
 from studio.door.plain import plain
-from studio.door.settings import sorted_out
+from studio.door.settings import index_text, sorted_out
 from studio.door.things import NO_THINGS, Things
 from studio.explain.request import ExplainRequest
 from studio.explain.result import Explanation as Result
@@ -125,6 +125,7 @@ def called(make: Make, image: Any, classifiers: Classifiers, wanted: Wanted) -> 
     used = [*methods.named, *kinds_of(fillers.named)]
     fields, settings = sorted_out(wanted.keywords or {}, FIELDS, used)
     target = target_text(wanted.target)
+    methods = methods.told(fields)
     request = ExplainRequest(
         methods=methods.texts, fillers=fillers.texts, target=target, settings=settings, **fields
     )
@@ -146,4 +147,4 @@ def target_text(target: Target) -> str:
         return "top1"
     if isinstance(target, bool) or not isinstance(target, str | int):
         raise ValueError(f"--target: expected an index, a class name or top1, got {target!r}")
-    return str(target)
+    return index_text(target)

@@ -145,6 +145,7 @@ def evaluate(
     methods, fillers = _methods(method), NO_THINGS if _none(filler) else fillers_of(filler)
     names = [text.partition("/")[0] for text in methods.named]
     fields, texts = sorted_out(settings, FIELDS, [*names, *kinds_of(fillers.named)])
+    methods = methods.told(fields)
     metrics = () if _none(metric) else tuple(str(thing) for _, thing in listed(metric, "metric"))
     request = EvaluateRequest(
         str(data), methods=methods.texts, fillers=fillers.texts, metrics=metrics, settings=texts, **fields

@@ -83,7 +83,8 @@ def explain(
         progress: Whether a bar shows how it goes, on a terminal or in a notebook.
         settings: ``seed``, ``device``, ``precision``, ``runtime``, ``batch_size``, ``samples``, ``until``,
             ``weights``, ``multi_label``, ``against``, ``paper``, ``final``, ``trace``, ``fill_cache`` and
-            ``fill_cache_size`` are the command's options, with its defaults. Other keywords are fields of
+            ``fill_cache_size`` are the command's options, with its defaults; a ``seed`` or ``until`` that is
+            given goes before those of methods that are objects. Other keywords are fields of
             the method or the filler (``patch=41``); ``settings={"sp.patch": 41}`` says of which.
 
     Returns:

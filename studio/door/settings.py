@@ -11,6 +11,7 @@ from models.spelling import suggestion
 from studio.door.plain import plain
 from studio.registry.fields import known as known_name
 from studio.registry.tables import ALL_FILLERS, METHODS, RESERVED
+from studio.registry.target import INDEX
 
 
 def sorted_out(
@@ -36,6 +37,11 @@ def sorted_out(
     rest = {name: value for name, value in keywords.items() if name not in fields}
     texts = [f"{_place(str(key), fields, names)}={text(value)}" for key, value in {**named, **rest}.items()]
     return {key: value for key, value in given.items() if value is not None}, tuple(texts)
+
+
+def index_text(place: str | int) -> str:
+    """Return a class as the command takes it: a number is its index, also where names are numbers."""
+    return f"{INDEX}{place}" if isinstance(place, int) else place
 
 
 def text(value: Any) -> str:
@@ -71,7 +77,7 @@ def _field(name: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int):
             words = "top1" if name == "target" else "top1 or next"
             raise ValueError(f"--{name}: expected an index, a class name or {words}, got {value!r:.80}")
-        return str(value)
+        return index_text(value)
     return Path(value) if _KINDS.get(name) is _PATH and value is not None else value
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import fields as dataclass_fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from studio.explain.inputs import numbered
@@ -35,8 +36,29 @@ class Things:
         """The texts of those that are no objects."""
         return [text for text in self.texts if text not in self.own]
 
+    def told(self, fields: Mapping[str, Any]) -> Things:
+        """Return the methods with the ``seed`` and the ``until`` of a call, where it has any.
+
+        Raises:
+            ValueError: If an object has one of its own that cannot be replaced, or cannot have this one.
+        """
+        given = {name: fields[name] for name in ("seed", "until") if name in fields}
+        return replace(self, own={name: _told(thing, given) for name, thing in self.own.items()})
+
 
 NO_THINGS = Things((), {})
+
+
+def _told(thing: Any, given: Mapping[str, Any]) -> Any:
+    wanted = {name: value for name, value in given.items() if getattr(thing, name, value) != value}
+    known = [field.name for field in dataclass_fields(thing) if field.init] if is_dataclass(thing) else []
+    for name, value in wanted.items():
+        if name not in known:
+            kind = type(thing).__name__
+            raise ValueError(
+                f"{name}: {kind} has one of its own, {getattr(thing, name)!r}; give it {value!r}"
+            )
+    return replace(thing, **wanted) if wanted else thing
 
 
 def listed(given: Any, kind: str) -> list[tuple[str, Any]]:

@@ -27,6 +27,8 @@ KINDS: Mapping[str, str] = {
     "output": "output:INDEX",
 }
 """How targets are written, by kind."""
+INDEX = "index:"
+"""What stands before an index that is not to be taken for a name."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +153,23 @@ def compared(score: MaskedScore, against: str | None, labels: Sequence[str]) -> 
 
 
 def class_index(option: str, text: str, labels: Sequence[str]) -> int:
-    """Return the class that an option means by an index or a label.
+    """Return the class that an option means by an index or a label; ``index:N`` is never a label.
 
     Raises:
         ValueError: If it is neither, or several classes have the label.
     """
+    if re.fullmatch(rf"{INDEX}-?\d+", text) and text not in labels:
+        index = int(text.removeprefix(INDEX))
+        if 0 <= index < len(labels):
+            return index
+        raise ValueError(f"{option}: expected 0 to {len(labels) - 1}, got {index}")
     if re.fullmatch(r"-?\d+", text):
         index = int(text)
         inside = 0 <= index < len(labels)
         if inside and text in labels and labels[index] != text:
             raise ValueError(
                 f"{option}: {text} is the index of {labels[index]!r} and the name of class "
-                f"{labels.index(text)}; give the index of the one that is meant"
+                f"{labels.index(text)}; give {INDEX}{text} or {INDEX}{labels.index(text)}"
             )
         if inside or text in labels:
             return index if inside else labels.index(text)

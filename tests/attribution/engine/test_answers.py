@@ -12,8 +12,8 @@ import torch
 from planted import Network
 from torch import Tensor, nn
 
-from attribution import Execution, Lime, MaskedScore, log_odds, probability, sigmoid
-from attribution.engine.answers import UnsteadyClassifierWarning, logits_of
+from attribution import Execution, Lime, MaskedScore, log_odds, logit, probability, sigmoid
+from attribution.engine.answers import ProbabilitiesWarning, UnsteadyClassifierWarning, logits_of
 from attribution.engine.precision import Lent, prepare
 from infill import Blur, Exemplar, Gray, Marginal, Mean, NavierStokes, Noise, Telea
 
@@ -306,3 +306,49 @@ def test_one_image_at_a_time_is_enough() -> None:
     score = MaskedScore(IMAGE[:1], 1, singly, execution=Execution(batch_size=1))
     assert score(HOLES).shape == (5,)
     prepare(singly, "float32", IMAGE[:1])  # of two at once it is told then, not now
+
+
+def test_what_comes_out_of_a_softmax_is_told() -> None:
+    image = torch.rand(3, 8, 9, generator=torch.Generator().manual_seed(0))
+
+    def logits(images: Tensor) -> Tensor:
+        return 4 * images.mean((2, 3))
+
+    for link in (probability, log_odds):
+        with pytest.warns(
+            ProbabilitiesWarning, match=r"seems to return probabilities.*clamp_min\(1e-30\).log"
+        ):
+            assert MaskedScore(image, 0, lambda x: logits(x).softmax(1), link=link).clean.isfinite()
+    for fine, link in ((logits, probability), (lambda x: logits(x).softmax(1), logit)):
+        MaskedScore(image, 0, fine, link=link).clean  # noqa: B018
+    remedied = MaskedScore(image, 0, lambda x: logits(x).softmax(1).clamp_min(1e-30).log()).clean
+    torch.testing.assert_close(remedied, MaskedScore(image, 0, logits).clean)
+
+
+def test_a_squeezed_logit_and_images_of_another_size_have_their_remedy() -> None:
+    image = torch.rand(3, 8, 9)
+    with pytest.raises(
+        ValueError, match=r"got \(1,\) for 1; of one class, give lambda x: model\(x\)\[:, None\]"
+    ):
+        MaskedScore(image, 0, lambda x: x.mean((1, 2, 3)), link=sigmoid).clean  # noqa: B018
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))
+    with pytest.raises(ValueError, match=r"another size or number of channels, .*Preprocessing\(crop=32"):
+        MaskedScore(image, 0, network)
+    with pytest.raises(ValueError, match=r"another dtype or device, give lambda x: model"):
+        MaskedScore(image, 0, nn.Sequential(nn.Conv2d(3, 2, 8), nn.Flatten()).double())
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"classifier": "scenes"}, "classifier must be a module or function"),
+        ({"classifier": nn.Flatten}, r"classifier must be an object, as Flatten\(\)"),
+        ({"filler": "blur"}, r"filler must be a filler, as infill.Blur\(\)"),
+        ({"filler": Blur}, r"filler must be an object, as Blur\(\), got 'the class Blur'"),
+        ({"filler": lambda image, hole: image}, r"filler must be a filler, .*infill.Learned\(f\)"),
+        ({"link": "logit"}, "link must be a function of logits and targets"),
+    ],
+)
+def test_names_and_classes_are_no_parts_of_a_score(part: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MaskedScore(torch.rand(3, 8, 9), 0, **{"classifier": lambda x: x.mean((2, 3)), **part})

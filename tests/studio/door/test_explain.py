@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import infill
-from attribution import Gradient, IntegratedGradients, Lime, SlidingPatch
+from attribution import Gradient, IntegratedGradients, Lime, Rise, SlidingPatch
 from infill import Blur, Explanation, Explanations
 from models.classifiers import ImageClassifier, load_classifier
 from models.preprocessing import Preprocessing
@@ -293,6 +293,45 @@ def test_lists_give_a_grid(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             grid.where(**wrong)
+
+
+def test_a_call_s_seed_and_until_go_before_those_of_objects() -> None:
+    def rise(method: Any, **more: Any) -> Any:
+        return quick(small(), method=method, **more).heatmap
+
+    drawn = {seed: rise(Rise(masks=8, seed=seed)) for seed in (0, 5)}
+    assert not np.array_equal(drawn[0], drawn[5])
+    np.testing.assert_array_equal(rise(Rise(masks=8), seed=5), drawn[5])
+    np.testing.assert_array_equal(rise(Rise(masks=8, seed=5)), drawn[5])
+    until = quick(small(), method=Rise(masks=400), until=0.3)
+    assert until.whole.results["gray", "Rise"].composites < 400
+
+    class Seeded:
+        """One that says no fields."""
+
+        seed = 3
+
+        def holes(self, score: Any) -> Any:
+            raise AssertionError
+
+        def __call__(self, score: Any) -> Any:
+            return score.image.mean(1)
+
+    with pytest.raises(ValueError, match="seed: Seeded has one of its own, 3; give it 4"):
+        quick(small(), method=Seeded(), seed=4)
+
+
+def test_a_number_is_an_index_also_where_classes_have_numbers_as_names() -> None:
+    numbered = {"labels": ["2", "1", "0"], "precision": "float32"}
+    for target in (0, 2):
+        assert quick(small(), tiny, target=target, **numbered).target.index == target
+    assert quick(small(), tiny, target=0, against=2, **numbered).target.index == 0
+    with pytest.raises(
+        ValueError, match="2 is the index of '0' and the name of class 0; give index:2 or index:0"
+    ):
+        quick(small(), tiny, target="2", **numbered)
+    with pytest.raises(ValueError, match="expected 0 to 2, got 42"):
+        quick(small(), tiny, target=42, labels=["42", "43", "44"])
 
 
 def test_explanations_of_several_calls_stay_apart(tmp_path: Path) -> None:

@@ -64,8 +64,14 @@ def test_what_is_compared_with_may_be_called_a_class_too(target: str) -> None:
 
 def test_an_index_that_is_also_another_ones_name_is_refused() -> None:
     labels = ("1", "2", "3")
-    with pytest.raises(ValueError, match="--target: 1 is the index of '2' and the name of class 0; give the"):
+    with pytest.raises(
+        ValueError, match="--target: 1 is the index of '2' and the name of class 0; give index:1 or index:0"
+    ):
         class_index("--target", "1", labels)
+    assert [class_index("--target", f"index:{number}", labels) for number in range(3)] == [0, 1, 2]
+    for number in (-1, 3):
+        with pytest.raises(ValueError, match=f"--target: expected 0 to 2, got {number}"):
+            class_index("--target", f"index:{number}", labels)
     assert class_index("--target", "0", labels) == 0
     assert class_index("--target", "3", labels) == 2
     assert class_index("--target", "1", ("0", "1", "2")) == 1
