@@ -18,6 +18,9 @@ _SIXTEEN_BITS = 65535
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = range(2, 9)
 """Its values that say how; 1 is upright, and others mean nothing."""
+_PROGRAMS = ("EPS", "WMF")
+_LONGEST = 100
+"""Times the shorter side."""
 _DAMAGED = (OSError, SyntaxError, EOFError, IndexError, TypeError, MemoryError)
 """What Pillow raises where a file is damaged or cut short."""
 
@@ -106,6 +109,7 @@ def _opened(path: Path, upright: bool) -> tuple[Image, list[str]]:
             warnings.simplefilter("ignore")  # about odd metadata; what matters becomes an error below
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
+                _check_kind(picture, path)
                 _check_size(picture, path)
                 if getattr(picture, "n_frames", 1) > 1:
                     notes.append(f"first of {picture.n_frames} frames")  # type: ignore[attr-defined]
@@ -126,11 +130,23 @@ def _opened(path: Path, upright: bool) -> tuple[Image, list[str]]:
         raise ValueError(f"image: {path} is damaged or cut short ({error})") from error
 
 
+def _check_kind(picture: Image, path: Path) -> None:
+    """Refuse programs, whatever the file is called: Pillow would have another program run them."""
+    if picture.format in _PROGRAMS:
+        kind = f"holds a drawing in {picture.format}"
+        raise ValueError(f"image: {path} {kind}, which is a program and not run; save the drawing as PNG")
+
+
 def _check_size(picture: Image, path: Path | str) -> None:
     if min(picture.size) < SMALLEST_SIDE:
         raise ValueError(
             f"image: {path} is {picture.width} x {picture.height} pixels; "
             f"expected at least {SMALLEST_SIDE} x {SMALLEST_SIDE}, or there are no parts to remove"
+        )
+    if max(picture.size) > _LONGEST * min(picture.size):
+        raise ValueError(
+            f"image: {path} is {picture.width} x {picture.height} pixels; expected one side at most "
+            f"{_LONGEST} times the other, or it is enormous once the shorter one has the classifier's size"
         )
 
 

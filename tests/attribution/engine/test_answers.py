@@ -334,8 +334,9 @@ def test_a_squeezed_logit_and_images_of_another_size_have_their_remedy() -> None
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))
     with pytest.raises(ValueError, match=r"another size or number of channels, .*Preprocessing\(crop=32"):
         MaskedScore(image, 0, network)
+    double = nn.Conv2d(3, 2, 8).double()
     with pytest.raises(ValueError, match=r"another dtype or device, give lambda x: model"):
-        MaskedScore(image, 0, nn.Sequential(nn.Conv2d(3, 2, 8), nn.Flatten()).double())
+        MaskedScore(image, 0, lambda x: double(x))
 
 
 @pytest.mark.parametrize(

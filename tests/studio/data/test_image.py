@@ -1,6 +1,7 @@
 """Image files of every kind: read rightly, or refused in one line."""
 
 import io
+import os
 import warnings
 from pathlib import Path
 
@@ -247,6 +248,33 @@ def test_truncated_files_are_refused(ending: str, share: float, tmp_path: Path) 
     ) as caught:
         read_picture(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [(8, 801), (3000, 20)])
+def test_a_line_of_pixels_is_refused(size: tuple[int, int], tmp_path: Path) -> None:
+    """Its file is small, and resized to a classifier's shorter side it would fill the memory."""
+    Image.new("RGB", size).save(tmp_path / "line.png")
+    with pytest.raises(
+        ValueError, match=f"line.png is {size[0]} x {size[1]} pixels; expected one side at most 100"
+    ):
+        read_picture(tmp_path / "line.png")
+    Image.new("RGB", (8, 800)).save(tmp_path / "fits.png")
+    assert read_picture(tmp_path / "fits.png").image.shape == (3, 800, 8)
+
+
+def test_a_program_is_not_run_whatever_the_file_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
+    (tmp_path / "cat.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n"
+    )
+    with pytest.raises(ValueError, match=r"cat\.png holds a drawing in EPS, which is a program and not run"):
+        read_picture(tmp_path / "cat.png")
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 100), (100, 7)])

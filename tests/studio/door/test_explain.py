@@ -20,6 +20,7 @@ from attribution import Gradient, IntegratedGradients, Lime, Rise, SlidingPatch
 from infill import Blur, Explanation, Explanations
 from models.classifiers import ImageClassifier, load_classifier
 from models.preprocessing import Preprocessing
+from studio.door.things import methods_of
 from studio.registry.build import build_classifier
 
 FILES = ["explain.png", "heatmaps.npz", "explain.json"]
@@ -303,8 +304,8 @@ def test_a_call_s_seed_and_until_go_before_those_of_objects() -> None:
     assert not np.array_equal(drawn[0], drawn[5])
     np.testing.assert_array_equal(rise(Rise(masks=8), seed=5), drawn[5])
     np.testing.assert_array_equal(rise(Rise(masks=8, seed=5)), drawn[5])
-    until = quick(small(), method=Rise(masks=400), until=0.3)
-    assert until.whole.results["gray", "Rise"].composites < 400
+    told = methods_of([Rise(masks=400), SlidingPatch()]).told({"until": 0.3, "seed": 2})
+    assert told.own == {"Rise": Rise(masks=400, until=0.3, seed=2), "SlidingPatch": SlidingPatch()}
 
     class Seeded:
         """One that says no fields."""
