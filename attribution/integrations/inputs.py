@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from attribution.engine.checks import ROUNDING
 from attribution.engine.execution import Execution, ProgressCallback
 from attribution.engine.link import Link
 from attribution.engine.precision import Classifier
@@ -96,7 +97,13 @@ class Inputs:
             channels = images.shape[1] if images.ndim == 4 else len(mean)
             require(channels == len(mean), "inputs", f"of {len(mean)} channels, as denormalize has", channels)
             images = images * std + mean
-        return images.clamp(0, 1) if self.clip else images
+        images = images.clamp(0, 1) if self.clip else images
+        if self.denormalize is None and images.is_floating_point() and images.numel():
+            low, high = (float(end) for end in images.aminmax())
+            rule = "in [0, 1], or normalized and denormalize=(mean, std) given"
+            beyond = low < -ROUNDING or high > 1 + ROUNDING  # NaN is told with the images
+            require(not beyond, "inputs", rule, f"values in [{low:.4g}, {high:.4g}]")
+        return images
 
     def classifier(self, model: Classifier, images: Float[Tensor, "b c h w"]) -> Classifier:
         """Return the model as a function of images on the device of ``images``."""

@@ -122,7 +122,7 @@ def classifiers_of(
                 request.device,
                 load_classifier(thing, **_more(thing, preprocessing, names_given, request.multi_label)),
             ),
-            (AS_THEY_ARE,) if preprocessing is None and _bare(thing) else (),
+            _notes(thing, preprocessing),
         )
         if callable(thing)
         else Asked(_text(thing))
@@ -133,6 +133,17 @@ def classifiers_of(
 def _more(thing: Any, preprocessing: Any, labels: Sequence[str], multi_label: bool) -> dict[str, Any]:
     own = isinstance(thing, ImageClassifier)
     return {"preprocessing": None if own else preprocessing, "labels": labels, "multi_label": multi_label}
+
+
+def _notes(thing: Any, preprocessing: Any) -> tuple[str, ...]:
+    """What must be said of a classifier without a preprocessing."""
+    if preprocessing is not None or isinstance(thing, ImageClassifier):
+        return ()
+    unread = [
+        name for name in ("crop", "resize") if isinstance(getattr(thing, name, None), int | tuple | list)
+    ]
+    words = f"its {' and '.join(unread)} not read, as behind python: and in plugins; give preprocessing="
+    return (*((AS_THEY_ARE,) if _bare(thing) else ()), *((words,) if unread else ()))
 
 
 def _bare(thing: Any) -> bool:

@@ -107,6 +107,11 @@ def realism(
     """
     if several(classifier):
         raise ValueError(f"classifier: expected one, got {type(classifier).__name__}")
+    if several(settings.get("labels")):
+        rule = "expected 'data' or 'top1', whose word counts"
+        raise ValueError(
+            f"labels: {rule}; names of classes go to load_classifier(network, preprocessing, labels)"
+        )
     fillers = NO_THINGS if several(filler) and not filler else fillers_of(filler)
     fields, texts = sorted_out(settings, FIELDS, kinds_of(fillers.named))
     request = RealismRequest(str(data), fillers=fillers.texts, settings=texts, **fields)

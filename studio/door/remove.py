@@ -173,8 +173,9 @@ def remove(
         image: As `infill.explain` takes it, but one.
         classifier: As `infill.explain` takes it, but one.
         hole: The file of a drawing, white where pixels are removed and black elsewhere; or the same as a
-            PIL image, or as an array or tensor "h w" of truths, numbers in [0, 1] or bytes. It has the size
-            of the photograph, or of what the classifier sees of it.
+            PIL image, or as an array or tensor "h w" of truths, numbers in [0, 1] or bytes: what is at least
+            half white is removed (`attribution.MaskedScore` takes soft holes). It has the size of the
+            photograph, or of what the classifier sees of it.
         box: In its place, a box (left, top, right, bottom) in pixels, or several.
         filler: Names or objects, one or several; ``None``: the command's.
         target: The class that is looked for; ``None``: the classifier's first choice.

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+import attribution
+import infill
 from models.scenes import draw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,3 +74,11 @@ def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), flags=re.MULTILINE))
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert pages | {"reference/commands.md"} == listed
+
+
+def test_the_reference_has_all_that_is_public() -> None:
+    pages = "".join(path.read_text("utf-8") for path in (ROOT / "docs/reference").glob("*.md"))
+    named = set(re.findall(r"^::: (\S+)$|members: \[(.*)\]", pages, flags=re.MULTILINE))
+    shown = {name.rpartition(".")[2] for whole, members in named for name in (whole, *members.split(", "))}
+    missing = {name for package in (infill, attribution) for name in package.__all__} - shown
+    assert not missing

@@ -121,7 +121,7 @@ def test_what_the_captum_front_cannot_do_is_refused(image):
         front.attribute(image)
     with pytest.raises(ValueError, match="inputs must be one tensor, got '2 tensors'"):
         front.attribute((image, image), target=0)
-    with pytest.raises(ValueError, match=r"image must be in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"inputs must be in \[0, 1\], or normalized and denormalize=\(mean"):
         front.attribute(normalized(image), target=0)
     with pytest.raises(ValueError, match=r"denormalize must be \(mean, std\)"):
         Attributor(Network(), SP, denormalize=((0.5,), (0.2, 0.2)))
@@ -181,7 +181,7 @@ def test_quantus_max_sensitivity_adds_noise(quantus, images):
     np.random.seed(0)  # noqa: NPY002  (the library draws from there)
     scores = metric(**batch, explain_func=quantus_explain(Rise(masks=20), clip=True))
     assert all(0 < score < 1 for score in scores)
-    with pytest.raises(ValueError, match=r"image must be in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"inputs must be in \[0, 1\], or normalized and denormalize=\(mean"):
         quantus_explain(Rise(masks=20))(Network(), images.numpy() + 0.5, np.array([0, 1, 2]))
 
 

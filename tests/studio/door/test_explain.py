@@ -322,6 +322,15 @@ def test_a_call_s_seed_and_until_go_before_those_of_objects() -> None:
         quick(small(), method=Seeded(), seed=4)
 
 
+def test_attributes_that_are_not_read_are_told() -> None:
+    network = Network()
+    network.crop, network.resize = 32, (32, 32)  # type: ignore[assignment]
+    notes = quick(small(), network, target=0).notes
+    assert any("its crop and resize not read" in note and "give preprocessing=" in note for note in notes)
+    fitting = quick(small(), network, target=0, preprocessing=Preprocessing(32, 32)).notes
+    assert not any("not read" in note for note in fitting)
+
+
 def test_a_number_is_an_index_also_where_classes_have_numbers_as_names() -> None:
     numbered = {"labels": ["2", "1", "0"], "precision": "float32"}
     for target in (0, 2):

@@ -130,6 +130,10 @@ def test_realism_is_the_commands_and_takes_fillers_of_ones_own(run: Run) -> None
     assert found.folder == Path("call")
     assert [path.name for path in found.save("saved")] == ["realism.csv", "realism.json", "realism.png"]
     assert len(found._repr_png_()) < 300_000
+    with pytest.raises(
+        ValueError, match=r"labels: expected 'data' or 'top1'.*names of classes go to load_class"
+    ):
+        infill.realism("scenes:2", "scenes", labels=["gear", "crate"])
     with pytest.raises(ValueError, match="expected one that says its crop"):
         infill.realism("scenes:2", greenish, filler="gray")
 
