@@ -267,9 +267,10 @@ class MaskedScore:
     @cached_property
     def clean(self) -> Scores:
         """The scores of the untouched images."""
+        logits = self.evaluator.clean.logits
         if self.link in (probability, log_odds):
-            warn_if_probable(self.clean_logits)
-        return self.evaluator.score(self.evaluator.clean.logits)
+            warn_if_probable(logits)
+        return self.evaluator.score(logits)
 
     @cached_property
     def chance(self) -> Scores:

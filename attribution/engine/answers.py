@@ -68,8 +68,8 @@ class ProbabilitiesWarning(UserWarning):
 
 def warn_if_probable(logits: Float[Tensor, "n k"]) -> None:
     """Warn if numbers that a softmax is about to be taken of look as if they had come out of one."""
-    of_one = logits.shape[1] > 1 and bool(((logits.sum(1) - 1).abs() < _OF_ONE).all())
-    if of_one and bool((logits >= 0).all()):
+    of_one = bool(((logits.sum(1) - 1).abs() < _OF_ONE).all()) and bool((logits >= 0).all())
+    if of_one and bool((logits != logits.round()).any()):  # whole numbers are somebody's stand-in
         warnings.warn(
             "classifier seems to return probabilities, whose softmax says nearly the same of all classes; "
             "give what comes before its softmax, or lambda x: model(x).clamp_min(1e-30).log()",

@@ -1,5 +1,6 @@
 """Fills as a filler proposes them, checked, and those that all holes of an image share."""
 
+import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -9,6 +10,13 @@ from torch import Tensor
 from attribution.engine.clean import constant, unwritten, version_of
 from infill.filler import Chance, Filler, Staged, check_range
 from infill.validate import require
+
+_SAME = 1e-3
+"""By how much two fills may differ by rounding alone."""
+
+
+class UnsteadyFillerWarning(UserWarning):
+    """A filler fills otherwise than it says of itself."""
 
 
 @dataclass(eq=False)
@@ -49,7 +57,23 @@ class SharedFill:
             everything = self.image.new_ones(len(self.image), 1, *self.image.shape[2:])
             with constant():
                 self.computed = proposed(self.filler, self.image, everything, None)
+                if not type(self.filler).__module__.startswith("infill."):
+                    self._warn_if_the_hole_matters(self.computed[:1], everything[:1])
         return self.computed
+
+    def _warn_if_the_hole_matters(self, fill: Tensor, everything: Tensor) -> None:
+        """Ask a filler again about half of the first image: what it says of itself may not be so."""
+        half = everything.clone()
+        half[..., : everything.shape[2] // 2, :] = 0
+        again = proposed(self.filler, self.image[:1], half, None)
+        if float(((again - fill) * half).abs().max()) > _SAME:
+            warnings.warn(
+                f"filler {type(self.filler).__name__} says per_hole=False, and does not fill the same pixels "
+                "alike when asked about another hole: it is asked once an image, with everything removed; "
+                "say per_hole=True if the hole matters, stochastic=True as well if it draws by chance",
+                UnsteadyFillerWarning,
+                stacklevel=2,
+            )
 
     def part(self, rows: slice) -> "SharedFill":
         """Return the fills of some of the images, which are made for all of them."""

@@ -389,7 +389,7 @@ def test_a_part_shares_what_is_known(images, holes):
     assert torch.equal(part.chance, score.chance[1:])
     assert calls == [*ASKED_FIRST, 3]
     torch.testing.assert_close(part(holes[1:]), score(holes)[1:])
-    assert filler.asked == [(3, 3)]
+    assert filler.asked == [(3, 3), (1, 1)]
     assert part.sampling.seed == 4
 
 

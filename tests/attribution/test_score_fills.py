@@ -8,6 +8,7 @@ from planted import Network, Recorder
 from torch import Tensor
 
 from attribution import Execution, MaskedScore, Sampling, log_odds
+from attribution.engine.fill import UnsteadyFillerWarning
 from attribution.engine.sampling import pooled_odds
 from infill import Blur, Gray, Mean, Noise, composite
 
@@ -24,7 +25,24 @@ def test_a_fill_that_does_not_depend_on_the_hole_is_made_once(images, holes):
     for one in score:
         one(holes)
     score[1](holes)
-    assert filler.asked == [(3, 3)]
+    assert filler.asked == [(3, 3), (1, 1)], "the second time, whether that is true"
+
+
+class Unlike(Recorder):
+    """Says that the hole does not matter, and means the hole, or chance."""
+
+    def __init__(self, by_chance: bool):
+        super().__init__()
+        self.by_chance = by_chance
+
+    def __call__(self, image, hole, generator=None):
+        return torch.rand_like(image) if self.by_chance else (0.5 * hole.mean()).expand_as(image)
+
+
+@pytest.mark.parametrize("by_chance", [True, False])
+def test_a_filler_that_is_otherwise_than_it_says_is_told(image, holes, by_chance):
+    with pytest.warns(UnsteadyFillerWarning, match="filler Unlike says per_hole=False, and does not fill"):
+        MaskedScore(image, 0, Network(), Unlike(by_chance))(holes)
 
 
 def test_a_fill_that_depends_on_the_hole_is_made_per_batch(image, holes):
@@ -131,7 +149,7 @@ def test_samples_of_a_filler_that_leaves_nothing_to_chance_are_one(per_hole, ima
     assert torch.equal(error, torch.zeros(3))
     assert score.perturbed(holes).shape == (3, 3, 24, 32)
     # Each call asks about its holes; without them, once for all calls of all scores.
-    assert filler.asked == [(3, 3)] * (5 if per_hole else 1)
+    assert filler.asked == ([(3, 3)] * 5 if per_hole else [(3, 3), (1, 1)])
 
 
 def test_no_more_than_a_batch_of_samples_is_classified_at_once(image, holes):
@@ -361,7 +379,7 @@ def test_less_than_one_sample_is_refused(image):
 class Bytes:
     """A filler that leaves [0, 1], in the hole or beside it."""
 
-    per_hole, stochastic = True, False
+    per_hole, stochastic, sees_hidden = True, False, False
 
     def __init__(self, inside: bool, wrong: float):
         self.inside = inside
