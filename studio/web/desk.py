@@ -279,8 +279,11 @@ class Desk:
             ValueError: If there is a run going on already.
         """
         do: Callable[..., Explained] = explained if task == "explain" else counterfactual
-        picture, networks = self.chosen, self.studio.networks
-        return self.studio.turns.begin(self.session, lambda work: do(picture, choice, networks, work))
+        with self.lock:
+            picture, networks = self.chosen, self.studio.networks
+            work = self.studio.turns.begin(self.session, lambda work: do(picture, choice, networks, work))
+            self.latest.pop(task, None)  # the page shows the new one from now on
+            return work
 
     def compare(self, first: Choice, second: Choice) -> Work:
         """Begin to explain the picture in two ways.
@@ -313,6 +316,8 @@ class Desk:
     def spot(self, x: float, y: float) -> str:
         """Return the samples behind a spot of the map that is shown; x and y are shares of the view's sides.
 
+        It is empty where another map, or none, is shown by the time they are found.
+
         Raises:
             ValueError: If no map is shown, or the spot is outside of it.
         """
@@ -325,7 +330,9 @@ class Desk:
             raise ValueError(f"spot: {result.choice.method} looks for one hole; it has no samples to show")
         place = int(y * side), int(x * side)
         found = spot(method, result.score, result.scores, result.heatmap, explanation.classifier, place)
-        return result_views.spot(found, explanation.about, explanation.quantity)
+        piece = result_views.spot(found, explanation.about, explanation.quantity)
+        with self.lock:
+            return piece if self.latest.get("explain") is result else ""
 
     def archive(self, key: str) -> tuple[str, bytes]:
         """Return the name and the content of the archive of this key."""

@@ -115,10 +115,11 @@ class Running:
             told = ["", "", ""] if left() else _ended(work, partial(show, desk))
         yield [*told, gr.Button(interactive=True), gr.Button("Stop", interactive=False)]
 
-    def spot(self, event: gr.EventData, request: gr.Request) -> str:
-        """Show the samples behind a spot of the map."""
+    def spot(self, event: gr.EventData, request: gr.Request) -> Any:
+        """Show the samples behind a spot of the map; those of a map that has gone are not shown."""
         try:
-            return self.studio.desk(str(request.session_hash)).spot(float(event.x), float(event.y))
+            piece = self.studio.desk(str(request.session_hash)).spot(float(event.x), float(event.y))
+            return piece or gr.skip()
         except ValueError as error:
             return views.notice(str(error), "note")
 

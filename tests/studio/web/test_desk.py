@@ -256,6 +256,23 @@ def test_a_run_is_shown_while_it_goes_on_and_its_spot_afterwards(desk: Desk) -> 
         desk.spot(1.5, 0.4)
 
 
+def test_samples_of_a_map_that_is_gone_by_then_are_not_shown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun_again() -> None:
+        done(desk.explain(asked))
+
+    asked = choice("scenes", "sp", "gray", settings=QUICK)
+    for meanwhile in (lambda: desk.pick("scene:9"), begun_again):
+        desk.shown(done(desk.explain(asked)))
+        with monkeypatch.context() as patched:
+            patched.setattr("studio.web.desk.spot", lambda *_, do=meanwhile: do())
+            patched.setattr("studio.web.desk.result_views.spot", lambda *_: "samples")
+            assert desk.spot(0.5, 0.5) == ""
+        with pytest.raises(ValueError, match="no map yet"):
+            desk.spot(0.5, 0.5)
+
+
 def test_two_ways_side_by_side(desk: Desk) -> None:
     ways = [choice("scenes", "sp", filler, settings=QUICK) for filler in ("gray", "blur")]
     piece, rest = desk.compared(*done(desk.compare(*ways)))
