@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,21 @@ class Desk:
         self.hole = None
         for kept in (self.latest, self.results, self.keys):
             kept.clear()
+
+    @contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """Hold the lock; where what is done within fails, what was looked at and found before is back."""
+        with self.lock:
+            before = self.chosen, self.classifier, self.hole
+            found = [(kept, dict(kept)) for kept in (self.latest, self.results, self.keys)]
+            try:
+                yield
+            except BaseException:
+                self.chosen, self.classifier, self.hole = before
+                for kept, content in found:
+                    kept.clear()
+                    kept.update(content)  # type: ignore[arg-type]  # the content is its own
+                raise
 
     def network(self) -> ImageClassifier:
         """Return the classifier that looks."""

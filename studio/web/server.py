@@ -18,7 +18,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.web.desk import Studio
+from studio.web.desk import Desk, Studio
 from studio.web.networks import Networks
 from studio.web.pictures import MEGABYTES
 from studio.web.runs import RunPage
@@ -68,7 +68,7 @@ def serve(request: StudioRequest, echo: Callable[[str], object]) -> None:
     """Serve the page until somebody stops it.
 
     Raises:
-        ValueError: If the port is taken, the run cannot be read, or the classifier cannot be loaded.
+        ValueError: If the port is taken, the run cannot be read, or the classifier cannot be loaded or shown.
     """
     with serving(request) as (server, address):
         echo(f"infill studio: {address} (Ctrl+C ends it)")
@@ -89,8 +89,9 @@ def serving(request: StudioRequest) -> Iterator[tuple[uvicorn.Server, str]]:
     import uvicorn
 
     networks = Networks(request.classifier, request.weights, request.multi_label, request.device)
-    networks.classifier(networks.names()[0])
-    studio, run = Studio(networks), RunPage(request.run) if request.run else None
+    studio = Studio(networks)
+    Desk("", studio).look()  # a classifier that cannot be shown is told here, not on an empty page
+    run = RunPage(request.run) if request.run else None
     with _sockets(request) as listening, _temporary():
         port = int(listening.getsockname()[1])
         app = application(studio, run, request, port)

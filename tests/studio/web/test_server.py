@@ -11,6 +11,23 @@ from command import refused, runner
 from studio.web import server
 from studio.web.server import StudioRequest, serve, serving
 
+ODD = """
+import torch
+
+class Odd(torch.nn.Module):
+    def __init__(self, classes, factor):
+        super().__init__()
+        self.classes, self.factor = classes, factor
+
+    def forward(self, images):
+        return self.factor * images.mean((1, 2, 3))[:, None].expand(-1, self.classes)
+
+def one():
+    return Odd(1, 1.0)
+
+def nan():
+    return Odd(3, float("nan"))
+"""
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
 
@@ -74,4 +91,8 @@ def test_what_the_command_refuses(
     refused(run("--run", "none"), "--run: none is no folder")
     refused(run("--run", "."), "--run: . holds neither run.json")
     refused(run("--classifier", "resnet9000"), "unknown classifier 'resnet9000'")
+    (tmp_path / "odd.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    refused(run("--classifier", "python:odd:one"), "got 1 logit: take multi_label=True, or --multi-label")
+    refused(run("--classifier", "python:odd:nan"), "got NaN logits")
     refused(run("--share"), "No such option '--share'")
