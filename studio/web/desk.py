@@ -14,7 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution import Against, MaskedScore
+from attribution import MaskedScore
 from attribution.explainer import SamplingExplainer
 from models.classifiers import ImageClassifier
 from studio.web import archive, result_views, views
@@ -214,7 +214,7 @@ class Desk:
 
     def _looked(self, target: str) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
         score, classifier, image = self.score(target), self.network(), self.chosen.image
-        (seen,) = looks(score, score.image, classifier, _other(score))
+        (seen,) = looks(score, score.image, classifier)
         size = (image.pixels.shape[1], image.pixels.shape[2])
         cropped = classifier.view_box(size) != (0, 0, size[1], size[0])
         piece = views.looked_at(image, self.classifier, seen, cropped, target != "top1")
@@ -284,7 +284,7 @@ class Desk:
         """Return the picture as it is, and forget what was made of the last hole."""
         self._forget(HOLE)
         score = self.score(target)
-        (seen,) = looks(score, score.image, self.network(), _other(score))
+        (seen,) = looks(score, score.image, self.network())
         card = Card("original", "nothing removed", score.image[0].cpu(), seen)
         return views.completed([card], [], [said], None)
 
@@ -380,11 +380,6 @@ class Desk:
 
     def _forget(self, place: str) -> None:
         self.results.pop(self.keys.pop(place, ""), None)
-
-
-def _other(score: MaskedScore) -> int | None:
-    """Return the class that the target is compared with, if it is."""
-    return score.link.other if isinstance(score.link, Against) else None
 
 
 def _notes(picture: Chosen) -> list[str]:

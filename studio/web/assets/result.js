@@ -17,7 +17,8 @@ function slide(section) {
   const stage = stages[Number(range.value)], now = section.querySelector(".curve .now");
   section.querySelector(".stage-image").src = stage.image;
   section.querySelector(".stage-share").textContent = stage.share;
-  range.setAttribute("aria-valuetext", stage.share);
+  section.querySelector(".stage-score").textContent = stage.score;
+  range.setAttribute("aria-valuetext", `${stage.share} ${stage.score}`.trim());
   section.querySelector(".stage-bars").replaceChildren(bars(stage));
   const x = 300 * Number(range.value) / (stages.length - 1);
   now.setAttribute("x1", x); now.setAttribute("x2", x);

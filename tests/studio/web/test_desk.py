@@ -324,6 +324,14 @@ def test_one_class_rather_than_another(desk: Desk) -> None:
     assert "--target against:gear,crate" in text(rest)
     assert "log-odds" not in desk.spot(0.2, 0.2)
     assert "gear rather than crate" in desk.spot(0.2, 0.2)
+    assert '<li class="against"><span class="name" title="crate">' in desk.spot(0.7, 0.4)
+    stages = json.loads(unescape(rest.split('data-stages="')[1].split('"')[0]))
+    assert stages[0]["score"] == f"log-odds {log_odds[1]}"
+    assert all(["crate", "against"] in [[row[0], row[2]] for row in each["rows"]] for each in stages)
+    assert "log-odds of gear rather than crate, from -" in text(rest)
+    assert [text(each) for each in re.findall(r'<span style="left.*?</span>', rest)] == [
+        "0 %", "3 %", "10 %", "30 %", "100 %",
+    ]  # fmt: skip
     assert aimed("top1", "") == aimed("top1", None) == "top1"
     hole = torch.zeros(224, 224)
     hole[40:90, 120:190] = 1
@@ -333,6 +341,13 @@ def test_one_class_rather_than_another(desk: Desk) -> None:
     assert piece.count('<li class="against"><span class="name" title="crate">') == 2
     assert "--hole hole.png --filler gray --target against:gear,crate" in text(piece)
     assert "rather than" not in [*desk.draw(None, ["gray"])][-1]
+
+
+def test_before_and_after_a_removal_both_classes_are_marked(desk: Desk) -> None:
+    asked = choice("scenes", "mp2-descent", "gray", aimed("gear", "crate"))
+    piece, rest = desk.shown(done(desk.explain(asked, "counterfactual")), "counterfactual")
+    assert piece.count('<li class="against"><span class="name" title="crate">') == 2
+    assert "The thin line is 0: even odds." in rest
 
 
 def test_another_picture_or_classifier_begins_anew_and_the_same_one_changes_nothing(
