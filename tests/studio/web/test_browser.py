@@ -359,3 +359,4 @@ def a_password_is_asked_for(address: str) -> None:
     assert status == 200
     assert "L1 to the truth ↓" in page
     assert "0.060 … 0.070" in page
+    assert "0.064<abbr" in page
