@@ -22,6 +22,8 @@ _LATEST = {**QUIET, "trigger_mode": "always_last"}
 """Of two changes of a part's value the second one counts."""
 _EACH = {**QUIET, "trigger_mode": "multiple"}
 """Of what comes with an event itself "always_last" would send the first again; the last one is to count."""
+_CALLED = "file => [file, file?.orig_name ?? '']"
+"""The server's own name of an upload lacks letters that a file's name may have."""
 _KEEP = "(...values) => {{ sessionStorage.setItem('{}', JSON.stringify(values)); }}"
 SETTINGS, RUNS, PICTURE, TARGET = STORED = (
     "infill-studio", "infill-running", "infill-picture", "infill-target",
@@ -61,7 +63,8 @@ class Events:
     def _pictures(self) -> None:
         parts, changed = self.parts, [self.parts.said, *self._told, *self._found]
         parts.picker.select(self.pick, None, changed, **_EACH)
-        parts.drop.upload(self.upload, parts.drop, [parts.drop, *changed], **QUIET)
+        told = [parts.drop, parts.called]
+        parts.drop.upload(self.upload, told, [parts.drop, *changed], js=_CALLED, **QUIET)
         parts.classifier.input(self.choose, parts.classifier, [parts.classifier, *changed], **_LATEST)
         for each in (parts.target, parts.other):
             each.input(self.aim, [parts.target, parts.other], [parts.said, parts.seen], **_LATEST)
@@ -109,12 +112,12 @@ class Events:
         """Take one of the pictures that stand ready."""
         return self._changed(request, lambda desk: desk.pick(str(event.key)))
 
-    def upload(self, path: str | None, request: gr.Request) -> list[Any]:
-        """Take a picture of one's own."""
+    def upload(self, path: str | None, called: str | None, request: gr.Request) -> list[Any]:
+        """Take a picture of one's own, which is ``called`` so where it comes from."""
         if path is None:
             return [gr.skip()] * (2 + len(self._told) + len(self._found))
         place = Path(path)
-        return [None, *self._changed(request, lambda desk: desk.upload(place, place.name))]
+        return [None, *self._changed(request, lambda desk: desk.upload(place, called or place.name))]
 
     def choose(self, classifier: str, request: gr.Request) -> list[Any]:
         """Have another classifier look; the former one goes on where that cannot be had."""

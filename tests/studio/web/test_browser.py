@@ -224,6 +224,10 @@ def bad_files_are_told_and_change_nothing(tab: Tab, folder: Path) -> None:
     drop.set_input_files(folder / "fine.png")
     tab.wait("#seen >> text=fine.png, 90 x 80")
     assert tab.text("#said") == ""
+    (folder / "fine.png").rename(folder / "so: fine?.png")
+    Image.fromarray(np.full((80, 91, 3), 99, np.uint8)).save(folder / "so: fine?.png")
+    drop.set_input_files(folder / "so: fine?.png")
+    tab.wait("#seen >> text=so: fine?.png, 91 x 80")
     tab.page.locator("[data-key='scene:4']").click()
     tab.wait("#seen >> text=scene 4")
 
