@@ -20,9 +20,11 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 NOT_BEGUN = "Stopped before its turn came. Your settings are as they were."
 _COUNT = (
     "() => {{ const runs = Number(sessionStorage.getItem('infill-running') || 0); "
-    "sessionStorage.setItem('infill-running', Math.max(0, runs {} 1)); }}"
+    "sessionStorage.setItem('infill-running', Math.max(0, runs {} 1)); "
+    "const heard = document.getElementById('heard'); if (heard) heard.textContent = '{}'; }}"
 )
-"""How many runs the page waits for; one that is refused counts as the others do until that is told."""
+"""How many runs the page waits for; one that is refused counts as the others do until that is told. Whoever
+listens hears when one begins and when it ends, and nothing of what changes four times a second meanwhile."""
 
 
 class Running:
@@ -39,10 +41,10 @@ class Running:
 
     def _tie(self, runner: Runner, do: Callable[..., Any], inputs: list[Any]) -> None:
         outputs = [runner.said, runner.result, runner.rest, runner.run, runner.stop]
-        runner.run.click(None, None, None, js=_COUNT.format("+"), **QUIET)
+        runner.run.click(None, None, None, js=_COUNT.format("+", "The run has begun."), **QUIET)
         # They wait in `Turns`, which tells how many come before.
         going = runner.run.click(do, inputs, outputs, **QUIET, concurrency_limit=None)
-        going.then(None, None, None, js=_COUNT.format("-"), **QUIET)
+        going.then(None, None, None, js=_COUNT.format("-", "The run has ended."), **QUIET)
         runner.stop.click(self.stop, None, runner.stop, queue=False, **QUIET)
 
     def stop(self, request: gr.Request) -> Any:

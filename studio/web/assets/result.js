@@ -58,8 +58,8 @@ element.addEventListener("keydown", event => {
   if (!map) return;
   const now = at(map);
   if (moves[event.key]) {
-    const step = Number(map.dataset.step) * (event.shiftKey ? 16 : 4);
-    mark(map, ...now.map((each, axis) => Math.min(0.999, Math.max(0, each + step * moves[event.key][axis]))));
+    const steps = map.dataset.steps.split(",").map(each => Number(each) * (event.shiftKey ? 16 : 4));
+    mark(map, ...now.map((each, axis) => Math.min(0.999, Math.max(0, each + steps[axis] * moves[event.key][axis]))));
   } else if (event.key === "Enter" || event.key === " ") ask(map, ...now);
   else return;
   event.preventDefault();

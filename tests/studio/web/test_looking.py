@@ -223,7 +223,7 @@ def test_the_map_lies_on_the_part_of_the_photograph_that_is_seen(classifier: Ima
     wide = torch.full((3, SIDE, 3 * SIDE), 0.5)
     shown = map_over(wide, truth(), classifier, signed=True)
     assert shown.box == pytest.approx((1 / 3, 0, 2 / 3, 1))
-    assert shown.step == pytest.approx(1 / (3 * SIDE))
+    assert shown.steps == pytest.approx((1 / (3 * SIDE), 1 / SIDE))
     assert (shown.low, shown.high) == ("−1", "+1")  # noqa: RUF001
     assert shown.uri.startswith("data:image/jpeg;base64,")
 
