@@ -33,6 +33,8 @@ from studio.web.spot import spot
 from studio.web.turns import Turns, Work
 from studio.web.views import Card, Copies, rendered
 
+FILLING = 2
+"""Of how many people the holes are filled at once; the others' wait for moments."""
 EMPTY = "Nothing is removed yet: draw on the picture. Whatever you paint is taken away and filled."
 NO_FILLER = "Tick a filler to see the hole filled."
 LOST = (
@@ -50,11 +52,14 @@ class Studio:
         networks: The classifiers.
         turns: Whose run comes when.
         desks: By session.
+        filling: Held while a hole is filled that somebody has drawn: of a few people at once. It is not one
+            of the `turns`, for it takes moments and is to be seen while one draws.
     """
 
     networks: Networks
     turns: Turns = field(default_factory=Turns)
     desks: dict[str, Desk] = field(default_factory=dict)
+    filling: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(FILLING), repr=False)
 
     def enter(self, session: str) -> Desk:
         """Return where a person works who has opened the page."""
@@ -274,7 +279,7 @@ class Desk:
     def _filled(self, mine: int, made: Iterator[Drawing]) -> Iterator[Drawing]:
         """Yield what is made until another hole is to be filled: of many strokes only the last one is."""
         while True:
-            with self.filling:
+            with self.filling, self.studio.filling:
                 each = next(made, None) if self.asked == mine else None
             if each is None:
                 return

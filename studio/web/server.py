@@ -10,7 +10,7 @@ import socket
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from fastapi import Request, Response
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Who listens there listens to everybody, and is found here, on this machine."""
 PORT, TRIED = 7860, 40
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
@@ -71,7 +73,8 @@ def serve(request: StudioRequest, echo: Callable[[str], object]) -> None:
         ValueError: If the port is taken, the run cannot be read, or the classifier cannot be loaded or shown.
     """
     with serving(request) as (server, address):
-        echo(f"infill studio: {address} (Ctrl+C ends it)")
+        elsewhere = f", elsewhere {_elsewhere(address)}" if request.host in EVERYWHERE else ""
+        echo(f"infill studio: {address}{elsewhere} (Ctrl+C ends it)")
         if request.host not in LOOPBACK and request.password is None:
             echo("infill: whoever reaches this machine can use the page: there is no login (--password-file)")
         if request.browser:
@@ -81,7 +84,7 @@ def serve(request: StudioRequest, echo: Callable[[str], object]) -> None:
 
 @contextmanager
 def serving(request: StudioRequest) -> Iterator[tuple[uvicorn.Server, str]]:
-    """Yield a server that is ready to run, and its address; remove all temporary files at the end.
+    """Yield a server that is ready to run, and its address here; remove all temporary files at the end.
 
     Raises:
         ValueError: As for `serve`.
@@ -220,7 +223,14 @@ def _temporary() -> Iterator[None]:
 
 
 def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    """Return a host as an address has it that this machine itself can open."""
+    here = EVERYWHERE.get(host, host)
+    return f"[{here}]" if ":" in here else here
+
+
+def _elsewhere(address: str) -> str:
+    """Return the address by this machine's name, which others may know."""
+    return f"http://{socket.gethostname()}:{address.rpartition(':')[2]}"
 
 
 def _plain(name: str) -> str:

@@ -22,7 +22,7 @@ from studio.explain.remove import EVERYTHING
 from studio.web import result_views
 from studio.web.bits import packed
 from studio.web.choice import aimed, choice
-from studio.web.desk import EMPTY, NO_FILLER, Desk, Studio
+from studio.web.desk import EMPTY, FILLING, NO_FILLER, Desk, Studio
 from studio.web.networks import Networks
 from studio.web.turns import Work
 
@@ -74,6 +74,8 @@ def test_the_map_is_the_command_s_byte_for_byte(
     piece, rest = desk.shown(result)
     (key,) = desk.results
     ours = content(desk, key)
+    with zipfile.ZipFile(io.BytesIO(desk.studio.archive(key)[1])) as archive:
+        assert {each.compress_type for each in archive.infolist()} == {zipfile.ZIP_DEFLATED}
     assert set(ours) == {"explain.png", "heatmaps.npz", "explain.json", "rocket.jpg", "command.txt"}
     (tmp_path / "rocket.jpg").write_bytes(ours["rocket.jpg"])
     line = ours["command.txt"].decode().split()
@@ -168,6 +170,32 @@ def test_of_many_strokes_only_the_last_is_filled_and_none_for_who_has_left(
     assert desk.asked > begun, "what goes on ends with this fill"
     go.set()
     last.join(60)
+
+
+def test_the_holes_of_a_few_people_are_filled_at_once(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, go, most = [], threading.Event(), []
+
+    def slow(*_: Any) -> Iterator[Any]:
+        going.append(1)
+        most.append(len(going))
+        assert go.wait(60)
+        going.pop()
+        return
+        yield
+
+    monkeypatch.setattr("studio.web.desk.drawings", slow)
+    hole = packed(torch.ones(224, 224))
+    desks = [studio.enter(str(number)) for number in range(4)]
+    drawn = [threading.Thread(target=lambda each=each: list(each.draw(hole, ["gray"]))) for each in desks]
+    for each in drawn:
+        each.start()
+    until(lambda: all(desk.asked for desk in desks) and len(going) == FILLING)
+    go.set()
+    for each in drawn:
+        each.join(60)
+    assert (len(most), max(most)) == (4, FILLING)
 
 
 def test_a_drawing_is_the_command_s_and_python_s_byte_for_byte(

@@ -1,9 +1,11 @@
 """The server: for this machine alone unless told otherwise, and nothing is left behind."""
 
 import os
+import re
 import socket
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import refused, runner
@@ -54,11 +56,24 @@ def test_who_listens_to_everybody_is_warned(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("uvicorn.Server.run", lambda self: None)
     said: list[str] = []
     serve(StudioRequest(host="0.0.0.0", browser=False), said.append)
+    assert re.search(r"http://127\.0\.0\.1:(\d+), elsewhere http://(.+):\1 \(", said[0])
     assert "there is no login" in said[1]
     said.clear()
     serve(StudioRequest(host="0.0.0.0", browser=False, password="x"), said.append)
     serve(StudioRequest(browser=False), said.append)
     assert len(said) == 2
+    assert "elsewhere" not in said[1]
+
+
+def test_the_browser_opens_a_page_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uvicorn.Server.run", lambda self: None)
+    opened: list[str] = []
+    monkeypatch.setattr(
+        server.threading, "Timer", lambda _, do, args: SimpleNamespace(start=lambda: do(*args))
+    )
+    monkeypatch.setattr(server.webbrowser, "open", opened.append)
+    serve(StudioRequest(host="0.0.0.0"), lambda _: None)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", opened[0])
 
 
 @pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1"])
