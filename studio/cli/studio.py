@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from infill.extras import require_extra
+from studio.cli import completion
 from studio.cli.options import FILES, MULTI_LABEL, chosen, stoppable, with_options
 
 
@@ -20,6 +21,7 @@ from studio.cli.options import FILES, MULTI_LABEL, chosen, stoppable, with_optio
     ),
     click.option(
         "--classifier",
+        shell_complete=completion.CLASSIFIER,
         help="Offer this one, too: see `infill list`. [default: scenes, and those whose weights are here]",
     ),
     click.option("--weights", type=FILES, help="The classifier's weights."),

@@ -117,7 +117,8 @@ def heat_of(shown: Page) -> ndarray:
     """Return the one heatmap of a page, laid over its image."""
     (cell,) = shown.cells.values()
     seen = within(shown.box, shown.image.shape[:2])
-    return overlay(shown.image, cell.heatmap, seen, color_mapping(cell.heatmap, seen, cell.signed))
+    colors = color_mapping(cell.heatmap, seen, cell.signed, cell.told_apart)
+    return overlay(shown.image, cell.heatmap, seen, colors)
 
 
 def _heat(result: Result) -> str:

@@ -11,6 +11,8 @@ from numpy import ndarray
 if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
 
+TOLD_APART = 0.99
+"""Share of pixels whose colors tell their gradients apart: those of a few are many times larger."""
 _NOISE = 1e-6
 _ONE_SIDED = "evidence"
 

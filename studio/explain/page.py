@@ -17,6 +17,7 @@ from attribution.explainer import AttributingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from infill import Given
 from studio.drawing.captions import colors_mean, percent, settings_line
+from studio.drawing.colormap import TOLD_APART
 from studio.drawing.pixels import channels_last
 from studio.explain.figure import Page, Panel
 from studio.explain.panel import Cell, Course
@@ -26,8 +27,6 @@ from studio.registry.tables import ALL_FILLERS, NO_FILLER
 from studio.registry.variants import kind_of
 
 SHOWN_SIDE = 640
-TOLD_APART = 0.99
-"""Share of pixels whose colors tell their gradients apart: those of a few are many times larger."""
 _AGAINST = torch.tensor([0.45, 0.62, 0.85]).view(3, 1, 1)  # the blue of what speaks against
 
 

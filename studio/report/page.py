@@ -8,13 +8,15 @@ from importlib.resources import files
 from typing import Any
 
 from infill.realism.resampling import LEAST
+from studio.drawing.captions import percent
+from studio.drawing.colormap import TOLD_APART
 from studio.report.attacked import HEADS, Attacked, lines, right, written
 from studio.report.charts import charts
 from studio.report.compare import Value
 from studio.report.compared import comparisons, said, worded
 from studio.report.figures import Figure
 from studio.report.results import Results
-from studio.report.strips import strips
+from studio.report.strips import of_gradients, strips
 from studio.report.tables import NO_FIGURE, Table, below, beside_published, headed, named, number
 from studio.runs.folder import REVISION
 
@@ -72,6 +74,8 @@ def _revised(settings: Mapping[str, Any]) -> str:
 def _run(results: Results, tables: Sequence[Table], strips_of_each: int) -> Mapping[str, Any]:
     shown = strips(results, strips_of_each) if strips_of_each else []
     settings = {**results.settings, "classifier": {**results.settings["classifier"], "labels": "..."}}
+    gradients = any(of_gradients(method) for method, _ in results.rows)
+    strongest = percent(1 - TOLD_APART) if gradients else ""
     wrong = [f"{name}, {named(row)}: {reason}" for name, row, reason in results.errors]
     return {
         "title": results.title,
@@ -79,6 +83,7 @@ def _run(results: Results, tables: Sequence[Table], strips_of_each: int) -> Mapp
         "tables": [_table(table) for table in tables],
         "charts": charts(results, tables[0]),
         "strips": shown,
+        "strongest": strongest,
         "classes": sorted({strip.target for strip in shown}),
         "skipped": [f"{name}: {reason}" for name, reason in results.skipped] + wrong,
         "settings": json.dumps(settings, indent=1, ensure_ascii=False),

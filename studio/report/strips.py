@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from studio.drawing.colormap import color_mapping, overlay
+from studio.drawing.colormap import TOLD_APART, color_mapping, overlay
+from studio.registry.tables import GRADIENT
 from studio.report.results import Results
 from studio.report.tables import named
 from studio.runs.folder import EXAMPLE, unit_name
@@ -48,6 +49,11 @@ def strips(results: Results, most: int) -> list[Strip]:
     return [strip for number in chosen for strip in _strip(results, number)]
 
 
+def of_gradients(method: str) -> bool:
+    """Whether a method's maps are of gradients, a few of which are many times larger than the rest."""
+    return method in GRADIENT
+
+
 def _strip(results: Results, number: int) -> Iterator[Strip]:
     view = results.folder.heatmap((number, EXAMPLE))
     if view is None:
@@ -62,7 +68,7 @@ def _strip(results: Results, number: int) -> Iterator[Strip]:
             maps.append(_shrunk(small, _GRID))
         signed = bool(results.settings["signed"].get(method, False))  # baselines are not
         visible = np.ones(small.shape, dtype=bool)
-        colors = color_mapping(small, visible, signed)
+        colors = color_mapping(small, visible, signed, TOLD_APART if of_gradients(method) else 1.0)
         pictures.append((named((method, filler)), _encoded(overlay(view / 255, small, visible, colors))))
     about = results.about[number]
     yield Strip(

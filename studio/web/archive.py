@@ -40,8 +40,8 @@ def files(result: Result) -> dict[str, bytes]:
 def packed(result: Result, about: str) -> bytes:
     """Return a zip archive of a result; ``about`` is what its ``command.txt`` says."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files(result).items():
-            archive.writestr(zipfile.ZipInfo(name, _DAY), content)
-        archive.writestr(zipfile.ZipInfo("command.txt", _DAY), about + "\n")
+            archive.writestr(zipfile.ZipInfo(name, _DAY), content, zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo("command.txt", _DAY), about + "\n", zipfile.ZIP_DEFLATED)
     return buffer.getvalue()

@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution import Against, MaskedScore
+from attribution import MaskedScore
 from attribution.explainer import SamplingExplainer
 from models.classifiers import ImageClassifier
 from studio.web import archive, result_views, views
@@ -32,6 +33,8 @@ from studio.web.spot import spot
 from studio.web.turns import Turns, Work
 from studio.web.views import Card, Copies, rendered
 
+FILLING = 2
+"""Of how many people the holes are filled at once; the others' wait for moments."""
 EMPTY = "Nothing is removed yet: draw on the picture. Whatever you paint is taken away and filled."
 NO_FILLER = "Tick a filler to see the hole filled."
 LOST = (
@@ -49,11 +52,14 @@ class Studio:
         networks: The classifiers.
         turns: Whose run comes when.
         desks: By session.
+        filling: Held while a hole is filled that somebody has drawn: of a few people at once. It is not one
+            of the `turns`, for it takes moments and is to be seen while one draws.
     """
 
     networks: Networks
     turns: Turns = field(default_factory=Turns)
     desks: dict[str, Desk] = field(default_factory=dict)
+    filling: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(FILLING), repr=False)
 
     def enter(self, session: str) -> Desk:
         """Return where a person works who has opened the page."""
@@ -158,6 +164,21 @@ class Desk:
         for kept in (self.latest, self.results, self.keys):
             kept.clear()
 
+    @contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """Hold the lock; where what is done within fails, what was looked at and found before is back."""
+        with self.lock:
+            before = self.chosen, self.classifier, self.hole
+            found = [(kept, dict(kept)) for kept in (self.latest, self.results, self.keys)]
+            try:
+                yield
+            except BaseException:
+                self.chosen, self.classifier, self.hole = before
+                for kept, content in found:
+                    kept.clear()
+                    kept.update(content)  # type: ignore[arg-type]  # the content is its own
+                raise
+
     def network(self) -> ImageClassifier:
         """Return the classifier that looks."""
         return self.studio.networks.classifier(self.classifier)
@@ -198,7 +219,7 @@ class Desk:
 
     def _looked(self, target: str) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
         score, classifier, image = self.score(target), self.network(), self.chosen.image
-        (seen,) = looks(score, score.image, classifier, _other(score))
+        (seen,) = looks(score, score.image, classifier)
         size = (image.pixels.shape[1], image.pixels.shape[2])
         cropped = classifier.view_box(size) != (0, 0, size[1], size[0])
         piece = views.looked_at(image, self.classifier, seen, cropped, target != "top1")
@@ -258,7 +279,7 @@ class Desk:
     def _filled(self, mine: int, made: Iterator[Drawing]) -> Iterator[Drawing]:
         """Yield what is made until another hole is to be filled: of many strokes only the last one is."""
         while True:
-            with self.filling:
+            with self.filling, self.studio.filling:
                 each = next(made, None) if self.asked == mine else None
             if each is None:
                 return
@@ -268,7 +289,7 @@ class Desk:
         """Return the picture as it is, and forget what was made of the last hole."""
         self._forget(HOLE)
         score = self.score(target)
-        (seen,) = looks(score, score.image, self.network(), _other(score))
+        (seen,) = looks(score, score.image, self.network())
         card = Card("original", "nothing removed", score.image[0].cpu(), seen)
         return views.completed([card], [], [said], None)
 
@@ -279,8 +300,11 @@ class Desk:
             ValueError: If there is a run going on already.
         """
         do: Callable[..., Explained] = explained if task == "explain" else counterfactual
-        picture, networks = self.chosen, self.studio.networks
-        return self.studio.turns.begin(self.session, lambda work: do(picture, choice, networks, work))
+        with self.lock:
+            picture, networks = self.chosen, self.studio.networks
+            work = self.studio.turns.begin(self.session, lambda work: do(picture, choice, networks, work))
+            self.latest.pop(task, None)  # the page shows the new one from now on
+            return work
 
     def compare(self, first: Choice, second: Choice) -> Work:
         """Begin to explain the picture in two ways.
@@ -313,6 +337,8 @@ class Desk:
     def spot(self, x: float, y: float) -> str:
         """Return the samples behind a spot of the map that is shown; x and y are shares of the view's sides.
 
+        It is empty where another map, or none, is shown by the time they are found.
+
         Raises:
             ValueError: If no map is shown, or the spot is outside of it.
         """
@@ -325,7 +351,9 @@ class Desk:
             raise ValueError(f"spot: {result.choice.method} looks for one hole; it has no samples to show")
         place = int(y * side), int(x * side)
         found = spot(method, result.score, result.scores, result.heatmap, explanation.classifier, place)
-        return result_views.spot(found, explanation.about, explanation.quantity)
+        piece = result_views.spot(found, explanation.about, explanation.quantity)
+        with self.lock:
+            return piece if self.latest.get("explain") is result else ""
 
     def archive(self, key: str) -> tuple[str, bytes]:
         """Return the name and the content of the archive of this key."""
@@ -357,11 +385,6 @@ class Desk:
 
     def _forget(self, place: str) -> None:
         self.results.pop(self.keys.pop(place, ""), None)
-
-
-def _other(score: MaskedScore) -> int | None:
-    """Return the class that the target is compared with, if it is."""
-    return score.link.other if isinstance(score.link, Against) else None
 
 
 def _notes(picture: Chosen) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 STRONGEST = 0.1
@@ -20,14 +19,17 @@ class Difference:
         map: The first minus the second, each divided by its largest absolute value if ``scaled``.
         scaled: Whether they were scaled: two methods' values have different units.
         correlation: Spearman's rank correlation; ``None`` if one map is the same everywhere.
-        overlap: Which share of the strongest tenths of their pixels they have in common (intersection over
-            union).
+        overlap: Which share of their strongest pixels they have in common (intersection over union); ``None``
+            if one map is the same everywhere.
+        counted: Which share of its pixels each map's strongest ones are: a tenth, or more, where values are
+            equal.
     """
 
     map: Float[Tensor, "h w"]
     scaled: bool
     correlation: float | None
-    overlap: float
+    overlap: float | None
+    counted: tuple[float, float]
 
 
 def difference(first: Float[Tensor, "h w"], second: Float[Tensor, "h w"], scaled: bool) -> Difference:
@@ -45,14 +47,20 @@ def difference(first: Float[Tensor, "h w"], second: Float[Tensor, "h w"], scaled
     a, b = first.double(), second.double()
     flat = bool(a.min() == a.max() or b.min() == b.max())
     correlation = None if flat else float(spearmanr(a.flatten().numpy(), b.flatten().numpy()).statistic)
-    both, either = _strongest(a) & _strongest(b), _strongest(a) | _strongest(b)
+    strongest = _strongest(a), _strongest(b)
+    both, either = strongest[0] & strongest[1], strongest[0] | strongest[1]
+    overlap = None if flat else float(both.sum() / either.sum())
+    counted = float(strongest[0].double().mean()), float(strongest[1].double().mean())
     if scaled:
         a, b = (each / each.abs().max().clamp_min(1e-12) for each in (a, b))
-    return Difference((a - b).float(), scaled, correlation, float(both.sum() / either.sum()))
+    return Difference((a - b).float(), scaled, correlation, overlap, counted)
 
 
-def _strongest(heatmap: Tensor) -> Tensor:
+def _strongest(heatmap: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Return where the strongest tenth of a map is, with all that are equal to its weakest pixel.
+
+    Of a map most of which has its lowest value it is all that is above: a tenth of that would be any.
+    """
     count = max(1, round(STRONGEST * heatmap.numel()))
-    strongest = torch.zeros(heatmap.numel(), dtype=torch.bool)
-    strongest[heatmap.flatten().topk(count).indices] = True
-    return strongest
+    least = heatmap.flatten().topk(count).values[-1]
+    return heatmap >= least if least > heatmap.min() else heatmap > least

@@ -13,6 +13,7 @@ import gradio as gr
 from studio.web import views
 from studio.web.choice import aimed
 from studio.web.desk import Desk, Studio
+from studio.web.mishap import told
 from studio.web.page import ALONE, FIRST_CHOICE, RUNNER_UP, Parts
 from studio.web.pictures import offered
 from studio.web.running import QUIET, Running
@@ -21,6 +22,8 @@ _LATEST = {**QUIET, "trigger_mode": "always_last"}
 """Of two changes of a part's value the second one counts."""
 _EACH = {**QUIET, "trigger_mode": "multiple"}
 """Of what comes with an event itself "always_last" would send the first again; the last one is to count."""
+_CALLED = "file => [file, file?.orig_name ?? '']"
+"""The server's own name of an upload lacks letters that a file's name may have."""
 _KEEP = "(...values) => {{ sessionStorage.setItem('{}', JSON.stringify(values)); }}"
 SETTINGS, RUNS, PICTURE, TARGET = STORED = (
     "infill-studio", "infill-running", "infill-picture", "infill-target",
@@ -43,11 +46,13 @@ class Events:
 
     def __init__(self, studio: Studio, parts: Parts, stored: Sequence[Any], page: Any) -> None:
         self.studio, self.parts = studio, parts
-        # What another picture or classifier changes: what is said of it, and all that was found before.
-        self._told = [parts.said, parts.picker, parts.seen, parts.canvas, parts.target, parts.other]
+        # What another picture or classifier changes: what is told of it, and all that was found before.
+        self._told = [
+            parts.picker, parts.seen, parts.canvas, parts.target, parts.other, parts.completed,
+        ]  # fmt: skip
         runners = parts.explain, parts.find, parts.compare
         self._found = [parts.spot, *(each for runner in runners for each in (runner.result, runner.rest))]
-        page.load(self.begin, list(stored), [*self._told, parts.completed, *parts.kept], js=_RECALL, **QUIET)
+        page.load(self.begin, list(stored), [parts.said, *self._told, *parts.kept], js=_RECALL, **QUIET)
         for name, kept in ((SETTINGS, parts.kept), (TARGET, [parts.target, parts.other])):
             gr.on([each.change for each in kept], None, kept, None, js=_KEEP.format(name), **QUIET)
         page.unload(self.leave)
@@ -56,9 +61,10 @@ class Events:
         Running(studio, parts)
 
     def _pictures(self) -> None:
-        parts, changed = self.parts, [*self._told, self.parts.completed, *self._found]
+        parts, changed = self.parts, [self.parts.said, *self._told, *self._found]
         parts.picker.select(self.pick, None, changed, **_EACH)
-        parts.drop.upload(self.upload, parts.drop, [parts.drop, *changed], **QUIET)
+        told = [parts.drop, parts.called]
+        parts.drop.upload(self.upload, told, [parts.drop, *changed], js=_CALLED, **QUIET)
         parts.classifier.input(self.choose, parts.classifier, [parts.classifier, *changed], **_LATEST)
         for each in (parts.target, parts.other):
             each.input(self.aim, [parts.target, parts.other], [parts.said, parts.seen], **_LATEST)
@@ -82,11 +88,21 @@ class Events:
         """Fill the page when it is opened; after a reload, with all that can be had again as it was."""
         desk, values = self.studio.enter(str(request.session_hash)), self._recalled(kept)
         said = [INTERRUPTED] if runs not in ("", "0") else []
-        with desk.lock:
-            said += _resumed(desk, values[0], picture)
-            told = self._look(desk, "", *_aimed_at(target))
-        told[0] = views.notice(" ".join(said), "note") if said else ""
-        return [*told, next(desk.draw(None, [])), desk.classifier, *values[1:]]
+        try:
+            with desk.as_it_was():
+                said += _resumed(desk, values[0], picture)
+                seen = self._look(desk, *_aimed_at(target))
+            notice = views.notice(" ".join(said), "note") if said else ""
+        except Exception as error:  # whatever it is, the page must not stay empty
+            notice, seen = told(error), self._first_look(desk)
+        return [notice, *seen, desk.classifier, *values[1:]]
+
+    def _first_look(self, desk: Desk) -> list[Any]:
+        """Return what is seen with nothing recalled; nothing where that cannot be had either."""
+        try:
+            return self._look(desk)
+        except Exception:
+            return [gr.skip()] * len(self._told)
 
     def leave(self, request: gr.Request) -> None:
         """Forget a person who has closed the page, and stop what is going on for them."""
@@ -96,12 +112,12 @@ class Events:
         """Take one of the pictures that stand ready."""
         return self._changed(request, lambda desk: desk.pick(str(event.key)))
 
-    def upload(self, path: str | None, request: gr.Request) -> list[Any]:
-        """Take a picture of one's own."""
+    def upload(self, path: str | None, called: str | None, request: gr.Request) -> list[Any]:
+        """Take a picture of one's own, which is ``called`` so where it comes from."""
         if path is None:
             return [gr.skip()] * (2 + len(self._told) + len(self._found))
         place = Path(path)
-        return [None, *self._changed(request, lambda desk: desk.upload(place, place.name))]
+        return [None, *self._changed(request, lambda desk: desk.upload(place, called or place.name))]
 
     def choose(self, classifier: str, request: gr.Request) -> list[Any]:
         """Have another classifier look; the former one goes on where that cannot be had."""
@@ -113,8 +129,8 @@ class Events:
         """Explain another class, or one rather than another."""
         try:
             piece, _, _ = self.desk(request).look(aimed(target, other))
-        except ValueError as error:
-            return [views.notice(str(error)), gr.skip()]
+        except Exception as error:
+            return [told(error), gr.skip()]
         return ["", piece]
 
     def draw(
@@ -138,31 +154,34 @@ class Events:
     ) -> Iterator[str]:
         try:
             yield from self.desk(request).draw(hole, wanted, target, of)
-        except ValueError as error:
-            yield views.notice(str(error))
+        except Exception as error:
+            yield told(error)
 
     def _changed(self, request: gr.Request, change: Callable[[Desk], bool]) -> list[Any]:
         """Return all that follows another picture or classifier; a notice alone where it cannot be had."""
         rest = [gr.skip()] * (len(self._told) + len(self._found))
         try:
             desk = self.desk(request)
-            with desk.lock:
+            with desk.as_it_was():
                 if not change(desk):
                     return ["", *rest]
-                return [*self._look(desk, ""), next(desk.draw(None, [])), *[""] * len(self._found)]
-        except ValueError as error:
-            return [views.notice(str(error)), *rest]
+                return ["", *self._look(desk), *[""] * len(self._found)]
+        except Exception as error:
+            return [told(error), *rest]
 
-    def _look(self, desk: Desk, said: str, target: str = "top1", other: str = "") -> list[Any]:
+    def _look(self, desk: Desk, target: str = "top1", other: str = "") -> list[Any]:
+        """Return what is seen, and the picture as it is among the completions."""
         try:
             piece, canvas, classes = desk.look(aimed(target, other))
+            untouched = next(desk.draw(None, [], aimed(target, other)))
         except ValueError:  # it was kept of another classifier
             if (target, other) == ("top1", ""):
                 raise
-            return self._look(desk, said)
+            return self._look(desk)
         targets = gr.Dropdown(choices=[(FIRST_CHOICE, "top1"), *classes], value=target)
         others = gr.Dropdown(choices=[(ALONE, ""), (RUNNER_UP, "next"), *classes], value=other)
-        return [said, views.picker(offered(), desk.chosen.key), piece, json.dumps(canvas), targets, others]
+        picked = views.picker(offered(), desk.chosen.key)
+        return [picked, piece, json.dumps(canvas), targets, others, untouched]
 
     def _recalled(self, kept: str) -> list[Any]:
         """Return what the browser has kept: the classifier, and other parts' values as far as they fit."""

@@ -89,6 +89,7 @@ class Parts:
 
     picker: Any
     drop: Any
+    called: Any
     classifier: Any
     target: Any
     other: Any
@@ -117,7 +118,7 @@ def laid_out(studio: Studio, run: str) -> Parts:
     gr.HTML(asset("head.html"), apply_default_css=False, js_on_load=None)
     with gr.Row(equal_height=False, elem_classes="desk"):
         with gr.Column(scale=1, min_width=290, elem_classes="side"):
-            picker, drop, classifier, target, other, seen, said = _side(studio)
+            picker, drop, called, classifier, target, other, seen, said = _side(studio)
         with gr.Column(scale=4, min_width=320), gr.Tabs(elem_classes="tabs"):
             with gr.Tab("Draw a hole", id="draw"):
                 canvas, wanted, completed = _drawing()
@@ -135,7 +136,7 @@ def laid_out(studio: Studio, run: str) -> Parts:
                         apply_default_css=False, js_on_load=None,
                     )  # fmt: skip
     return Parts(
-        picker, drop, classifier, target, other, seen, said, canvas, wanted, completed,
+        picker, drop, called, classifier, target, other, seen, said, canvas, wanted, completed,
         way, explain, spot, search, find, ways, compare,
     )  # fmt: skip
 
@@ -149,6 +150,7 @@ def _side(studio: Studio) -> tuple[Any, ...]:
         show_label=False,
         file_types=["image"], height=74, elem_id="drop",
     )  # fmt: skip
+    called = gr.Textbox(visible=False)  # what the file is called where it comes from
     limits = f"Your own: up to {MEGABYTES} MB and {MEGAPIXELS} megapixels"
     gr.HTML(f'<p class="faint">{limits}</p>', apply_default_css=False, js_on_load=None)
     said = piece(elem_id="said")
@@ -159,7 +161,7 @@ def _side(studio: Studio) -> tuple[Any, ...]:
     )
     other = gr.Dropdown([(ALONE, "")], value="", label="Rather than", elem_id="other")
     seen = piece(elem_id="seen")
-    return picker, drop, classifier, target, other, seen, said
+    return picker, drop, called, classifier, target, other, seen, said
 
 
 def _drawing() -> tuple[Any, ...]:

@@ -92,7 +92,8 @@ def uploaded(path: Path, name: str) -> Chosen:
     Raises:
         ValueError: If it is too large or no picture; the message names it as its owner does.
     """
-    name = " ".join(Path(name).name.split()) or "picture"
+    called = Path(name).name if name.strip() else "picture"  # blanks and all, for a command to find it
+    name = " ".join(called.split())
     try:
         _require_small(path, name)
         picture = InputImages((path,), 0).read(0)
@@ -104,7 +105,7 @@ def uploaded(path: Path, name: str) -> Chosen:
         path.unlink(missing_ok=True)
     shown = repr(picture.pixels.shape).encode() + picture.pixels.numpy().tobytes()
     digest = hashlib.sha256(shown).hexdigest()[:16]
-    return Chosen(f"upload:{digest}", _named(picture, name, path.name), called=name)
+    return Chosen(f"upload:{digest}", _named(picture, called, path.name), called=called)
 
 
 @lru_cache(maxsize=64)
@@ -123,7 +124,7 @@ def thumbnail(key: str) -> tuple[str, Float[Tensor, "3 t t"]]:
 
 def _named(image: InputImage, name: str, before: str | None = None) -> InputImage:
     """Return the image under a name that says nothing of where the server has it."""
-    title = image.title.replace(before, name, 1) if before else image.title
+    title = image.title.replace(before, " ".join(name.split()), 1) if before else image.title
     return replace(image, title=title, folder=Path(name).stem, origin={**image.origin, "file": name})
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attribution import MaskedScore
+from attribution import Against, MaskedScore
 from infill import Filler
 from models.classifiers import ImageClassifier
 
@@ -53,12 +53,13 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """The picture with so much of it removed."""
+    """The picture with so much of it removed, what is then seen in it, and its score."""
 
     share: float
     image: Float[Tensor, "3 h w"]
     hole: Float[Tensor, "h w"]
     seen: Seen
+    score: float
 
 
 def removal(
@@ -84,21 +85,28 @@ def removal(
     for share in shares:
         hole = (rank < round(share * len(order))).view(1, 1, *heatmap.shape).to(score.image)
         image = once.perturbed(hole) if hole.any() else score.image
-        stages.append(Stage(share, image[0].cpu(), hole[0, 0].cpu(), looks(score, image, classifier)[0]))
+        left = _of(score, image)
+        (found,) = _seen(left, classifier)
+        stages.append(Stage(share, image[0].cpu(), hole[0, 0].cpu(), found, float(left.clean)))
         progress(len(stages))
     return stages
 
 
-def looks(
-    score: MaskedScore,
-    images: Float[Tensor, "n 3 h w"],
-    classifier: ImageClassifier,
-    against: int | None = None,
-) -> list[Seen]:
+def looks(score: MaskedScore, images: Float[Tensor, "n 3 h w"], classifier: ImageClassifier) -> list[Seen]:
     """Return what the classifier sees in other images of the same view, by the score's own preparation."""
+    return _seen(_of(score, images), classifier)
+
+
+def _of(score: MaskedScore, images: Float[Tensor, "n 3 h w"]) -> MaskedScore:
+    """Return the score of other images of the same view, for the same class."""
     target = int(score.target[0]) if isinstance(score.target, Tensor) else int(score.target)  # type: ignore[arg-type]
-    logits = replace(score, image=images, around=None, target=target).clean_logits
-    found = classifier.probabilities(logits).cpu()
+    return replace(score, image=images, around=None, target=target)
+
+
+def _seen(score: MaskedScore, classifier: ImageClassifier) -> list[Seen]:
+    target = int(score.target[0])  # type: ignore[index]  # it is a tensor, once the score is made
+    against = score.link.other if isinstance(score.link, Against) else None
+    found = classifier.probabilities(score.clean_logits).cpu()
     return [seen(each, target, classifier.labels, against) for each in found]
 
 

@@ -14,7 +14,7 @@ from studio.explain.counterfactual import Counterfactual
 from studio.explain.panel import Composite
 from studio.explain.quantity import PROBABILITY, Quantity
 from studio.registry.tables import METHODS, SAMPLING
-from studio.web.difference import Difference
+from studio.web.difference import STRONGEST, Difference
 from studio.web.explained import Explained, Live
 from studio.web.removal import Stage, seen
 from studio.web.shown import Map, dimmed, map_in_view, map_over, outlined, uri
@@ -23,6 +23,8 @@ from studio.web.turns import Work
 from studio.web.views import Copies, rendered
 
 _CURVE = 300, 70
+_TICKS = 4
+"""Into how many parts the line below the curve is divided, by words."""
 
 
 def waiting(ahead: int) -> str:
@@ -89,11 +91,11 @@ def rest(result: Explained, copies: Copies) -> str:
     return rendered(
         "stages",
         target=explanation.label(explanation.target),
-        stages=[_stage(each) for each in stages],
+        stages=[_stage(each, explanation.quantity) for each in stages],
         start=start,
         turning=_turning(stages, turn),
-        first_seen=stages[start].seen if stages else None,
-        curve=rendered("curve", **_curve(stages)) if stages else "",
+        first=stages[start] if stages else None,
+        curve=rendered("curve", **_curve(stages, explanation.about, explanation.quantity)) if stages else "",
         filler=explanation.final[0] if explanation.final else result.choice.filler,
         commands=copies,
     )
@@ -112,8 +114,8 @@ def counterfactual(result: Explained) -> str:
         failed=bool(search.failure),
         before=uri(outlined(view, search.outcome.hole[0, 0])),
         after=uri(np.asarray(shown.image)),
-        seen_before=seen(explanation.probabilities, explanation.target, labels),
-        seen_after=seen(search.probabilities, explanation.target, labels),
+        seen_before=seen(explanation.probabilities, explanation.target, labels, explanation.against),
+        seen_after=seen(search.probabilities, explanation.target, labels, explanation.against),
         facts=_facts(result),
     )
 
@@ -142,14 +144,22 @@ def difference(first: Explained, second: Explained, found: Difference) -> str:
     pixels, classifier = first.explanation.image.pixels, first.explanation.classifier
     between = map_over(pixels, found.map, classifier, signed=True)
     same = "in units of the score" if first.choice.method in SAMPLING else "in the maps' own units"
-    units = "each map divided by its largest value" if found.scaled else same
+    units = "each map divided by its largest absolute value" if found.scaled else same
     maps.append({**vars(between), "title": "A minus B", "about": f"red: more in A; blue: more in B; {units}"})
     alike = "cannot be told, for one map says the same everywhere"
     if found.correlation is not None:
         alike = f"{found.correlation:.2f} (1: the same order of all pixels, 0: no relation)"
-    shared = f"The strongest tenths of their pixels overlap by {percent(found.overlap)}."
-    words = f"Rank correlation {alike}. {shared}"
-    return rendered("difference", maps=maps, words=words)
+    return rendered("difference", maps=maps, words=f"Rank correlation {alike}. {_shared(found)}".strip())
+
+
+def _shared(found: Difference) -> str:
+    """Return what the strongest pixels of both maps say, if a map has any."""
+    if found.overlap is None:
+        return ""
+    a, b = (percent(each) for each in found.counted)
+    tenth = percent(STRONGEST)
+    ties = "" if (a, b) == (tenth, tenth) else f" (with equal values {a} of A and {b} of B)"
+    return f"The strongest tenths of their pixels{ties} overlap by {percent(found.overlap)}."
 
 
 def _titled(name: str, result: Explained) -> dict[str, Any]:
@@ -185,10 +195,11 @@ def _stamped(sample: Composite) -> ndarray:
     return outlined(image, torch.from_numpy(np.ascontiguousarray(sample.hole)), 2)
 
 
-def _stage(stage: Stage) -> dict[str, Any]:
+def _stage(stage: Stage, quantity: Quantity) -> dict[str, Any]:
     return {
         "image": uri(outlined(stage.image, stage.hole, 1) if 0 < stage.share < 1 else stage.image, 84),
         "share": percent(stage.share),
+        "score": "" if quantity.bounded else quantity.written(stage.score),
         "rows": [[row.name, round(row.probability, 4), row.role] for row in stage.seen.rows],
     }
 
@@ -207,13 +218,30 @@ def _turning(stages: Sequence[Stage], turn: int | None) -> str:
     return f"With {percent(stages[turn].share)} gone, {stages[turn].seen.rows[0].name} comes first."
 
 
-def _curve(stages: Sequence[Stage]) -> dict[str, Any]:
-    width, height = _CURVE
-    step = width / max(len(stages) - 1, 1)
-    points = " ".join(
-        f"{i * step:.1f},{height * (1 - each.seen.probability):.1f}" for i, each in enumerate(stages)
-    )
-    return {"width": width, "height": height, "points": points, "target": stages[0].seen.target}
+def _curve(stages: Sequence[Stage], about: str, quantity: Quantity) -> dict[str, Any]:
+    """Return the score stage by stage, each as wide as the others, as the slider above has them."""
+    (width, height), last = _CURVE, max(len(stages) - 1, 1)
+    scores = [each.score for each in stages]
+    low, high = (0.0, 1.0) if quantity.bounded else (min(*scores, 0.0), max(*scores, 0.0))
+    up = height / (high - low or 1.0)
+    ends = "0 to 1" if quantity.bounded else f"{quantity.number(low)} to {quantity.number(high)}"
+    return {
+        "width": width,
+        "height": height,
+        "points": " ".join(
+            f"{i * width / last:.1f},{up * (high - score):.1f}" for i, score in enumerate(scores)
+        ),
+        "zero": None if quantity.bounded else up * high,
+        "ticks": [
+            (100 * i / last, percent(stages[i].share))
+            for i in sorted(
+                {round(part * last / _TICKS) for part in range(_TICKS + 1)} & set(range(len(stages)))
+            )
+        ],
+        "what": f"{quantity.symbol} of {about}",
+        "ends": ends,
+        "end": quantity.end,
+    }
 
 
 def _sample(sample: Sample) -> dict[str, Any]:

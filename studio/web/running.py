@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from studio.memory import lacks_memory
 from studio.web import result_views, views
 from studio.web.choice import Choice, aimed, choice
 from studio.web.desk import STOPPED, Desk, Studio
+from studio.web.mishap import told
 from studio.web.page import QUICK, Parts, Runner
 from studio.web.spelled import Task
 from studio.web.turns import Work
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-BROKEN = (
-    "Something went wrong in infill itself; the terminal has the details. Your settings are as they were."
-)
 NOT_BEGUN = "Stopped before its turn came. Your settings are as they were."
 _COUNT = (
     "() => {{ const runs = Number(sessionStorage.getItem('infill-running') || 0); "
-    "sessionStorage.setItem('infill-running', Math.max(0, runs {} 1)); }}"
+    "sessionStorage.setItem('infill-running', Math.max(0, runs {} 1)); "
+    "const heard = document.getElementById('heard'); if (heard) heard.textContent = '{}'; }}"
 )
-"""How many runs the page waits for; one that is refused counts as the others do until that is told."""
+"""How many runs the page waits for; one that is refused counts as the others do until that is told. Whoever
+listens hears when one begins and when it ends, and nothing of what changes four times a second meanwhile."""
 
 
 class Running:
@@ -43,10 +41,10 @@ class Running:
 
     def _tie(self, runner: Runner, do: Callable[..., Any], inputs: list[Any]) -> None:
         outputs = [runner.said, runner.result, runner.rest, runner.run, runner.stop]
-        runner.run.click(None, None, None, js=_COUNT.format("+"), **QUIET)
+        runner.run.click(None, None, None, js=_COUNT.format("+", "The run has begun."), **QUIET)
         # They wait in `Turns`, which tells how many come before.
         going = runner.run.click(do, inputs, outputs, **QUIET, concurrency_limit=None)
-        going.then(None, None, None, js=_COUNT.format("-"), **QUIET)
+        going.then(None, None, None, js=_COUNT.format("-", "The run has ended."), **QUIET)
         runner.stop.click(self.stop, None, runner.stop, queue=False, **QUIET)
 
     def stop(self, request: gr.Request) -> Any:
@@ -93,8 +91,8 @@ class Running:
             desk = self.studio.desk(str(request.session_hash))
             with desk.lock:
                 picture, classifier, work = desk.chosen, desk.classifier, begin(desk)
-        except ValueError as error:
-            yield [views.notice(str(error)), *[gr.skip()] * 4]
+        except Exception as error:  # whatever it is, the page must say so
+            yield [told(error), *[gr.skip()] * 4]
             return
 
         def left() -> bool:
@@ -112,15 +110,18 @@ class Running:
         finally:
             work.stop()
         with desk.lock:
-            told = ["", "", ""] if left() else _ended(work, partial(show, desk))
-        yield [*told, gr.Button(interactive=True), gr.Button("Stop", interactive=False)]
+            found = ["", "", ""] if left() else _ended(work, partial(show, desk))
+        yield [*found, gr.Button(interactive=True), gr.Button("Stop", interactive=False)]
 
-    def spot(self, event: gr.EventData, request: gr.Request) -> str:
-        """Show the samples behind a spot of the map."""
+    def spot(self, event: gr.EventData, request: gr.Request) -> Any:
+        """Show the samples behind a spot of the map; those of a map that has gone are not shown."""
         try:
-            return self.studio.desk(str(request.session_hash)).spot(float(event.x), float(event.y))
+            piece = self.studio.desk(str(request.session_hash)).spot(float(event.x), float(event.y))
+            return piece or gr.skip()
         except ValueError as error:
             return views.notice(str(error), "note")
+        except Exception as error:
+            return told(error)
 
 
 def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
@@ -129,14 +130,12 @@ def _ended(work: Work, show: Callable[[Any], tuple[str, str]]) -> list[Any]:
         return [views.notice(NOT_BEGUN, "note"), "", gr.skip()]
     if work.stopped:
         return [views.notice(STOPPED, "note"), result_views.live(work), gr.skip()]
-    if work.error is None:
+    if work.error is not None:
+        return [told(work.error), "", ""]
+    try:
         return ["", *show(work.result)]
-    if isinstance(work.error, ValueError):
-        return [views.notice(str(work.error)), "", ""]
-    if lacks_memory(work.error):
-        return [views.notice("out of memory; try a smaller picture or fewer samples"), "", ""]
-    traceback.print_exception(work.error)  # in the terminal, for whoever is to mend it
-    return [views.notice(f"{BROKEN} ({type(work.error).__name__}: {work.error})"), "", ""]
+    except Exception as error:
+        return [told(error), "", ""]
 
 
 def _choice(desk: Desk, way: Sequence[Any], target: str) -> Choice:

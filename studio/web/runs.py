@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from studio.drawing.captions import percent
 from studio.realism.table import remarks
 from studio.report.page import page
-from studio.report.results import read
+from studio.report.results import Results, read
 from studio.report.tables import tables
 from studio.runs.folder import SETTINGS
 from studio.web.views import rendered
 
 STRIPS = 40
+Times: TypeAlias = "dict[Path, tuple[int, int]]"
+"""By file when it was written, and how large it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RunPage:
-    """A run to be looked through; what is in the folder is read anew for every look.
+    """A run to be looked through; the page is made anew where a file in the folder has changed.
 
     Raises:
         ValueError: If the folder holds no run.
     """
 
     path: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _made: tuple[Times, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.path.is_dir():
@@ -39,7 +45,7 @@ class RunPage:
                 f"--run: {self.path} holds neither {SETTINGS} of `infill evaluate` nor realism.json of "
                 "`infill realism`"
             )
-        self.page()
+        self._read()
 
     @property
     def _evaluation(self) -> bool:
@@ -55,16 +61,40 @@ class RunPage:
         Raises:
             ValueError: If the run cannot be read, or nothing is in it yet.
         """
+        with self._lock:
+            times = self._times()  # before it is read: what is written meanwhile is another time's
+            if self._made is None or self._made[0] != times:
+                self._made = times, self._rendered()
+            return self._made[1]
+
+    def _times(self) -> Times:
+        """Return by path when each file was written, and how large it is."""
+        paths = self.path.rglob("*") if self._evaluation else self.path.glob("realism.*")
+        times = {}
+        for path in paths:
+            with suppress(OSError):  # a run that goes on gives a file its name only when it is whole
+                about = path.stat()
+                times[path] = about.st_mtime_ns, about.st_size
+        return times
+
+    def _read(self) -> Results | dict[str, Any]:
+        """Return what was found by ``infill evaluate``, or the parts of the table of ``infill realism``."""
         if self._evaluation:
-            results = read(self.path)
-            return page([(results, tables(results))], STRIPS)
+            return read(self.path)
+        path = self.path / "realism.json"
         try:
-            report = json.loads((self.path / "realism.json").read_text("utf-8"))
-            picture = self.path / "realism.png"
-            image = base64.b64encode(picture.read_bytes()).decode() if picture.is_file() else ""
+            report = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise ValueError(f"--run: {self.path / 'realism.json'} cannot be read ({error})") from error
-        return rendered("realism", **_table(report), image=image, title=self.path.resolve().name)
+            raise ValueError(f"--run: {path} cannot be read ({error})") from error
+        return _table(report)
+
+    def _rendered(self) -> str:
+        found = self._read()
+        if isinstance(found, Results):
+            return page([(found, tables(found))], STRIPS)
+        picture = self.path / "realism.png"
+        image = base64.b64encode(picture.read_bytes()).decode() if picture.is_file() else ""
+        return rendered("realism", **found, image=image, title=self.path.resolve().name)
 
 
 def _table(report: dict[str, Any]) -> dict[str, Any]:

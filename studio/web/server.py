@@ -10,7 +10,7 @@ import socket
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.web.desk import Studio
+from studio.web.desk import Desk, Studio
 from studio.web.networks import Networks
 from studio.web.pictures import MEGABYTES
 from studio.web.runs import RunPage
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from fastapi import Request, Response
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Who listens there listens to everybody, and is found here, on this machine."""
 PORT, TRIED = 7860, 40
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
@@ -68,10 +70,11 @@ def serve(request: StudioRequest, echo: Callable[[str], object]) -> None:
     """Serve the page until somebody stops it.
 
     Raises:
-        ValueError: If the port is taken, the run cannot be read, or the classifier cannot be loaded.
+        ValueError: If the port is taken, the run cannot be read, or the classifier cannot be loaded or shown.
     """
     with serving(request) as (server, address):
-        echo(f"infill studio: {address} (Ctrl+C ends it)")
+        elsewhere = f", elsewhere {_elsewhere(address)}" if request.host in EVERYWHERE else ""
+        echo(f"infill studio: {address}{elsewhere} (Ctrl+C ends it)")
         if request.host not in LOOPBACK and request.password is None:
             echo("infill: whoever reaches this machine can use the page: there is no login (--password-file)")
         if request.browser:
@@ -81,7 +84,7 @@ def serve(request: StudioRequest, echo: Callable[[str], object]) -> None:
 
 @contextmanager
 def serving(request: StudioRequest) -> Iterator[tuple[uvicorn.Server, str]]:
-    """Yield a server that is ready to run, and its address; remove all temporary files at the end.
+    """Yield a server that is ready to run, and its address here; remove all temporary files at the end.
 
     Raises:
         ValueError: As for `serve`.
@@ -89,8 +92,9 @@ def serving(request: StudioRequest) -> Iterator[tuple[uvicorn.Server, str]]:
     import uvicorn
 
     networks = Networks(request.classifier, request.weights, request.multi_label, request.device)
-    networks.classifier(networks.names()[0])
-    studio, run = Studio(networks), RunPage(request.run) if request.run else None
+    studio = Studio(networks)
+    Desk("", studio).look()  # a classifier that cannot be shown is told here, not on an empty page
+    run = RunPage(request.run) if request.run else None
     with _sockets(request) as listening, _temporary():
         port = int(listening.getsockname()[1])
         app = application(studio, run, request, port)
@@ -219,7 +223,14 @@ def _temporary() -> Iterator[None]:
 
 
 def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    """Return a host as an address has it that this machine itself can open."""
+    here = EVERYWHERE.get(host, host)
+    return f"[{here}]" if ":" in here else here
+
+
+def _elsewhere(address: str) -> str:
+    """Return the address by this machine's name, which others may know."""
+    return f"http://{socket.gethostname()}:{address.rpartition(':')[2]}"
 
 
 def _plain(name: str) -> str:

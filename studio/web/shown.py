@@ -29,7 +29,7 @@ class Map:
         low: What the bluest color means (of a map that is not ``signed``: white), in a short number;
             ``high``: the reddest.
         box: The part of the picture that the classifier sees, in shares of its width and height.
-        step: The side of a pixel of the view, in shares of the picture's width.
+        steps: The sides of a pixel of the view, in shares of the picture's width and height.
     """
 
     uri: str
@@ -37,7 +37,7 @@ class Map:
     high: str
     signed: bool
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    step: float = 1 / 224
+    steps: tuple[float, float] = (1 / 224, 1 / 224)
 
 
 def uri(image: Float[Tensor, "3 h w"] | Float[ndarray, "h w 3"], quality: int = 88) -> str:
@@ -75,7 +75,8 @@ def map_over(
     pixels = overlay(small.permute(1, 2, 0).numpy(), whole, seen, colors)
     shares = left / size[1], top / size[0], right / size[1], bottom / size[0]
     ends = _short(low), _short(high)
-    return Map(uri(pixels), *ends, signed, shares, (shares[2] - shares[0]) / classifier.crop)
+    steps = (shares[2] - shares[0]) / classifier.crop, (shares[3] - shares[1]) / classifier.crop
+    return Map(uri(pixels), *ends, signed, shares, steps)
 
 
 def map_in_view(

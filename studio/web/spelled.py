@@ -66,14 +66,18 @@ def python_of_hole(
 
 def _shown(chosen: Chosen, choice: Choice, networks: Networks) -> list[str]:
     """Return what is looked at, and by whom."""
-    place = f"./{chosen.name}" if chosen.name.startswith("-") else chosen.name  # else it would be an option
-    words = [place] if chosen.scene is None else ["--scene", str(chosen.scene)]
+    words = [_place(chosen)] if chosen.scene is None else ["--scene", str(chosen.scene)]
     given = networks.given if choice.classifier == networks.own else choice.classifier
     if given and not (given == "scenes" and chosen.scene is not None):
         words += ["--classifier", given]
     weights = networks.weights_of(choice.classifier)
     words += ["--weights", str(weights)] if weights else []
     return words + (["--multi-label"] if networks.multi_label and choice.classifier == networks.own else [])
+
+
+def _place(chosen: Chosen) -> str:
+    """Return where a file is, so that it is no option and no scene, whatever it is called."""
+    return f"./{chosen.name}" if chosen.name.startswith(("-", "scene:")) else chosen.name
 
 
 def _more(choice: Choice, networks: Networks) -> list[str]:
@@ -83,7 +87,7 @@ def _more(choice: Choice, networks: Networks) -> list[str]:
 
 
 def _shown_to_python(chosen: Chosen, choice: Choice, networks: Networks) -> list[str]:
-    picture = chosen.name if chosen.scene is None else f"scene:{chosen.scene}"
+    picture = _place(chosen) if chosen.scene is None else f"scene:{chosen.scene}"
     given = networks.given if choice.classifier == networks.own else choice.classifier
     return [repr(picture), repr(given)]
 

@@ -49,6 +49,11 @@ class Work:
         return self._begun > 0
 
     @property
+    def stopping(self) -> bool:
+        """Whether it is to end: it may go on until the end of a batch."""
+        return self._stop.is_set()
+
+    @property
     def left(self) -> float | None:
         """Return how many seconds it will still take, if that can be told."""
         if not (self.done and self.total):
@@ -121,14 +126,14 @@ class Turns:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio")
 
     def begin(self, session: str, do: Callable[[Work], Any]) -> Work:
-        """Have the work done for this session.
+        """Have the work done for this session, after what of it is being stopped.
 
         Raises:
-            ValueError: If the session has work going on, or too many wait.
+            ValueError: If the session has other work going on, or too many wait.
         """
         with self._lock:
             self._line = [(whose, work) for whose, work in self._line if not work.ended.is_set()]
-            if any(whose == session for whose, _ in self._line):
+            if any(whose == session and not work.stopping for whose, work in self._line):
                 raise ValueError("this page has a run going on; stop it, or wait for its end")
             if len(self._line) >= self._most:
                 raise ValueError(f"{len(self._line)} runs are waiting for their turn; try again later")

@@ -83,14 +83,19 @@ def notice(text: str, kind: Literal["wrong", "note"] = "wrong") -> str:
 
 
 def picker(keys: Sequence[str], chosen: str) -> str:
-    """Return the pictures that stand ready, the chosen one marked."""
+    """Return the pictures that stand ready, the chosen one marked; the Tab key comes to it, or the first."""
     pictures = []
     for key in keys:
         title, image = thumbnail(key)
         pictures.append({"key": key, "title": title, "uri": uri(image)})
     kind, _, number = chosen.partition(":")
     return rendered(
-        "picker", pictures=pictures, chosen=chosen, last=LAST_SCENE, number=number if kind == "scene" else ""
+        "picker",
+        pictures=pictures,
+        chosen=chosen,
+        first=chosen if chosen in keys else keys[0],
+        last=LAST_SCENE,
+        number=number if kind == "scene" else "",
     )
 
 

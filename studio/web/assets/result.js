@@ -17,7 +17,8 @@ function slide(section) {
   const stage = stages[Number(range.value)], now = section.querySelector(".curve .now");
   section.querySelector(".stage-image").src = stage.image;
   section.querySelector(".stage-share").textContent = stage.share;
-  range.setAttribute("aria-valuetext", stage.share);
+  section.querySelector(".stage-score").textContent = stage.score;
+  range.setAttribute("aria-valuetext", `${stage.share} ${stage.score}`.trim());
   section.querySelector(".stage-bars").replaceChildren(bars(stage));
   const x = 300 * Number(range.value) / (stages.length - 1);
   now.setAttribute("x1", x); now.setAttribute("x2", x);
@@ -57,8 +58,8 @@ element.addEventListener("keydown", event => {
   if (!map) return;
   const now = at(map);
   if (moves[event.key]) {
-    const step = Number(map.dataset.step) * (event.shiftKey ? 16 : 4);
-    mark(map, ...now.map((each, axis) => Math.min(0.999, Math.max(0, each + step * moves[event.key][axis]))));
+    const steps = map.dataset.steps.split(",").map(each => Number(each) * (event.shiftKey ? 16 : 4));
+    mark(map, ...now.map((each, axis) => Math.min(0.999, Math.max(0, each + steps[axis] * moves[event.key][axis]))));
   } else if (event.key === "Enter" || event.key === " ") ask(map, ...now);
   else return;
   event.preventDefault();

@@ -29,6 +29,7 @@ def completed(*words: str) -> list[str]:
         (("counterfactual", "--final", "exe"), ["exemplar"]),
         (("explain", "--classifier", "mobilenet_v2"), ["mobilenet_v2"]),
         (("evaluate", "--classifier", "sc"), ["scenes"]),
+        (("studio", "--classifier", "sc"), ["scenes"]),
         (("realism", "--judge", "tim"), ["timm:"]),
         (("evaluate", "--metric", "delet"), ["deletion"]),
         (("evaluate", "--preset", "paper-"), ["paper-a", "paper-b", "paper-c"]),

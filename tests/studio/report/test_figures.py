@@ -298,6 +298,8 @@ def test_a_class_is_found_on_the_page_whatever_blanks_its_name_has(monkeypatch: 
     found = page([(run, tables(run))], 1)
     assert '<option value="  a  &#34;cat&#34;">' in found
     assert 'data-class="  a  &#34;cat&#34;"' in found
+    assert '<th scope="row">sp / gray</th>' in found
+    assert "<th>" not in found
 
 
 def test_names_of_ones_own_break_no_table() -> None:

@@ -22,7 +22,7 @@ from studio.explain.remove import EVERYTHING
 from studio.web import result_views
 from studio.web.bits import packed
 from studio.web.choice import aimed, choice
-from studio.web.desk import EMPTY, NO_FILLER, Desk, Studio
+from studio.web.desk import EMPTY, FILLING, NO_FILLER, Desk, Studio
 from studio.web.networks import Networks
 from studio.web.turns import Work
 
@@ -74,6 +74,8 @@ def test_the_map_is_the_command_s_byte_for_byte(
     piece, rest = desk.shown(result)
     (key,) = desk.results
     ours = content(desk, key)
+    with zipfile.ZipFile(io.BytesIO(desk.studio.archive(key)[1])) as archive:
+        assert {each.compress_type for each in archive.infolist()} == {zipfile.ZIP_DEFLATED}
     assert set(ours) == {"explain.png", "heatmaps.npz", "explain.json", "rocket.jpg", "command.txt"}
     (tmp_path / "rocket.jpg").write_bytes(ours["rocket.jpg"])
     line = ours["command.txt"].decode().split()
@@ -170,6 +172,32 @@ def test_of_many_strokes_only_the_last_is_filled_and_none_for_who_has_left(
     last.join(60)
 
 
+def test_the_holes_of_a_few_people_are_filled_at_once(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, go, most = [], threading.Event(), []
+
+    def slow(*_: Any) -> Iterator[Any]:
+        going.append(1)
+        most.append(len(going))
+        assert go.wait(60)
+        going.pop()
+        return
+        yield
+
+    monkeypatch.setattr("studio.web.desk.drawings", slow)
+    hole = packed(torch.ones(224, 224))
+    desks = [studio.enter(str(number)) for number in range(4)]
+    drawn = [threading.Thread(target=lambda each=each: list(each.draw(hole, ["gray"]))) for each in desks]
+    for each in drawn:
+        each.start()
+    until(lambda: all(desk.asked for desk in desks) and len(going) == FILLING)
+    go.set()
+    for each in drawn:
+        each.join(60)
+    assert (len(most), max(most)) == (4, FILLING)
+
+
 def test_a_drawing_is_the_command_s_and_python_s_byte_for_byte(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +284,23 @@ def test_a_run_is_shown_while_it_goes_on_and_its_spot_afterwards(desk: Desk) -> 
         desk.spot(1.5, 0.4)
 
 
+def test_samples_of_a_map_that_is_gone_by_then_are_not_shown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun_again() -> None:
+        done(desk.explain(asked))
+
+    asked = choice("scenes", "sp", "gray", settings=QUICK)
+    for meanwhile in (lambda: desk.pick("scene:9"), begun_again):
+        desk.shown(done(desk.explain(asked)))
+        with monkeypatch.context() as patched:
+            patched.setattr("studio.web.desk.spot", lambda *_, do=meanwhile: do())
+            patched.setattr("studio.web.desk.result_views.spot", lambda *_: "samples")
+            assert desk.spot(0.5, 0.5) == ""
+        with pytest.raises(ValueError, match="no map yet"):
+            desk.spot(0.5, 0.5)
+
+
 def test_two_ways_side_by_side(desk: Desk) -> None:
     ways = [choice("scenes", "sp", filler, settings=QUICK) for filler in ("gray", "blur")]
     piece, rest = desk.compared(*done(desk.compare(*ways)))
@@ -307,6 +352,14 @@ def test_one_class_rather_than_another(desk: Desk) -> None:
     assert "--target against:gear,crate" in text(rest)
     assert "log-odds" not in desk.spot(0.2, 0.2)
     assert "gear rather than crate" in desk.spot(0.2, 0.2)
+    assert '<li class="against"><span class="name" title="crate">' in desk.spot(0.7, 0.4)
+    stages = json.loads(unescape(rest.split('data-stages="')[1].split('"')[0]))
+    assert stages[0]["score"] == f"log-odds {log_odds[1]}"
+    assert all(["crate", "against"] in [[row[0], row[2]] for row in each["rows"]] for each in stages)
+    assert "log-odds of gear rather than crate, from -" in text(rest)
+    assert [text(each) for each in re.findall(r'<span style="left.*?</span>', rest)] == [
+        "0 %", "3 %", "10 %", "30 %", "100 %",
+    ]  # fmt: skip
     assert aimed("top1", "") == aimed("top1", None) == "top1"
     hole = torch.zeros(224, 224)
     hole[40:90, 120:190] = 1
@@ -316,6 +369,13 @@ def test_one_class_rather_than_another(desk: Desk) -> None:
     assert piece.count('<li class="against"><span class="name" title="crate">') == 2
     assert "--hole hole.png --filler gray --target against:gear,crate" in text(piece)
     assert "rather than" not in [*desk.draw(None, ["gray"])][-1]
+
+
+def test_before_and_after_a_removal_both_classes_are_marked(desk: Desk) -> None:
+    asked = choice("scenes", "mp2-descent", "gray", aimed("gear", "crate"))
+    piece, rest = desk.shown(done(desk.explain(asked, "counterfactual")), "counterfactual")
+    assert piece.count('<li class="against"><span class="name" title="crate">') == 2
+    assert "The thin line is 0: even odds." in rest
 
 
 def test_another_picture_or_classifier_begins_anew_and_the_same_one_changes_nothing(

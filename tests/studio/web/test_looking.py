@@ -1,5 +1,6 @@
 """What the page shows of holes, evidence, spots and differences, against what is known to be true."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from attribution import MaskedScore, Rise, SlidingPatch
+from attribution import Against, MaskedScore, Rise, SlidingPatch
 from infill import Gray
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
@@ -109,6 +110,19 @@ def test_the_strongest_evidence_goes_first(classifier: ImageClassifier, score: M
     assert torch.equal(stages[3].image, torch.zeros(3, SIDE, SIDE))
 
 
+def test_the_class_it_is_compared_with_is_marked_stage_by_stage_and_the_score_is_its_own(
+    classifier: ImageClassifier, score: MaskedScore
+) -> None:
+    shares = (0.0, truth().mean().item(), 1.0)
+    compared = removal(replace(score, link=Against(1)), truth(), classifier, shares)
+    for stage in compared:
+        assert {row.name: row.role for row in stage.seen.rows} == {"red": "target", "not red": "against"}
+    assert [each.score for each in compared] == pytest.approx([4, -4, -4], abs=1e-3)  # 8 red - 4
+    alone = removal(score, truth(), classifier, shares)
+    assert not any(each.seen.compared for each in alone)
+    assert [each.score for each in alone] == pytest.approx([each.seen.probability for each in alone])
+
+
 @pytest.mark.parametrize("method", [SlidingPatch(patch=8, stride=4), Rise(masks=64, cells=4, seed=3)])
 def test_a_watched_score_is_the_same_score(method: Any, score: MaskedScore) -> None:
     growing = Growing(float(score.clean))
@@ -184,15 +198,32 @@ def test_two_maps_side_by_side() -> None:
     half.view(-1)[95:] = -1  # 5 of the strongest 10 are others now
     assert difference(first, half, scaled=False).overlap == pytest.approx(5 / 15)
     assert difference(first, torch.ones(10, 10), scaled=True).correlation is None
+    assert difference(first, torch.ones(10, 10), scaled=True).overlap is None
     with pytest.raises(ValueError, match="two of the same size"):
         difference(first, torch.ones(5, 5), scaled=True)
+
+
+def test_of_equal_values_all_count_as_the_strongest() -> None:
+    def steps(*of: tuple[float, int]) -> Tensor:
+        return torch.cat([torch.full((count,), value) for value, count in of]).view(10, 10)
+
+    twenty = steps((2.0, 20), (1.0, 80))
+    for other, overlap, counted in (
+        (twenty, 1.0, 0.2),
+        (twenty.flip(0), 0.0, 0.2),
+        (twenty.T, 4 / 36, 0.2),
+        (steps((1.0, 5), (0.0, 95)), 5 / 20, 0.05),  # less than a tenth is above the rest
+    ):
+        found = difference(twenty, other, scaled=False)
+        assert found.overlap == pytest.approx(overlap)
+        assert found.counted == pytest.approx((0.2, counted))
 
 
 def test_the_map_lies_on_the_part_of_the_photograph_that_is_seen(classifier: ImageClassifier) -> None:
     wide = torch.full((3, SIDE, 3 * SIDE), 0.5)
     shown = map_over(wide, truth(), classifier, signed=True)
     assert shown.box == pytest.approx((1 / 3, 0, 2 / 3, 1))
-    assert shown.step == pytest.approx(1 / (3 * SIDE))
+    assert shown.steps == pytest.approx((1 / (3 * SIDE), 1 / SIDE))
     assert (shown.low, shown.high) == ("−1", "+1")  # noqa: RUF001
     assert shown.uri.startswith("data:image/jpeg;base64,")
 

@@ -1,5 +1,6 @@
 """The pictures of the page: those that stand ready, and uploads within limits."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ from png import huge
 
 from models import scenes
 from studio.data.image import read_picture
+from studio.web.choice import Choice
+from studio.web.networks import Networks
 from studio.web.pictures import MEGAPIXELS, chosen, offered, thumbnail, uploaded
+from studio.web.spelled import command, python
 
 
 def test_scenes_and_examples_stand_ready_without_fetching() -> None:
@@ -49,6 +53,24 @@ def test_what_is_not_offered_is_refused(key: str) -> None:
 def saved(path: Path, size: tuple[int, int]) -> Path:
     Image.fromarray(np.full((size[1], size[0], 3), 90, np.uint8)).save(path)
     return path
+
+
+@pytest.mark.parametrize("name", ["what?  a *cat*: <1>.png", "a|b\\c.png", " c.png"])
+def test_an_upload_keeps_its_name_for_the_command(name: str, tmp_path: Path) -> None:
+    picture = uploaded(saved(tmp_path / "0a1b.png", (40, 30)), name)
+    assert picture.name == picture.image.origin["file"] == name
+    asked, networks = Choice("scenes", "sp", "gray"), Networks()
+    assert shlex.split(command("explain", picture, asked, networks))[2] == name
+    assert repr(name) in python("explain", picture, asked, networks)
+    assert picture.image.title == f"{' '.join(name.split())}, 40 x 30"
+
+
+@pytest.mark.parametrize("name", ["-v.png", "scene:3"])
+def test_no_upload_is_an_option_or_a_scene(name: str, tmp_path: Path) -> None:
+    picture = uploaded(saved(tmp_path / "0a1b.png", (40, 30)), name)
+    asked, networks = Choice("scenes", "sp", "gray"), Networks()
+    assert shlex.split(command("explain", picture, asked, networks))[2] == f"./{name}"
+    assert f"'./{name}'" in python("explain", picture, asked, networks)
 
 
 def test_an_upload_is_read_and_its_file_is_gone(tmp_path: Path) -> None:

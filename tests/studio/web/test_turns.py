@@ -134,6 +134,24 @@ def test_what_waits_is_stopped_at_once_and_never_done(turns: Turns) -> None:
     assert done == [2]
 
 
+def test_the_next_one_may_come_while_the_last_is_being_stopped(turns: Turns) -> None:
+    go, order = threading.Event(), []
+
+    def first(work: Work) -> None:
+        go.wait(10)  # its batch takes long
+        order.append(1)
+
+    turns.begin("a", first)
+    turns.stop("a")
+    second = turns.begin("a", lambda work: order.append(2))
+    with pytest.raises(ValueError, match="this page has a run going on"):
+        turns.begin("a", first)
+    assert turns.ahead(second) == 1
+    go.set()
+    ended(second)
+    assert order == [1, 2]
+
+
 def test_of_two_things_the_second_is_counted_by_itself(turns: Turns) -> None:
     left: list[float | None] = []
 
