@@ -23,7 +23,7 @@ from attribution.optimize.result import Outcome
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
 from benchmarks.holes import ASSETS
-from benchmarks.inpainting import interval
+from benchmarks.intervals import FEW, interval
 from benchmarks.presets import filler_of
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import load_classifier
@@ -120,7 +120,7 @@ def main() -> None:
     about = (
         f"A search stops for an image when the mean of its last {options.patience} losses is that of as many "
         "before, within their noise or a thousandth of all that the loss has changed. Means with intervals "
-        "over images.\n\n"
+        f"over images; {FEW}.\n\n"
     )
     made = command("benchmarks.convergence", parser, options)
     write(

@@ -21,7 +21,7 @@ from attribution.evaluation.own_evidence import own_evidence
 from benchmarks import holes
 from benchmarks.fillers import add_option, built, folder
 from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import interval
+from benchmarks.intervals import interval
 from benchmarks.report import Found, command, kept, table, write
 from infill import Filler
 from models.classifiers import ImageClassifier, load_classifier

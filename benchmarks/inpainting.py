@@ -23,6 +23,7 @@ from tqdm import tqdm
 from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, Case
+from benchmarks.intervals import interval
 from benchmarks.report import Found, command, kept, table, write
 from infill import Adaptive, Filler, composite
 from infill.realism.artifacts import SCREEN, TRACES
@@ -115,14 +116,6 @@ def removed(before: Found, elsewhere: Found, after: Mapping[str, Found]) -> list
         seen_of_holes += [f"{np.median(found[trace]):.2f}" for trace in TRACES]
         rows.append([name, interval(left), f"{changed:.0f} %", *distances, *seen_of_holes])
     return rows
-
-
-def interval(values: np.ndarray, places: int = 3) -> str:
-    """Mean and bootstrap 95 % interval."""
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(0, len(values), (1000, len(values)))].mean(1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return f"{values.mean():.{places}f} [{low:.{places}f}, {high:.{places}f}]"
 
 
 def compared(title: str, found: Mapping[str, Found]) -> list[list[object]]:

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from attribution import Explainer, MaskedScore
 from attribution.evaluation.agreement import agreement
 from benchmarks.fillers import origin_of
-from benchmarks.inpainting import interval
+from benchmarks.intervals import FEW, interval
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import load_classifier
 from models.scenes import draw
@@ -155,7 +155,7 @@ def body(scenes: list[Found], options: argparse.Namespace) -> str:
     return f"""\
 How alike each method's heatmap and that of the untouched scene are, after the scene was changed so that its
 gradient looks like another scene's, and after the same change in shuffled pixels: means over {len(scenes)}
-scenes with 95 % intervals; 1: nothing has moved. Shipped classifier, quick settings (`sp.stride=16`,
+scenes with 95 % intervals ({FEW}); 1: nothing has moved. Shipped classifier, quick settings (`sp.stride=16`,
 `rise.masks=300`, `integrated.steps=20`). No value changes by more than {options.epsilon:.4f}; by
 {together["mean"].mean():.4f} on average (root mean square).
 

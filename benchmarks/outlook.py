@@ -29,7 +29,7 @@ from attribution.optimize.problem import in_log_odds
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
 from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import interval
+from benchmarks.intervals import interval
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import ImageClassifier, load_classifier
 

@@ -19,7 +19,8 @@ from tqdm import tqdm
 from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import composites, frechet, interval, seen, sheet, traces
+from benchmarks.inpainting import composites, frechet, seen, sheet, traces
+from benchmarks.intervals import interval
 from benchmarks.origin import origin
 from benchmarks.report import Found, command, kept, table, write
 from infill import Filler

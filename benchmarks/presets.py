@@ -22,7 +22,7 @@ from attribution.optimize.loop import OptimizingExplainer
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
 from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import interval
+from benchmarks.intervals import FEW, interval
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import ImageClassifier, load_classifier
 from studio.registry.build import build_method
@@ -117,8 +117,8 @@ def main() -> None:
     clean = np.mean([float(each["clean"]) for each in found[names[0]]])
     body = (
         f"{options.count} photographs, p of the first label {clean:.3f} on average; means with intervals "
-        f"over photographs. Left out: {', '.join(SKIPPED)}, whose paper's settings take half a million "
-        f"composites for each.\n\n" + table(header, [row(name, found[name], score) for name in names])
+        f"over photographs ({FEW}). Left out: {', '.join(SKIPPED)}, whose paper's settings take half a "
+        f"million composites for each.\n\n" + table(header, [row(name, found[name], score) for name in names])
     )
     made = command("benchmarks.presets", parser, options)
     write("presets", "Quick settings beside the papers'", made, body, ("torch", "scipy"))

@@ -21,7 +21,7 @@ from benchmarks import (
 )
 from benchmarks.fillers import built
 from benchmarks.holes import Case
-from benchmarks.inpainting import compared, frechet, interval, near_truth, removed
+from benchmarks.inpainting import compared, frechet, near_truth, removed
 from benchmarks.localization import errors, hits, off_center
 from infill import Gray
 from infill.realism.artifacts import TRACES
@@ -125,8 +125,8 @@ def test_a_slope_that_is_0_everywhere_has_no_correlation():
     none = outlook.correlation(values, torch.zeros(3))
     assert np.isnan(none)
     assert outlook.told(np.array([none, none])) == "none: the slope is 0 everywhere"
-    assert outlook.told(np.array([none, 0.5])) == "0.50 [0.50, 0.50] (1 photographs)"
-    assert outlook.told(np.array([0.5, 0.5])) == "0.50 [0.50, 0.50]"
+    assert outlook.told(np.array([none, 0.5])) == "0.50 (1 photographs)"
+    assert outlook.told(np.array([0.5] * 10)) == "0.50 [0.50, 0.50]"
 
 
 def test_the_shares_of_heatmaps_are_those_of_the_settings_that_are_named():
@@ -169,13 +169,6 @@ def test_thresholds_come_from_the_other_fold():
 def test_off_center_boxes():
     assert off_center(torch.tensor([[0, 0, 20, 20], [30, 30, 40, 40]]), (50, 50))
     assert not off_center(torch.tensor([[0, 0, 20, 20], [20, 20, 40, 40]]), (50, 50))
-
-
-def test_interval_holds_the_mean():
-    mean, low, high = (float(part.strip("[],")) for part in interval(np.arange(100.0)).split())
-    assert low < mean < high
-    assert mean == 49.5
-    assert 43 <= low <= 45  # a standard error is 2.9
 
 
 def test_objects_removed_are_judged_by_the_class_that_was_first():
