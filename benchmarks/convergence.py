@@ -22,16 +22,18 @@ from attribution import MaskedScore
 from attribution.optimize.result import Outcome
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
-from benchmarks.holes import ASSETS
+from benchmarks.holes import MOBILENET
 from benchmarks.intervals import FEW, interval
 from benchmarks.presets import filler_of
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import load_classifier
+from models.classifiers.scenes import FILE as SHIPPED
 from models.scenes import draw
 from studio.registry.build import build_filler, build_method
 from studio.registry.tables import OPTIMIZING, Preset
 
 RUNS = Path("runs/convergence")
+USED, ASKED = ("models.scenes",), (MOBILENET, SHIPPED)
 WARM = 2
 """Steps before the time is taken: whatever runs first is slower."""
 METHODS = ("mp", "fido", "extremal", "ssr", "sdr", "dssr", "dssr-plus")
@@ -67,7 +69,7 @@ def scenes(count: int, name: str) -> Iterator[MaskedScore]:
 
 def photographs(count: int, name: str) -> Iterator[MaskedScore]:
     """Yield scores of photographs, filled as the method's paper has it."""
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     for case in holes.silhouettes(count):
         yield of_first_label(case.image, classifier, filler_of(name))
 
@@ -79,7 +81,9 @@ def rows(
     for name in METHODS:
         found = []
         method = build_method(name, {}, preset=preset)
-        place = folder(RUNS / f"{title}-{preset}-{patience}" / name, filler_of(name), [method])
+        place = folder(
+            RUNS / f"{title}-{preset}-{patience}" / name, filler_of(name), [method], USED, classifiers=ASKED
+        )
         for number, score in enumerate(tqdm(scores(name), desc=f"{title} {name}")):
             found.append(kept(place / f"{number}.npz", partial(compared, name, preset, patience, score)))
         figures = {key: np.array([float(each[key]) for each in found]) for key in found[0]}

@@ -15,7 +15,7 @@ from torch import nn
 from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
 from attribution.engine.precision import PreparedClassifier, prepare
 from benchmarks.clock import Clock, networks_timed
-from benchmarks.holes import ASSETS
+from benchmarks.holes import MOBILENET
 from benchmarks.report import RESULTS, command
 from benchmarks.rows import Rows
 from benchmarks.runtimes import resnet50
@@ -27,7 +27,6 @@ from models.classifiers import ImageClassifier, load_classifier
 from models.scenes import draw
 from studio.registry.build import build_filler
 
-MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
 GENERATIVE = {"ResNet-50": (1.1, 1.5), "MobileNetV2": (1.5, 3.0), "default scene": (3.0, 4.0)}
 ENGINE = {"ResNet-50": 64, "MobileNetV2": 256}
 """Of how many holes the engine's share is taken; maps are made of more, so its fixed part weighs less."""

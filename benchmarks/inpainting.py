@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
-from benchmarks.holes import ASSETS, Case
+from benchmarks.holes import ASSETS, MOBILENET, Case
 from benchmarks.intervals import interval
 from benchmarks.report import Found, command, kept, table, write
 from infill import Adaptive, Filler, composite
@@ -174,7 +174,7 @@ def judged(
     fillers: Mapping[str, Filler], cases: Sequence[Case], others: list[Tensor], folders: Mapping[str, Path]
 ) -> str:
     """The table of objects removed from photographs, beside other photographs."""
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
 
     def job(filler: Filler) -> Found:
         filled = list(composites(filler, cases))
@@ -226,7 +226,7 @@ def main() -> None:
         if isinstance(filler, Adaptive) and name.split("@")[0] == "inpaint":
             fillers[name] = replace(filler, network=small.load(weights))
     root = SHEETS / f"{options.count or 'all'}-{options.scenes}"
-    folders = {name: folder(root, name, uses=USED, weights=weights) for name in fillers}
+    folders = {name: folder(root, name, (), USED, weights, [MOBILENET]) for name in fillers}
     parts, goals = quality(fillers, kinds, folders)
     objects = list(holes.silhouettes(options.count))
     parts.append(judged(fillers, objects, photographs, folders))

@@ -25,7 +25,7 @@ from attribution.evaluation.baselines import center_map, random_map
 from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error
 from attribution.evaluation.pointing import pointing_hit
 from benchmarks.fillers import folder
-from benchmarks.holes import ASSETS
+from benchmarks.holes import ASSETS, MOBILENET
 from benchmarks.intervals import FEW, percent
 from benchmarks.report import Found, command, kept, table, write
 from infill import Filler, Learned
@@ -58,7 +58,9 @@ def methods(options: argparse.Namespace) -> dict[str, Explainer]:
 
 def folder_of(options: argparse.Namespace, filler: str) -> Path:
     """Where the heatmaps of these settings are kept: all that changes them is in the name."""
-    return folder(RUNS / f"{options.size or 'full'}", filler, list(methods(options).values()))
+    return folder(
+        RUNS / f"{options.size or 'full'}", filler, list(methods(options).values()), classifiers=[MOBILENET]
+    )
 
 
 def filler_of(name: str, view: Tensor, size: int | None) -> Filler:
@@ -69,7 +71,7 @@ def filler_of(name: str, view: Tensor, size: int | None) -> Filler:
 
 def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]]) -> list[str]:
     """Compute the heatmaps that are missing, and return the correctly classified photographs."""
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     views, right = {}, []
     fast = None
     for name, (label, _) in images.items():

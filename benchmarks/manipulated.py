@@ -25,6 +25,7 @@ from benchmarks.fillers import origin_of
 from benchmarks.intervals import FEW, interval
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import load_classifier
+from models.classifiers.scenes import FILE as SHIPPED
 from models.scenes import draw
 from studio.registry.build import build_filler, build_method
 from studio.registry.tables import METHODS as KNOWN
@@ -175,7 +176,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--epsilon", type=float, default=8 / 255, help="The most that a value changes.")
     options = parser.parse_args()
-    made_by = origin_of([filler for _, filler in METHODS], [explainer(name) for name, _ in METHODS], USED)
+    made_by = origin_of(
+        [filler for _, filler in METHODS],
+        [explainer(name) for name, _ in METHODS],
+        USED,
+        classifiers=[SHIPPED],
+    )
     found = []
     for number in range(options.scenes):
         path = RUNS / f"{options.steps}-{options.epsilon:.5f}-{made_by}" / f"{number}.npz"

@@ -22,18 +22,20 @@ from attribution import MP2, DSSRPlus, Execution, Fido, MaskedScore, MeaningfulP
 from attribution.engine.precision import prepare
 from attribution.optimize.loop import OptimizingExplainer
 from benchmarks.fillers import folder
-from benchmarks.holes import ASSETS, WORLD
+from benchmarks.holes import ASSETS, MOBILENET, WORLD
 from benchmarks.intervals import percent
 from benchmarks.localization import errors, hits, truths
 from benchmarks.lockstep import measure
 from benchmarks.report import Found, command, kept, table, write
 from infill import Filler
 from models.classifiers import ImageClassifier, load_classifier
+from models.classifiers.scenes import FILE as SHIPPED
 from models.scenes import draw
 from studio.data.image import read_picture
 from studio.registry.build import build_filler
 
 RUNS = Path("runs/optimization")
+USED, ASKED = ("models.scenes",), (MOBILENET, SHIPPED)
 CHOSEN = (
     "How rows were chosen: the MP2-G variant (logit, blend 0.25) is the best of about twenty tried on the "
     "first 12 of these scenes, and DSSR+ is shown with blur because with the paper's uniform noise it did "
@@ -81,7 +83,9 @@ def found(score: MaskedScore, method: OptimizingExplainer) -> Found:
 
 def place_of(kind: str, name: str, method: OptimizingExplainer, filler: str) -> Path:
     """Where a row's figures are kept."""
-    return folder(RUNS / kind / name.replace(" / ", "-").replace(" ", "_"), filler, [method])
+    return folder(
+        RUNS / kind / name.replace(" / ", "-").replace(" ", "_"), filler, [method], USED, classifiers=ASKED
+    )
 
 
 def explained(
@@ -154,7 +158,7 @@ def on_scenes(options: argparse.Namespace, tried: Rows) -> str:
 
 def on_photographs(options: argparse.Namespace, tried: Rows) -> str:
     """Localization of the top class in correctly classified photographs."""
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     chosen: list[tuple[Tensor, tuple[int, int], int, Tensor]] = []
     for name, (label, boxes) in truths().items():
         image = read_picture(ASSETS / "imagenet_val" / "images" / name).image

@@ -28,7 +28,7 @@ from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.problem import in_log_odds
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
-from benchmarks.holes import ASSETS, Case
+from benchmarks.holes import MOBILENET, Case
 from benchmarks.intervals import interval
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import ImageClassifier, load_classifier
@@ -131,9 +131,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50, help="Photographs.")
     parser.add_argument("--fillers", nargs="+", default=["inpaint"])
     options = parser.parse_args()
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     found: dict[str, list[Found]] = {text: [] for text in options.fillers}
-    folders = {text: folder(RUNS, text, list(METHODS.values())) for text in options.fillers}
+    folders = {
+        text: folder(RUNS, text, list(METHODS.values()), classifiers=[MOBILENET]) for text in options.fillers
+    }
     for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
         for text in options.fillers:
             job = partial(compared, text, case, classifier)

@@ -21,7 +21,7 @@ from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
-from benchmarks.holes import ASSETS, Case
+from benchmarks.holes import MOBILENET, Case
 from benchmarks.intervals import FEW, interval
 from benchmarks.report import Found, command, kept, table, write
 from models.classifiers import ImageClassifier, load_classifier
@@ -59,7 +59,7 @@ def compared(name: str, case: Case, classifier: ImageClassifier) -> Found:
 def folder_of(name: str) -> Path:
     """Return where a method's figures are kept."""
     methods = [build_method(name, {}, preset=preset) for preset in PRESETS]
-    return folder(RUNS / name, filler_of(name), methods)
+    return folder(RUNS / name, filler_of(name), methods, classifiers=[MOBILENET])
 
 
 def filler_of(name: str) -> str:
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=5, help="Photographs.")
     options = parser.parse_args()
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     names = [
         name for name in METHODS if name in PUBLISHED and PUBLISHED[name].classifiers and name not in SKIPPED
     ]

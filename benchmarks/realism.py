@@ -20,7 +20,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from benchmarks.clock import Clock, networks_timed
-from benchmarks.holes import ASSETS
+from benchmarks.holes import ASSETS, MOBILENET
 from benchmarks.report import command, table, write
 from infill.realism import similarity as figures
 from infill.realism.similarity import Perceptual
@@ -35,7 +35,6 @@ from studio.realism.unit import Worker
 
 RUNS = Path("runs/realism")
 FILLERS = ("gray", "noise", "blur", "telea", "inpaint")
-MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
 
 
 def requests(scenes: int, photographs: int | None) -> dict[str, RealismRequest]:

@@ -17,7 +17,7 @@ from unittest import mock
 import torch
 
 from benchmarks.clock import Clock, networks_timed
-from benchmarks.holes import ASSETS
+from benchmarks.holes import ASSETS, MOBILENET
 from benchmarks.report import command, table, write
 from studio.evaluate.measures import COMPUTE
 from studio.evaluate.request import EvaluateRequest
@@ -26,7 +26,6 @@ from studio.evaluate.unit import Worker
 from studio.runs.folder import EXAMPLE, RunFolder, unit_name
 from studio.runs.part import Part
 
-MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
 SMALL = (
     "--method",
     "sp",

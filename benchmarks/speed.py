@@ -135,12 +135,12 @@ def against_lime(samples: int, batch: int, rounds: int) -> list[list[object]]:
 
 def fidelity(photographs: int = 3) -> list[list[object]]:
     """Rank correlation of heatmaps in bfloat16 with float32, MobileNetV2 with real weights."""
-    from benchmarks.holes import ASSETS
+    from benchmarks.holes import ASSETS, MOBILENET
     from benchmarks.localization import truths
     from models.classifiers import load_classifier
     from studio.data.image import read_picture
 
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     found = []
     for name, (label, _) in list(truths().items())[:photographs]:
         view = classifier.view(read_picture(ASSETS / "imagenet_val" / "images" / name).image)
