@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.claims import Compared, claims
 from benchmarks.holes import ASSETS
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.run import evaluate
 from studio.report.attacked import HEADS, attacked, lines
@@ -134,4 +134,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

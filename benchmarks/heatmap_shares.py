@@ -22,7 +22,7 @@ from benchmarks import holes
 from benchmarks.fillers import add_option, built, folder
 from benchmarks.holes import MOBILENET, Case
 from benchmarks.intervals import interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Filler
 from models.classifiers import ImageClassifier, load_classifier
 from studio.registry.build import build_method
@@ -94,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -24,7 +24,7 @@ from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
 from benchmarks.holes import ASSETS, MOBILENET, Case
 from benchmarks.intervals import interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Adaptive, Filler, composite
 from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.distances import frechet_between, gaussian
@@ -240,4 +240,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -27,11 +27,12 @@ from attribution.evaluation.pointing import pointing_hit
 from benchmarks.fillers import folder
 from benchmarks.holes import ASSETS, MOBILENET
 from benchmarks.intervals import FEW, percent
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Filler, Learned
 from models.classifiers import load_classifier
 from studio.data.image import read_picture
 from studio.registry.build import build_filler
+from studio.registry.parse import parse_filler
 
 RUNS = Path("runs/localization")
 RANDOM = 10
@@ -71,6 +72,8 @@ def filler_of(name: str, view: Tensor, size: int | None) -> Filler:
 
 def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]]) -> list[str]:
     """Compute the heatmaps that are missing, and return the correctly classified photographs."""
+    for filler_name in options.filler:  # before hundreds of photographs are read for one that is none
+        parse_filler(filler_name)
     classifier = load_classifier("mobilenet_v2", MOBILENET)
     views, right = {}, []
     fast = None
@@ -202,4 +205,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

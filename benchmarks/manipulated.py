@@ -23,7 +23,7 @@ from attribution import Explainer, MaskedScore
 from attribution.evaluation.agreement import agreement
 from benchmarks.fillers import origin_of
 from benchmarks.intervals import FEW, interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from models.classifiers import load_classifier
 from models.classifiers.scenes import FILE as SHIPPED
 from models.scenes import draw
@@ -193,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

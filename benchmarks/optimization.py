@@ -26,7 +26,7 @@ from benchmarks.holes import ASSETS, MOBILENET, WORLD
 from benchmarks.intervals import percent
 from benchmarks.localization import errors, hits, truths
 from benchmarks.lockstep import measure
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Filler
 from models.classifiers import ImageClassifier, load_classifier
 from models.classifiers.scenes import FILE as SHIPPED
@@ -213,6 +213,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", help="Only these rows, for --only.")
     options = parser.parse_args()
     rows = methods(options)
+    unknown = [name for name in options.methods or () if name not in rows]
+    if unknown:
+        parser.error(f"--methods: {unknown[0]!r} is none of {', '.join(rows)}")
+    if options.methods and not options.only:
+        parser.error("--methods needs --only: a page is of all rows")
     tried = {name: rows[name] for name in options.methods or rows}
     parts: dict[str, Callable[[], str]] = {
         "scenes": partial(on_scenes, options, {n: tried[n] for n in tried if n != PHOTOGRAPHS_ONLY}),
@@ -234,4 +239,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -30,7 +30,7 @@ from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
 from benchmarks.holes import MOBILENET, Case
 from benchmarks.intervals import interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from models.classifiers import ImageClassifier, load_classifier
 
 RUNS = Path("runs/outlook")
@@ -136,14 +136,15 @@ def main() -> None:
     folders = {
         text: folder(RUNS, text, list(METHODS.values()), classifiers=[MOBILENET]) for text in options.fillers
     }
-    for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
+    cases = list(holes.silhouettes(options.count))
+    for number, case in enumerate(tqdm(cases)):
         for text in options.fillers:
             job = partial(compared, text, case, classifier)
             found[text].append(kept(folders[text] / f"{number}.npz", job))
     slopes = ["filler", "chessboard to the effect", "none to the effect", "chessboard to none"]
     searches = ["filler", "method", "p left: chessboard / none", "p of what is kept", "area", "heatmaps"]
     body = (
-        f"{options.count} photographs, {CELLS} x {CELLS} cells; Spearman's correlations with intervals over "
+        f"{len(cases)} photographs, {CELLS} x {CELLS} cells; Spearman's correlations with intervals over "
         "photographs. Slopes at the untouched image, held against how far the log-odds fall when a cell "
         "alone is removed:\n\n"
         + table(slopes, [slope_row(*each) for each in found.items()])
@@ -155,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -22,7 +22,7 @@ from benchmarks.holes import MOBILENET, Case
 from benchmarks.inpainting import composites, frechet, seen, sheet, traces
 from benchmarks.intervals import interval
 from benchmarks.origin import origin
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Filler
 from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.similarity import divergence
@@ -155,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

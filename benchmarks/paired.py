@@ -21,7 +21,7 @@ from attribution.holes import SegmentHoles
 from attribution.methods.lime import Samples, cosine_distance, ridge
 from benchmarks.fillers import folder
 from benchmarks.holes import ASSETS, MOBILENET
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Gray
 from models.classifiers import load_classifier
 from studio.data.image import read_picture
@@ -187,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -23,7 +23,7 @@ from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
 from benchmarks.holes import MOBILENET, Case
 from benchmarks.intervals import FEW, interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from models.classifiers import ImageClassifier, load_classifier
 from studio.registry.build import build_method
 from studio.registry.papers import INPAINTER, PUBLISHED, STAND_IN
@@ -107,7 +107,8 @@ def main() -> None:
     ]
     found: dict[str, list[Found]] = {name: [] for name in names}
     folders = {name: folder_of(name) for name in names}
-    for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
+    cases = list(holes.silhouettes(options.count))
+    for number, case in enumerate(tqdm(cases)):
         for name in names:
             path = folders[name] / f"{number}.npz"
             found[name].append(kept(path, partial(compared, name, case, classifier)))
@@ -116,7 +117,7 @@ def main() -> None:
               "p of what is kept: quick / paper", "composites, at most"]  # fmt: skip
     clean = np.mean([float(each["clean"]) for each in found[names[0]]])
     body = (
-        f"{options.count} photographs, p of the first label {clean:.3f} on average; means with intervals "
+        f"{len(cases)} photographs, p of the first label {clean:.3f} on average; means with intervals "
         f"over photographs ({FEW}). Left out: {', '.join(SKIPPED)}, whose paper's settings take half a "
         f"million composites for each.\n\n" + table(header, [row(name, found[name], score) for name in names])
     )
@@ -125,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks import literature
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from infill import Learned
 from infill.network import Precision
 
@@ -189,4 +189,4 @@ def _memory() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from benchmarks.clock import Clock, networks_timed
 from benchmarks.holes import ASSETS, MOBILENET
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from infill.realism import similarity as figures
 from infill.realism.similarity import Perceptual
 from studio.progress import Progress
@@ -138,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -24,7 +24,7 @@ from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPa
 from attribution.evaluation.agreement import AGREEMENTS
 from attribution.evaluation.baselines import random_map
 from benchmarks.origin import modules_of, origin
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Blur, Filler, Gray
 from models.classifiers.scenes import FILE as SHIPPED
 from models.classifiers.scenes import PREPROCESSING, SceneClassifier, load
@@ -259,4 +259,4 @@ def _permuted(found: Found, options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

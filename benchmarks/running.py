@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.clock import Clock, networks_timed
 from benchmarks.holes import ASSETS, MOBILENET
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from studio.evaluate.measures import COMPUTE
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import set_up
@@ -170,4 +170,4 @@ filler's); the rest is ours.
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

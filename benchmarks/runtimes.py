@@ -18,7 +18,7 @@ from torch import Tensor
 from attribution import Execution, MaskedScore, SlidingPatch
 from attribution.engine.precision import PreparedClassifier, prepare
 from benchmarks.holes import MOBILENET
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from benchmarks.turns import fastest, ratios, turns
 from infill import Gray
 from models.classifiers import ImageClassifier, load_classifier
@@ -146,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -21,7 +21,7 @@ from attribution.estimate import GROUPS, QUANTILE, ROUND, Estimate, MaskSums
 from attribution.holes import RandomGridHoles, batches
 from benchmarks.fillers import folder
 from benchmarks.holes import ASSETS, MOBILENET
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Gray
 from models import scenes
 from models.classifiers import ImageClassifier, load_classifier
@@ -271,4 +271,4 @@ def _coverage(hits: list[Found], truth: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
-from benchmarks.report import command
+from benchmarks.report import command, launch
 from benchmarks.rows import Rows
 from benchmarks.turns import fastest, ratios, seconds, turns
 from infill import Gray
@@ -269,4 +269,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)
