@@ -7,13 +7,11 @@ is a row that says so, and every row is written when it is there.
 """
 
 import argparse
-import re
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +20,7 @@ from torch import Tensor, nn
 
 from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
 from benchmarks.report import command, launch
-from benchmarks.rows import Rows
+from benchmarks.rows import Rows, process_peak
 from benchmarks.turns import fastest, ratios, seconds, turns
 from infill import Gray
 from infill.network import Precision
@@ -204,9 +202,7 @@ def peak(name: str) -> None:
     JOBS[name](
         MaskedScore(scene.image, scene.labels[0], network, GRAY, execution=Execution(precision="auto"))
     )
-    # not ru_maxrss: that counts the parent's memory, from which this process was forked
-    status = Path("/proc/self/status").read_text()
-    print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)  # type: ignore[index]
+    print(process_peak())
 
 
 def memory(rounds: int = 3) -> list[list[object]]:

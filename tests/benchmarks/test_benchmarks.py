@@ -1,5 +1,6 @@
 """What the benchmarks measure with: holes, distances, folds."""
 
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -261,6 +262,20 @@ def test_batches_that_would_take_too_long_are_left_out(monkeypatch):
     assert pretrained.row("lama", "float32", "cpu", 1.0, {"float32": 12.0})[2:] == [
         "2.5 M", "float32", "4 (100 MiB)", "over 1 s", "over 1 s", "3"
     ]  # fmt: skip
+
+
+def test_a_cell_that_fails_says_why_and_costs_no_other(monkeypatch, capsys):
+    def asked(name, precision, count, device):
+        if count == 8:
+            raise subprocess.CalledProcessError(1, ["python"], stderr="MemoryError: 40 GiB")
+        return pretrained.Measurement(seconds=count / 4, longest=count, memory=100, parameters=2_500_000)
+
+    monkeypatch.setattr(pretrained, "measure_apart", asked)
+    cells = pretrained.row("lama", "float32", "cpu", 40.0, {"float32": 12.0})
+    assert cells[4:] == ["4 (100 MiB)", "failed", "4 (100 MiB)", "3"]
+    assert "MemoryError: 40 GiB" in capsys.readouterr().err
+    monkeypatch.setattr(pretrained, "measure_apart", lambda *_: asked("", "", 8, ""))
+    assert pretrained.row("resnet50", "float32", "cpu", 40.0, {})[2:] == ["", "float32", *["failed"] * 3, ""]
 
 
 def test_all_steps_of_diffusion_are_counted(monkeypatch):
