@@ -9,7 +9,7 @@ settings, fillers' weights or code of fillers and methods are not used again.
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,16 +22,18 @@ from attribution import MaskedScore
 from attribution.optimize.result import Outcome
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
-from benchmarks.holes import ASSETS
-from benchmarks.inpainting import interval
+from benchmarks.holes import MOBILENET
+from benchmarks.intervals import FEW, interval
 from benchmarks.presets import filler_of
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from models.classifiers import load_classifier
+from models.classifiers.scenes import FILE as SHIPPED
 from models.scenes import draw
 from studio.registry.build import build_filler, build_method
 from studio.registry.tables import OPTIMIZING, Preset
 
 RUNS = Path("runs/convergence")
+USED, ASKED = ("models.scenes",), (MOBILENET, SHIPPED)
 WARM = 2
 """Steps before the time is taken: whatever runs first is slower."""
 METHODS = ("mp", "fido", "extremal", "ssr", "sdr", "dssr", "dssr-plus")
@@ -67,34 +69,41 @@ def scenes(count: int, name: str) -> Iterator[MaskedScore]:
 
 def photographs(count: int, name: str) -> Iterator[MaskedScore]:
     """Yield scores of photographs, filled as the method's paper has it."""
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     for case in holes.silhouettes(count):
         yield of_first_label(case.image, classifier, filler_of(name))
 
 
+def row(name: str, preset: Preset, found: Sequence[Found]) -> list[object]:
+    """A method's line."""
+    figures = {key: np.array([float(each[key]) for each in found]) for key in found[0]}
+    saved = [1 - figures[f"rested {key}"] / figures[f"all {key}"] for key in ("steps", "seconds")]
+    both = [
+        " / ".join(f"{figures[f'{run} {key}'].mean():.3f}" for run in ("all", "rested"))
+        for key in ("left", "kept")
+    ]
+    quick = OPTIMIZING[name].quick if preset == "quick" else {}
+    steps = build_method(name, {}, preset=preset).steps  # type: ignore[attr-defined]
+    return [
+        name, filler_of(name), steps if not quick else f"{steps} (quick)",
+        *(f"{100 * np.median(each):.0f} %" for each in saved), interval(figures["spearman"], 2),
+        f"{np.median(figures['spearman']):.2f}", *both,
+    ]  # fmt: skip
+
+
 def rows(
     title: str, preset: Preset, patience: int, scores: Callable[[str], Iterator[MaskedScore]]
-) -> Iterator[list[object]]:
-    """Yield a line for each method."""
-    for name in METHODS:
-        found = []
+) -> tuple[int, list[list[object]]]:
+    """How many images there were, which may be fewer than were asked for, and a line for each method."""
+    found: dict[str, list[Found]] = {name: [] for name in METHODS}
+    for name, each in found.items():
         method = build_method(name, {}, preset=preset)
-        place = folder(RUNS / f"{title}-{preset}-{patience}" / name, filler_of(name), [method])
+        place = folder(
+            RUNS / f"{title}-{preset}-{patience}" / name, filler_of(name), [method], USED, classifiers=ASKED
+        )
         for number, score in enumerate(tqdm(scores(name), desc=f"{title} {name}")):
-            found.append(kept(place / f"{number}.npz", partial(compared, name, preset, patience, score)))
-        figures = {key: np.array([float(each[key]) for each in found]) for key in found[0]}
-        saved = [1 - figures[f"rested {key}"] / figures[f"all {key}"] for key in ("steps", "seconds")]
-        both = [
-            " / ".join(f"{figures[f'{run} {key}'].mean():.3f}" for run in ("all", "rested"))
-            for key in ("left", "kept")
-        ]
-        quick = OPTIMIZING[name].quick if preset == "quick" else {}
-        steps = method.steps  # type: ignore[attr-defined]
-        yield [
-            name, filler_of(name), steps if not quick else f"{steps} (quick)",
-            *(f"{100 * np.median(each):.0f} %" for each in saved), interval(figures["spearman"], 2),
-            f"{np.median(figures['spearman']):.2f}", *both,
-        ]  # fmt: skip
+            each.append(kept(place / f"{number}.npz", partial(compared, name, preset, patience, score)))
+    return len(found[METHODS[0]]), [row(name, preset, each) for name, each in found.items()]
 
 
 def main() -> None:
@@ -115,12 +124,12 @@ def main() -> None:
     parts = []
     for title, preset, count, of in groups:
         if count:
-            lines = list(rows(title, preset, options.patience, partial(of, count)))
-            parts.append(f"## {count} {title}, {preset} settings\n\n" + table(header, lines))
+            used, lines = rows(title, preset, options.patience, partial(of, count))
+            parts.append(f"## {used} {title}, {preset} settings\n\n" + table(header, lines))
     about = (
         f"A search stops for an image when the mean of its last {options.patience} losses is that of as many "
         "before, within their noise or a thousandth of all that the loss has changed. Means with intervals "
-        "over images.\n\n"
+        f"over images; {FEW}.\n\n"
     )
     made = command("benchmarks.convergence", parser, options)
     write(
@@ -133,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

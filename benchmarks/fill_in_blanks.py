@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
 from attribution.blanks import Threshold
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from studio.blanks.data import opened
 from studio.blanks.request import BlanksRequest
 from studio.blanks.run import fill_blanks
@@ -216,4 +216,4 @@ def _body(full: Found, paper: Found, drawn: Found, seen: Mapping[str, float]) ->
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

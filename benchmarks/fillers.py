@@ -63,6 +63,7 @@ def folder(
     methods: Sequence[object] = (),
     uses: Iterable[str] = (),
     weights: Path | None = None,
+    classifiers: Iterable[Path] = (),
 ) -> Path:
     """Return where figures of a filler are kept: by all that they come from, so that no other's are read.
 
@@ -72,9 +73,10 @@ def folder(
         methods: What explains with it.
         uses: Modules of what else is measured with.
         weights: In place of those of the shipped network.
+        classifiers: The weights of those that are asked.
     """
     name = re.sub(r"[^\w.=-]+", "-", text)
-    return root / f"{name}-{origin_of([text], methods, uses, weights)}"
+    return root / f"{name}-{origin_of([text], methods, uses, weights, classifiers)}"
 
 
 def origin_of(
@@ -82,13 +84,14 @@ def origin_of(
     methods: Sequence[object] = (),
     uses: Iterable[str] = (),
     weights: Path | None = None,
+    classifiers: Iterable[Path] = (),
 ) -> str:
     """Return the `origin` of what is found with several fillers; the arguments are those of `folder`."""
     fillers = [parse_filler(text) for text in texts]
     modules = {module for name, _ in fillers for module in _modules(name)} | modules_of(methods)
     made_by = [(ALL_FILLERS[name].given, filler_identity(name, settings)) for name, settings in fillers]
     own = content(weights) if weights and any(name == "inpaint" for name, _ in fillers) else None
-    return origin({*modules, *uses}, made_by, own, methods)
+    return origin({*modules, *uses}, made_by, own, methods, [content(each) for each in classifiers])
 
 
 def _modules(name: str) -> Iterator[str]:

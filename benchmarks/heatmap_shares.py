@@ -20,9 +20,9 @@ from attribution.engine.precision import prepare
 from attribution.evaluation.own_evidence import own_evidence
 from benchmarks import holes
 from benchmarks.fillers import add_option, built, folder
-from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.holes import MOBILENET, Case
+from benchmarks.intervals import interval
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Filler
 from models.classifiers import ImageClassifier, load_classifier
 from studio.registry.build import build_method
@@ -69,13 +69,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=12, help="Photographs.")
     add_option(parser)
     options = parser.parse_args()
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     cases = list(holes.silhouettes(options.count))
     fillers = built([*FILLERS, *options.filler], cases[0].image)
     explainers, uses = [built_method(name) for name in EXPLAINERS], [own_evidence.__module__]
     found = {
         name: kept(
-            folder(RUNS, name, explainers, uses) / f"{len(cases)}.npz",
+            folder(RUNS, name, explainers, uses, classifiers=[MOBILENET]) / f"{len(cases)}.npz",
             partial(shares, name, filler, cases, classifier),
         )
         for name, filler in fillers.items()
@@ -94,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -16,6 +16,7 @@ from studio.realism.placing import placed
 from studio.realism.regions import LENDERS
 
 ASSETS = Path(os.environ.get("INFILL_ASSETS", Path(__file__).parents[2] / "shared" / "assets"))
+MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
 SIDE = 224
 WORLD = 2
 """A world of scenes that is neither the default one nor the one that the networks were trained in."""

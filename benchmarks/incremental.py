@@ -17,7 +17,7 @@ from attribution import Execution, MaskedScore, SlidingPatch
 from attribution.engine.incremental import saving
 from attribution.engine.precision import PreparedClassifier, prepare
 from attribution.holes import PatchHoles
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from benchmarks.turns import seconds
 from infill import Gray
 from models.classifiers import ImageClassifier
@@ -119,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

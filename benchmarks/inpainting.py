@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
-from benchmarks.holes import ASSETS, Case
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.holes import ASSETS, MOBILENET, Case
+from benchmarks.intervals import interval
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Adaptive, Filler, composite
 from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.distances import frechet_between, gaussian
@@ -117,14 +118,6 @@ def removed(before: Found, elsewhere: Found, after: Mapping[str, Found]) -> list
     return rows
 
 
-def interval(values: np.ndarray, places: int = 3) -> str:
-    """Mean and bootstrap 95 % interval."""
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(0, len(values), (1000, len(values)))].mean(1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return f"{values.mean():.{places}f} [{low:.{places}f}, {high:.{places}f}]"
-
-
 def compared(title: str, found: Mapping[str, Found]) -> list[list[object]]:
     """The learned inpainter beside the best classical one, figure by figure."""
     rows: list[list[object]] = []
@@ -181,7 +174,7 @@ def judged(
     fillers: Mapping[str, Filler], cases: Sequence[Case], others: list[Tensor], folders: Mapping[str, Path]
 ) -> str:
     """The table of objects removed from photographs, beside other photographs."""
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
 
     def job(filler: Filler) -> Found:
         filled = list(composites(filler, cases))
@@ -233,7 +226,7 @@ def main() -> None:
         if isinstance(filler, Adaptive) and name.split("@")[0] == "inpaint":
             fillers[name] = replace(filler, network=small.load(weights))
     root = SHEETS / f"{options.count or 'all'}-{options.scenes}"
-    folders = {name: folder(root, name, uses=USED, weights=weights) for name in fillers}
+    folders = {name: folder(root, name, (), USED, weights, [MOBILENET]) for name in fillers}
     parts, goals = quality(fillers, kinds, folders)
     objects = list(holes.silhouettes(options.count))
     parts.append(judged(fillers, objects, photographs, folders))
@@ -247,4 +240,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

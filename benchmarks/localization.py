@@ -21,15 +21,18 @@ from tqdm import tqdm
 
 from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
 from attribution.engine.precision import prepare
+from attribution.evaluation.baselines import center_map, random_map
 from attribution.evaluation.localization import ALPHAS_OF_PEAK, localization_error
 from attribution.evaluation.pointing import pointing_hit
 from benchmarks.fillers import folder
-from benchmarks.holes import ASSETS
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.holes import ASSETS, MOBILENET
+from benchmarks.intervals import FEW, percent
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Filler, Learned
 from models.classifiers import load_classifier
 from studio.data.image import read_picture
 from studio.registry.build import build_filler
+from studio.registry.parse import parse_filler
 
 RUNS = Path("runs/localization")
 RANDOM = 10
@@ -56,7 +59,9 @@ def methods(options: argparse.Namespace) -> dict[str, Explainer]:
 
 def folder_of(options: argparse.Namespace, filler: str) -> Path:
     """Where the heatmaps of these settings are kept: all that changes them is in the name."""
-    return folder(RUNS / f"{options.size or 'full'}", filler, list(methods(options).values()))
+    return folder(
+        RUNS / f"{options.size or 'full'}", filler, list(methods(options).values()), classifiers=[MOBILENET]
+    )
 
 
 def filler_of(name: str, view: Tensor, size: int | None) -> Filler:
@@ -67,7 +72,9 @@ def filler_of(name: str, view: Tensor, size: int | None) -> Filler:
 
 def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]]) -> list[str]:
     """Compute the heatmaps that are missing, and return the correctly classified photographs."""
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    for filler_name in options.filler:  # before hundreds of photographs are read for one that is none
+        parse_filler(filler_name)
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     views, right = {}, []
     fast = None
     for name, (label, _) in images.items():
@@ -85,7 +92,7 @@ def explain(options: argparse.Namespace, images: Mapping[str, tuple[int, Tensor]
         filler = filler_of(filler_name, view, options.size)
         score = MaskedScore(view, images[name][0], fast, filler, execution=Execution(precision="auto"))
         return {
-            key: classifier.to_input(method(score)[0], size).numpy().astype(np.float16)
+            key: classifier.to_input(method(score)[0], size).numpy().astype(np.float32)
             for key, method in methods(options).items()
         }
 
@@ -100,18 +107,6 @@ def off_center(boxes: Tensor, size: tuple[int, int]) -> bool:
     """Whether no box holds the image's center."""
     y, x = size[0] / 2, size[1] / 2
     return not any(left <= x < right and top <= y < bottom for left, top, right, bottom in boxes.tolist())
-
-
-def center(size: tuple[int, int]) -> Tensor:
-    """A map that falls from 1 in the middle to 0 in the corners."""
-    y, x = ((torch.arange(n) + 0.5) / n * 2 - 1 for n in size)
-    return 1 - torch.hypot(y[:, None], x[None]) / 2**0.5
-
-
-def random(size: tuple[int, int], seed: int) -> Tensor:
-    """Smooth noise: a 7 x 7 grid of random numbers, enlarged."""
-    coarse = torch.rand(1, 1, 7, 7, generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.interpolate(coarse, size=size, mode="bicubic")[0, 0]
 
 
 def errors(maps: Sequence[Tensor], boxes: Sequence[Tensor], fold: Sequence[int]) -> np.ndarray:
@@ -134,11 +129,6 @@ def hits(maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> np.ndarray:
     )
 
 
-def interval(values: np.ndarray) -> str:
-    """Mean and half the width of its normal 95 % interval, in percent; one value an image."""
-    return f"{100 * values.mean():.1f} ± {100 * 1.96 * values.std() / len(values) ** 0.5:.1f}"
-
-
 def rows_of(
     maps: Mapping[str, Sequence[Tensor]], boxes: Sequence[Tensor], away: Sequence[bool]
 ) -> list[list[str]]:
@@ -155,7 +145,7 @@ def rows_of(
             true = [boxes[i] for i in chosen for _ in range(times)]
             fold = [place % 2 for place in range(len(chosen)) for _ in range(times)]
             for values in (hits(these, true), errors(these, true, fold)):
-                row.append(interval(values.reshape(len(chosen), times).mean(1)))
+                row.append(percent(values.reshape(len(chosen), times).mean(1)))
         rows.append(row)
     return rows
 
@@ -183,8 +173,9 @@ def main() -> None:
                 for method in found:
                     maps[f"{method} / {filler}"].append(torch.from_numpy(found[method]))
                     size = (found[method].shape[0], found[method].shape[1])
-        maps["image center"].append(center(size))
-        maps["random map"] += [random(size, RANDOM * i + k) for k in range(RANDOM)]
+        maps["image center"].append(center_map(size))
+        seeds = range(RANDOM * i, RANDOM * (i + 1))
+        maps["random map"] += [random_map(size, torch.Generator().manual_seed(seed)) for seed in seeds]
         boxes.append(images[name][1])
         away.append(off_center(images[name][1], size))
     header = [
@@ -199,8 +190,9 @@ def main() -> None:
     body = (
         f"{len(right)} correctly classified photographs of {len(images)}, {sum(away)} of them with {where}. "
         f"SP patch {options.patch} stride {options.stride}, LIME {options.samples} samples, RISE "
-        f"{options.masks} masks, inpainting {at}; ± is a 95 % interval of the mean; thresholds tuned on "
-        "the other half of the images.\n\n"
+        f"{options.masks} masks, inpainting {at}; with 95 % intervals (Wilson's; of random maps, several a "
+        f"photograph, the bootstrap's over photographs; {FEW}); thresholds tuned on the other half of the "
+        "images.\n\n"
     )
     order = sorted(maps, key=lambda name: (name in ("image center", "random map"), name))
     body += table(header, rows_of({name: maps[name] for name in order}, boxes, away))
@@ -213,4 +205,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -22,9 +22,10 @@ from torch.overrides import TorchFunctionMode
 from attribution import Explainer, MaskedScore
 from attribution.evaluation.agreement import agreement
 from benchmarks.fillers import origin_of
-from benchmarks.inpainting import interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.intervals import FEW, interval
+from benchmarks.report import Found, command, kept, launch, table, write
 from models.classifiers import load_classifier
+from models.classifiers.scenes import FILE as SHIPPED
 from models.scenes import draw
 from studio.registry.build import build_filler, build_method
 from studio.registry.tables import METHODS as KNOWN
@@ -155,7 +156,7 @@ def body(scenes: list[Found], options: argparse.Namespace) -> str:
     return f"""\
 How alike each method's heatmap and that of the untouched scene are, after the scene was changed so that its
 gradient looks like another scene's, and after the same change in shuffled pixels: means over {len(scenes)}
-scenes with 95 % intervals; 1: nothing has moved. Shipped classifier, quick settings (`sp.stride=16`,
+scenes with 95 % intervals ({FEW}); 1: nothing has moved. Shipped classifier, quick settings (`sp.stride=16`,
 `rise.masks=300`, `integrated.steps=20`). No value changes by more than {options.epsilon:.4f}; by
 {together["mean"].mean():.4f} on average (root mean square).
 
@@ -175,7 +176,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--epsilon", type=float, default=8 / 255, help="The most that a value changes.")
     options = parser.parse_args()
-    made_by = origin_of([filler for _, filler in METHODS], [explainer(name) for name, _ in METHODS], USED)
+    made_by = origin_of(
+        [filler for _, filler in METHODS],
+        [explainer(name) for name, _ in METHODS],
+        USED,
+        classifiers=[SHIPPED],
+    )
     found = []
     for number in range(options.scenes):
         path = RUNS / f"{options.steps}-{options.epsilon:.5f}-{made_by}" / f"{number}.npz"
@@ -187,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -28,9 +28,9 @@ from attribution.optimize.cached_score import CachedScore, Outlook
 from attribution.optimize.problem import in_log_odds
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
-from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.holes import MOBILENET, Case
+from benchmarks.intervals import interval
+from benchmarks.report import Found, command, kept, launch, table, write
 from models.classifiers import ImageClassifier, load_classifier
 
 RUNS = Path("runs/outlook")
@@ -131,17 +131,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50, help="Photographs.")
     parser.add_argument("--fillers", nargs="+", default=["inpaint"])
     options = parser.parse_args()
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     found: dict[str, list[Found]] = {text: [] for text in options.fillers}
-    folders = {text: folder(RUNS, text, list(METHODS.values())) for text in options.fillers}
-    for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
+    folders = {
+        text: folder(RUNS, text, list(METHODS.values()), classifiers=[MOBILENET]) for text in options.fillers
+    }
+    cases = list(holes.silhouettes(options.count))
+    for number, case in enumerate(tqdm(cases)):
         for text in options.fillers:
             job = partial(compared, text, case, classifier)
             found[text].append(kept(folders[text] / f"{number}.npz", job))
     slopes = ["filler", "chessboard to the effect", "none to the effect", "chessboard to none"]
     searches = ["filler", "method", "p left: chessboard / none", "p of what is kept", "area", "heatmaps"]
     body = (
-        f"{options.count} photographs, {CELLS} x {CELLS} cells; Spearman's correlations with intervals over "
+        f"{len(cases)} photographs, {CELLS} x {CELLS} cells; Spearman's correlations with intervals over "
         "photographs. Slopes at the untouched image, held against how far the log-odds fall when a cell "
         "alone is removed:\n\n"
         + table(slopes, [slope_row(*each) for each in found.items()])
@@ -153,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -18,19 +18,21 @@ from tqdm import tqdm
 
 from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built, folder
-from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import composites, frechet, interval, seen, sheet, traces
+from benchmarks.holes import MOBILENET, Case
+from benchmarks.inpainting import composites, frechet, seen, sheet, traces
+from benchmarks.intervals import interval
 from benchmarks.origin import origin
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Filler
 from infill.realism.artifacts import SCREEN, TRACES
 from infill.realism.similarity import divergence
 from models.classifiers import ImageClassifier, load_classifier
+from studio.registry.identity import content
 
 RUNS = Path("runs/own_evidence")
 FILLERS = [name for name in HERE if name not in ("mean", "noise", "biharmonic")]
 USED = ("infill.realism.artifacts",)
-"""What measures; after a change of this file itself, or of the classifier, delete what is kept."""
+"""What measures; after a change of this file itself delete what is kept."""
 SIZES = (2, 5, 10, 20)
 """Of holes in the background, in percent."""
 
@@ -119,13 +121,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, help="Photographs; all by default.")
     add_option(parser)
     options = parser.parse_args()
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     objects = list(holes.silhouettes(options.count))
     names = [*FILLERS, *options.filler]
     fillers = built(names, objects[0].image)
     root = RUNS / f"{options.count or 'all'}"
-    folders = {"untouched": root / f"untouched-{origin(USED)}"}
-    folders |= {name: folder(root, name, uses=USED) for name in names}
+    folders = {"untouched": root / f"untouched-{origin(USED, content(MOBILENET))}"}
+    folders |= {name: folder(root, name, uses=USED, classifiers=[MOBILENET]) for name in names}
 
     def found(kind: str, cases: Sequence[Case]) -> dict[str, Found]:
         return {
@@ -153,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -6,7 +6,7 @@ the two maps.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from attribution.estimate import MaskSums
 from attribution.holes import SegmentHoles
 from attribution.methods.lime import Samples, cosine_distance, ridge
 from benchmarks.fillers import folder
-from benchmarks.holes import ASSETS
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.holes import ASSETS, MOBILENET
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Gray
 from models.classifiers import load_classifier
 from studio.data.image import read_picture
@@ -61,6 +61,13 @@ WAYS: dict[str, Callable[[int, int, Generator], Tensor]] = {
     "balanced": balanced,
     "stratified": stratified,
 }
+ANOTHER = "another"
+"""Independent samples that no row is of: what every way's map is held against."""
+
+
+def seeded(ways: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """The seeds of each way and of `ANOTHER`: those that share samples agree, whatever the way is worth."""
+    return {way: (2 * place, 2 * place + 1) for place, way in enumerate([*ways, ANOTHER])}
 
 
 def lime(score: MaskedScore, samples: int) -> Found:
@@ -68,9 +75,9 @@ def lime(score: MaskedScore, samples: int) -> Found:
     method = Lime()
     segments = method.segment(score.image[0])
     found = {}
-    for name, draw in WAYS.items():
-        runs = []
-        for seed in (0, 1):
+    for name, seeds in seeded(WAYS).items():
+        draw, runs = WAYS.get(name, independent), []
+        for seed in seeds:
             on = draw(samples, int(segments.max()) + 1, torch.Generator().manual_seed(seed))
             on[0] = True
             outputs = score(SegmentHoles(segments, on)[:]).double()
@@ -89,9 +96,9 @@ def _fit(samples: Samples, count: int) -> Tensor:
 def rise(score: MaskedScore, masks: int) -> Found:
     """RISE's covariance maps after every `STEP` masks, thinned to every fourth pixel, as for `lime`."""
     found = {}
-    for name in ("independent", "paired"):
+    for name, seeds in seeded(("independent", "paired")).items():
         runs = []
-        for seed in (0, 1):
+        for seed in seeds:
             sums, maps = MaskSums.of(score, 1, 0.5), []
             holes = Rise(masks=masks, seed=seed).holes(score)
             for start in range(0, masks, STEP):
@@ -112,9 +119,9 @@ def course(maps: np.ndarray) -> np.ndarray:
 
 
 def rows(found: list[Found], most: int) -> list[list[object]]:
-    """How many samples each way takes, and how well its last map agrees with that of all independent ones."""
+    """How many samples each way takes, and how well its last map agrees with that of other samples."""
     lines = []
-    courses = {way: np.stack([course(each[way]) for each in found]) for way in found[0]}
+    courses = {way: np.stack([course(each[way]) for each in found]) for way in found[0] if way != ANOTHER}
     usual = {wanted: _needed(courses["independent"], wanted) for wanted in WANTED}
     for way, values in courses.items():
         cells: list[object] = [way]
@@ -124,10 +131,7 @@ def rows(found: list[Found], most: int) -> list[list[object]]:
             cells.append(
                 f"{middle:.0f}{_share(needed, usual[wanted])}" if middle <= most else f"more than {most}"
             )
-        own = [
-            spearmanr(each[way][:, -1].mean(0), each["independent"][:, -1].mean(0)).statistic
-            for each in found
-        ]
+        own = [spearmanr(each[way][:, -1].mean(0), each[ANOTHER][:, -1].mean(0)).statistic for each in found]
         shown = [values[:, 100 // STEP - 1].mean(), values[:, -1].mean()]
         lines.append([*cells, *(f"{each:.3f}" for each in shown), f"{np.median(own):.3f}"])
     return lines
@@ -152,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted((ASSETS / "photos").glob("*.jpg"))
     paths = paths[:: max(1, len(paths) // 5)][: options.photographs]  # more of them keep the first
-    network = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    network = load_classifier("mobilenet_v2", MOBILENET)
     parts, most = [], {"LIME": options.samples, "RISE": options.masks}
     methods = {"LIME": Lime(), "RISE": Rise()}
     found: dict[str, list[Found]] = {"LIME": [], "RISE": []}
@@ -161,20 +165,21 @@ def main() -> None:
         top = int(MaskedScore(view, 0, network, Gray()).clean_logits[0].argmax())
         score = MaskedScore(view, top, network, Gray(), execution=Execution(STEP))
         for name, job in (("LIME", lime), ("RISE", rise)):
-            place = folder(RUNS, "gray", [methods[name]])
+            place = folder(RUNS, "gray", [methods[name]], classifiers=[MOBILENET])
             found[name].append(
                 kept(place / f"{name}-{path.stem}-{most[name]}.npz", partial(job, score, most[name]))
             )
             print(path.name, name, flush=True)
     for name, each in found.items():
         head = ["samples", *(f"for {wanted} (share)" for wanted in WANTED), "reliability at 100",
-                f"at {most[name]}", "same map as independent"]  # fmt: skip
+                f"at {most[name]}", "with other independent samples"]  # fmt: skip
         parts.append(f"## {name}\n\n{table(head, rows(each, most[name]))}")
     about = (
         f"MobileNetV2, gray, {len(paths)} photographs: samples (median) after which the maps of two seeds "
         "have such a rank correlation,\nand, where independent samples get "
         "there, the median share of theirs. RISE's map is the covariance.\nThe last column: rank correlation "
-        "of the mean of both last maps with that of independent samples.\n\n"
+        "of the mean of both last maps with that of independent samples of other seeds; no two ways share "
+        "any.\n\n"
     )
     title = "Samples in pairs, balanced or stratified"
     made = command("benchmarks.paired", parser, options)
@@ -182,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

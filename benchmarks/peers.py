@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from attribution import Rise
-from benchmarks.report import command
+from benchmarks.report import command, launch
 from benchmarks.rivals import (
     BATCH,
     Job,
@@ -163,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

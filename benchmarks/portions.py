@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from benchmarks.turns import turns
 from infill.network import fast_dtype
 from models.inpainters import small
@@ -81,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -21,9 +21,9 @@ from attribution.explainer import SamplingExplainer
 from attribution.optimize.loop import OptimizingExplainer
 from benchmarks import holes
 from benchmarks.fillers import folder, of_first_label
-from benchmarks.holes import ASSETS, Case
-from benchmarks.inpainting import interval
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.holes import MOBILENET, Case
+from benchmarks.intervals import FEW, interval
+from benchmarks.report import Found, command, kept, launch, table, write
 from models.classifiers import ImageClassifier, load_classifier
 from studio.registry.build import build_method
 from studio.registry.papers import INPAINTER, PUBLISHED, STAND_IN
@@ -59,7 +59,7 @@ def compared(name: str, case: Case, classifier: ImageClassifier) -> Found:
 def folder_of(name: str) -> Path:
     """Return where a method's figures are kept."""
     methods = [build_method(name, {}, preset=preset) for preset in PRESETS]
-    return folder(RUNS / name, filler_of(name), methods)
+    return folder(RUNS / name, filler_of(name), methods, classifiers=[MOBILENET])
 
 
 def filler_of(name: str) -> str:
@@ -101,13 +101,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=5, help="Photographs.")
     options = parser.parse_args()
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     names = [
         name for name in METHODS if name in PUBLISHED and PUBLISHED[name].classifiers and name not in SKIPPED
     ]
     found: dict[str, list[Found]] = {name: [] for name in names}
     folders = {name: folder_of(name) for name in names}
-    for number, case in enumerate(tqdm(list(holes.silhouettes(options.count)))):
+    cases = list(holes.silhouettes(options.count))
+    for number, case in enumerate(tqdm(cases)):
         for name in names:
             path = folders[name] / f"{number}.npz"
             found[name].append(kept(path, partial(compared, name, case, classifier)))
@@ -116,13 +117,13 @@ def main() -> None:
               "p of what is kept: quick / paper", "composites, at most"]  # fmt: skip
     clean = np.mean([float(each["clean"]) for each in found[names[0]]])
     body = (
-        f"{options.count} photographs, p of the first label {clean:.3f} on average; means with intervals "
-        f"over photographs. Left out: {', '.join(SKIPPED)}, whose paper's settings take half a million "
-        f"composites for each.\n\n" + table(header, [row(name, found[name], score) for name in names])
+        f"{len(cases)} photographs, p of the first label {clean:.3f} on average; means with intervals "
+        f"over photographs ({FEW}). Left out: {', '.join(SKIPPED)}, whose paper's settings take half a "
+        f"million composites for each.\n\n" + table(header, [row(name, found[name], score) for name in names])
     )
     made = command("benchmarks.presets", parser, options)
     write("presets", "Quick settings beside the papers'", made, body, ("torch", "scipy"))
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -10,7 +10,6 @@ to be run in full: a few steps are, and the rest is counted at the price of the 
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -20,7 +19,8 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks import literature
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
+from benchmarks.rows import process_peak
 from infill import Learned
 from infill.network import Precision
 
@@ -106,7 +106,7 @@ def one(name: str, precision: Precision, count: int, device: str) -> Measurement
         else:
             longest = timed(0)
             seconds = min(timed(0) for _ in range(RUNS))
-    memory = torch.cuda.max_memory_allocated() / 2**20 if cuda else _memory()
+    memory = torch.cuda.max_memory_allocated() / 2**20 if cuda else process_peak()
     return Measurement(seconds, longest, memory, parameters)
 
 
@@ -123,19 +123,25 @@ def row(name: str, precision: str, device: str, limit: float, usual: dict[str, f
     """Images a second and memory for each batch size, and the best of them in units of ResNet-50's."""
     cells: list[object] = []
     measurements: list[Measurement] = []
-    best = 0.0
+    best, last = 0.0, 0
     for count in BATCHES:
-        if measurements and measurements[-1].longest * count / BATCHES[len(measurements) - 1] > limit:
+        if measurements and measurements[-1].longest * count / last > limit:
             cells.append(f"over {limit:.0f} s")
             continue
-        measurements.append(measure_apart(name, precision, count, device))
+        try:
+            measurements.append(measure_apart(name, precision, count, device))
+        except subprocess.CalledProcessError as error:  # of memory, often: other cells are none the worse
+            print(error.stderr, file=sys.stderr, flush=True)
+            cells.append("failed")
+            continue
+        last = count
         speed = count / measurements[-1].seconds
         best = max(best, speed)
         cells.append(f"{speed:.3g} ({measurements[-1].memory:.0f} MiB)")
-    if name == USUAL:
+    if name == USUAL and measurements:
         usual[precision] = best
-    times = f"{usual[precision] / best:.3g}" if precision in usual else ""
-    size = f"{measurements[0].parameters / 1e6:.1f} M"
+    times = f"{usual[precision] / best:.3g}" if precision in usual and measurements else ""
+    size = f"{measurements[0].parameters / 1e6:.1f} M" if measurements else ""
     told = [name, literature.SIDES[name], size, precision, *cells, times]
     print(told, flush=True)
     return told
@@ -166,7 +172,8 @@ def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", nargs=3, metavar=("NAME", "PRECISION", "COUNT"), help="One cell; prints it.")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="Measure these, and write no table.")
+    names = (USUAL, *literature.NAMES)
+    parser.add_argument("--only", nargs="+", choices=names, help="Measure these, and write no table.")
     parser.add_argument("--device", default="cpu", help="cpu or cuda.")
     parser.add_argument("--limit", type=float, default=20, help="Seconds that a run may take.")
     options = parser.parse_args()
@@ -184,9 +191,5 @@ def main() -> None:
           found, ("torch", "torchvision", "transformers", "diffusers"))  # fmt: skip
 
 
-def _memory() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -8,7 +8,9 @@ import os
 import platform
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,12 +33,34 @@ def processor() -> str:
     return f"{name}, {len(os.sched_getaffinity(0))} cores, {' '.join(flags) or 'no bfloat16 instructions'}"
 
 
+@cache
 def commit() -> str:
-    """The short hash of the checkout, with a plus sign when files have been changed."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, cwd=RESULTS.parent
-    )
-    return described.stdout.strip() or "unknown"
+    """The short hash of the checkout, with a plus sign when files have been changed, other than results.
+
+    It is asked for once: what a run has written, or is changed while it runs, made none of its figures.
+    """
+
+    def git(*words: str) -> str:
+        said = subprocess.run(["git", *words], capture_output=True, text=True, cwd=RESULTS.parent)
+        return said.stdout.strip()
+
+    others = (":(top)", f":(exclude){RESULTS.name}")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *others)
+    return f"{git('describe', '--always') or 'unknown'}{'+' if changed else ''}"
+
+
+def launch(main: Callable[[], None]) -> None:
+    """Run a benchmark from its command: the commit is that of the start, and what is asked wrongly one line.
+
+    Raises:
+        SystemExit: With 2, where something asked for cannot be.
+    """
+    commit()
+    try:
+        main()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 def command(

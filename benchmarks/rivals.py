@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attribution import Execution, ExtremalPerturbation, Lime, MaskedScore, SlidingPatch
-from benchmarks.holes import ASSETS
+from benchmarks.holes import ASSETS, MOBILENET
 from benchmarks.runtimes import resnet50
 from infill import Blur, Filler, Gray
 from models.classifiers import ImageClassifier, load_classifier
@@ -78,7 +78,7 @@ class Subject:
 
 def subject() -> tuple[Subject, str]:
     """Return a photograph and MobileNetV2, or without the assets a scene and its classifier; and in words."""
-    weights = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
+    weights = MOBILENET
     photographs = sorted((ASSETS / "photos").glob("*.jpg"))
     if weights.exists() and photographs:
         from studio.data.image import read_picture

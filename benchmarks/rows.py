@@ -101,6 +101,17 @@ def peak_of(job: Callable[[], object]) -> float:
         return float("nan")
 
 
+def process_peak() -> float:
+    """Return the most MiB that this process has had; nan where Linux does not tell.
+
+    Not ``ru_maxrss``: that counts the memory of the parent, from which a process was forked.
+    """
+    try:
+        return _kilobytes("VmHWM") / 1024
+    except OSError:
+        return float("nan")
+
+
 def _give_back() -> None:
     """Return what earlier jobs have left in the heap, or this one takes it and seems to need nothing."""
     with suppress(OSError, AttributeError):  # another C library than GNU's

@@ -17,8 +17,8 @@ from unittest import mock
 import torch
 
 from benchmarks.clock import Clock, networks_timed
-from benchmarks.holes import ASSETS
-from benchmarks.report import command, table, write
+from benchmarks.holes import ASSETS, MOBILENET
+from benchmarks.report import command, launch, table, write
 from studio.evaluate.measures import COMPUTE
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import set_up
@@ -26,7 +26,6 @@ from studio.evaluate.unit import Worker
 from studio.runs.folder import EXAMPLE, RunFolder, unit_name
 from studio.runs.part import Part
 
-MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
 SMALL = (
     "--method",
     "sp",
@@ -38,13 +37,15 @@ SMALL = (
     "sp.stride=56",
     "--no-baselines",
 )
+ROOT = Path(__file__).parents[1]
 PEAK = """
-import resource, sys
+import sys
+from benchmarks.rows import process_peak
 from studio.cli.main import main
 try:
     main()
 finally:
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+    print("peak", process_peak(), file=sys.stderr)
 """
 
 
@@ -81,8 +82,8 @@ def peak(count: int, folder: Path) -> float:
     """The most memory, in MiB, that the command takes for so many scenes."""
     out = ("--out", str(folder / f"memory-{count}"))
     words = [sys.executable, "-c", PEAK, "evaluate", f"scenes:{count}", *SMALL, "--no-baselines", *out]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
-    return int(re.findall(r"peak (\d+)", said)[-1]) / 1024
+    said = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stderr
+    return float(re.findall(r"peak ([\d.]+|nan)", said)[-1])
 
 
 def heatmaps_a_second(workers: int, count: int, folder: Path, commands: int = 1) -> float:
@@ -171,4 +172,4 @@ filler's); the rest is ours.
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from attribution import Execution, MaskedScore, SlidingPatch
 from attribution.engine.precision import PreparedClassifier, prepare
-from benchmarks.holes import ASSETS
-from benchmarks.report import command, table, write
+from benchmarks.holes import MOBILENET
+from benchmarks.report import command, launch, table, write
 from benchmarks.turns import fastest, ratios, turns
 from infill import Gray
 from models.classifiers import ImageClassifier, load_classifier
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    mobilenet = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
+    mobilenet = MOBILENET
     networks = {"ResNet-50": resnet50(), "MobileNetV2": load_classifier("mobilenet_v2", mobilenet)}
     parts = [section(name, each, options) for name, each in networks.items()]
     text = (
@@ -146,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

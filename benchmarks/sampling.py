@@ -20,16 +20,16 @@ from attribution import Execution, MaskedScore, Rise
 from attribution.estimate import GROUPS, QUANTILE, ROUND, Estimate, MaskSums
 from attribution.holes import RandomGridHoles, batches
 from benchmarks.fillers import folder
-from benchmarks.holes import ASSETS
-from benchmarks.report import Found, command, kept, table, write
+from benchmarks.holes import ASSETS, MOBILENET
+from benchmarks.report import Found, command, kept, launch, table, write
 from infill import Gray
 from models import scenes
 from models.classifiers import ImageClassifier, load_classifier
 from models.classifiers.runtime import converted
+from models.classifiers.scenes import FILE as SHIPPED
 from studio.data.image import read_picture
 
 RUNS = Path("runs/sampling")
-MOBILENET = ASSETS / "classifiers" / "mobilenet_v2.safetensors"
 ESTIMATORS: dict[str, Rise] = {
     "paper": Rise(),
     "covariance": Rise(estimator="covariance"),
@@ -105,8 +105,9 @@ class Course:
 
     def path(self, chunk: range) -> Path:
         """Return where the scores of a chunk of masks are kept."""
-        scored = ("attribution.holes", "attribution.score")  # not what a map makes of the scores
-        return folder(RUNS, "gray", uses=scored) / f"{self.name}-{chunk.start}.npz"
+        scored = ("attribution.holes", "attribution.score", "attribution.methods.rise")
+        place = folder(RUNS, "gray", uses=scored, classifiers=[MOBILENET])
+        return place / f"{self.name}-{chunk.start}-{chunk.stop}.npz"
 
     def go_on(self, chunk: range) -> None:
         """Take a chunk of masks; their scores are kept on disk."""
@@ -192,7 +193,7 @@ def main() -> None:
             break
         print(f"{chunk.stop} masks: {last}", flush=True)
     drawn = load_classifier("scenes")
-    place = folder(RUNS, "gray", list(ESTIMATORS.values()), ["models.scenes"])
+    place = folder(RUNS, "gray", list(ESTIMATORS.values()), ["models.scenes"], classifiers=[SHIPPED])
     hits = [
         kept(
             place / f"scene-{number}-{options.truth}.npz",
@@ -270,4 +271,4 @@ def _coverage(hits: list[Found], truth: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

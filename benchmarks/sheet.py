@@ -17,6 +17,7 @@ from attribution import Lime
 from benchmarks.fillers import built
 from benchmarks.holes import Case, squared
 from benchmarks.inpainting import composites
+from benchmarks.report import launch
 from studio.data.image import read_picture
 
 FILLERS = ("gray", "telea", "inpaint", "patchmatch", "exemplar", "inpaint@by=auto")
@@ -87,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -7,13 +7,11 @@ is a row that says so, and every row is written when it is there.
 """
 
 import argparse
-import re
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,8 +19,8 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from attribution import Execution, Explainer, Lime, MaskedScore, Rise, SlidingPatch
-from benchmarks.report import command
-from benchmarks.rows import Rows
+from benchmarks.report import command, launch
+from benchmarks.rows import Rows, process_peak
 from benchmarks.turns import fastest, ratios, seconds, turns
 from infill import Gray
 from infill.network import Precision
@@ -135,12 +133,12 @@ def against_lime(samples: int, batch: int, rounds: int) -> list[list[object]]:
 
 def fidelity(photographs: int = 3) -> list[list[object]]:
     """Rank correlation of heatmaps in bfloat16 with float32, MobileNetV2 with real weights."""
-    from benchmarks.holes import ASSETS
+    from benchmarks.holes import ASSETS, MOBILENET
     from benchmarks.localization import truths
     from models.classifiers import load_classifier
     from studio.data.image import read_picture
 
-    classifier = load_classifier("mobilenet_v2", ASSETS / "classifiers" / "mobilenet_v2.safetensors")
+    classifier = load_classifier("mobilenet_v2", MOBILENET)
     found = []
     for name, (label, _) in list(truths().items())[:photographs]:
         view = classifier.view(read_picture(ASSETS / "imagenet_val" / "images" / name).image)
@@ -204,9 +202,7 @@ def peak(name: str) -> None:
     JOBS[name](
         MaskedScore(scene.image, scene.labels[0], network, GRAY, execution=Execution(precision="auto"))
     )
-    # not ru_maxrss: that counts the parent's memory, from which this process was forked
-    status = Path("/proc/self/status").read_text()
-    print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)  # type: ignore[index]
+    print(process_peak())
 
 
 def memory(rounds: int = 3) -> list[list[object]]:
@@ -269,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -16,7 +16,7 @@ from attribution import Execution, Explainer, Lime, MaskedScore, SlidingPatch
 from attribution.engine.precision import prepare
 from benchmarks import holes
 from benchmarks.fillers import HERE, add_option, built
-from benchmarks.report import command, table, write
+from benchmarks.report import command, launch, table, write
 from benchmarks.speed import resnet50
 from benchmarks.turns import ratios, turns
 from infill import Filler, Gray, Learned
@@ -110,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

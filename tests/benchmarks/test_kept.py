@@ -6,7 +6,9 @@ import pytest
 from attribution import MP2
 from benchmarks import origin as origins
 from benchmarks import (
+    paired,
     presets,
+    sampling,
 )
 from benchmarks.fillers import folder
 from benchmarks.report import kept
@@ -30,6 +32,31 @@ def test_figures_are_kept_by_the_methods_settings(tmp_path):
     assert len(places) == 4
     assert folder(tmp_path, "gray", [MP2(cells=4)]) in places
     assert presets.folder_of("mp").parent.name == "mp"
+
+
+def test_figures_are_kept_by_the_content_of_classifiers_weights(tmp_path):
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"one")
+    before = folder(tmp_path, "gray", classifiers=[weights])
+    weights.write_bytes(b"two")  # as long, and as old for all that a clock tells
+    assert len({before, folder(tmp_path, "gray", classifiers=[weights]), folder(tmp_path, "gray")}) == 3
+
+
+def test_scores_are_kept_by_their_chunk():
+    course = sampling.Course.__new__(sampling.Course)
+    course.name = "some"
+    names = [course.path(range(0, stop)).name for stop in (100, 500)]
+    assert names == ["some-0-100.npz", "some-0-500.npz"]
+
+
+def test_ways_of_sampling_share_no_samples():
+    seeds = [seed for both in paired.seeded(paired.WAYS).values() for seed in both]
+    assert len(seeds) == len(set(seeds)) == 2 * (len(paired.WAYS) + 1)
+    rng = np.random.default_rng(0)
+    maps = {way: rng.random((2, 2, 40)) for way in (*paired.seeded(paired.WAYS),)}
+    lines = paired.rows([maps], 100)
+    assert [line[0] for line in lines] == list(paired.WAYS)
+    assert lines[0][-1] != "1.000"
 
 
 @pytest.fixture

@@ -55,3 +55,16 @@ def test_a_goal_is_a_floor_or_a_ceiling_and_other_pages_are_read(tmp_path, monke
         goals.read_off("other", "y", 0, 1)
     with pytest.raises(ValueError, match=r"benchmarks\.none"):
         goals.read_off("none", "y", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("independent", "ours", "said"),
+    [("more than 600", "more than 600", "undecided"), ("500 (1.00)", "more than 600", "missed"),
+     ("more than 600", "200", "undecided"), ("500 (1.00)", "150 (0.30)", "reached")],
+)  # fmt: skip
+def test_what_neither_side_has_reached_is_no_miss(independent, ours, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(goals, "RESULTS", tmp_path)
+    lines = [f"| independent | - | {independent} |", f"| paired | - | {ours} |"]
+    (tmp_path / "paired.md").write_text("\n".join(lines))
+    (place,) = (place for place, (_, page, *_) in enumerate(goals.PAGES) if page == "paired")
+    assert goals.other(place)[0][3] == said
