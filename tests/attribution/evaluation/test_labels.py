@@ -4,7 +4,7 @@ import pytest
 import torch
 from planted import BLACK, Network, scored
 
-from attribution import Execution, Lime, Rise, SlidingPatch
+from attribution import Execution, Lime, MaskedScore, Rise, SlidingPatch
 from attribution.evaluation.labels import top_labels
 from infill import Noise
 
@@ -21,3 +21,19 @@ def test_they_are_what_the_classifier_says_of_the_composites(method, filler, bat
     composites = [images for _, images, _ in score.stream_images([holes[:]], len(holes))]
     expected = Network().eval()(torch.cat(composites)).argmax(1)
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_they_are_of_the_very_fills(batch_size):
+    """Of a classifier whose first choice hangs on every draw."""
+
+    def fickle(images):
+        sign = (1e5 * images.mean((1, 2, 3))).sin()
+        return torch.stack([sign, -sign], 1)
+
+    score = MaskedScore(IMAGE, 0, fickle, Noise(), execution=Execution(batch_size=batch_size))
+    holes = SlidingPatch(17, 9).holes(score)
+    composites = torch.cat([images for _, images, _ in score.stream_images([holes[:]], len(holes))])
+    expected = fickle(composites).argmax(1)
+    assert 0 < int(expected.sum()) < len(expected)
+    assert torch.equal(top_labels(score, holes), expected)

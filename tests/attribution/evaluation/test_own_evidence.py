@@ -47,14 +47,15 @@ def test_the_share_has_no_unit(scale: float, shift: float, signed: bool, seed: i
 
 
 @pytest.mark.parametrize("nothing", [0.0, 0.4, -2.0])
-def test_what_an_unsigned_map_has_where_most_of_the_rest_is_claims_nothing(nothing: float) -> None:
-    """One pixel in ten outside of the object is loud."""
-    silhouette = square(10)
+@pytest.mark.parametrize("side", [10, 15])
+def test_what_an_unsigned_map_has_where_most_of_the_rest_is_claims_nothing(side: int, nothing: float) -> None:
+    """One pixel in ten outside of the object is loud; the object may take more than a half."""
+    silhouette, inside, outside = square(side), side**2, 400 - side**2
     heatmap = torch.where(silhouette, nothing + 1.5, nothing)
     loud = (~silhouette[0]).flatten().nonzero()[::10, 0]
     heatmap.view(-1)[loud] += 2.0
-    assert len(loud) == 30
-    expected = (30 * 2.0**2 / 300) / ((30 * 2.0**2 + 100 * 1.5**2) / 400)
+    assert len(loud) == -(-outside // 10)
+    expected = (len(loud) * 2.0**2 / outside) / ((len(loud) * 2.0**2 + inside * 1.5**2) / 400)
     assert own_evidence(heatmap, silhouette, signed=False).item() == pytest.approx(expected, rel=1e-4)
 
 

@@ -54,6 +54,18 @@ def test_more_steps_find_more(images):
     torch.testing.assert_close(ours, theirs)
 
 
+def test_steps_are_two_and_a_half_times_the_bound_together(images):
+    network, steps, expected = Tiny().eval(), 4, images
+    for _ in range(steps):
+        leaf = expected.clone().requires_grad_()
+        away = torch.nn.functional.cross_entropy(network(leaf), TARGETS, reduction="sum")
+        step = 2.5 * EPSILON / steps * torch.autograd.grad(away, leaf)[0].sign()
+        expected = (images + (expected + step - images).clamp(-EPSILON, EPSILON)).clamp(0, 1)
+    assert ((expected - images).abs() < 0.9 * EPSILON).float().mean() > 0.001, "some turn back on the way"
+    found = Pgd(EPSILON, steps)(network, images, TARGETS)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
 def test_of_several_classes_the_sigmoid_is_attacked(images):
     network = Linear()
     found = Fgsm(EPSILON)(network, images, TARGETS, multi_label=True)

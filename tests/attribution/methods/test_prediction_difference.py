@@ -122,6 +122,19 @@ def test_passes_end_when_the_map_is_reliable():
     torch.testing.assert_close(explainer.estimate(small).heatmap, few.heatmap)
 
 
+def test_after_every_second_pass_it_is_asked_whether_the_map_is_reliable(monkeypatch):
+    asked = []
+
+    def never(explainer, one, holes, passes):
+        asked.append(len(passes))
+        return 0.0
+
+    monkeypatch.setattr(PredictionDifference, "_reliability", never)
+    score = MaskedScore(square_image(), 1, BrightSquare(), Noise())
+    PredictionDifference(patch=10, stride=10, samples=6, until=0.9).estimate(score)
+    assert asked == [2, 4, 6]  # the last time for the estimate itself
+
+
 def test_without_chance_there_is_no_error_and_of_one_fill_nothing_is_known(image):
     explainer = PredictionDifference(12, 12, samples=1, until=0.9)
     certain = explainer.estimate(MaskedScore(image, 2, Network(), Gray()))

@@ -57,6 +57,16 @@ def test_a_hole_is_widened_until_the_class_is_gone_for_the_other_filler_too() ->
     assert found.looks + 3 < wider.looks <= found.looks + 3 + 5
 
 
+def test_at_chance_to_the_bit_the_class_is_gone() -> None:
+    """The middle, all filled with such a gray, has exactly as much of the one class as of the other."""
+    found = MP2(cells=12, prune=True).optimize(scored(BLACK))
+    even = scored(Gray((0.25, 0.25, 0.25)))
+    assert not refilled(found, even).reached.any()
+    wider = refilled(found, even, growth=(1, 2, 4, 8))
+    assert wider.left == even.chance
+    assert wider.reached.all()
+
+
 def test_where_widening_does_not_help_the_hole_stays() -> None:
     found = MP2(cells=6).optimize(scored(BLACK, 2))
     again = refilled(found, scored(WHITE, 2), growth=(2, 30))
