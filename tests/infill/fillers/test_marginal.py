@@ -8,7 +8,7 @@ from torch import Tensor
 
 from infill import Marginal, composite
 from infill.fillers.kriging import KNOWNS, UNKNOWNS, block_covariance, conditional, correlation
-from infill.fillers.marginal import COVARIANCE
+from infill.fillers.marginal import COVARIANCE, _colors
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -108,6 +108,14 @@ def test_grain_follows_the_surroundings():
     assert along.square().sum() > 0.99 * samples.square().sum()
 
 
+def test_photographs_count_like_one_difference():
+    step = torch.tensor([0.2, -0.1, 0.3])
+    values = torch.stack([torch.zeros(3), torch.rand(3), step], 1)[:, None]  # one pair is two apart
+    found = _colors(values, torch.ones(1, 3, dtype=torch.bool), 0.25)
+    expected = (torch.tensor(COVARIANCE) + torch.outer(step, step) / 0.5) / 2
+    torch.testing.assert_close(found.float(), expected)
+
+
 def test_where_nothing_is_observed_photographs_are_the_guide():
     hole = torch.ones(1, 1, 20, 20)
     samples = sampled(torch.full((1, 3, 20, 20), torch.nan), hole, 400)
@@ -175,6 +183,16 @@ def test_samples_of_thin_and_scattered_holes_differ_everywhere(hidden):
     assert (samples.std(0)[:, thin] > 0).all()
     assert (samples.mean(0) - image[0][:, hidden])[:, thin].abs().mean() < 0.03
     assert not torch.equal(samples[0], samples[1])
+
+
+def test_the_grain_of_scattered_pixels_has_the_variance_within_a_block():
+    """Blocks are of 2 x 2 pixels, each hidden by a half."""
+    hole = thin_holes()["chessboard"][None, None].float()
+    samples = sampled(torch.full((1, 3, 64, 64), 0.5), hole, 30)
+    within = 1 - float(block_covariance(1, 1, 2)[0, 0])
+    differences = 2 * 30 * 32  # of known blocks two apart: all are 0
+    expected = (within * torch.tensor(COVARIANCE).diagonal() / (1 + differences)).sqrt()
+    torch.testing.assert_close(samples.std((0, 2)), expected, rtol=0.05, atol=0)
 
 
 def test_unknowns_and_surroundings_are_bounded():
