@@ -167,6 +167,17 @@ def test_an_evaluation_is_the_commands_and_takes_objects(run: Run) -> None:
     assert own.results.settings["classifier"]["labels"] == ["class 0", "class 1"]
 
 
+def test_names_of_ones_own_are_escaped() -> None:
+    mine = {"<b>mine": SlidingPatch(112, 112)}
+    found = infill.evaluate("scenes:1", greenish, method=mine, filler="gray", metric="pointing")
+    image = np.full((32, 40, 3), 200, np.uint8)
+    two = {"<b>mine": SlidingPatch(16, 16), "other": SlidingPatch(16, 8)}
+    shown = infill.explain(image, greenish, method=two, filler="gray")
+    for html in (found._repr_html_(), shown._repr_html_()):
+        assert "<b>mine" not in html
+        assert "&lt;b&gt;mine" in html
+
+
 def test_an_evaluation_takes_derivatives_in_inference_mode() -> None:
     few = {"metric": "pointing", "filler": "gray", "baselines": False, "settings": {"mp.steps": 2}}
     drawn = [scenes.CLASSES[scenes.draw(number, objects=1).labels[0]] for number in range(3)]

@@ -1,20 +1,26 @@
-"""Heatmaps on photographs: what the classifier does not see of one has no say."""
+"""Heatmaps on photographs: what the classifier does not see of one has no say; methods that run again."""
 
 from dataclasses import replace
 
 import pytest
 import torch
+from planted import Network
 from torch import Tensor, nn
 
-from attribution import MaskedScore, SlidingPatch
+from attribution import Explainer, Lime, MaskedScore, Rise, SlidingPatch
+from attribution.evaluation.agreement import AGREEMENTS, agreement, agreement_across, pixel_deviation
+from attribution.evaluation.controls import removal, strongest
+from attribution.evaluation.sanity import randomized, shifted
+from infill import Gray
 from models.classifiers import ImageClassifier
 from models.preprocessing import Preprocessing
 from studio.data.example import Example
+from studio.evaluate.again import SEGMENTS, TINT
 from studio.evaluate.explained import Explained, Subject
 from studio.evaluate.measures import COMPUTE
 from studio.evaluate.request import EvaluateRequest
 from studio.evaluate.setup import set_up
-from studio.evaluate.unit import Worker
+from studio.evaluate.unit import Worker, _off_center
 from studio.registry.own import Own
 
 SIDE = 32
@@ -140,3 +146,76 @@ def test_a_heatmap_that_is_not_finite_is_the_units_error_and_has_no_figure(value
     assert "got '2 of" in part.error
     assert heatmap is None
     assert not part.values
+
+
+def test_a_box_that_ends_at_the_center_does_not_hold_it() -> None:
+    def off(*boxes: list[int]) -> bool | None:
+        return _off_center(Example("photo", torch.zeros(3, 40, 50), boxes=torch.tensor(boxes)))
+
+    assert off([0, 0, 25, 20]) is True  # right and bottom are the first pixels outside
+    assert off([0, 0, 25, 40], [0, 0, 50, 20]) is True
+    assert off([25, 20, 30, 30]) is False
+    assert off([0, 0, 5, 5], [24, 19, 26, 21]) is False
+    assert off() is _off_center(Example("photo", torch.zeros(3, 40, 50))) is None
+
+
+def found_by(method: Explainer) -> Explained:
+    """What a method finds of a network with layers to lose."""
+    classifier = ImageClassifier(Network().eval(), Preprocessing(48, 48, (0.0,) * 3, (1.0,) * 3))
+    image = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(3))
+    score = MaskedScore(image, 1, classifier, Gray())
+    subject = Subject(5, Example("photo", image), classifier, score, lambda name: score.filler, 0)
+    return Explained(subject, score, method(score)[0], "method", method, "gray")
+
+
+def test_what_a_fall_is_beyond_chance() -> None:
+    each = found_by(SlidingPatch(16, 8))
+    hole = strongest(each.in_batch, 0.05)
+    fall, elsewhere = removal(each.score, hole, each.subject.chance("control"))
+    assert abs(float(elsewhere)) > 1e-6
+    values = {name: value for name, [(_, value)] in COMPUTE["removal"](each, "gray").items()}
+    told = {"removal:gray.fall": float(fall), "removal:gray.beyond": float(fall - elsewhere)}
+    assert values == pytest.approx(told)
+
+
+def test_heatmaps_of_networks_that_lost_what_they_learned() -> None:
+    each = found_by(method := SlidingPatch(16, 8))
+    found, classifier = COMPUTE["randomization"](each, ""), each.subject.classifier
+    lost = [network for _, network in randomized(classifier.network, each.subject.chance("network"))]
+    maps = [method(replace(each.score, classifier=classifier.with_network(network)))[0] for network in lost]
+    for name, alike in AGREEMENTS.items():
+        stops, values = zip(*found[f"randomization.{name}"], strict=True)
+        assert stops == pytest.approx((1 / 3, 2 / 3, 1))
+        assert values == pytest.approx([alike(each.heatmap, one) for one in maps], abs=1e-5)
+        assert values[-1] < 0.99
+
+
+def test_the_heatmap_of_a_tinted_image() -> None:
+    each = found_by(method := SlidingPatch(16, 8))
+    found = COMPUTE["shift"](each, "")
+    tinted = method(shifted(each.score, each.subject.classifier, torch.tensor(TINT)))[0]
+    for name, alike in AGREEMENTS.items():
+        ((_, value),) = found[f"shift.{name}"]
+        assert value == pytest.approx(alike(each.heatmap, tinted), abs=1e-5)
+        assert value < 0.999
+
+
+def test_sensitivity_is_the_agreement_of_other_seeds() -> None:
+    each = found_by(method := Rise(masks=20, seed=3))
+    found = {name: value for name, [(_, value)] in COMPUTE["sensitivity"](each, "").items()}
+    maps = torch.stack([replace(method, seed=3 + number)(each.score)[0] for number in range(5)])
+    told = {**agreement(maps), "deviation": pixel_deviation(maps)}
+    assert found == pytest.approx({f"sensitivity.{name}": value for name, value in told.items()}, abs=1e-5)
+
+
+def test_limes_sensitivity_is_told_by_the_number_of_superpixels() -> None:
+    each = found_by(method := Lime(samples=12, seed=1))
+    found = {name: value for name, [(_, value)] in COMPUTE["sensitivity"](each, "").items()}
+    coarse, fine = (
+        torch.stack([replace(method, segments=count, seed=1 + number)(each.score)[0] for number in range(5)])
+        for count in SEGMENTS
+    )
+    across = agreement_across(coarse[:1], fine[:1])
+    for suffix, told in (("", agreement(coarse)), ("-150", agreement(fine)), ("-across", across)):
+        for name, value in told.items():
+            assert found[f"sensitivity{suffix}.{name}"] == pytest.approx(value, abs=1e-5), (suffix, name)

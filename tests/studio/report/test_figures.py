@@ -18,7 +18,7 @@ from studio.report.figures import Figure, Kind, _halves, _tuned
 from studio.report.page import page, summary
 from studio.report.results import Results
 from studio.report.run import _read
-from studio.report.strips import Strip
+from studio.report.strips import Strip, strips
 from studio.report.tables import beside_published, escaped, latex, markdown, piped, spreadsheet, tables, text
 from studio.runs.folder import EXAMPLE, REVISION, RunFolder
 from studio.runs.part import Part
@@ -351,3 +351,26 @@ def test_the_papers_figures_stand_beside_all_images_alone() -> None:
     everything, off_center = tables(run)
     assert [each[:2] for each in beside_published(everything)] == [("deletion, gray", "sp / gray")]
     assert beside_published(off_center) == []
+
+
+def test_subsets_are_of_the_images_that_they_are_called_after() -> None:
+    run = results({SP: {n: {"deletion:gray": [(np.nan, 0.1 * n)]} for n in range(12)}})
+    known = {n: {**run.about[n], "off_center": n < 5, "difficult": n in (2, 7, 9)} for n in range(12)}
+    everything, off_center, difficult = tables(replace(run, about=known))
+    assert [each.images for each in (everything, off_center, difficult)] == [12, 5, 3]
+    (figure,) = difficult.figures
+    assert sorted(figure.values[SP]) == [2, 7, 9]
+
+
+def test_strips_are_spread_over_all_images(tmp_path: Path) -> None:
+    run = results(empty(10))
+    folder = RunFolder(tmp_path, {**run.settings, "signed": {"sp": True}})
+    for n in range(10):
+        folder.save((n, EXAMPLE), Part(f"{n}"), np.zeros((32, 32, 3), np.uint8))
+        folder.save((n, "sp--gray"), Part(f"{n}"), np.eye(32, dtype=np.float32))
+    known = {n: {**about, "clean": 0.5} for n, about in run.about.items()}
+    run = replace(run, folder=folder, about=known)
+    some = strips(run, 3)
+    assert [each.name for each in some] == ["0.png", "3.png", "6.png"]
+    assert [each.target for each in some] == [run.labels[0], run.labels[1], run.labels[0]]
+    assert len(strips(run, 99)) == 10
