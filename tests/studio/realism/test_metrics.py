@@ -216,8 +216,15 @@ class Witness:
         return logits, torch.zeros(len(images), 1)
 
 
-def judged_by(witness: Witness, images: Tensor, crop: int = 16, targets: Sequence[int] = ()) -> Any:
-    eye = ImageClassifier(nn.Identity(), Preprocessing(crop=crop, resize=2 * crop))
+def judged_by(
+    witness: Witness,
+    images: Tensor,
+    crop: int = 16,
+    targets: Sequence[int] = (),
+    multi_label: bool = False,
+) -> Any:
+    seen = Preprocessing(crop=crop, resize=2 * crop)
+    eye = ImageClassifier(nn.Identity(), seen, multi_label=multi_label)
     measure = ImageMetrics(witness, eye, False, None)  # type: ignore[arg-type]
     wanted = torch.tensor(list(targets) or [0] * len(images))
     return measure.judged(images, wanted)
@@ -263,6 +270,14 @@ def test_infinite_logits_are_certain() -> None:
     assert found["confidence"].tolist() == [1, 1, 1]
     assert found["probability"].tolist() == [1, 0, 1]
     assert found["entropy"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("multi_label", "right"), [(False, [1, 0, 0]), (True, [1, 1, 0])])
+def test_of_several_classes_each_that_is_there_is_right(multi_label: bool, right: list[int]) -> None:
+    witness = Witness(torch.tensor([[3.0, 1.0, -1.0]]).expand(3, -1))
+    found = judged_by(witness, noise(3, 16, 0), targets=[0, 1, 2], multi_label=multi_label)
+    assert found["accuracy"].tolist() == right
+    assert ("confidence" in found) is not multi_label
 
 
 # What is better.

@@ -31,6 +31,12 @@ def test_the_same_weights_elsewhere_are_the_same_and_others_are_not(
     assert identity.filler_identity("inpaint", {}) != here
 
 
+def test_superpixels_are_part_of_what_a_segments_mean_is() -> None:
+    plain = identity.filler_identity("mean-segment", {})
+    assert identity.filler_identity("mean-segment", {"lime": {"segments": "9"}}) != plain
+    assert identity.filler_identity("mean-segment", {"sp": {"patch": "9"}}) == plain
+
+
 def test_a_classifier_is_more_than_its_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from attribution import Against, MaskedScore, probability
+from studio.registry.places import _within
 from studio.registry.target import check_target, class_index, compared, parse_target, targeted
 
 LABELS = ("tench", "Crane", "crane", "gear", "7", "ox, musk")
@@ -127,3 +128,9 @@ def test_one_class_cannot_be_compared() -> None:
         compared(one, "next", ("only",))
     with pytest.raises(ValueError, match="--against: the classifier has one class"):
         check_target(parse_target("top1", "next"), ("only",))
+
+
+def test_pixels_of_a_region_have_their_center_in_it() -> None:
+    found = _within((0, 2, 3, 4.5), (10, 20), (5, 10))  # centers are at 1, 3, 5 ...
+    assert found.nonzero().tolist() == [[1, 0]]
+    assert int(_within((0, 0, 20, 10), (10, 20), (5, 10)).sum()) == 50
