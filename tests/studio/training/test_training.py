@@ -22,13 +22,13 @@ from models.inpainters import small
 from models.scenes import draw
 from studio.training import inpainter
 from studio.training.adversary import critic_loss, fooling_loss, perceptual
-from studio.training.classifier import train_classifier
+from studio.training.classifier import _batch, train_classifier
 from studio.training.data import scene_arrays
 from studio.training.holes import random_hole
 from studio.training.inpainter import train_inpainter
 from studio.training.photographs import photographs
 from studio.training.samples import Samples
-from studio.training.steps import Recipe, Training
+from studio.training.steps import Recipe, Training, _average
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +78,17 @@ def test_classifier_trains_and_loads(data, tmp_path):
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
     assert losses[-1] < losses[0]
     assert scene_classifier.load(tmp_path / "c.safetensors").head.out_features == 12
+
+
+def test_an_emptied_scene_is_of_all_classes_alike(data):
+    arrays, rows = scene_arrays(data, 12), np.arange(48) % 12
+    empty = torch.rand(48, generator=torch.Generator().manual_seed(0)) < 1 / 8  # the first that is drawn
+    _, targets = _batch(arrays, rows, torch.Generator().manual_seed(0))
+    assert 0 < empty.sum() < 24
+    assert torch.equal(targets[empty], torch.full((int(empty.sum()), 12), 1 / 12))
+    for target, row in zip(targets[~empty], rows[~empty], strict=True):
+        assert target.nonzero()[:, 0].tolist() == sorted(set(arrays.labels[row].tolist()) - {-1})
+    torch.testing.assert_close(targets.sum(1), torch.ones(48))
 
 
 RECIPE = Recipe(minutes=0.01, side=64, batch=2, perceptual=0.0, adversarial=0.0)
@@ -131,6 +142,33 @@ def test_training_goes_on_where_it_was(data, photos, tmp_path):
         with pytest.raises(ValueError, match=message):
             train(data, photos, tmp_path, **options)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_training_that_goes_on_draws_other_shifts(tmp_path):
+    training = Training(RECIPE, "cpu", None)
+    first = torch.randint(0, 2**31, (), generator=training.chance)
+    training.step = 7
+    training.keep(tmp_path / "state.pt")
+    again = Training(RECIPE, "cpu", None)
+    again.resume(tmp_path / "state.pt")
+    assert again.step == 7
+    assert torch.randint(0, 2**31, (), generator=again.chance) != first
+
+
+def test_the_rate_warms_up_and_falls_as_a_cosine():
+    training, found = Training(replace(RECIPE, minutes=1.0), "cpu", None), []
+    for step, seconds in ((0, 0.0), (99, 0.0), (199, 0.0), (999, 30.0), (999, 60.0), (999, 90.0)):
+        training.step, training.seconds = step, seconds
+        found.append(training.rate() / RECIPE.lr)
+    assert found == pytest.approx([1 / 200, 1 / 2, 1, 1 / 2, 0, 0])
+
+
+def test_the_average_follows_slowly():
+    slow, fast = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    expected = {name: 0.9 * each + 0.1 * fast.state_dict()[name] for name, each in slow.state_dict().items()}
+    _average(slow, fast, 0.9)
+    for name, each in slow.state_dict().items():
+        torch.testing.assert_close(each, expected[name])
 
 
 def test_a_training_goes_on_with_its_own_data(data, photos, tmp_path):
@@ -302,6 +340,24 @@ def test_samples_remove_objects_towards_the_true_background(data, photos):
                 inside = objects == number
                 assert (truth[inside] == arrays.backgrounds[row][inside]).all()
     assert removed > 10
+
+
+def test_beside_a_removed_object_the_other_stays(data, monkeypatch):
+    """Also where the hole cuts into it."""
+    samples = Samples(data, 12, None, side=224, seed=0)
+    row = next(row for row in range(12) if (samples.arrays.silhouettes[row] == 2).any())
+    names = ("images", "backgrounds", "silhouettes", "labels")
+    samples.arrays = replace(
+        samples.arrays, **{name: getattr(samples.arrays, name)[row : row + 1] for name in names}
+    )
+    first, second = (samples.arrays.silhouettes[0] == number for number in (1, 2))
+    hole = first | second & (np.arange(224) < np.nonzero(second)[1].mean())
+    assert 0.2 < hole[second].mean() < 0.8
+    monkeypatch.setattr("studio.training.samples.random_hole", lambda *_: hole)
+    rng = np.random.default_rng(0)
+    picture, truth, _ = next(each for each in (samples._scene(rng) for _ in range(20)) if each[2] is hole)
+    assert (truth[first] == samples.arrays.backgrounds[0][first]).all()
+    assert (truth[second] == picture[second]).all()
 
 
 def test_holes_of_every_family_are_neither_empty_nor_everything():
