@@ -7,6 +7,7 @@ is a row that says so: ``uv run --with shap --with torchray python -m benchmarks
 import argparse
 import statistics
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -22,12 +23,14 @@ from benchmarks.rivals import (
     captum_linear,
     extremal,
     large,
+    last_map,
     lime_package,
     occlusion,
     ours_lime,
     partition,
     rise_loop,
     score_cam,
+    shown,
     sliding,
     subject,
     torchray,
@@ -35,86 +38,140 @@ from benchmarks.rivals import (
 from benchmarks.rows import Rows, peak_of
 from benchmarks.turns import fastest, seconds
 
+TRIED = (1, 2, 4, 8, 16, 32, 64)
+"""How many images at once every peer is tried with."""
+FEW = 64
+"""Samples, masks or evaluations that the trials take."""
 
-def best(it: Subject, job: Callable[..., np.ndarray], *fixed: int) -> int:
-    """Return the batch with which a peer is fastest."""
-    return fastest({batch: partial(job, it, *fixed, batch) for batch in (1, 16, 64)})
+
+def tuned(name: str, trial: Callable[[int], object], job: Callable[[int], np.ndarray]) -> dict[str, Job]:
+    """Return a peer's job, by a name that says with which batch: that of the fastest trial.
+
+    One that is missing, or fails in the trial, fails again when it is its turn, where the row says why.
+    """
+    try:
+        batch = fastest({count: partial(trial, count) for count in TRIED})
+    except Exception:
+        return {name: partial(job, BATCH)}
+    return {f"{name}, {batch} a call": partial(job, batch)}
+
+
+def packaged(it: Subject, samples: int) -> dict[str, Job]:
+    """Return ours and the lime package."""
+    return {
+        "ours": partial(ours_lime, it, samples),
+        **tuned("lime package", partial(lime_package, it, FEW), partial(lime_package, it, samples)),
+    }
+
+
+def linear(it: Subject, samples: int) -> dict[str, Job]:
+    """Return the linear models and what is like them."""
+    jobs = packaged(it, samples)
+    for name in ("Lime", "KernelShap"):
+        one = partial(captum_linear, it, name)
+        jobs |= tuned(f"captum {name}", partial(one, FEW), partial(one, samples))
+    return jobs | tuned("SHAP partition", partial(partition, it, FEW), partial(partition, it, samples))
+
+
+def random(it: Subject, masks: int) -> dict[str, Job]:
+    """Return ours and what else weighs maps by scores."""
+    layer = last_map(it)
+    return {
+        "ours": lambda: Rise(masks=masks, normalize="probability")(it.score())[0].numpy(),
+        **tuned("authors' loop, restated", partial(rise_loop, it, FEW), partial(rise_loop, it, masks)),
+        **tuned("pytorch-grad-cam ScoreCAM", partial(shown, it, FEW), partial(score_cam, it, layer)),
+    }
 
 
 def contests(it: Subject, samples: int, masks: int, steps: int) -> dict[str, Callable[[], Mapping[str, Job]]]:
     """What is compared: by work the jobs by name, ours first."""
 
     def patches() -> Mapping[str, Job]:
-        batch = best(it, occlusion, 29)
         return {
             "ours": partial(sliding, it, 29, 24),
             "ours, incremental": partial(sliding, it, 29, 24, True),
-            f"captum Occlusion, {batch} a call": partial(occlusion, it, 24, batch),
+            **tuned("captum Occlusion", partial(occlusion, it, 29), partial(occlusion, it, 24)),
         }
 
     def squares() -> Mapping[str, Job]:
-        batch = best(it, ablation, 56)
         return {
             "ours": partial(sliding, it, 28, 28),
-            f"captum FeatureAblation, {batch} a call": partial(ablation, it, 28, batch),
+            **tuned("captum FeatureAblation", partial(ablation, it, 56), partial(ablation, it, 28)),
         }
 
-    linear: dict[str, Job] = {
-        "ours": partial(ours_lime, it, samples),
-        "lime package": partial(lime_package, it, samples),
-        "captum Lime": partial(captum_linear, it, "Lime", samples),
-        "captum KernelShap": partial(captum_linear, it, "KernelShap", samples),
-        "SHAP partition": partial(partition, it, samples),
-    }
     searches: dict[str, Job] = {
         "ours": partial(extremal, it, steps),
         "TorchRay extremal": partial(torchray, it, steps),
     }
-    random: dict[str, Job] = {
-        "ours": lambda: Rise(masks=masks, normalize="probability")(it.score())[0].numpy(),
-        "authors' loop, restated": partial(rise_loop, it, masks),
-        "pytorch-grad-cam ScoreCAM": partial(score_cam, it),
-    }
     return {
         "occlusion, patch 29, stride 24": patches,
         "squares of 28 px": squares,
-        f"LIME, {samples} samples": lambda: linear,
-        f"RISE, {masks} masks": lambda: random,
+        f"LIME, {samples} samples": partial(linear, it, samples),
+        f"RISE, {masks} masks": partial(random, it, masks),
         f"extremal, {steps} steps": lambda: searches,
     }
+
+
+@dataclass
+class Rounds:
+    """What jobs took and found, round by round.
+
+    Attributes:
+        failed: By job, why it is not measured.
+        spent: Seconds.
+        shown: Images that the classifier was shown, in the last round.
+        peaks: The most MiB more.
+        maps: The last ones.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    spent: dict[str, list[float]] = field(default_factory=dict)
+    shown: dict[str, int] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def attempt(self, name: str, job: Callable[[], object]) -> None:
+        """Run something of a job's, unless that has failed before; or note why it fails now."""
+        if name in self.failed:
+            return
+        try:
+            job()
+        except Exception as error:  # a peer may be missing, or fail in any way
+            self.failed[name] = f"not measured: {type(error).__name__}: {str(error).splitlines()[:1]}"
+
+    def go(self, it: Subject, name: str, job: Job) -> None:
+        """Measure a job once more."""
+        before = it.network.tally.images
+        spent = self.spent.setdefault(name, [])
+        peak = peak_of(lambda: spent.append(_kept(self.maps, name, job)))
+        self.shown[name] = it.network.tally.images - before
+        self.peaks[name] = max(peak, self.peaks.get(name, 0.0))
+
+    def row(self, name: str) -> list[object]:
+        """Return a job's cells."""
+        if name in self.failed:
+            return [self.failed[name]]
+        ours, mine = self.maps["ours"], self.maps[name]
+        ratio = statistics.median(a / b for a, b in zip(self.spent[name], self.spent["ours"], strict=True))
+        return [
+            f"{statistics.median(self.spent[name]):.2f}", f"{ratio:.2f}", self.shown[name],
+            f"{self.peaks[name]:.0f}", f"{spearmanr(mine.ravel(), ours.ravel()).statistic:.3f}",
+            f"{np.abs(mine - ours).max() / max(np.abs(ours).max(), 1e-12):.1e}",
+        ]  # fmt: skip
 
 
 def compared(
     work: str, it: Subject, jobs: Callable[[], Mapping[str, Job]], rounds: int
 ) -> Iterator[list[object]]:
-    """Yield a row for each job; all of them in turn, round by round."""
-    planned, failed = dict(jobs()), {}
-    spent: dict[str, list[float]] = {name: [] for name in planned}
-    shown, peaks = {}, dict[str, float]()
-    maps: dict[str, np.ndarray] = {}
+    """Yield a row for each job; all of them in turn, round by round, after one that does not count."""
+    planned, found = dict(jobs()), Rounds()
+    for name, job in planned.items():
+        found.attempt(name, job)  # libraries are loaded then, which is none of a job's memory
     for _ in range(rounds):
         for name, job in planned.items():
-            if name in failed:
-                continue
-            before = it.network.tally.images
-            try:
-                peak = peak_of(lambda: spent[name].append(_kept(maps, name, job)))  # noqa: B023
-            except Exception as error:  # a peer may be missing, or fail in any way
-                failed[name] = f"not measured: {type(error).__name__}: {str(error).splitlines()[:1]}"
-                continue
-            shown[name], peaks[name] = it.network.tally.images - before, max(peak, peaks.get(name, 0.0))
+            found.attempt(name, partial(found.go, it, name, job))
     for name in planned:
-        if name in failed:
-            yield [work, name, failed[name]]
-            continue
-        middle = statistics.median(spent[name])
-        ratio = statistics.median(a / b for a, b in zip(spent[name], spent["ours"], strict=True))
-        rank = spearmanr(maps[name].ravel(), maps["ours"].ravel()).statistic
-        gap = np.abs(maps[name] - maps["ours"]).max() / max(np.abs(maps["ours"]).max(), 1e-12)
-        yield [
-            work, name, f"{middle:.2f}", f"{ratio:.2f}", shown[name], f"{peaks[name]:.0f}",
-            f"{rank:.3f}", f"{gap:.1e}",
-        ]  # fmt: skip
+        yield [work, name, *found.row(name)]
 
 
 def _kept(maps: dict[str, np.ndarray], name: str, job: Job) -> float:
@@ -145,9 +202,10 @@ def main() -> None:
             "Spearman to ours",
             "difference",
         ),
-        f"{said}, gray, float32, batches of {BATCH}; in turn, medians of {options.rounds} rounds, on a "
-        "machine that others use as well:\nratios hold, seconds do not. Ours prepares the classifier anew "
-        "each time (folded, channels last; some images more).\nDifferences are shares of ours' largest "
+        f"{said}, gray, float32; ours in batches of {BATCH}, of which a processor gives a network few "
+        f"at once, others with the fastest of {TRIED} at once; in turn, medians of {options.rounds} rounds, "
+        "on a machine that others use as well:\nratios hold, seconds do not. Ours prepares the classifier "
+        "anew each time (folded, channels last; some images more).\nDifferences are shares of ours' largest "
         "value. KernelShap, SHAP, ScoreCAM and RISE's loop are other methods or draw\nother samples: only "
         "their rank says something, and with ResNet-50, whose weights are random, not even that.",
         ("torch", "torchvision", "captum", "lime", "grad-cam", "shap", "torchray"),
@@ -155,11 +213,8 @@ def main() -> None:
     for work, jobs in contests(it, options.samples, options.masks, options.steps).items():
         rows.part(work, partial(compared, work, it, jobs, options.rounds))
     work, heavy = f"LIME, {options.samples} samples, ResNet-50", large()
-    linear: dict[str, Job] = {
-        "ours": partial(ours_lime, heavy, options.samples),
-        "lime package": partial(lime_package, heavy, options.samples),
-    }
-    rows.part(work, partial(compared, work, heavy, lambda: linear, options.rounds))
+    heavies = partial(packaged, heavy, options.samples)
+    rows.part(work, partial(compared, work, heavy, heavies, options.rounds))
 
 
 if __name__ == "__main__":

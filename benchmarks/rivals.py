@@ -145,7 +145,7 @@ def ours_lime(it: Subject, samples: int) -> np.ndarray:
     return Lime(samples=samples, segmentation=it.segments)(it.score())[0].numpy()
 
 
-def captum_linear(it: Subject, name: str, samples: int) -> np.ndarray:
+def captum_linear(it: Subject, name: str, samples: int, batch: int) -> np.ndarray:
     """Captum's LIME (with a ridge, for its lasso leaves nothing of probabilities), or its KernelSHAP."""
     import captum.attr
     from captum._utils.models.linear_model import SkLearnRidge
@@ -153,12 +153,12 @@ def captum_linear(it: Subject, name: str, samples: int) -> np.ndarray:
     options = {"interpretable_model": SkLearnRidge(alpha=1.0)} if name == "Lime" else {}
     found = getattr(captum.attr, name)(it.probabilities, **options).attribute(
         it.image, it.color.expand_as(it.image), target=it.target, feature_mask=it.segments[None, None],
-        n_samples=samples, perturbations_per_eval=BATCH,
+        n_samples=samples, perturbations_per_eval=batch,
     )  # fmt: skip
     return found.mean(1)[0].numpy()
 
 
-def lime_package(it: Subject, samples: int) -> np.ndarray:
+def lime_package(it: Subject, samples: int, batch: int) -> np.ndarray:
     """The ``lime`` package with the same segments and gray."""
     from lime.lime_image import LimeImageExplainer
 
@@ -167,14 +167,14 @@ def lime_package(it: Subject, samples: int) -> np.ndarray:
 
     told = LimeImageExplainer(random_state=0).explain_instance(
         it.image[0].permute(1, 2, 0).double().numpy(), classify, labels=(it.target,), top_labels=None,
-        hide_color=np.array(GRAY.color), num_features=10**5, num_samples=samples, batch_size=BATCH,
+        hide_color=np.array(GRAY.color), num_features=10**5, num_samples=samples, batch_size=batch,
         segmentation_fn=lambda _: it.segments.numpy(),
     )  # fmt: skip
     weights = dict(told.local_exp[it.target])
     return np.array([weights[i] for i in range(len(weights))])[it.segments.numpy()]
 
 
-def rise_loop(it: Subject, masks: int) -> np.ndarray:
+def rise_loop(it: Subject, masks: int, batch: int) -> np.ndarray:
     """The loop of RISE's authors (Petsiuk et al. 2018, their explanations.py), restated."""
     from skimage.transform import resize
 
@@ -188,21 +188,31 @@ def rise_loop(it: Subject, masks: int) -> np.ndarray:
         made[i, 0] = whole[y : y + height, x : x + width]
     kept = torch.from_numpy(made)
     stack = kept * (it.image - it.color) + it.color  # they remove after normalizing: to gray
-    found = torch.cat([it.probabilities(part) for part in stack.split(BATCH)])
+    found = torch.cat([it.probabilities(part) for part in stack.split(batch)])
     return (found[:, it.target] @ kept.view(masks, -1)).view(height, width).numpy() / masks / 0.5
 
 
-def score_cam(it: Subject) -> np.ndarray:
-    """pytorch-grad-cam's ScoreCAM of the last layer that has a map."""
-    from pytorch_grad_cam import ScoreCAM
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
+def last_map(it: Subject) -> str:
+    """The last layer that has a map; ours to find, in nobody's time."""
     from attribution.engine.layers import map_layers
     from attribution.engine.precision import prepare
 
-    layer = map_layers(prepare(it.network, "float32", it.image), it.image)[-1].name
+    return map_layers(prepare(it.network, "float32", it.image), it.image)[-1].name
+
+
+def shown(it: Subject, images: int, batch: int) -> np.ndarray:
+    """The classifier alone, so many images at once: by it the batch is chosen of what would take long."""
+    parts = it.image.expand(images, -1, -1, -1).split(batch)
+    return torch.cat([it.probabilities(part) for part in parts]).numpy()
+
+
+def score_cam(it: Subject, layer: str, batch: int) -> np.ndarray:
+    """pytorch-grad-cam's ScoreCAM of a layer."""
+    from pytorch_grad_cam import ScoreCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
     with ScoreCAM(it.network, [it.network.get_submodule(layer)]) as cam:
-        cam.batch_size = BATCH
+        cam.batch_size = batch
         return np.asarray(cam(it.image, [ClassifierOutputTarget(it.target)])[0])
 
 
@@ -223,7 +233,7 @@ def extremal(it: Subject, steps: int) -> np.ndarray:
     return method(it.score(Blur(levels=8)))[0].detach().numpy()
 
 
-def partition(it: Subject, samples: int) -> np.ndarray:
+def partition(it: Subject, samples: int, batch: int) -> np.ndarray:
     """SHAP's partition explainer with its image masker."""
     shap = importlib.import_module("shap")
 
@@ -234,5 +244,5 @@ def partition(it: Subject, samples: int) -> np.ndarray:
         return it.probabilities(torch.from_numpy(images).permute(0, 3, 1, 2).float()).numpy()
 
     explainer = shap.Explainer(classify, shap.maskers.Image(gray.flatten(), pixels.shape))
-    found = explainer(pixels[None], max_evals=samples, batch_size=BATCH, outputs=[it.target], silent=True)
+    found = explainer(pixels[None], max_evals=samples, batch_size=batch, outputs=[it.target], silent=True)
     return np.asarray(found.values)[0, ..., 0].sum(-1)

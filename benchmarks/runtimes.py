@@ -29,6 +29,8 @@ from models.scenes import draw
 GRAY = Gray()
 Job: TypeAlias = Callable[[], Tensor]
 USUAL = "captum, float32"
+TRIED = (1, 2, 4, 8, 16, 32)
+"""How many perturbations a call captum is tried with."""
 INCREMENTAL = "SP, incremental float32"
 INDUCTOR = "SP, torch.compile float32 (not offered)"
 GOALS: dict[str, dict[str, float]] = {
@@ -100,7 +102,7 @@ def measured(
 ) -> tuple[int, list[list[str]]]:
     """Captum's batch, and rows: seconds, the ratio to captum round by round, and how far maps are apart."""
     image = classifier.view(draw(0).image)[None]  # of another size it would be resized, each time anew
-    batch = fastest({count: partial(occlusion, classifier, image, 29, count) for count in (1, 16)})
+    batch = fastest({count: partial(occlusion, classifier, image, 29, count) for count in TRIED})
     planned = jobs(classifier, image, stride, batch)
     maps: dict[str, np.ndarray] = {}
 
@@ -135,9 +137,9 @@ def main() -> None:
     parts = [section(name, each, options) for name, each in networks.items()]
     text = (
         f"Patch 29, stride {options.stride}, gray, 224 x 224, {torch.get_num_threads()} threads, median "
-        f"of {options.rounds} rounds in turn,\nafter one that does not count. Captum gets the batch of 1 and "
-        "16 with which it is faster.\nbfloat16 is `--precision auto`, float32 where the processor has no "
-        "bfloat16. Compiling is not counted."
+        f"of {options.rounds} rounds in turn,\nafter one that does not count. Captum gets that batch of "
+        f"{TRIED} with which it is fastest.\nbfloat16 is `--precision auto`, float32 where the processor has "
+        "no bfloat16. Compiling is not counted."
     )
     text += f" Load of the machine at the end: {os.getloadavg()[0]:.1f}."
     said = command("benchmarks.runtimes", parser, options)
