@@ -5,8 +5,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import torch
 
-from infill.realism.resampling import LEAST, bootstrap, group_places, mean
-from studio.report.differences import estimated
+from infill.realism.resampling import LEAST, bootstrap, group_places, mean, share, together
 
 FEW = f"of fewer than {LEAST} there is no interval"
 
@@ -33,18 +32,10 @@ def percent(values: np.ndarray, groups: Sequence[Hashable] | None = None) -> str
     count, value = len(place.unique()), f"{100 * values.mean():.1f}"
     if count < LEAST:
         return value
-    hits = set(np.unique(values)) <= {0.0, 1.0}
-    alike = len(np.unique(values)) == 1
-    if hits and (count == len(values) or alike):
-        bounds = wilson(round(float(values.mean()) * count), count)
-    else:
-        bounds = estimated(np.asarray(values, float), place, 0, hits).interval or (0.0, 0.0)
-    return f"{value} [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]"
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
-    from scipy.stats import binomtest
-
-    bounds = binomtest(hits, count).proportion_ci(method="wilson")
-    return float(bounds.low), float(bounds.high)
+    numbers = torch.from_numpy(np.asarray(values, float))
+    statistic = {"": together(mean(numbers), place)}
+    estimate = bootstrap(statistic, count, torch.Generator().manual_seed(0))[""]
+    if set(np.unique(values)) <= {0.0, 1.0}:
+        estimate = share(estimate, numbers, place)
+    low, high = estimate.interval or (0.0, 0.0)
+    return f"{value} [{100 * low:.1f}, {100 * high:.1f}]"
