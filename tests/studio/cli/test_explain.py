@@ -165,7 +165,7 @@ def test_several_images_get_a_folder_each(run: Run, photograph: Path) -> None:
     assert said.err.count("100 %") == 1
 
 
-@pytest.mark.parametrize("size", [(900, 700), (8, 3600)])
+@pytest.mark.parametrize("size", [(900, 700), (36, 3600)])
 def test_a_photograph_that_is_larger_than_it_is_shown_and_a_map_with_errors(
     drawn: Run, tmp_path: Path, size: tuple[int, int]
 ) -> None:
