@@ -35,7 +35,5 @@ def percent(values: np.ndarray, groups: Sequence[Hashable] | None = None) -> str
     numbers = torch.from_numpy(np.asarray(values, float))
     statistic = {"": together(mean(numbers), place)}
     estimate = bootstrap(statistic, count, torch.Generator().manual_seed(0))[""]
-    if set(np.unique(values)) <= {0.0, 1.0}:
-        estimate = share(estimate, numbers, place)
-    low, high = estimate.interval or (0.0, 0.0)
+    low, high = share(estimate, numbers, place).interval or (0.0, 0.0)
     return f"{value} [{100 * low:.1f}, {100 * high:.1f}]"

@@ -115,7 +115,7 @@ def bootstrap(
 
 def share(
     estimate: Estimate,
-    hits: Float[Tensor, " n"],
+    values: Float[Tensor, " n"],
     place: Integer[Tensor, " n"],
     classes: Integer[Tensor, " n"] | None = None,
 ) -> Estimate:
@@ -123,18 +123,21 @@ def share(
 
     At most of as many as the weights of the images allow (Kish 1965: 1 / sum of the squares). Few hits, or
     few misses, do not tell how alike the images of a group are: then it is as if they were one, and so the
-    less the more there are.
+    less the more there are. What is no share of hits stays as it is.
 
     Args:
-        estimate: The share.
-        hits: 0 or 1 for each image.
+        estimate: The mean of the values.
+        values: One for each image, 0 or 1 if it is a hit or none.
         place: The group of each image, as `together` wants it.
         classes: If the share is the mean of those of classes: the place of each image's class.
     """
+    hits = values.double().cpu()
+    if not bool(((hits == 0) | (hits == 1)).all()):
+        return estimate
     classes = torch.zeros_like(place) if classes is None else classes
     count = classes.bincount().double()
     weights = 1 / (len(count) * count[classes])
-    of_class = _summed(hits.double(), classes) / count
+    of_class = _summed(hits, classes) / count
     value = float((weights * hits).sum())
     most, of_groups = (float(1 / each.square().sum()) for each in (weights, _summed(weights, place)))
     spread = float(_summed(weights * (hits - of_class[classes]), place).square().sum())

@@ -94,7 +94,7 @@ def _figures(
         for key, estimate in resampled(wanted, count, rng).items():
             name, row = key.split("/", 1)
             if name == "accuracy":
-                estimate = _of_hits(estimate, results.values[row][name], place)
+                estimate = share(estimate, torch.from_numpy(results.values[row][name]), place)
             estimates.setdefault(name, {})[row] = estimate
     if "accuracy" in estimates:
         firsts = [photographs.index(photograph) for photograph in dict.fromkeys(photographs)]
@@ -103,12 +103,6 @@ def _figures(
     if count >= LEAST:
         return estimates
     return {name: {row: each.alone for row, each in rows.items()} for name, rows in estimates.items()}
-
-
-def _of_hits(estimate: Estimate, values: np.ndarray, place: torch.Tensor) -> Estimate:
-    """Return what is said of shares of images, each of which is a hit or is none."""
-    hits = torch.from_numpy(values).double()
-    return share(estimate, hits, place) if bool(((hits == 0) | (hits == 1)).all()) else estimate
 
 
 def _means(values: Mapping[str, np.ndarray]) -> dict[str, Statistic]:
@@ -174,7 +168,7 @@ def _compared(name: str, features: torch.Tensor, real: torch.Tensor, seed: int) 
     if name == "two_sample":
         correct = two_sample_accuracy(features, real, seed, _FOLDS)
         estimate = bootstrap({name: mean(correct)}, len(correct), rng)[name]
-        return _of_hits(estimate, correct.numpy(), torch.arange(len(correct)))
+        return share(estimate, correct, torch.arange(len(correct)))
     return (frechet_distance if name == "frechet" else kernel_distance)(features, real, rng)
 
 

@@ -24,6 +24,9 @@ from infill.realism.resampling import (
 from studio.report.figures import Figure
 from studio.report.results import Results, Row
 
+_SHARES = ("share", "tuned", "by class")
+"""Kinds of figures that are shares of images, if they are in percent."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -54,19 +57,13 @@ def values(figure: Figure, results: Results, seed: int) -> dict[Row, Value]:
             estimate = leave_out(statistic, count, generator)[""]
         else:
             estimate = bootstrap(statistic, count, generator, DRAWS if enough else 0)[""]
-        if _of_hits(figure, row):
+        if figure.percent and figure.kind in _SHARES:
             hits = torch.tensor([figure.values[row][number] for number in numbers], dtype=torch.float64)
             classes = group_places(_classes(numbers, results)) if figure.kind == "by class" else None
             estimate = share(estimate, hits, place, classes)
         low, high = _interval(figure, estimate) if enough else (None, None)
         found[row] = Value(estimate.value, low, high, len(numbers))
     return found
-
-
-def _of_hits(figure: Figure, row: Row) -> bool:
-    """Whether a figure is a share of images, each of which is a hit or is none."""
-    kinds = ("share", "tuned", "by class")
-    return figure.percent and figure.kind in kinds and set(figure.values[row].values()) <= {0.0, 1.0}
 
 
 def _interval(figure: Figure, estimate: Estimate) -> tuple[float | None, float | None]:

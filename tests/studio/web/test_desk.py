@@ -23,17 +23,9 @@ from studio.web import result_views
 from studio.web.bits import packed
 from studio.web.choice import aimed, choice
 from studio.web.desk import EMPTY, FILLING, NO_FILLER, Desk, Studio
-from studio.web.networks import Networks
 from studio.web.turns import Work
 
 QUICK = "sp.stride=64 sp.patch=41"
-
-
-@pytest.fixture
-def studio() -> Any:
-    made = Studio(Networks())
-    yield made
-    made.turns.close()
 
 
 @pytest.fixture

@@ -9,20 +9,12 @@ from typing import Any
 import pytest
 
 from studio.web.desk import Desk, Studio
-from studio.web.networks import Networks
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),
 ]  # importing gradio takes long, and warns
 ME: Any = SimpleNamespace(session_hash="me")
-
-
-@pytest.fixture
-def studio() -> Any:
-    made = Studio(Networks())
-    yield made
-    made.turns.close()
 
 
 @pytest.fixture
